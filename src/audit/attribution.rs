@@ -1,0 +1,194 @@
+//! Who works for which GPU.
+
+use std::collections::BTreeMap;
+use std::fmt;
+
+use super::home::GpuPlace;
+use crate::model::family::{Family, is_forkserver, is_resource_tracker};
+use crate::model::process::{Pid, Process};
+
+/// What a process does in a job.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Role {
+    /// Holds a GPU context.
+    Trainer,
+    /// Works for a trainer: loads its data.
+    Worker,
+    /// An ancestor of trainers.
+    Launcher,
+    /// Python's resource tracker or fork server.
+    Helper,
+}
+
+impl fmt::Display for Role {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Trainer => "trainer",
+            Self::Worker => "worker",
+            Self::Launcher => "launcher",
+            Self::Helper => "helper",
+        })
+    }
+}
+
+/// How it is known on which GPU a trainer works.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum GpuSource {
+    /// NVML names it.
+    Nvml,
+}
+
+impl fmt::Display for GpuSource {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Nvml => f.write_str("nvml"),
+        }
+    }
+}
+
+/// How it is known for whom a process works.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Attribution {
+    /// NVML names it.
+    Nvml,
+    /// It descends from its trainer.
+    Ancestor,
+    /// It descends from its trainer's fork server.
+    Forkserver,
+}
+
+impl fmt::Display for Attribution {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Nvml => "nvml",
+            Self::Ancestor => "ancestor",
+            Self::Forkserver => "forkserver",
+        })
+    }
+}
+
+/// A process's part in a job.
+#[derive(Debug, Clone, Default)]
+pub struct Part {
+    /// `None` for a process that was named on the command line and has to do with no GPU.
+    pub role: Option<Role>,
+    /// The GPUs that it works for, by index. Empty for a launcher.
+    pub gpus: Vec<u32>,
+    /// How these are known.
+    pub gpu_source: Option<GpuSource>,
+    /// The trainer that it works for; its own PID for a trainer.
+    pub trainer: Option<Pid>,
+    /// How that is known.
+    pub attribution: Option<Attribution>,
+}
+
+/// Finds every process's part.
+pub fn attribute(processes: &[Process], gpus: &[GpuPlace]) -> BTreeMap<Pid, Part> {
+    let mut gpus_of: BTreeMap<Pid, Vec<u32>> = BTreeMap::new();
+    for gpu in gpus {
+        for context in gpu.gpu.contexts.iter().flatten() {
+            let indexes = gpus_of.entry(context.pid).or_default();
+            if !indexes.contains(&gpu.gpu.index) {
+                indexes.push(gpu.gpu.index);
+            }
+        }
+    }
+    let people = People {
+        by_pid: processes
+            .iter()
+            .map(|process| (process.pid, process))
+            .collect(),
+        family: family(processes),
+        gpus_of,
+    };
+    processes
+        .iter()
+        .map(|process| (process.pid, people.part(process)))
+        .collect()
+}
+
+/// The tree of these processes.
+pub fn family(processes: &[Process]) -> Family {
+    Family::new(processes.iter().map(|process| (process.pid, process.ppid)))
+}
+
+/// All processes, with what is needed to place one among them.
+struct People<'a> {
+    by_pid: BTreeMap<Pid, &'a Process>,
+    family: Family,
+    gpus_of: BTreeMap<Pid, Vec<u32>>,
+}
+
+impl People<'_> {
+    fn part(&self, process: &Process) -> Part {
+        if let Some(gpus) = self.gpus_of.get(&process.pid) {
+            return Part {
+                role: Some(Role::Trainer),
+                gpus: gpus.clone(),
+                gpu_source: Some(GpuSource::Nvml),
+                trainer: Some(process.pid),
+                attribution: Some(Attribution::Nvml),
+            };
+        }
+        let ancestors = self.family.ancestors(process.pid);
+        let is_helper = self.is_helper(process);
+        let Some(at) = ancestors
+            .iter()
+            .position(|pid| self.gpus_of.contains_key(pid))
+        else {
+            let role = if is_helper {
+                Some(Role::Helper)
+            } else {
+                self.is_launcher(process.pid).then_some(Role::Launcher)
+            };
+            return Part {
+                role,
+                ..Part::default()
+            };
+        };
+        let by_forkserver = ancestors[..at].iter().any(|pid| self.is_forkserver(*pid));
+        Part {
+            role: Some(if is_helper {
+                Role::Helper
+            } else {
+                Role::Worker
+            }),
+            gpus: self
+                .gpus_of
+                .get(&ancestors[at])
+                .cloned()
+                .unwrap_or_default(),
+            gpu_source: Some(GpuSource::Nvml),
+            trainer: Some(ancestors[at]),
+            attribution: Some(if by_forkserver {
+                Attribution::Forkserver
+            } else {
+                Attribution::Ancestor
+            }),
+        }
+    }
+
+    fn is_launcher(&self, pid: Pid) -> bool {
+        let below = self.family.with_descendants([pid]);
+        below.iter().any(|pid| self.gpus_of.contains_key(pid))
+    }
+
+    fn is_helper(&self, process: &Process) -> bool {
+        let command = process.command.as_deref().unwrap_or_default();
+        is_resource_tracker(command) || self.is_forkserver(process.pid)
+    }
+
+    /// The fork server's children have its command line, and are no fork servers.
+    fn is_forkserver(&self, pid: Pid) -> bool {
+        let command = |pid| {
+            self.by_pid
+                .get(&pid)
+                .and_then(|process| process.command.as_deref())
+        };
+        let parent = self
+            .by_pid
+            .get(&pid)
+            .and_then(|process| command(process.ppid));
+        command(pid).is_some_and(|own| is_forkserver(own) && parent != Some(own))
+    }
+}

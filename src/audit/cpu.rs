@@ -1,0 +1,151 @@
+//! Where a process's threads run and may run.
+
+use std::collections::BTreeMap;
+
+use super::verdict::{Judged, Locality, Verdict};
+use crate::model::cpus::{Cpu, CpuSet};
+use crate::model::process::Process;
+use crate::model::topology::{NodeId, NodeSet, Topology};
+
+/// A process's CPU side. The main thread speaks for the process.
+#[derive(Debug, Clone)]
+pub struct CpuPlace {
+    /// The node on which the main thread last ran.
+    pub node: Option<NodeId>,
+    /// The CPUs on which the main thread may run, offline ones among them.
+    pub affinity: Option<CpuSet>,
+    /// The nodes of these.
+    pub affinity_nodes: NodeSet,
+    /// Whether these lie inside the local nodes; `None` where either is not known.
+    pub bound: Option<bool>,
+    /// All threads; `None` where they could not be listed.
+    pub threads: Option<Threads>,
+    /// Where the main thread stands; `None` where that cannot be told.
+    pub standing: Option<Standing>,
+    /// `None` for a process that is not judged.
+    pub verdict: Option<Verdict>,
+}
+
+/// A process's threads in numbers.
+#[derive(Debug, Clone)]
+pub struct Threads {
+    /// How many there are.
+    pub total: usize,
+    /// Where they last ran.
+    pub by_node: BTreeMap<NodeId, usize>,
+    /// How many last ran off the local nodes; `None` where these are not known.
+    pub astray: Option<usize>,
+}
+
+/// Where a thread is and may go.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Standing {
+    /// It may run on local nodes alone.
+    Held,
+    /// It is on a local node and may leave it.
+    Loose,
+    /// It is off the local nodes, this far.
+    Off(Locality),
+}
+
+/// Looks at a process's threads.
+pub fn place(process: &Process, judged: &Judged) -> CpuPlace {
+    let topology = judged.topology;
+    let affinity_nodes = nodes(process.affinity.as_ref(), topology);
+    let node = topology.node_of(process.last_cpu);
+    let threads = process.threads.as_ref();
+    let last_nodes = || {
+        let last_cpus = threads
+            .into_iter()
+            .flatten()
+            .filter_map(|thread| thread.last_cpu);
+        last_cpus.filter_map(|cpu: Cpu| topology.node_of(cpu))
+    };
+    let mut by_node = BTreeMap::new();
+    last_nodes().for_each(|node| *by_node.entry(node).or_default() += 1);
+    let astray = last_nodes()
+        .filter(|node| judged.locality(*node) != Locality::Local)
+        .count();
+    let standing = standing(&affinity_nodes, node, judged);
+    CpuPlace {
+        node,
+        affinity: process.affinity.clone(),
+        bound: (!judged.local.is_empty() && !affinity_nodes.is_empty())
+            .then(|| affinity_nodes.is_subset(judged.local)),
+        affinity_nodes,
+        threads: threads.map(|threads| Threads {
+            total: threads.len(),
+            by_node,
+            astray: (!judged.local.is_empty()).then_some(astray),
+        }),
+        standing,
+        verdict: Some(verdict(process, standing, judged)),
+    }
+}
+
+/// For a process without a GPU: the node that its memory should be on, which is the one that it runs on.
+pub fn own_node(process: &Process, topology: &Topology) -> NodeSet {
+    let allowed = nodes(process.affinity.as_ref(), topology);
+    match allowed.len() {
+        // A thread that was bound in its sleep has not been there yet.
+        1 => allowed,
+        _ => topology.node_of(process.last_cpu).into_iter().collect(),
+    }
+}
+
+fn nodes(affinity: Option<&CpuSet>, topology: &Topology) -> NodeSet {
+    affinity
+        .map(|cpus| topology.nodes_of(cpus))
+        .unwrap_or_default()
+}
+
+/// Where a thread last ran is stale while it sleeps, so that a thread which may only run on local nodes
+/// is not misplaced wherever that was, and one that may run on none of them is.
+fn standing(allowed: &NodeSet, last: Option<NodeId>, judged: &Judged) -> Option<Standing> {
+    if judged.local.is_empty() {
+        return None;
+    }
+    let last = last.map(|node| judged.locality(node));
+    if allowed.is_empty() {
+        // Where it runs is known, what holds it is not.
+        return last.filter(|at| *at != Locality::Local).map(Standing::Off);
+    }
+    if allowed.is_subset(judged.local) {
+        return Some(Standing::Held);
+    }
+    if allowed.is_disjoint(judged.local) {
+        let off = last.filter(|at| *at != Locality::Local);
+        let farthest = allowed.iter().map(|node| judged.locality(*node)).max();
+        return off.or(farthest).map(Standing::Off);
+    }
+    last.map(|at| match at {
+        Locality::Local => Standing::Loose,
+        off => Standing::Off(off),
+    })
+}
+
+fn verdict(process: &Process, main: Option<Standing>, judged: &Judged) -> Verdict {
+    if judged.is_single_node() {
+        return Verdict::SingleNode;
+    }
+    let of_others = || {
+        let Some(threads) = &process.threads else {
+            return Verdict::Unknown;
+        };
+        let all_held = threads.iter().all(|thread| {
+            let allowed = nodes(thread.affinity.as_ref(), judged.topology);
+            allowed.is_subset(judged.local)
+        });
+        if all_held {
+            Verdict::Ok
+        } else {
+            Verdict::AtRisk
+        }
+    };
+    match main {
+        None => Verdict::Unknown,
+        Some(Standing::Off(Locality::Remote)) => Verdict::Mismatch,
+        Some(Standing::Off(_) | Standing::Loose) => Verdict::AtRisk,
+        Some(Standing::Held) => of_others(),
+    }
+}

@@ -1,0 +1,186 @@
+//! Where a process's memory lies.
+
+use std::collections::BTreeMap;
+use std::fmt;
+
+use super::Limits;
+use super::verdict::{Judged, Locality, Verdict};
+use crate::model::memory::{Backing, Bytes, Memory, NodeBytes, Policy};
+use crate::model::process::Process;
+use crate::model::topology::{NodeId, NodeSet};
+
+/// What memory is to the process that has it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum MemoryKind {
+    /// Heap, stack, malloc's arenas.
+    Anonymous,
+    /// Page-locked for the GPU: the batches on their way to it. It cannot migrate.
+    Pinned,
+    /// Shared with other processes: workers hand their batches over here.
+    Shared,
+    /// hugetlbfs.
+    Huge,
+    /// CUDA's managed memory, touched by the CPU.
+    Managed,
+    /// Page cache and mapped files. No policy governs it, and it never is a mismatch.
+    File,
+}
+
+impl fmt::Display for MemoryKind {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Anonymous => "anonymous",
+            Self::Pinned => "pinned",
+            Self::Shared => "shared",
+            Self::Huge => "huge",
+            Self::Managed => "managed",
+            Self::File => "file",
+        })
+    }
+}
+
+impl MemoryKind {
+    /// The driver's pinned memory shows as any shared anonymous mapping does; it is pinned where the
+    /// process holds a GPU context.
+    fn of(backing: Backing, holds_context: bool) -> Self {
+        match backing {
+            Backing::Anonymous => Self::Anonymous,
+            Backing::SharedAnonymous if holds_context => Self::Pinned,
+            Backing::SharedAnonymous | Backing::Shared => Self::Shared,
+            Backing::DriverBuffer => Self::Pinned,
+            Backing::UnifiedMemory => Self::Managed,
+            Backing::Huge => Self::Huge,
+            Backing::File => Self::File,
+        }
+    }
+}
+
+/// A process's memory side.
+#[derive(Debug, Clone)]
+pub struct MemoryPlace {
+    /// The nodes that the cpuset leaves it.
+    pub mems_allowed: Option<NodeSet>,
+    /// `None` where they could not be read.
+    pub pages: Option<PagePlace>,
+    /// `None` for a process that is not judged.
+    pub verdict: Option<Verdict>,
+}
+
+/// A process's pages.
+#[derive(Debug, Clone)]
+pub struct PagePlace {
+    /// The main thread's policy.
+    pub policy: Policy,
+    /// The node with most of the working memory, the lowest of equals; `None` where it has none.
+    pub node: Option<NodeId>,
+    /// The working memory: every kind but `file`.
+    pub by_node: NodeBytes,
+    /// All memory.
+    pub by_kind: BTreeMap<MemoryKind, NodeBytes>,
+    /// The working memory against the local nodes; `None` where these are not known.
+    pub share: Option<Share>,
+}
+
+/// How much of a working memory is where.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Share {
+    /// On the local nodes, or on the GPU itself.
+    pub local: Bytes,
+    /// Elsewhere.
+    pub off: Bytes,
+    /// Of that: on another socket.
+    pub remote: Bytes,
+    /// All of it.
+    pub all: Bytes,
+}
+
+impl Share {
+    /// From 0 to 1; `None` where there is no memory.
+    pub fn local_fraction(&self) -> Option<f64> {
+        (self.all.0 > 0).then(|| self.local.0 as f64 / self.all.0 as f64)
+    }
+}
+
+/// Looks at a process's memory.
+pub fn place(
+    process: &Process,
+    holds_context: bool,
+    judged: &Judged,
+    limits: &Limits,
+) -> MemoryPlace {
+    let pages = process.memory.as_ref();
+    let pages = pages.map(|memory| pages_of(memory, holds_context, judged));
+    MemoryPlace {
+        mems_allowed: process.mems_allowed.clone(),
+        verdict: Some(verdict(pages.as_ref(), judged, limits)),
+        pages,
+    }
+}
+
+fn pages_of(memory: &Memory, holds_context: bool, judged: &Judged) -> PagePlace {
+    let mut by_kind: BTreeMap<MemoryKind, NodeBytes> = BTreeMap::new();
+    for (backing, by_node) in &memory.pages {
+        let kind = by_kind
+            .entry(MemoryKind::of(*backing, holds_context))
+            .or_default();
+        add(kind, by_node);
+    }
+    let mut by_node = NodeBytes::new();
+    let working = by_kind
+        .iter()
+        .filter(|(kind, _)| **kind != MemoryKind::File);
+    working.for_each(|(_, pages)| add(&mut by_node, pages));
+    let at_least = |far: Locality| {
+        let there = by_node
+            .iter()
+            .filter(|(node, _)| judged.locality(**node) >= far);
+        there.map(|(_, bytes)| *bytes).sum::<Bytes>()
+    };
+    let all = at_least(Locality::Local);
+    let off = at_least(Locality::Near);
+    let share = Share {
+        local: Bytes(all.0 - off.0),
+        off,
+        remote: at_least(Locality::Remote),
+        all,
+    };
+    // The last of the greatest, counted from behind, is the lowest node.
+    let most = by_node.iter().rev().max_by_key(|(_, bytes)| **bytes);
+    PagePlace {
+        policy: memory.policy.clone(),
+        node: most.map(|(node, _)| *node),
+        share: (!judged.local.is_empty()).then_some(share),
+        by_node,
+        by_kind,
+    }
+}
+
+fn add(sum: &mut NodeBytes, pages: &NodeBytes) {
+    for (node, bytes) in pages {
+        let of_node = sum.entry(*node).or_default();
+        *of_node = [*of_node, *bytes].into_iter().sum();
+    }
+}
+
+fn verdict(pages: Option<&PagePlace>, judged: &Judged, limits: &Limits) -> Verdict {
+    let Some(pages) = pages else {
+        return Verdict::Unknown;
+    };
+    if judged.is_single_node() {
+        return Verdict::SingleNode;
+    }
+    match pages.share {
+        None => Verdict::Unknown,
+        Some(share) if limits.exceeds(share.remote, share.all) => Verdict::Mismatch,
+        Some(share) if limits.exceeds(share.off, share.all) => Verdict::AtRisk,
+        Some(_) => Verdict::Ok,
+    }
+}
+
+impl Limits {
+    /// Whether so much of a working memory off the local nodes is more than both limits.
+    pub fn exceeds(&self, off: Bytes, all: Bytes) -> bool {
+        let share = u128::from(off.0) * 100;
+        off > self.remote_bytes && share > u128::from(all.0) * u128::from(self.remote_percent)
+    }
+}

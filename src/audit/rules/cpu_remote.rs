@@ -1,0 +1,53 @@
+//! `cpu-remote`: a process runs, or may only run, on another socket than its GPU's.
+
+use super::super::cpu::Standing;
+use super::super::finding::{Finding, Severity};
+use super::super::verdict::{Locality, Verdict};
+use super::{Audited, by_gpus, cpus_of, on_nodes, whereabouts, who};
+use crate::model::topology::{NodeSet, Topology, node_list};
+
+pub(super) fn check(processes: &[Audited], topology: &Topology) -> Vec<Finding> {
+    let broken = processes.iter().filter(|audited| {
+        audited.cpu.verdict == Some(Verdict::Mismatch)
+            && audited.cpu.standing == Some(Standing::Off(Locality::Remote))
+    });
+    by_gpus(broken)
+        .iter()
+        .map(|group| finding(group, topology))
+        .collect()
+}
+
+fn finding(group: &[&Audited], topology: &Topology) -> Finding {
+    let first = group[0];
+    let ran: NodeSet = group
+        .iter()
+        .filter_map(|audited| audited.cpu.node)
+        .collect();
+    let may_not_leave = |audited: &&&Audited| {
+        let allowed = &audited.cpu.affinity_nodes;
+        !allowed.is_empty() && allowed.is_disjoint(&audited.local_nodes)
+    };
+    let bound = match group.iter().filter(may_not_leave).count() {
+        0 => "nothing binds them".to_owned(),
+        all if all == group.len() => "bound there".to_owned(),
+        some => format!("{some} of {} bound there", group.len()),
+    };
+    let local = node_list(&first.local_nodes);
+    Finding {
+        rule: "cpu-remote",
+        severity: Severity::Error,
+        gpu: first.part.gpus.first().copied(),
+        pids: group.iter().map(|audited| audited.process.pid).collect(),
+        message: format!(
+            "GPU and CPU NUMA nodes do NOT match: {}, {} last ran on {} ({bound})",
+            whereabouts(first),
+            who(group),
+            on_nodes(&ran),
+        ),
+        remedy: format!(
+            "start it with numactl --cpunodebind={local} --membind={local}; a running process moves with \
+             taskset -a -p -c {} PID, and its memory stays where it is",
+            cpus_of(&first.local_nodes, topology),
+        ),
+    }
+}

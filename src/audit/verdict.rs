@@ -1,0 +1,73 @@
+//! Verdicts, and what everything is judged against.
+
+use std::fmt;
+
+use crate::model::topology::{NodeId, NodeSet, Topology};
+
+/// How well something is placed; of two the greater is the worse.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Verdict {
+    /// One node has all CPUs: nothing to get wrong.
+    SingleNode,
+    /// On the local nodes, and held there.
+    Ok,
+    /// Local right now but nothing holds it there, or near.
+    AtRisk,
+    /// It could not be read, or the home node is not known.
+    Unknown,
+    /// Remote.
+    Mismatch,
+}
+
+impl fmt::Display for Verdict {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::SingleNode => "single-node",
+            Self::Ok => "ok",
+            Self::AtRisk => "at-risk",
+            Self::Unknown => "unknown",
+            Self::Mismatch => "mismatch",
+        })
+    }
+}
+
+/// A node against the local ones; of two the greater is the farther.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Locality {
+    /// One of them.
+    Local,
+    /// Another node of the same socket.
+    Near,
+    /// Another socket, or one that is not known to be the same.
+    Remote,
+}
+
+/// What a process is judged against.
+#[derive(Debug, Clone, Copy)]
+pub struct Judged<'a> {
+    /// Where it should run. Empty where that is not known.
+    pub local: &'a NodeSet,
+    /// The nodes that are its GPUs' own memory: pages there are not remote.
+    pub on_gpu: &'a NodeSet,
+    /// The machine's nodes.
+    pub topology: &'a Topology,
+}
+
+impl Judged<'_> {
+    /// Whether one node has all CPUs, so that there is nothing to get wrong.
+    pub fn is_single_node(&self) -> bool {
+        self.topology.cpu_bearing().len() == 1
+    }
+
+    /// Where a node is.
+    pub fn locality(&self, node: NodeId) -> Locality {
+        let mut local = self.local.iter();
+        if self.local.contains(&node) || self.on_gpu.contains(&node) {
+            Locality::Local
+        } else if local.any(|local| self.topology.same_package(*local, node)) {
+            Locality::Near
+        } else {
+            Locality::Remote
+        }
+    }
+}

@@ -1,0 +1,124 @@
+//! What may be typed, and nothing else.
+
+use std::path::PathBuf;
+
+use clap::builder::NonEmptyStringValueParser;
+use clap::{Args, Parser, Subcommand, ValueEnum};
+
+use crate::report::terminal::ColorChoice;
+
+/// Shows where deep-learning processes run and where their memory lies, against the NUMA nodes of
+/// their GPUs. Reads only, and changes nothing.
+///
+/// Exit codes: 0 all is placed well; 1 a mismatch; 2 it could not run; 3 no mismatch was seen, but not
+/// everything could be judged.
+#[derive(Debug, Parser)]
+#[command(version, max_term_width = 100, args_conflicts_with_subcommands = false)]
+pub struct Cli {
+    /// What to do instead of an audit.
+    #[command(subcommand)]
+    pub command: Option<Command>,
+    /// Which machine.
+    #[command(flatten)]
+    pub from: From,
+    /// How to judge.
+    #[command(flatten)]
+    pub judge: Judge,
+    /// How to print.
+    #[command(flatten)]
+    pub print: Print,
+}
+
+/// What to do instead of an audit.
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Record what an audit reads, to replay it elsewhere with --snapshot.
+    ///
+    /// Writes copies of the files below /proc and /sys that an audit reads, and NVML's answers: into a
+    /// folder, or into an archive where PATH ends in .tar.gz. Of other processes than an audit would show
+    /// nothing is kept; of their environments only variables such as RANK and CUDA_VISIBLE_DEVICES. PATH must
+    /// not exist yet.
+    ///
+    /// Each process's /proc/PID/numa_maps is read whole, which an audit does too. The kernel walks all page
+    /// tables of the process for it: about 14 ms of CPU for each GiB in 4 KiB pages (huge pages cost next to
+    /// nothing). Up to Linux 6.18 the process cannot map or unmap memory meanwhile: one with 8 GiB was seen
+    /// to wait 0.3 s.
+    Record(Record),
+    /// Print the map: the NUMA nodes with their CPUs, memory, distances, GPUs and controllers.
+    Topology,
+}
+
+/// What is recorded.
+#[derive(Debug, Args)]
+pub struct Record {
+    /// A new folder, or a new file whose name ends in .tar.gz.
+    pub path: PathBuf,
+    /// A remark to keep with it.
+    #[arg(long, value_name = "TEXT")]
+    pub note: Option<String>,
+    /// Leave out command lines, user names, the host's name and the names of mapped files.
+    #[arg(long)]
+    pub redact: bool,
+}
+
+/// Which machine, and which of its processes.
+#[derive(Debug, Args)]
+pub struct From {
+    /// Audit a recorded machine: a folder or a .tar.gz, as `record` writes them.
+    #[arg(long, value_name = "PATH", global = true)]
+    pub snapshot: Option<PathBuf>,
+    /// Audit these processes and their descendants, whether or not a GPU is involved.
+    #[arg(long, value_name = "PID", num_args = 1.., value_delimiter = ',', global = true,
+          value_parser = clap::value_parser!(u32).range(1..))]
+    pub pid: Vec<u32>,
+    /// Load NVML from here. [default: libnvidia-ml.so.1, as the system finds it]
+    #[arg(long, value_name = "PATH", global = true, conflicts_with = "snapshot")]
+    pub nvml_lib: Option<PathBuf>,
+}
+
+/// How to judge.
+#[derive(Debug, Args)]
+pub struct Judge {
+    /// Only the processes of these GPUs.
+    #[arg(long, value_name = "INDEX|UUID|PCI", num_args = 1.., value_delimiter = ',',
+          value_parser = NonEmptyStringValueParser::new())]
+    pub gpu: Vec<String>,
+    /// Only the processes of this user, by name or number.
+    #[arg(long, value_name = "USER", value_parser = NonEmptyStringValueParser::new())]
+    pub user: Option<String>,
+    /// Memory off the GPU's nodes is a mismatch beyond this share of a process's working memory...
+    #[arg(long, value_name = "PERCENT", default_value_t = 10,
+          value_parser = clap::value_parser!(u8).range(0..=100))]
+    pub remote_percent: u8,
+    /// ...and beyond this size.
+    #[arg(long, value_name = "MIB", default_value_t = 16)]
+    pub remote_mib: u32,
+    /// From which verdict on the exit code is 1.
+    #[arg(long, value_name = "VERDICT", default_value = "mismatch")]
+    pub fail_on: FailOn,
+}
+
+/// From which verdict on the exit code is 1.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum FailOn {
+    /// A mismatch.
+    Mismatch,
+    /// A mismatch, or what is in place by chance.
+    AtRisk,
+    /// Nothing.
+    Never,
+}
+
+/// How to print.
+#[derive(Debug, Args)]
+pub struct Print {
+    /// Print a JSON document instead of a table.
+    #[arg(long, global = true)]
+    pub json: bool,
+    /// Give every process a row of its own.
+    #[arg(long, conflicts_with = "json")]
+    pub all: bool,
+    /// When to use colour.
+    #[arg(long, value_name = "WHEN", default_value = "auto", global = true)]
+    pub color: ColorChoice,
+}

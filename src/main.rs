@@ -1,0 +1,221 @@
+//! The program: parse the command line, call, print, turn the outcome into an exit code.
+
+use std::collections::BTreeSet;
+use std::io::{self, ErrorKind, IsTerminal, Write};
+use std::path::Path;
+use std::process::ExitCode;
+
+use clap::Parser;
+use numa_audit::audit::{Limits, Report, Scope, audit};
+use numa_audit::cli::{Cli, Command, FailOn};
+use numa_audit::model::Machine;
+use numa_audit::model::gap::Fact;
+use numa_audit::model::memory::Bytes;
+use numa_audit::model::pci::PciAddress;
+use numa_audit::model::process::Pid;
+use numa_audit::record::{self, Options};
+use numa_audit::report::terminal::{Surroundings, Terminal};
+use numa_audit::report::{json, table, topology};
+use numa_audit::source::{Source, observe};
+
+/// It could not run: a bad argument, an unreadable snapshot.
+const COULD_NOT_RUN: u8 = 2;
+
+type Trouble = Box<dyn std::error::Error>;
+
+fn main() -> ExitCode {
+    let cli = match Cli::try_parse() {
+        Ok(cli) => cli,
+        Err(error) => {
+            // Help and version come this way too. Whoever does not want to read them is not to be told.
+            let _ = error.print();
+            return ExitCode::from(u8::try_from(error.exit_code()).unwrap_or(COULD_NOT_RUN));
+        }
+    };
+    match run(&cli) {
+        Ok(code) => code,
+        Err(trouble) => {
+            let _ = writeln!(io::stderr(), "numa-audit: {trouble}");
+            ExitCode::from(COULD_NOT_RUN)
+        }
+    }
+}
+
+fn run(cli: &Cli) -> Result<ExitCode, Trouble> {
+    match &cli.command {
+        None => run_audit(cli),
+        Some(Command::Topology) => run_topology(cli),
+        Some(Command::Record(what)) => {
+            let options = Options {
+                note: what.note.clone(),
+                redact: what.redact,
+            };
+            run_record(cli, &what.path, &options)
+        }
+    }
+}
+
+fn run_audit(cli: &Cli) -> Result<ExitCode, Trouble> {
+    let machine = observe(source(cli)?, &named(cli)).machine;
+    ensure_named_are_there(&machine)?;
+    let limits = Limits {
+        remote_percent: cli.judge.remote_percent,
+        remote_bytes: Bytes(u64::from(cli.judge.remote_mib) << 20),
+    };
+    let scope = scope(cli, &machine)?;
+    let report = audit(machine, &limits, &scope);
+    print(&match cli.print.json {
+        true => json::report(&report),
+        false => table::report(&report, cli.print.all, &terminal(cli)),
+    })?;
+    Ok(ExitCode::from(exit_code(&report, cli.judge.fail_on)))
+}
+
+fn run_topology(cli: &Cli) -> Result<ExitCode, Trouble> {
+    let machine = observe(source(cli)?, &[]).machine;
+    let report = audit(machine, &Limits::default(), &Scope::default());
+    print(&match cli.print.json {
+        true => json::topology_only(&report),
+        false => topology::topology(&report, &terminal(cli)),
+    })?;
+    Ok(ExitCode::SUCCESS)
+}
+
+fn run_record(cli: &Cli, path: &Path, options: &Options) -> Result<ExitCode, Trouble> {
+    if cli.from.snapshot.is_some() {
+        return Err("record records the running machine: it does not go with --snapshot".into());
+    }
+    record::ensure_new(path)?;
+    let source = Source::live_tapped(cli.from.nvml_lib.clone());
+    let observation = observe(source, &named(cli));
+    ensure_named_are_there(&observation.machine)?;
+    let count = observation.machine.processes.len();
+    record::record(observation, path, options)?;
+    let word = if count == 1 { "process" } else { "processes" };
+    print(&format!("recorded {count} {word} to {}\n", path.display()))?;
+    Ok(ExitCode::SUCCESS)
+}
+
+fn source(cli: &Cli) -> Result<Source, Trouble> {
+    Ok(match &cli.from.snapshot {
+        Some(path) => Source::snapshot(path)?,
+        None => Source::live(cli.from.nvml_lib.clone()),
+    })
+}
+
+fn named(cli: &Cli) -> Vec<Pid> {
+    cli.from.pid.iter().copied().map(Pid).collect()
+}
+
+/// A PID that somebody typed and that is not there is a slip, not a gap.
+fn ensure_named_are_there(machine: &Machine) -> Result<(), Trouble> {
+    let gaps = machine.gaps.iter().filter(|gap| gap.fact == Fact::Process);
+    let mut missing = gaps
+        .filter_map(|gap| gap.pid)
+        .filter(|pid| machine.named.contains(pid));
+    match missing.next() {
+        Some(pid) => Err(format!("there is no process {pid}").into()),
+        None => Ok(()),
+    }
+}
+
+fn scope(cli: &Cli, machine: &Machine) -> Result<Scope, Trouble> {
+    let gpus = cli.judge.gpu.iter().map(|name| gpu_named(name, machine));
+    let gpus = gpus.collect::<Result<BTreeSet<u32>, Trouble>>()?;
+    let uid = cli
+        .judge
+        .user
+        .as_ref()
+        .map(|name| user_named(name, machine));
+    Ok(Scope {
+        gpus: (!cli.judge.gpu.is_empty()).then_some(gpus),
+        uid: uid.transpose()?,
+    })
+}
+
+/// A GPU by its index, its PCI address, or its UUID, of which the beginning is enough.
+fn gpu_named(name: &str, machine: &Machine) -> Result<u32, Trouble> {
+    let address = name.parse::<PciAddress>().ok();
+    let index = name.parse::<u32>().ok();
+    let matches = |gpu: &&numa_audit::model::gpu::Gpu| {
+        let by_uuid = gpu
+            .uuid
+            .as_ref()
+            .is_some_and(|uuid| name.len() > 4 && uuid.starts_with(name));
+        by_uuid || index == Some(gpu.index) || (address.is_some() && gpu.address == address)
+    };
+    let found: Vec<u32> = machine
+        .gpus
+        .iter()
+        .filter(matches)
+        .map(|gpu| gpu.index)
+        .collect();
+    match found.as_slice() {
+        [one] => Ok(*one),
+        [] if machine.gpus.is_empty() => {
+            Err(format!("no GPU {name:?}: there is none at all").into())
+        }
+        [] => {
+            let there = numa_audit::model::cpus::ranges(machine.gpus.iter().map(|gpu| gpu.index));
+            Err(format!("no GPU {name:?}: there are {there}").into())
+        }
+        _ => Err(format!("{name:?} begins the UUIDs of several GPUs").into()),
+    }
+}
+
+fn user_named(name: &str, machine: &Machine) -> Result<u32, Trouble> {
+    let named = machine.users.iter().find(|(_, user)| *user == name);
+    match (named, name.parse()) {
+        (Some((uid, _)), _) => Ok(*uid),
+        (None, Ok(uid)) => Ok(uid),
+        (None, Err(_)) => Err(format!("no user {name:?} is known here").into()),
+    }
+}
+
+fn terminal(cli: &Cli) -> Terminal {
+    let stdout = io::stdout();
+    let is_terminal = stdout.is_terminal();
+    let size = is_terminal
+        .then(|| rustix::termios::tcgetwinsize(&stdout).ok())
+        .flatten();
+    let variable = |name| std::env::var_os(name);
+    let (columns, no_color, term) = (variable("COLUMNS"), variable("NO_COLOR"), variable("TERM"));
+    let around = Surroundings {
+        is_terminal,
+        columns: size.map(|size| size.ws_col).filter(|columns| *columns > 0),
+        columns_variable: columns.as_deref(),
+        no_color: no_color.as_deref(),
+        term: term.as_deref(),
+    };
+    Terminal::new(cli.print.color, around)
+}
+
+/// A reader that has seen enough and closes the pipe is no trouble.
+fn print(text: &str) -> Result<(), Trouble> {
+    let mut stdout = io::stdout().lock();
+    match stdout
+        .write_all(text.as_bytes())
+        .and_then(|()| stdout.flush())
+    {
+        Err(error) if error.kind() != ErrorKind::BrokenPipe => {
+            Err(format!("cannot write the report: {error}").into())
+        }
+        _ => Ok(()),
+    }
+}
+
+/// 1 for what was found wrong; 3 where nothing is, and not everything could be judged.
+fn exit_code(report: &Report, fail_on: FailOn) -> u8 {
+    let summary = &report.summary;
+    let failed = match fail_on {
+        FailOn::Mismatch => summary.mismatch > 0,
+        FailOn::AtRisk => summary.mismatch + summary.at_risk > 0,
+        FailOn::Never => false,
+    };
+    let hidden = report.gaps.iter().any(|gap| gap.fact.hides_processes());
+    match (failed, summary.unknown > 0 || hidden) {
+        (true, _) => 1,
+        (false, true) => 3,
+        (false, false) => 0,
+    }
+}

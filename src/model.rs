@@ -1,0 +1,70 @@
+//! What was observed of one machine, before anything is judged.
+//!
+//! Nothing here opens a file, knows the time or prints. A fact that could not be learnt is `None`
+//! and has a [`Gap`] that says why.
+
+pub mod cpus;
+pub mod driver;
+pub mod family;
+pub mod gap;
+pub mod gpu;
+pub mod memory;
+pub mod pci;
+pub mod process;
+pub mod topology;
+
+use std::collections::BTreeMap;
+
+use gap::Gap;
+use gpu::Gpu;
+use pci::PciDevice;
+use process::{Pid, Process};
+use topology::Topology;
+
+/// One machine at one moment: all that the audit may know.
+#[derive(Debug, Clone, Default)]
+pub struct Machine {
+    /// The machine's name, kernel and the time of the observation.
+    pub host: Host,
+    /// NUMA nodes with their CPUs, memory and distances.
+    pub topology: Topology,
+    /// GPUs by index, as NVML numbers them; by PCI address where no driver answered.
+    pub gpus: Vec<Gpu>,
+    /// Network and storage controllers, displays and accelerators that are no GPU, by PCI address.
+    pub devices: Vec<PciDevice>,
+    /// The processes that matter, by PID: those that hold a GPU context or were named on the
+    /// command line, with their descendants, launchers and helpers.
+    pub processes: Vec<Process>,
+    /// The PIDs that were named on the command line: these are judged, though no GPU be involved, and
+    /// no others.
+    pub named: Vec<Pid>,
+    /// Names of users by number, as far as they are known.
+    pub users: BTreeMap<u32, String>,
+    /// All that could not be learnt.
+    pub gaps: Vec<Gap>,
+}
+
+/// The machine's name and the circumstances of the observation.
+#[derive(Debug, Clone, Default)]
+pub struct Host {
+    /// `None` where neither the system nor the recording tells.
+    pub hostname: Option<String>,
+    /// The kernel's release, from `/proc/sys/kernel/osrelease` or `/proc/version`.
+    pub kernel: Option<String>,
+    /// RFC 3339, UTC: when the machine was looked at. `None` in a recording that does not tell.
+    pub recorded_at: Option<String>,
+    /// Whether this is the machine that the program runs on.
+    pub origin: Origin,
+    /// The NVIDIA driver's version; `None` where NVML did not answer.
+    pub driver_version: Option<String>,
+}
+
+/// Where an observation comes from.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum Origin {
+    /// The running system.
+    #[default]
+    Live,
+    /// A recorded tree.
+    Snapshot,
+}

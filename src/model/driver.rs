@@ -1,0 +1,91 @@
+//! NVML's answers, in the form in which a recording keeps them (`nvml.json`).
+
+use serde::{Deserialize, Serialize};
+
+/// All that was asked of NVML. Text and numbers are as the driver gave them; `null` where it had no
+/// answer.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct DriverAnswer {
+    /// The kernel driver's version, such as `580.159.04`.
+    pub driver_version: Option<String>,
+    /// The library's version.
+    pub nvml_version: Option<String>,
+    /// CUDA's version, as 1000 × major + 10 × minor.
+    pub cuda_driver_version: Option<i32>,
+    /// The GPUs by index. `None` if and only if there is an error.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub gpus: Option<Vec<DriverGpu>>,
+    /// Why there are no GPUs to tell of: no library, no driver, no permission.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub error: Option<String>,
+}
+
+/// One GPU as NVML sees it.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct DriverGpu {
+    /// NVML's index.
+    pub index: u32,
+    /// `GPU-…`.
+    pub uuid: Option<String>,
+    /// The product's name.
+    pub name: Option<String>,
+    /// With eight digits of domain, upper case: `00000000:10:1C.0`.
+    pub pci_bus_id: Option<String>,
+    /// N of `/dev/nvidiaN`.
+    pub minor_number: Option<u32>,
+    /// Bytes of its own memory.
+    pub memory_total_bytes: Option<u64>,
+    /// Bytes of it in use.
+    pub memory_used_bytes: Option<u64>,
+    /// A list of CPUs near it, such as `0-23,48-71`.
+    pub cpu_affinity: Option<String>,
+    /// A list of nodes near it.
+    pub memory_affinity: Option<String>,
+    /// The node that its own memory is (Grace), not the node that it hangs on.
+    pub numa_node_id: Option<i32>,
+    /// Who uses it; `None` where the driver refused to say, `error` telling why.
+    pub processes: Option<Vec<DriverProcess>>,
+    /// Why a part of the above is missing.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub error: Option<String>,
+}
+
+/// One entry of NVML's process lists.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct DriverProcess {
+    /// In the PID namespace of the asker.
+    pub pid: u32,
+    /// Which list it stood in.
+    pub kind: ListKind,
+    /// Bytes of GPU memory; `None` where the driver does not account for it.
+    #[serde(default)]
+    pub used_memory_bytes: Option<u64>,
+    /// The MIG GPU instance.
+    #[serde(default)]
+    pub gpu_instance_id: Option<u32>,
+    /// The MIG compute instance.
+    #[serde(default)]
+    pub compute_instance_id: Option<u32>,
+}
+
+impl DriverProcess {
+    /// Whether the entry speaks of a context. MPS lists a client on every GPU that its daemon
+    /// serves, with 0 bytes where it has none (seen on driver 580).
+    pub fn has_context(&self) -> bool {
+        !(self.kind == ListKind::Mps && self.used_memory_bytes == Some(0))
+    }
+}
+
+/// NVML's three lists of processes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum ListKind {
+    /// CUDA contexts.
+    Compute,
+    /// OpenGL and the like.
+    Graphics,
+    /// Clients of an MPS server.
+    Mps,
+}

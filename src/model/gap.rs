@@ -1,0 +1,134 @@
+//! What could not be learnt, and why. A missing fact is never a zero.
+
+use std::fmt;
+
+use super::pci::PciAddress;
+use super::process::Pid;
+use super::topology::NodeId;
+
+/// One fact that is missing.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Gap {
+    /// The process it is about; `None` for the machine and its devices.
+    pub pid: Option<Pid>,
+    /// What is missing.
+    pub fact: Fact,
+    /// Why.
+    pub reason: Reason,
+}
+
+/// What can be missing.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Fact {
+    /// NVML's answer as a whole: which GPUs there are and who uses them.
+    Driver,
+    /// The processes of one GPU, by its index.
+    GpuProcesses(u32),
+    /// The node that one GPU, by its index, is attached to.
+    GpuHomeNode(u32),
+    /// The whole of `/sys/devices/system/node`.
+    Nodes,
+    /// A node's CPUs.
+    NodeCpus(NodeId),
+    /// A node's memory sizes.
+    NodeMemory(NodeId),
+    /// A node's distances.
+    NodeDistances(NodeId),
+    /// The list of PCI devices.
+    PciDevices,
+    /// The node of one PCI device.
+    PciNode(PciAddress),
+    /// All of a process that the driver named: it is not to be seen here.
+    Process,
+    /// A process's argv.
+    Command,
+    /// A process's environment.
+    Environ,
+    /// A process's control group.
+    Cgroup,
+    /// A process's owner, affinity and mems allowed (`status`).
+    Status,
+    /// The list of a process's threads.
+    Threads,
+    /// The last CPU or the affinity of one thread, by its TID.
+    Thread(u32),
+    /// A process's memory policy and pages (`numa_maps`).
+    Memory,
+    /// The nodes of a process's memory policy: the kernel cut the text.
+    PolicyNodes,
+}
+
+impl Fact {
+    /// Whether processes may be hidden behind this gap, so that an audit without a mismatch still
+    /// has not seen everything.
+    pub fn hides_processes(&self) -> bool {
+        matches!(self, Self::Driver | Self::GpuProcesses(_) | Self::Process)
+    }
+}
+
+impl fmt::Display for Fact {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Driver => f.write_str("NVIDIA driver"),
+            Self::GpuProcesses(index) => write!(f, "processes of GPU {index}"),
+            Self::GpuHomeNode(index) => write!(f, "home node of GPU {index}"),
+            Self::Nodes => f.write_str("NUMA nodes"),
+            Self::NodeCpus(node) => write!(f, "CPUs of node {node}"),
+            Self::NodeMemory(node) => write!(f, "memory of node {node}"),
+            Self::NodeDistances(node) => write!(f, "distances of node {node}"),
+            Self::PciDevices => f.write_str("PCI devices"),
+            Self::PciNode(address) => write!(f, "node of PCI device {address}"),
+            Self::Process => f.write_str("process"),
+            Self::Command => f.write_str("command"),
+            Self::Environ => f.write_str("environ"),
+            Self::Cgroup => f.write_str("cgroup"),
+            Self::Status => f.write_str("status"),
+            Self::Threads => f.write_str("threads"),
+            Self::Thread(tid) => write!(f, "thread {tid}"),
+            Self::Memory => f.write_str("memory"),
+            Self::PolicyNodes => f.write_str("nodes of the memory policy"),
+        }
+    }
+}
+
+/// Why a fact is missing.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Reason {
+    /// The kernel refused to show it to this user (EACCES, EPERM).
+    Denied,
+    /// The process or thread ended meanwhile.
+    Gone,
+    /// There is no such file or no such value.
+    Absent,
+    /// It was there and made no sense; says what.
+    Malformed(String),
+    /// Something else went wrong; says what.
+    Failed(String),
+}
+
+impl fmt::Display for Reason {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Denied => f.write_str("permission denied"),
+            Self::Gone => f.write_str("gone"),
+            Self::Absent => f.write_str("absent"),
+            Self::Malformed(what) => write!(f, "malformed: {what}"),
+            Self::Failed(what) => f.write_str(what),
+        }
+    }
+}
+
+impl From<&std::io::Error> for Reason {
+    /// Maps what open and read give on procfs and sysfs.
+    fn from(error: &std::io::Error) -> Self {
+        /// A held file of a process that has ended reads as this; std has no name for it.
+        const ESRCH: i32 = 3;
+        use std::io::ErrorKind::{NotADirectory, NotFound, PermissionDenied};
+        match error.kind() {
+            PermissionDenied => Self::Denied,
+            NotFound | NotADirectory => Self::Absent,
+            _ if error.raw_os_error() == Some(ESRCH) => Self::Gone,
+            _ => Self::Failed(error.to_string()),
+        }
+    }
+}

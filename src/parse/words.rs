@@ -1,0 +1,48 @@
+//! NUL-separated words: `/proc/PID/cmdline` and `/proc/PID/environ`.
+
+use super::number;
+
+/// argv. A process may overwrite its own, so that nothing in it can be relied on.
+pub fn parse_command(bytes: &[u8]) -> Vec<String> {
+    let mut words: Vec<&[u8]> = bytes.split(|byte| *byte == 0).collect();
+    if words.last().is_some_and(|last| last.is_empty()) {
+        words.pop();
+    }
+    let text = words.into_iter().map(String::from_utf8_lossy);
+    text.map(|word| word.into_owned()).collect()
+}
+
+/// The value of one variable: the first of that name, as getenv(3) finds it. A process that changes its
+/// title may have overwritten the first variables.
+pub fn parse_variable<'a>(environ: &'a [u8], name: &str) -> Option<&'a [u8]> {
+    let mut variables = environ.split(|byte| *byte == 0);
+    variables.find_map(|variable| variable.strip_prefix(name.as_bytes())?.strip_prefix(b"="))
+}
+
+/// The value of a variable that is a number, such as a rank.
+pub fn parse_rank(environ: &[u8], name: &str) -> Option<u32> {
+    number(name, parse_variable(environ, name)?).ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn reads_argv_with_empty_words() {
+        assert_eq!(parse_command(b"python3\0\0-c\0"), ["python3", "", "-c"]);
+        assert_eq!(
+            parse_command(b"a title without end"),
+            ["a title without end"]
+        );
+        assert!(parse_command(b"").is_empty());
+    }
+
+    #[test]
+    fn reads_ranks() {
+        let environ = b"garbage\0XRANK=9\0RANK=3\0LOCAL_RANK=x\0RANK=4\0";
+        assert_eq!(parse_rank(environ, "RANK"), Some(3));
+        assert_eq!(parse_rank(environ, "LOCAL_RANK"), None);
+        assert_eq!(parse_rank(environ, "WORLD_SIZE"), None);
+    }
+}

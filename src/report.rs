@@ -1,0 +1,6 @@
+//! The forms that a report takes. Each gives text back; who prints it is `main`.
+
+pub mod json;
+pub mod table;
+pub mod terminal;
+pub mod topology;

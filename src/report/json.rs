@@ -1,0 +1,399 @@
+//! The JSON document, schema_version 1. Fields may be added; none is ever removed or changed.
+
+use std::collections::BTreeMap;
+
+use serde::Serialize;
+
+use crate::audit::home::GpuPlace;
+use crate::audit::{Audited, Report};
+use crate::model::memory::{Bytes, NodeBytes};
+use crate::model::pci::PciDevice;
+use crate::model::topology::{Node, NodeId, NodeSet};
+use crate::model::{Host, Origin};
+
+/// Of the documents; raised when a field changes its meaning.
+const SCHEMA_VERSION: u32 = 1;
+
+/// The whole report.
+pub fn report(report: &Report) -> String {
+    document(&Document {
+        schema_version: SCHEMA_VERSION,
+        tool: TOOL,
+        host: host(&report.host),
+        topology: topology(report),
+        processes: Some(report.processes.iter().map(process).collect()),
+        findings: Some(report.findings.iter().map(finding).collect()),
+        incomplete: incomplete(report),
+        summary: Some(summary(report)),
+    })
+}
+
+/// The machine alone: the same document without processes.
+pub fn topology_only(report: &Report) -> String {
+    document(&Document {
+        schema_version: SCHEMA_VERSION,
+        tool: TOOL,
+        host: host(&report.host),
+        topology: topology(report),
+        processes: None,
+        findings: None,
+        incomplete: incomplete(report),
+        summary: None,
+    })
+}
+
+fn document(document: &Document) -> String {
+    // Maps have text for keys and numbers are finite: nothing in it can fail.
+    let mut text = serde_json::to_string_pretty(document).unwrap_or_default();
+    text.push('\n');
+    text
+}
+
+const TOOL: Tool = Tool {
+    name: env!("CARGO_PKG_NAME"),
+    version: env!("CARGO_PKG_VERSION"),
+};
+
+#[derive(Serialize)]
+struct Document<'a> {
+    schema_version: u32,
+    tool: Tool,
+    host: HostJson<'a>,
+    topology: TopologyJson<'a>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    processes: Option<Vec<ProcessJson<'a>>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    findings: Option<Vec<FindingJson<'a>>>,
+    incomplete: Vec<GapJson>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    summary: Option<SummaryJson>,
+}
+
+#[derive(Serialize)]
+struct Tool {
+    name: &'static str,
+    version: &'static str,
+}
+
+#[derive(Serialize)]
+struct HostJson<'a> {
+    hostname: Option<&'a str>,
+    kernel: Option<&'a str>,
+    recorded_at: Option<&'a str>,
+    source: &'static str,
+    driver_version: Option<&'a str>,
+}
+
+fn host(host: &Host) -> HostJson<'_> {
+    HostJson {
+        hostname: host.hostname.as_deref(),
+        kernel: host.kernel.as_deref(),
+        recorded_at: host.recorded_at.as_deref(),
+        source: match host.origin {
+            Origin::Live => "live",
+            Origin::Snapshot => "snapshot",
+        },
+        driver_version: host.driver_version.as_deref(),
+    }
+}
+
+#[derive(Serialize)]
+struct TopologyJson<'a> {
+    nodes: Vec<NodeJson>,
+    gpus: Vec<GpuJson<'a>>,
+    devices: Vec<DeviceJson>,
+}
+
+fn topology(report: &Report) -> TopologyJson<'_> {
+    TopologyJson {
+        nodes: report.topology.nodes().iter().map(node).collect(),
+        gpus: report.gpus.iter().map(gpu).collect(),
+        devices: report.devices.iter().map(device).collect(),
+    }
+}
+
+#[derive(Serialize)]
+struct NodeJson {
+    id: u32,
+    cpus: String,
+    memory_total_bytes: Option<u64>,
+    memory_free_bytes: Option<u64>,
+    /// `None` where the tree does not tell them.
+    distances: Option<BTreeMap<u32, u32>>,
+}
+
+fn node((id, node): (&NodeId, &Node)) -> NodeJson {
+    let distances = node
+        .distances
+        .iter()
+        .map(|(to, distance)| (to.0, *distance));
+    NodeJson {
+        id: id.0,
+        cpus: node.cpus.to_string(),
+        memory_total_bytes: bytes(node.memory_total),
+        memory_free_bytes: bytes(node.memory_free),
+        distances: (!node.distances.is_empty()).then(|| distances.collect()),
+    }
+}
+
+fn bytes(size: Option<Bytes>) -> Option<u64> {
+    size.map(|size| size.0)
+}
+
+fn ids<'a>(nodes: impl IntoIterator<Item = &'a NodeId>) -> Vec<u32> {
+    nodes.into_iter().map(|node| node.0).collect()
+}
+
+#[derive(Serialize)]
+struct GpuJson<'a> {
+    index: u32,
+    uuid: Option<&'a str>,
+    name: Option<&'a str>,
+    pci_bus_id: Option<String>,
+    home_nodes: Vec<u32>,
+    home_source: String,
+    local_nodes: Vec<u32>,
+    own_memory_nodes: Vec<u32>,
+    memory_total_bytes: Option<u64>,
+    memory_used_bytes: Option<u64>,
+}
+
+fn gpu(place: &GpuPlace) -> GpuJson<'_> {
+    let gpu = &place.gpu;
+    GpuJson {
+        index: gpu.index,
+        uuid: gpu.uuid.as_deref(),
+        name: gpu.name.as_deref(),
+        pci_bus_id: gpu.address.map(|address| address.to_string()),
+        home_nodes: ids(&place.home_nodes),
+        home_source: place.source.to_string(),
+        local_nodes: ids(&place.local_nodes),
+        own_memory_nodes: ids(&gpu.own_memory_node),
+        memory_total_bytes: bytes(gpu.memory_total),
+        memory_used_bytes: bytes(gpu.memory_used),
+    }
+}
+
+#[derive(Serialize)]
+struct DeviceJson {
+    pci_bus_id: String,
+    class: String,
+    /// The kernel's names for it, joined by commas; `null` for none.
+    name: Option<String>,
+    node: Option<u32>,
+}
+
+fn device(device: &PciDevice) -> DeviceJson {
+    DeviceJson {
+        pci_bus_id: device.address.to_string(),
+        class: device.class.to_string(),
+        name: (!device.names.is_empty()).then(|| device.names.join(",")),
+        node: device.node.map(|node| node.0),
+    }
+}
+
+#[derive(Serialize)]
+struct ProcessJson<'a> {
+    pid: u32,
+    ppid: u32,
+    start_time_ticks: u64,
+    name: &'a str,
+    command: Option<String>,
+    user: Option<String>,
+    role: Option<String>,
+    gpus: &'a [u32],
+    gpu_source: Option<String>,
+    trainer_pid: Option<u32>,
+    attribution: Option<String>,
+    local_rank: Option<u32>,
+    rank: Option<u32>,
+    container: Option<&'a str>,
+    job: Option<&'a str>,
+    home_nodes: Vec<u32>,
+    local_nodes: Vec<u32>,
+    cpu: CpuJson,
+    memory: MemoryJson,
+    verdict: Option<String>,
+    findings: &'a [&'static str],
+}
+
+fn process(audited: &Audited) -> ProcessJson<'_> {
+    let process = &audited.process;
+    let part = &audited.part;
+    ProcessJson {
+        pid: process.pid.0,
+        ppid: process.ppid.0,
+        start_time_ticks: process.start_time_ticks,
+        name: &process.name,
+        command: process.command.as_ref().map(|words| words.join(" ")),
+        user: process
+            .user
+            .clone()
+            .or_else(|| process.uid.map(|uid| uid.to_string())),
+        role: part.role.map(|role| role.to_string()),
+        gpus: &part.gpus,
+        gpu_source: part.gpu_source.map(|source| source.to_string()),
+        trainer_pid: part.trainer.map(|pid| pid.0),
+        attribution: part.attribution.map(|how| how.to_string()),
+        local_rank: process.local_rank,
+        rank: process.rank,
+        container: audited.container.as_deref(),
+        job: audited.job.as_deref(),
+        home_nodes: ids(&audited.home_nodes),
+        local_nodes: ids(&audited.local_nodes),
+        cpu: cpu(audited),
+        memory: memory(audited),
+        verdict: audited.verdict.map(|verdict| verdict.to_string()),
+        findings: &audited.findings,
+    }
+}
+
+#[derive(Serialize)]
+struct CpuJson {
+    node: Option<u32>,
+    affinity: Option<String>,
+    affinity_nodes: Vec<u32>,
+    bound: Option<bool>,
+    verdict: Option<String>,
+    /// `None` where the threads could not be listed.
+    threads: Option<ThreadsJson>,
+}
+
+#[derive(Serialize)]
+struct ThreadsJson {
+    total: usize,
+    by_node: BTreeMap<u32, usize>,
+    astray: Option<usize>,
+}
+
+fn cpu(audited: &Audited) -> CpuJson {
+    let cpu = &audited.cpu;
+    CpuJson {
+        node: cpu.node.map(|node| node.0),
+        affinity: cpu.affinity.as_ref().map(ToString::to_string),
+        affinity_nodes: ids(&cpu.affinity_nodes),
+        bound: cpu.bound,
+        verdict: cpu.verdict.map(|verdict| verdict.to_string()),
+        threads: cpu.threads.as_ref().map(|threads| ThreadsJson {
+            total: threads.total,
+            by_node: threads
+                .by_node
+                .iter()
+                .map(|(node, count)| (node.0, *count))
+                .collect(),
+            astray: threads.astray,
+        }),
+    }
+}
+
+#[derive(Serialize)]
+struct MemoryJson {
+    node: Option<u32>,
+    policy: Option<String>,
+    policy_flags: Option<Vec<String>>,
+    /// `None` where the kernel cut the list.
+    policy_nodes: Option<Vec<u32>>,
+    mems_allowed: Option<Vec<u32>>,
+    exact: Option<bool>,
+    verdict: Option<String>,
+    by_node_bytes: Option<BTreeMap<u32, u64>>,
+    by_kind: Option<BTreeMap<String, BTreeMap<u32, u64>>>,
+    local_fraction: Option<f64>,
+}
+
+fn memory(audited: &Audited) -> MemoryJson {
+    let memory = &audited.memory;
+    let pages = memory.pages.as_ref();
+    let policy = pages.map(|pages| &pages.policy);
+    let whole = policy.filter(|policy| !policy.truncated);
+    let kinds = |pages: &crate::audit::memory::PagePlace| {
+        let kinds = pages.by_kind.iter();
+        kinds
+            .map(|(kind, by_node)| (kind.to_string(), by_id(by_node)))
+            .collect()
+    };
+    MemoryJson {
+        node: pages.and_then(|pages| pages.node).map(|node| node.0),
+        policy: policy.map(|policy| policy.mode.to_string()),
+        policy_flags: policy.map(|policy| policy.flags.clone()),
+        policy_nodes: whole.map(|policy| ids(&policy.nodes)),
+        mems_allowed: memory
+            .mems_allowed
+            .as_ref()
+            .map(|nodes: &NodeSet| ids(nodes)),
+        // numa_maps counts every page.
+        exact: pages.map(|_| true),
+        verdict: memory.verdict.map(|verdict| verdict.to_string()),
+        by_node_bytes: pages.map(|pages| by_id(&pages.by_node)),
+        by_kind: pages.map(kinds),
+        local_fraction: pages.and_then(|pages| pages.share?.local_fraction()),
+    }
+}
+
+fn by_id(by_node: &NodeBytes) -> BTreeMap<u32, u64> {
+    by_node
+        .iter()
+        .map(|(node, bytes)| (node.0, bytes.0))
+        .collect()
+}
+
+#[derive(Serialize)]
+struct FindingJson<'a> {
+    rule: &'static str,
+    severity: String,
+    gpu: Option<u32>,
+    pids: Vec<u32>,
+    message: &'a str,
+    remedy: &'a str,
+}
+
+fn finding(finding: &crate::audit::finding::Finding) -> FindingJson<'_> {
+    FindingJson {
+        rule: finding.rule,
+        severity: finding.severity.to_string(),
+        gpu: finding.gpu,
+        pids: finding.pids.iter().map(|pid| pid.0).collect(),
+        message: &finding.message,
+        remedy: &finding.remedy,
+    }
+}
+
+#[derive(Serialize)]
+struct GapJson {
+    pid: Option<u32>,
+    what: String,
+    reason: String,
+}
+
+fn incomplete(report: &Report) -> Vec<GapJson> {
+    let gaps = report.gaps.iter().map(|gap| GapJson {
+        pid: gap.pid.map(|pid| pid.0),
+        what: gap.fact.to_string(),
+        reason: gap.reason.to_string(),
+    });
+    gaps.collect()
+}
+
+#[derive(Serialize)]
+struct SummaryJson {
+    verdict: String,
+    processes: usize,
+    ok: usize,
+    at_risk: usize,
+    mismatch: usize,
+    unknown: usize,
+    local_fraction: Option<f64>,
+}
+
+fn summary(report: &Report) -> SummaryJson {
+    let summary = &report.summary;
+    SummaryJson {
+        verdict: summary.verdict.to_string(),
+        processes: summary.processes,
+        ok: summary.ok,
+        at_risk: summary.at_risk,
+        mismatch: summary.mismatch,
+        unknown: summary.unknown,
+        local_fraction: summary.local_fraction,
+    }
+}

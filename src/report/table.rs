@@ -1,0 +1,496 @@
+//! The report for people: grouped by GPU, like workers folded into one row.
+
+use std::collections::BTreeMap;
+
+use comfy_table::{Cell, Color};
+use owo_colors::Style;
+
+use super::terminal::{Terminal, harmless};
+use crate::audit::attribution::Role;
+use crate::audit::finding::Severity;
+use crate::audit::memory::PagePlace;
+use crate::audit::verdict::Verdict;
+use crate::audit::{Audited, Report};
+use crate::model::cpus::ranges;
+use crate::model::gap::{Fact, Reason};
+use crate::model::memory::{Bytes, Mode};
+use crate::model::topology::{NodeSet, node_list};
+use crate::model::{Host, Origin};
+
+/// From this width on, a row tells the process's name and the kinds of its memory too.
+const WIDE: u16 = 130;
+
+/// The whole report. `all` gives every process a row of its own.
+pub fn report(report: &Report, all: bool, terminal: &Terminal) -> String {
+    let mut out = head(&report.host, terminal);
+    out += &nodes(report, terminal);
+    let mut after_rows = true;
+    for (heading, group) in groups(report) {
+        // GPUs without a process stand close together.
+        if after_rows || !group.is_empty() {
+            out.push('\n');
+        }
+        after_rows = !group.is_empty();
+        out += &terminal.wrap("", &heading, 2);
+        if !group.is_empty() {
+            out += &rows(&group, all, terminal);
+        }
+        out += &findings(report, &group, terminal);
+    }
+    out += &gaps(report, terminal);
+    out.push('\n');
+    out + &sum(report, terminal)
+}
+
+/// One line: which machine, and when.
+pub fn head(host: &Host, terminal: &Terminal) -> String {
+    let mut words = vec![harmless(
+        host.hostname
+            .as_deref()
+            .unwrap_or("a machine without a name"),
+    )];
+    words.extend(
+        host.kernel
+            .as_ref()
+            .map(|kernel| format!("Linux {}", harmless(kernel))),
+    );
+    let driver = host.driver_version.as_ref();
+    words.extend(driver.map(|version| format!("NVIDIA driver {}", harmless(version))));
+    let when = host.recorded_at.as_deref().map(harmless);
+    words.push(match (host.origin, when) {
+        (Origin::Live, when) => when.unwrap_or_default(),
+        (Origin::Snapshot, Some(when)) => format!("snapshot of {when}"),
+        (Origin::Snapshot, None) => "snapshot".to_owned(),
+    });
+    terminal.wrap("", &words.join(", "), 2)
+}
+
+/// One line: the nodes with their CPUs.
+fn nodes(report: &Report, terminal: &Terminal) -> String {
+    let nodes = report.topology.nodes();
+    let told = nodes.iter().map(|(id, node)| match node.cpus.is_empty() {
+        true => format!("node {id} without CPUs"),
+        false => format!("node {id} CPUs {}", node.cpus),
+    });
+    let told: Vec<String> = told.collect();
+    match told.as_slice() {
+        [] => "No NUMA nodes to be seen\n".to_owned(),
+        [one] => terminal.wrap("", &format!("1 NUMA node: {one}"), 2),
+        several => {
+            let text = format!("{} NUMA nodes: {}", several.len(), several.join("; "));
+            terminal.wrap("", &text, 2)
+        }
+    }
+}
+
+/// What belongs under one heading: the processes of the same GPUs; then those of none.
+fn groups(report: &Report) -> Vec<(String, Vec<&Audited>)> {
+    let mut by_gpus: BTreeMap<&[u32], Vec<&Audited>> = BTreeMap::new();
+    // A GPU that is out of scope has nobody to show; without a scope each has a heading.
+    let shown = |index: &u32| report.gpus_in_scope.contains(index);
+    for place in report.gpus.iter().filter(|place| shown(&place.gpu.index)) {
+        by_gpus.insert(std::slice::from_ref(&place.gpu.index), Vec::new());
+    }
+    let (with_gpu, without): (Vec<&Audited>, Vec<&Audited>) = report
+        .processes
+        .iter()
+        .partition(|audited| !audited.part.gpus.is_empty());
+    for audited in with_gpu {
+        by_gpus.entry(&audited.part.gpus).or_default().push(audited);
+    }
+    let mut groups: Vec<(String, Vec<&Audited>)> = Vec::new();
+    for (gpus, mut group) in by_gpus {
+        group.sort_by_key(|audited| (audited.part.trainer, audited.part.role, audited.process.pid));
+        let mut heading = gpu_heading(report, gpus);
+        if group.is_empty() {
+            heading += if report.gpus_are_told(gpus) {
+                ": no process"
+            } else {
+                ": processes not known"
+            };
+        }
+        groups.push((heading, group));
+    }
+    for (heading, is_one) in [
+        ("Launchers and their helpers (not judged)", true),
+        (
+            "Processes without a GPU: memory against the node they run on",
+            false,
+        ),
+    ] {
+        let group = without
+            .iter()
+            .filter(|audited| audited.part.role.is_some() == is_one);
+        let group: Vec<&Audited> = group.copied().collect();
+        if !group.is_empty() {
+            groups.push((heading.to_owned(), group));
+        }
+    }
+    groups
+}
+
+fn gpu_heading(report: &Report, gpus: &[u32]) -> String {
+    let places = report
+        .gpus
+        .iter()
+        .filter(|place| gpus.contains(&place.gpu.index));
+    let told = places.map(|place| {
+        let gpu = &place.gpu;
+        let mut words = vec![format!("GPU {}", gpu.index)];
+        words.extend(gpu.name.as_deref().map(harmless));
+        words.extend(gpu.address.map(|address| address.to_string()));
+        words.push(match place.home_nodes.len() {
+            0 => "home node unknown".to_owned(),
+            1 => format!(
+                "home node {} ({})",
+                node_list(&place.home_nodes),
+                place.source
+            ),
+            _ => format!(
+                "home nodes {} ({})",
+                node_list(&place.home_nodes),
+                place.source
+            ),
+        });
+        words.join("  ")
+    });
+    told.collect::<Vec<_>>().join("; ")
+}
+
+/// What a row shows.
+struct Row<'a> {
+    people: Vec<&'a Audited>,
+    /// All but PIDs and sizes. Processes with equal cells fold into one row.
+    cells: Cells,
+}
+
+#[derive(PartialEq, Eq)]
+struct Cells {
+    role: String,
+    rank: String,
+    gpu_node: String,
+    cpu_node: String,
+    cpus: String,
+    binding: String,
+    memory_nodes: Vec<u32>,
+    verdict: String,
+    name: String,
+}
+
+fn rows(group: &[&Audited], all: bool, terminal: &Terminal) -> String {
+    let mut rows: Vec<Row> = Vec::new();
+    for audited in group {
+        let cells = cells(audited);
+        // A trainer stands for itself: each has a rank and a GPU of its own.
+        let folds = !all && audited.part.role != Some(Role::Trainer);
+        match rows.last_mut() {
+            Some(row) if folds && row.cells == cells => row.people.push(audited),
+            _ => rows.push(Row {
+                people: vec![audited],
+                cells,
+            }),
+        }
+    }
+    let wide = terminal.width >= WIDE;
+    let mut header = vec![
+        "ROLE",
+        "PID",
+        "RANK",
+        "GPU NODE",
+        "CPU NODE",
+        "CPUS",
+        "MEM BINDING",
+        "MEMORY BY NODE",
+        "VERDICT",
+    ];
+    if wide {
+        header.extend(["NAME", "KINDS OF MEMORY"]);
+    }
+    let mut table = terminal.table(&header);
+    for row in &rows {
+        let cells = &row.cells;
+        let role = match row.people.len() {
+            1 => cells.role.clone(),
+            several => format!("{} ×{several}", cells.role),
+        };
+        let mut line = vec![
+            Cell::new(role),
+            Cell::new(pids(&row.people)),
+            Cell::new(&cells.rank),
+            Cell::new(&cells.gpu_node),
+            Cell::new(&cells.cpu_node),
+            Cell::new(&cells.cpus),
+            Cell::new(&cells.binding),
+            Cell::new(memory(&row.people)),
+            verdict_cell(row.people[0].verdict, &cells.verdict),
+        ];
+        if wide {
+            line.push(Cell::new(&cells.name));
+            line.push(Cell::new(kinds(&row.people)));
+        }
+        table.add_row(line);
+    }
+    table.trim_fmt() + "\n"
+}
+
+fn cells(audited: &Audited) -> Cells {
+    let process = &audited.process;
+    let pages = audited.memory.pages.as_ref();
+    let role = audited.part.role.map(|role| role.to_string());
+    let judged_on = match audited.part.role {
+        Some(Role::Launcher) => "-".to_owned(),
+        _ if audited.part.gpus.is_empty() => "-".to_owned(),
+        _ => or_unknown(node_list(&audited.home_nodes)),
+    };
+    Cells {
+        role: role.unwrap_or_else(|| "process".to_owned()),
+        rank: process
+            .rank
+            .or(process.local_rank)
+            .map_or("-".into(), |rank| rank.to_string()),
+        gpu_node: judged_on,
+        cpu_node: audited.cpu.node.map_or("?".into(), |node| node.to_string()),
+        cpus: cpus(audited),
+        binding: binding(audited),
+        memory_nodes: pages
+            .map(|pages| pages.by_node.keys().map(|node| node.0).collect())
+            .unwrap_or_default(),
+        verdict: match audited.verdict {
+            None => "-".to_owned(),
+            Some(Verdict::Mismatch) => "MISMATCH".to_owned(),
+            Some(verdict) => verdict.to_string(),
+        },
+        name: harmless(&process.name),
+    }
+}
+
+fn or_unknown(text: String) -> String {
+    if text.is_empty() {
+        "?".to_owned()
+    } else {
+        text
+    }
+}
+
+/// The CPUs on which the main thread may run; a list too long to be read as the nodes it lies on.
+fn cpus(audited: &Audited) -> String {
+    const READABLE: usize = 17;
+    let Some(affinity) = &audited.cpu.affinity else {
+        return "?".to_owned();
+    };
+    let list = affinity.to_string();
+    if list.len() <= READABLE {
+        return list;
+    }
+    format!(
+        "{} on {}",
+        affinity.iter().count(),
+        node_list(&audited.cpu.affinity_nodes)
+    )
+}
+
+/// As the post has it, `[0, 1]`: the nodes that memory may come from, and the policy that says so.
+fn binding(audited: &Audited) -> String {
+    let list = |nodes: &NodeSet| {
+        let nodes: Vec<String> = nodes.iter().map(|node| node.to_string()).collect();
+        format!("[{}]", nodes.join(", "))
+    };
+    let allowed = audited.memory.mems_allowed.as_ref().map(list);
+    let allowed = || allowed.clone().unwrap_or_else(|| "?".to_owned());
+    let Some(pages) = &audited.memory.pages else {
+        return allowed();
+    };
+    match &pages.policy.mode {
+        Mode::Default => allowed(),
+        Mode::Local => format!("local {}", allowed()),
+        mode if pages.policy.truncated => format!("{mode} [?]"),
+        mode => format!("{mode} {}", list(&pages.policy.nodes)),
+    }
+}
+
+/// The PIDs of a row, shortened where they are many.
+fn pids(people: &[&Audited]) -> String {
+    const READABLE: usize = 13;
+    let list = ranges(people.iter().map(|audited| audited.process.pid.0));
+    match people {
+        [first, .., last] if list.len() > READABLE => {
+            format!("{}…{}", first.process.pid, last.process.pid)
+        }
+        _ => list,
+    }
+}
+
+/// The working memory by node: shares, and the sizes; of several processes the largest.
+fn memory(people: &[&Audited]) -> String {
+    let pages: Vec<&PagePlace> = people
+        .iter()
+        .filter_map(|a| a.memory.pages.as_ref())
+        .collect();
+    if pages.len() < people.len() {
+        return "?".to_owned();
+    }
+    let all: u64 = pages
+        .iter()
+        .flat_map(|pages| pages.by_node.values())
+        .map(|b| b.0)
+        .sum();
+    let nodes: NodeSet = pages
+        .iter()
+        .flat_map(|pages| pages.by_node.keys())
+        .copied()
+        .collect();
+    let at_most = if people.len() > 1 { "≤" } else { "" };
+    let told = nodes.iter().map(|node| {
+        let sizes = pages.iter().filter_map(|pages| pages.by_node.get(node));
+        let here: u64 = sizes.clone().map(|bytes| bytes.0).sum();
+        let largest = sizes.max().copied().unwrap_or_default();
+        let share = percent(here, all);
+        format!("{node}: {share} {at_most}{largest}")
+    });
+    let told: Vec<String> = told.collect();
+    if told.is_empty() {
+        "none".to_owned()
+    } else {
+        told.join("\n")
+    }
+}
+
+/// Whole percents; what is not quite nothing or all does not read as if it were.
+fn percent(part: u64, all: u64) -> String {
+    let share = part as f64 * 100.0 / all as f64;
+    match share {
+        _ if part > 0 && share < 1.0 => "<1%".to_owned(),
+        _ if part < all && share > 99.0 => ">99%".to_owned(),
+        _ => format!("{share:.0}%"),
+    }
+}
+
+fn kinds(people: &[&Audited]) -> String {
+    let pages: Vec<&PagePlace> = people
+        .iter()
+        .filter_map(|a| a.memory.pages.as_ref())
+        .collect();
+    let mut largest: BTreeMap<_, Bytes> = BTreeMap::new();
+    for (kind, by_node) in pages.iter().flat_map(|pages| &pages.by_kind) {
+        let size = largest.entry(*kind).or_default();
+        *size = (*size).max(by_node.values().copied().sum());
+    }
+    let told = largest.iter().map(|(kind, size)| format!("{kind} {size}"));
+    told.collect::<Vec<_>>().join(", ")
+}
+
+fn verdict_cell(verdict: Option<Verdict>, text: &str) -> Cell {
+    let cell = Cell::new(text);
+    match verdict {
+        None => cell,
+        Some(Verdict::Ok | Verdict::SingleNode) => cell.fg(Color::Green),
+        Some(Verdict::AtRisk) => cell.fg(Color::Yellow),
+        Some(Verdict::Unknown) => cell.fg(Color::Magenta),
+        Some(Verdict::Mismatch) => cell.fg(Color::Red),
+    }
+}
+
+fn findings(report: &Report, group: &[&Audited], terminal: &Terminal) -> String {
+    let of_group = report.findings.iter().filter(|finding| {
+        group
+            .iter()
+            .any(|audited| finding.pids.contains(&audited.process.pid))
+    });
+    let mut out = String::new();
+    for finding in of_group {
+        let mark = format!("  {}: ", finding.severity);
+        let text = terminal.wrap(&mark, &finding.message, 4);
+        let style = match finding.severity {
+            Severity::Error => Style::new().red(),
+            Severity::Warning => Style::new().yellow(),
+            Severity::Info => Style::new(),
+        };
+        out += &terminal.paint(text.trim_end(), style);
+        out.push('\n');
+        out += &terminal.wrap("    to mend it: ", &finding.remedy, 6);
+    }
+    out
+}
+
+/// What could not be learnt, and what would help; one line for all processes of the same lack.
+fn gaps(report: &Report, terminal: &Terminal) -> String {
+    let mut grouped: Vec<(String, &Fact, &Reason, Vec<u32>)> = Vec::new();
+    for gap in &report.gaps {
+        let what = match gap.fact {
+            Fact::Thread(_) => "threads".to_owned(),
+            _ => gap.fact.to_string(),
+        };
+        let pid = gap.pid.map(|pid| pid.0);
+        match grouped
+            .iter_mut()
+            .find(|(other, _, reason, _)| *other == what && **reason == gap.reason)
+        {
+            Some((.., pids)) => pids.extend(pid.filter(|pid| pids.last() != Some(pid))),
+            None => grouped.push((what, &gap.fact, &gap.reason, pid.into_iter().collect())),
+        }
+    }
+    let mut out = String::new();
+    for (what, fact, reason, pids) in grouped {
+        let whom = match pids.as_slice() {
+            [] => String::new(),
+            [pid] => format!(" of process {pid}"),
+            several => format!(
+                " of {} processes ({})",
+                several.len(),
+                ranges(several.iter().copied())
+            ),
+        };
+        let text = format!(
+            "{what}{whom}: {}{}",
+            harmless(&reason.to_string()),
+            hint(fact, reason)
+        );
+        out += &terminal.wrap("  ? ", &text, 4);
+    }
+    if out.is_empty() {
+        out
+    } else {
+        format!("\nNot known:\n{out}")
+    }
+}
+
+fn hint(fact: &Fact, reason: &Reason) -> &'static str {
+    match (fact, reason) {
+        (Fact::Driver, _) => {
+            "; without a driver's answer nobody tells which processes use a GPU: name processes with \
+             --pid PID, or a recording with --snapshot PATH"
+        }
+        (Fact::Process, _) => {
+            "; the driver names it, and it is not to be seen here: it ended, or runs in another PID namespace"
+        }
+        (Fact::Memory | Fact::Environ, Reason::Denied) => {
+            "; run as its owner or as root (CAP_SYS_PTRACE and CAP_DAC_READ_SEARCH)"
+        }
+        (_, Reason::Denied) => "; run as root",
+        _ => "",
+    }
+}
+
+fn sum(report: &Report, terminal: &Terminal) -> String {
+    let summary = &report.summary;
+    let word = if summary.processes == 1 {
+        "process"
+    } else {
+        "processes"
+    };
+    let single = match summary.verdict {
+        Verdict::SingleNode => " (a single node has all CPUs: nothing to get wrong)",
+        _ => "",
+    };
+    let text = format!(
+        "{} {word}: {} ok{single}, {} at risk, {} mismatched, {} unknown",
+        summary.processes, summary.ok, summary.at_risk, summary.mismatch, summary.unknown
+    );
+    let style = match summary.verdict {
+        Verdict::Ok | Verdict::SingleNode => Style::new().green(),
+        Verdict::AtRisk => Style::new().yellow(),
+        Verdict::Unknown => Style::new().magenta(),
+        Verdict::Mismatch => Style::new().red(),
+    };
+    terminal.paint(&text, style) + "\n"
+}

@@ -1,0 +1,197 @@
+//! What the terminal can do, and what it must not be given.
+
+use std::ffi::OsStr;
+use std::fmt::Write;
+
+use comfy_table::{ContentArrangement, Table, presets};
+use owo_colors::{OwoColorize, Style};
+
+/// How wide to print, and whether in colour.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Terminal {
+    /// In columns.
+    pub width: u16,
+    /// Whether to use colour. Nothing is told by colour alone.
+    pub color: bool,
+}
+
+/// When to use colour.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, clap::ValueEnum)]
+pub enum ColorChoice {
+    /// On a terminal, unless NO_COLOR is set or TERM is dumb.
+    #[default]
+    Auto,
+    /// Always.
+    Always,
+    /// Never.
+    Never,
+}
+
+/// What is known of where the output goes.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Surroundings<'a> {
+    /// Whether it is a terminal.
+    pub is_terminal: bool,
+    /// That terminal's own width.
+    pub columns: Option<u16>,
+    /// The environment's COLUMNS.
+    pub columns_variable: Option<&'a OsStr>,
+    /// NO_COLOR.
+    pub no_color: Option<&'a OsStr>,
+    /// TERM.
+    pub term: Option<&'a OsStr>,
+}
+
+impl Terminal {
+    /// The width where there is no terminal.
+    const WIDTH: u16 = 100;
+    /// Narrower than this nothing can be read.
+    const NARROWEST: u16 = 40;
+
+    /// Decides once for everything that is printed.
+    pub fn new(choice: ColorChoice, around: Surroundings) -> Self {
+        let auto = || {
+            let no_color = around.no_color.is_some_and(|value| !value.is_empty());
+            around.is_terminal && !no_color && around.term != Some(OsStr::new("dumb"))
+        };
+        let color = match choice {
+            ColorChoice::Auto => auto(),
+            ColorChoice::Always => true,
+            ColorChoice::Never => false,
+        };
+        let variable = around.columns_variable.and_then(OsStr::to_str);
+        let variable = variable.and_then(|columns| columns.parse().ok());
+        // A terminal knows better than a variable that it may have outgrown.
+        let width = around.columns.or(variable).unwrap_or(Self::WIDTH);
+        Self {
+            width: width.max(Self::NARROWEST),
+            color,
+        }
+    }
+
+    /// `text` in this style, if in colour.
+    pub fn paint(&self, text: &str, style: Style) -> String {
+        match self.color {
+            true => text.style(style).to_string(),
+            false => text.to_owned(),
+        }
+    }
+
+    /// An empty table of this width, without lines.
+    pub fn table(&self, header: &[&str]) -> Table {
+        let mut table = Table::new();
+        table
+            .load_style(presets::NOTHING)
+            .set_content_arrangement(ContentArrangement::Dynamic)
+            .set_width(self.width)
+            .set_header(header);
+        match self.color {
+            true => table.enforce_styling(),
+            false => table.force_no_tty(),
+        };
+        table
+    }
+
+    /// `text` broken at blanks, the lines after the first indented as far as `indent` says.
+    pub fn wrap(&self, first: &str, text: &str, indent: usize) -> String {
+        let width = usize::from(self.width);
+        let mut out = String::from(first);
+        let mut column = first.chars().count();
+        let mut fresh = true;
+        for word in text.split(' ') {
+            let length = word.chars().count();
+            if !fresh && column + 1 + length > width {
+                let _ = write!(out, "\n{:indent$}", "");
+                column = indent;
+            } else if !fresh {
+                out.push(' ');
+                column += 1;
+            }
+            out.push_str(word);
+            column += length;
+            fresh = false;
+        }
+        out.push('\n');
+        out
+    }
+}
+
+/// Somebody else's text, made harmless: what would move the cursor, change colours or reorder the line
+/// is shown as an escape.
+pub fn harmless(text: &str) -> String {
+    let mut out = String::with_capacity(text.len());
+    for letter in text.chars() {
+        match letter {
+            '\u{200B}'..='\u{200F}'
+            | '\u{2028}'..='\u{202E}'
+            | '\u{2060}'..='\u{206F}'
+            | '\u{061C}'
+            | '\u{FEFF}' => out.extend(letter.escape_unicode()),
+            _ if letter.is_control() => out.extend(letter.escape_default()),
+            _ => out.push(letter),
+        }
+    }
+    out
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn colour_is_for_terminals_that_do_not_refuse_it() {
+        let terminal = Surroundings {
+            is_terminal: true,
+            ..Surroundings::default()
+        };
+        let color = |choice, around| Terminal::new(choice, around).color;
+        assert!(color(ColorChoice::Auto, terminal));
+        assert!(!color(ColorChoice::Auto, Surroundings::default()));
+        assert!(color(ColorChoice::Always, Surroundings::default()));
+        assert!(!color(ColorChoice::Never, terminal));
+        let no_color = |value| Surroundings {
+            no_color: Some(OsStr::new(value)),
+            ..terminal
+        };
+        assert!(!color(ColorChoice::Auto, no_color("1")));
+        assert!(
+            color(ColorChoice::Auto, no_color("")),
+            "empty is unset (no-color.org)"
+        );
+        assert!(
+            color(ColorChoice::Always, no_color("1")),
+            "asked for by name"
+        );
+        let dumb = Surroundings {
+            term: Some(OsStr::new("dumb")),
+            ..terminal
+        };
+        assert!(!color(ColorChoice::Auto, dumb));
+    }
+
+    #[test]
+    fn other_peoples_text_cannot_act() {
+        assert_eq!(
+            harmless("a\x1b[31m\n\u{202E}b\u{9b}ü"),
+            "a\\u{1b}[31m\\n\\u{202e}b\\u{9b}ü"
+        );
+    }
+
+    #[test]
+    fn wraps_at_blanks() {
+        let terminal = Terminal {
+            width: 40,
+            color: false,
+        };
+        let text = terminal.wrap("  ! ", &"word ".repeat(12), 4);
+        assert!(
+            text.lines().all(|line| line.chars().count() <= 40),
+            "{text}"
+        );
+        assert!(
+            text.lines()
+                .skip(1)
+                .all(|line| line.starts_with("    word"))
+        );
+    }
+}

@@ -1,0 +1,128 @@
+//! The map of a machine: what is where, without its processes.
+
+use comfy_table::Cell;
+
+use super::table::head;
+use super::terminal::{Terminal, harmless};
+use crate::audit::Report;
+use crate::model::memory::Bytes;
+use crate::model::pci::PciClass;
+use crate::model::topology::{Node, NodeId, node_list};
+
+/// The whole map.
+pub fn topology(report: &Report, terminal: &Terminal) -> String {
+    let mut out = head(&report.host, terminal);
+    out.push('\n');
+    out += &nodes(report, terminal);
+    out += &gpus(report, terminal);
+    out += &devices(report, terminal);
+    out
+}
+
+fn nodes(report: &Report, terminal: &Terminal) -> String {
+    let nodes = report.topology.nodes();
+    if nodes.is_empty() {
+        return "No NUMA nodes to be seen: a kernel without NUMA, or a tree without /sys\n"
+            .to_owned();
+    }
+    let columns: Vec<String> = nodes.keys().map(|id| format!("TO {id}")).collect();
+    let mut header = vec![
+        "NODE", "CPUS", "MEMORY", "FREE", "GPUS", "NETWORK", "STORAGE",
+    ];
+    header.extend(columns.iter().map(String::as_str));
+    let mut table = terminal.table(&header);
+    for (id, node) in nodes {
+        table.add_row(node_row(report, *id, node));
+    }
+    table.trim_fmt() + "\n"
+}
+
+fn node_row(report: &Report, id: NodeId, node: &Node) -> Vec<Cell> {
+    let gpus = report
+        .gpus
+        .iter()
+        .filter(|place| place.home_nodes.contains(&id));
+    let gpus: Vec<String> = gpus.map(|place| place.gpu.index.to_string()).collect();
+    let count = |class| {
+        let here = report
+            .devices
+            .iter()
+            .filter(|device| device.node == Some(id));
+        here.filter(|device| device.class == class)
+            .count()
+            .to_string()
+    };
+    let distances = report.topology.nodes().keys().map(|to| {
+        let distance = node.distances.get(to);
+        distance.map_or("?".to_owned(), u32::to_string)
+    });
+    let mut cells = vec![
+        id.to_string(),
+        if node.cpus.is_empty() {
+            "none".to_owned()
+        } else {
+            node.cpus.to_string()
+        },
+        size(node.memory_total),
+        size(node.memory_free),
+        if gpus.is_empty() {
+            "-".to_owned()
+        } else {
+            gpus.join(",")
+        },
+        count(PciClass::Network),
+        count(PciClass::Storage),
+    ];
+    cells.extend(distances);
+    cells.into_iter().map(Cell::new_owned).collect()
+}
+
+fn size(bytes: Option<Bytes>) -> String {
+    bytes.map_or("?".to_owned(), |bytes| bytes.to_string())
+}
+
+fn gpus(report: &Report, terminal: &Terminal) -> String {
+    if report.gpus.is_empty() {
+        return "\nNo GPU to be seen\n".to_owned();
+    }
+    let mut table = terminal.table(&[
+        "GPU",
+        "NAME",
+        "PCI",
+        "HOME NODE",
+        "KNOWN FROM",
+        "LOCAL NODES",
+        "MEMORY",
+    ]);
+    for place in &report.gpus {
+        let gpu = &place.gpu;
+        let known = |text: Option<String>| text.unwrap_or_else(|| "?".to_owned());
+        let list = |nodes| Some(node_list(nodes)).filter(|list| !list.is_empty());
+        table.add_row(vec![
+            gpu.index.to_string(),
+            known(gpu.name.as_deref().map(harmless)),
+            known(gpu.address.map(|address| address.to_string())),
+            known(list(&place.home_nodes)),
+            place.source.to_string(),
+            known(list(&place.local_nodes)),
+            size(gpu.memory_total),
+        ]);
+    }
+    format!("\n{}\n", table.trim_fmt())
+}
+
+fn devices(report: &Report, terminal: &Terminal) -> String {
+    if report.devices.is_empty() {
+        return String::new();
+    }
+    let mut table = terminal.table(&["DEVICE", "CLASS", "NAME", "NODE"]);
+    for device in &report.devices {
+        table.add_row(vec![
+            device.address.to_string(),
+            device.class.to_string(),
+            harmless(&device.names.join(", ")),
+            device.node.map_or("?".to_owned(), |node| node.to_string()),
+        ]);
+    }
+    format!("\n{}\n", table.trim_fmt())
+}

@@ -1,0 +1,97 @@
+//! Reads a `.tar.gz` into memory. Nothing is written anywhere.
+
+use std::fs::File;
+use std::io::{self, BufReader, Read};
+use std::path::{Component, Path, PathBuf};
+
+use flate2::bufread::MultiGzDecoder;
+use tar::{Archive, EntryType};
+
+use super::tree::{Entry, Tree};
+
+/// What an archive may unpack to, its headers counted. A recording of 4 trainers with 16 workers
+/// and 1,400 threads has 10 MiB.
+const LARGEST: u64 = 512 << 20;
+
+/// The entries of an archive, a single folder around them taken off.
+///
+/// # Errors
+/// When it is no such archive, is cut or corrupt, unpacks to more than 512 MiB, or holds anything
+/// that a recording does not: absolute names, `..`, devices, hard links.
+pub fn read_archive(file: File) -> io::Result<Tree> {
+    let stream = MultiGzDecoder::new(BufReader::new(file)).take(LARGEST);
+    let mut archive = Archive::new(stream);
+    let mut tree = Tree::default();
+    let mut unpacked = 0;
+    for entry in archive.entries()? {
+        let mut entry = entry?;
+        let path = entry.path()?.into_owned();
+        let Some(name) = plain(&path) else {
+            return Err(refuse(&path, "leads out of the archive"));
+        };
+        match entry.header().entry_type() {
+            EntryType::Regular | EntryType::Continuous | EntryType::GNUSparse => {
+                // A sparse file may stand for far more than the archive's own size.
+                let mut bytes = Vec::new();
+                let room = LARGEST - unpacked;
+                if entry.size() > room
+                    || entry.by_ref().take(room).read_to_end(&mut bytes)? as u64 == room
+                {
+                    return Err(refuse(&path, "makes it unpack to more than 512 MiB"));
+                }
+                unpacked += bytes.len() as u64;
+                tree.insert(name, Entry::File(bytes));
+            }
+            EntryType::Symlink => match entry.link_name()? {
+                Some(target) => tree.insert(name, Entry::Link(target.into_owned())),
+                None => return Err(refuse(&path, "is a link to nowhere")),
+            },
+            EntryType::Directory => tree.insert(name, Entry::Folder),
+            EntryType::XGlobalHeader => {}
+            _ => {
+                return Err(refuse(
+                    &path,
+                    "is neither a file nor a folder nor a symbolic link",
+                ));
+            }
+        }
+    }
+    // What is behind the last entry has the checksum, and an archive that was cut has none.
+    let mut stream = archive.into_inner();
+    io::copy(&mut stream, &mut io::sink())?;
+    if stream.limit() == 0 {
+        return Err(io::Error::other("it unpacks to more than 512 MiB"));
+    }
+    Ok(without_outer_folder(tree))
+}
+
+fn refuse(path: &Path, why: &str) -> io::Error {
+    io::Error::other(format!("its entry {path:?} {why}"))
+}
+
+/// The path without `./`; `None` for one that is absolute or holds `..`.
+fn plain(path: &Path) -> Option<PathBuf> {
+    let components = path.components().filter(|part| *part != Component::CurDir);
+    let names = components.map(|part| match part {
+        Component::Normal(name) => Some(name),
+        _ => None,
+    });
+    names.collect()
+}
+
+/// `tar -czf x.tar.gz x` leaves everything below `x/`.
+fn without_outer_folder(tree: Tree) -> Tree {
+    let is_recording = |name: &str| ["snapshot.json", "proc", "sys"].contains(&name);
+    match tree.names("").unwrap_or_default().as_slice() {
+        [outer] if !is_recording(outer) => {
+            let mut inner = Tree::default();
+            for (path, entry) in tree.entries() {
+                if let Ok(rest) = path.strip_prefix(outer) {
+                    inner.insert(rest, entry.clone());
+                }
+            }
+            inner
+        }
+        _ => tree,
+    }
+}

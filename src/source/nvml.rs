@@ -1,0 +1,116 @@
+//! Asks the NVIDIA driver, through libnvidia-ml.
+
+use std::ffi::OsString;
+use std::path::Path;
+
+use nvml_wrapper::Nvml;
+use nvml_wrapper::device::Device;
+use nvml_wrapper::error::NvmlError;
+
+use super::nvml_processes::processes;
+use crate::model::cpus::ranges;
+use crate::model::driver::{DriverAnswer, DriverGpu};
+
+/// Where the library is, by the names that dlopen(3) is to try in this order: what the loader finds,
+/// then where a driver container and WSL keep it.
+const LIBRARIES: &[&str] = &[
+    "libnvidia-ml.so.1",
+    "/run/nvidia/driver/usr/lib/x86_64-linux-gnu/libnvidia-ml.so.1",
+    "/run/nvidia/driver/usr/lib/aarch64-linux-gnu/libnvidia-ml.so.1",
+    "/run/nvidia/driver/usr/lib64/libnvidia-ml.so.1",
+    "/usr/lib/wsl/lib/libnvidia-ml.so.1",
+];
+
+/// Asks for the GPUs and their processes. Where nothing answers, the answer has an error in place
+/// of GPUs.
+pub fn ask(library: Option<&Path>) -> DriverAnswer {
+    let answer = load(library).and_then(|nvml| answer(&nvml));
+    answer.unwrap_or_else(|error| DriverAnswer {
+        error: Some(error),
+        ..DriverAnswer::default()
+    })
+}
+
+fn load(library: Option<&Path>) -> Result<Nvml, String> {
+    let candidates: Vec<OsString> = match library {
+        Some(path) => vec![path.into()],
+        None => LIBRARIES.iter().map(OsString::from).collect(),
+    };
+    let mut first_error = None;
+    for candidate in &candidates {
+        match Nvml::builder().lib_path(candidate).init() {
+            Ok(nvml) => return Ok(nvml),
+            // It is there: another copy of it would say the same.
+            Err(error) if !matches!(error, NvmlError::LibloadingError(_)) => {
+                return Err(error.to_string());
+            }
+            Err(error) => first_error = first_error.or(Some(error)),
+        }
+    }
+    let library = candidates[0].display();
+    Err(match first_error {
+        Some(NvmlError::LibloadingError(cause)) => cause.to_string(),
+        Some(error) => format!("{library}: {error}"),
+        None => format!("{library}: not found"),
+    })
+}
+
+fn answer(nvml: &Nvml) -> Result<DriverAnswer, String> {
+    let count = nvml.device_count().map_err(|error| error.to_string())?;
+    let gpus = (0..count).map(|index| match nvml.device_by_index(index) {
+        Ok(device) => gpu(nvml, &device, index),
+        // One GPU that fell off the bus does not hide the others.
+        Err(error) => DriverGpu {
+            index,
+            error: Some(error.to_string()),
+            ..DriverGpu::default()
+        },
+    });
+    Ok(DriverAnswer {
+        driver_version: nvml.sys_driver_version().ok(),
+        nvml_version: nvml.sys_nvml_version().ok(),
+        cuda_driver_version: nvml.sys_cuda_driver_version().ok(),
+        gpus: Some(gpus.collect()),
+        error: None,
+    })
+}
+
+fn gpu(nvml: &Nvml, device: &Device, index: u32) -> DriverGpu {
+    // In words of 64 bits: more CPUs and nodes than any kernel is built for.
+    const CPU_WORDS: usize = 128;
+    const NODE_WORDS: usize = 16;
+    // NVML_AFFINITY_SCOPE_NODE
+    const SCOPE_NODE: u32 = 0;
+    let memory = device.memory_info().ok();
+    let cpus = device.cpu_affinity(CPU_WORDS);
+    let nodes = device.memory_affinity(NODE_WORDS, SCOPE_NODE);
+    let (processes, error) = match processes(nvml, device) {
+        Ok(processes) => (Some(processes), None),
+        Err(error) => (None, Some(error.to_string())),
+    };
+    DriverGpu {
+        index,
+        uuid: device.uuid().ok(),
+        name: device.name().ok(),
+        pci_bus_id: device.pci_info().ok().map(|pci| pci.bus_id),
+        minor_number: device.minor_number().ok(),
+        memory_total_bytes: memory.as_ref().map(|memory| memory.total),
+        memory_used_bytes: memory.map(|memory| memory.used),
+        cpu_affinity: cpus.ok().and_then(|words| bits(&words)),
+        memory_affinity: nodes.ok().and_then(|words| bits(&words)),
+        numa_node_id: device.numa_node_id().ok().and_then(|id| id.try_into().ok()),
+        processes,
+        error,
+    }
+}
+
+/// The set bits as a list; `None` for none, which says nothing.
+fn bits(words: &[u64]) -> Option<String> {
+    let numbered = words.iter().zip(0u32..);
+    let set = numbered.flat_map(|(word, at)| {
+        (0..64)
+            .filter(move |bit| word >> bit & 1 == 1)
+            .map(move |bit| at * 64 + bit)
+    });
+    Some(ranges(set)).filter(|list| !list.is_empty())
+}

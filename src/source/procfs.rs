@@ -1,0 +1,173 @@
+//! What procfs tells of processes.
+
+use super::root::Root;
+use crate::model::gap::{Fact, Gap, Reason};
+use crate::model::memory::Memory;
+use crate::model::process::{Pid, Process, Thread};
+use crate::parse::cgroup::parse_cgroup;
+use crate::parse::numa_maps::NumaMaps;
+use crate::parse::stat::{Stat, parse_stat};
+use crate::parse::status::parse_status;
+use crate::parse::value;
+use crate::parse::words::{parse_command, parse_rank};
+
+/// The kernel's release: `6.1.0-56-cloud-amd64`.
+pub fn read_kernel(root: &Root) -> Option<String> {
+    if let Ok(release) = root.read("proc/sys/kernel/osrelease") {
+        return Some(value(&release).to_owned());
+    }
+    // Linux version 6.1.0-56-cloud-amd64 (…
+    let version = root.read("proc/version").ok()?;
+    Some(value(&version).split_whitespace().nth(2)?.to_owned())
+}
+
+/// All processes that have not ended, by PID. One whose `stat` cannot be read is left out: it is gone,
+/// or hidden from this user.
+pub fn read_stats(root: &Root) -> Vec<(Pid, Stat)> {
+    let names = root.names("proc").unwrap_or_default();
+    let mut pids: Vec<Pid> = names
+        .iter()
+        .filter_map(|n| n.parse().ok().map(Pid))
+        .collect();
+    pids.sort_unstable();
+    let stats = pids.into_iter();
+    stats
+        .filter_map(|pid| Some((pid, read_stat(root, pid).ok()?)))
+        .filter(|(_, stat)| !stat.is_dead())
+        .collect()
+}
+
+fn read_stat(root: &Root, pid: Pid) -> Result<Stat, Reason> {
+    Ok(parse_stat(&root.read(&format!("proc/{pid}/stat"))?)?)
+}
+
+/// A process's argv.
+///
+/// # Errors
+/// The reason for a gap.
+pub fn read_command(root: &Root, pid: Pid) -> Result<Vec<String>, Reason> {
+    Ok(parse_command(&root.read(&format!("proc/{pid}/cmdline"))?))
+}
+
+/// Reads all that the audit needs of one process. `None` if it ended meanwhile, which is no gap.
+pub fn read_process(root: &Root, pid: Pid, stat: Stat, gaps: &mut Vec<Gap>) -> Option<Process> {
+    let mut reading = Reading {
+        root,
+        pid,
+        gaps: Vec::new(),
+    };
+    let status = reading.file("status", Fact::Status, |text| Ok(parse_status(text)?));
+    let environ = reading.file("environ", Fact::Environ, |text| Ok(text.to_owned()));
+    let command = reading.or_gap(Fact::Command, read_command(root, pid));
+    let cgroups = reading.file("cgroup", Fact::Cgroup, |text| Ok(parse_cgroup(text)?));
+    let threads = reading.threads();
+    let memory = reading.or_gap(Fact::Memory, read_memory(root, pid));
+    if memory
+        .as_ref()
+        .is_some_and(|memory| memory.policy.truncated)
+    {
+        let cut = Reason::Malformed("the kernel cut it at 63 characters".into());
+        reading.or_gap::<()>(Fact::PolicyNodes, Err(cut));
+    }
+    if reading.gaps.iter().any(|gap| is_lost(&gap.reason)) && has_ended(root, pid, &stat) {
+        return None;
+    }
+    gaps.append(&mut reading.gaps);
+    let rank = |name| parse_rank(environ.as_deref()?, name);
+    Some(Process {
+        pid,
+        ppid: stat.ppid,
+        start_time_ticks: stat.start_time_ticks,
+        name: stat.name,
+        command,
+        uid: status.as_ref().map(|status| status.uid),
+        user: None,
+        last_cpu: stat.last_cpu,
+        local_rank: rank("LOCAL_RANK"),
+        rank: rank("RANK"),
+        mems_allowed: status
+            .as_ref()
+            .and_then(|status| status.mems_allowed.clone()),
+        affinity: status.map(|status| status.affinity),
+        threads,
+        memory,
+        cgroups,
+    })
+}
+
+fn is_lost(reason: &Reason) -> bool {
+    matches!(reason, Reason::Gone | Reason::Absent)
+}
+
+/// Whether the process of that start is no more. A recorded one cannot end.
+fn has_ended(root: &Root, pid: Pid, then: &Stat) -> bool {
+    let now = read_stat(root, pid);
+    now.map_or(true, |now| {
+        now.is_dead() || now.start_time_ticks != then.start_time_ticks
+    })
+}
+
+fn read_memory(root: &Root, pid: Pid) -> Result<Memory, Reason> {
+    let mut maps = NumaMaps::default();
+    root.read_lines(&format!("proc/{pid}/numa_maps"), |line| maps.line(line))?;
+    // The kernel shows nothing for a process that is about to end.
+    maps.finish().ok_or(Reason::Gone)
+}
+
+/// One process being read, with its gaps so far.
+struct Reading<'a> {
+    root: &'a Root,
+    pid: Pid,
+    gaps: Vec<Gap>,
+}
+
+impl Reading<'_> {
+    fn or_gap<T>(&mut self, fact: Fact, found: Result<T, Reason>) -> Option<T> {
+        let note = |reason| {
+            self.gaps.push(Gap {
+                pid: Some(self.pid),
+                fact,
+                reason,
+            });
+        };
+        found.map_err(note).ok()
+    }
+
+    fn file<T>(
+        &mut self,
+        name: &str,
+        fact: Fact,
+        parse: impl FnOnce(&[u8]) -> Result<T, Reason>,
+    ) -> Option<T> {
+        let text = self.root.read(&format!("proc/{}/{name}", self.pid));
+        self.or_gap(fact, text.and_then(|text| parse(&text)))
+    }
+
+    fn threads(&mut self) -> Option<Vec<Thread>> {
+        let names = self.root.names(&format!("proc/{}/task", self.pid));
+        let names = self.or_gap(Fact::Threads, names)?;
+        let mut tids: Vec<u32> = names.iter().filter_map(|name| name.parse().ok()).collect();
+        tids.sort_unstable();
+        Some(
+            tids.into_iter()
+                .filter_map(|tid| self.thread(tid))
+                .collect(),
+        )
+    }
+
+    /// `None` for a thread that ended meanwhile.
+    fn thread(&mut self, tid: u32) -> Option<Thread> {
+        let folder = format!("proc/{}/task/{tid}", self.pid);
+        let read = |name: &str| self.root.read(&format!("{folder}/{name}"));
+        let last_cpu = read("stat").and_then(|text| Ok(parse_stat(&text)?.last_cpu));
+        let affinity = read("status").and_then(|text| Ok(parse_status(&text)?.affinity));
+        let lost = |reason: Option<&Reason>| reason.is_some_and(is_lost);
+        if self.root.is_live() && (lost(last_cpu.as_ref().err()) || lost(affinity.as_ref().err())) {
+            return None;
+        }
+        Some(Thread {
+            last_cpu: self.or_gap(Fact::Thread(tid), last_cpu),
+            affinity: self.or_gap(Fact::Thread(tid), affinity),
+        })
+    }
+}

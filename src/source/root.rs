@@ -1,0 +1,258 @@
+//! The one door to files: the running system, or a recorded tree and never outside it.
+
+use std::collections::BTreeSet;
+use std::fs::File;
+use std::io::{self, BufRead, BufReader, Cursor, Read};
+use std::os::fd::OwnedFd;
+use std::path::PathBuf;
+use std::sync::{Mutex, PoisonError};
+
+use rustix::fs::{CWD, FileType, Mode, OFlags, ResolveFlags};
+
+use super::tree::{Entry, Tree};
+use crate::model::gap::Reason;
+
+/// The largest file that is read whole. The largest of the kernel's, a `numa_maps` of 100,000
+/// mappings, has 8 MB.
+const LARGEST: u64 = 256 << 20;
+
+/// Below here folders are listed for their names alone, such as `net/eth0`.
+const DEVICE_NAMES: &str = "sys/bus/pci/devices/";
+
+/// Where files are read. Paths are given without the leading slash.
+#[derive(Debug)]
+pub struct Root {
+    place: Place,
+    /// Files that a recording's maker was not permitted to read.
+    denied: BTreeSet<String>,
+    tap: Option<Mutex<Tap>>,
+}
+
+#[derive(Debug)]
+enum Place {
+    Live,
+    Folder(OwnedFd),
+    Archive(Tree),
+}
+
+/// All that was read through a [`Root`].
+#[derive(Debug, Default)]
+pub struct Tap {
+    /// Every file's bytes, as the kernel gave them.
+    pub tree: Tree,
+    /// The files that could not be read for lack of permission.
+    pub denied: BTreeSet<String>,
+}
+
+impl Root {
+    /// The running system.
+    pub fn live() -> Self {
+        Self::new(Place::Live)
+    }
+
+    /// A recorded tree in a folder.
+    ///
+    /// # Errors
+    /// When the folder cannot be opened.
+    pub fn folder(path: &std::path::Path) -> io::Result<Self> {
+        let flags = OFlags::DIRECTORY | OFlags::CLOEXEC;
+        let fd = rustix::fs::openat(CWD, path, flags, Mode::empty())?;
+        Ok(Self::new(Place::Folder(fd)))
+    }
+
+    /// A recorded tree that was unpacked into memory.
+    pub fn archive(tree: Tree) -> Self {
+        Self::new(Place::Archive(tree))
+    }
+
+    fn new(place: Place) -> Self {
+        Self {
+            place,
+            denied: BTreeSet::new(),
+            tap: None,
+        }
+    }
+
+    /// Answers "permission denied" for these files.
+    pub fn deny(&mut self, files: impl IntoIterator<Item = String>) {
+        self.denied.extend(files);
+    }
+
+    /// Keeps all that is read from now on, for [`Root::into_tap`].
+    pub fn tapped(mut self) -> Self {
+        self.tap = Some(Mutex::default());
+        self
+    }
+
+    /// All that was read since [`Root::tapped`].
+    pub fn into_tap(self) -> Tap {
+        let tap = self.tap.map(Mutex::into_inner);
+        tap.map_or_else(Tap::default, |tap| {
+            tap.unwrap_or_else(PoisonError::into_inner)
+        })
+    }
+
+    /// Whether this is the running system, where what was there may be gone the next moment.
+    pub fn is_live(&self) -> bool {
+        matches!(self.place, Place::Live)
+    }
+
+    /// A file's bytes.
+    ///
+    /// # Errors
+    /// The reason for a gap.
+    pub fn read(&self, path: &str) -> Result<Vec<u8>, Reason> {
+        let mut bytes = Vec::new();
+        let mut file = self.open(path)?;
+        match file.by_ref().take(LARGEST + 1).read_to_end(&mut bytes) {
+            Ok(size) if size as u64 > LARGEST => Err(Reason::Malformed("endless".into())),
+            Ok(_) => Ok(bytes),
+            Err(error) => Err(self.note(path, &error)),
+        }
+    }
+
+    /// Hands a file's lines over one at a time, without their newlines.
+    ///
+    /// # Errors
+    /// The reason for a gap, or the first that `take` gives.
+    pub fn read_lines<E: Into<Reason>>(
+        &self,
+        path: &str,
+        mut take: impl FnMut(&[u8]) -> Result<(), E>,
+    ) -> Result<(), Reason> {
+        let mut file = self.open(path)?.take(LARGEST);
+        let mut line = Vec::new();
+        loop {
+            line.clear();
+            match file.read_until(b'\n', &mut line) {
+                Ok(0) => return Ok(()),
+                Ok(_) if line.pop() != Some(b'\n') => {
+                    return Err(Reason::Malformed("ends within a line".into()));
+                }
+                Ok(_) => take(&line).map_err(Into::into)?,
+                Err(error) => return Err(self.note(path, &error)),
+            }
+        }
+    }
+
+    /// The names in a folder, sorted. One that is no UTF-8 is none that is looked for.
+    ///
+    /// # Errors
+    /// The reason for a gap.
+    pub fn names(&self, path: &str) -> Result<Vec<String>, Reason> {
+        if self.denied.contains(path) {
+            return Err(Reason::Denied);
+        }
+        let listed = match &self.place {
+            Place::Live => live_names(path),
+            Place::Folder(root) => folder_names(root, path),
+            Place::Archive(tree) => tree.names(path).ok_or(io::ErrorKind::NotFound.into()),
+        };
+        let mut names = listed.map_err(|error| self.note(path, &error))?;
+        names.sort_unstable();
+        if let Some(mut tap) = self.tap() {
+            // Elsewhere a name is only looked for to read what is below it, which then is kept.
+            for name in names.iter().filter(|_| path.starts_with(DEVICE_NAMES)) {
+                tap.tree.insert(format!("{path}/{name}"), Entry::Folder);
+            }
+        }
+        Ok(names)
+    }
+
+    /// Opens a regular file. With a tap the whole of it is read at once.
+    fn open(&self, path: &str) -> Result<Box<dyn BufRead + '_>, Reason> {
+        if self.denied.contains(path) {
+            return Err(Reason::Denied);
+        }
+        let file: Box<dyn BufRead + '_> = match &self.place {
+            Place::Live => match File::open(live_path(path)) {
+                Ok(file) => Box::new(BufReader::with_capacity(64 << 10, file)),
+                Err(error) => return Err(self.note(path, &error)),
+            },
+            Place::Folder(root) => match open_within(root, path) {
+                Ok(file) => Box::new(BufReader::new(file)),
+                Err(error) => return Err(self.note(path, &error)),
+            },
+            Place::Archive(tree) => Box::new(Cursor::new(tree.file(path).ok_or(Reason::Absent)?)),
+        };
+        if self.tap.is_none() {
+            return Ok(file);
+        }
+        let mut bytes = Vec::new();
+        match file.take(LARGEST).read_to_end(&mut bytes) {
+            Ok(_) => {
+                if let Some(mut tap) = self.tap() {
+                    tap.tree.insert(path, Entry::File(bytes.clone()));
+                }
+                Ok(Box::new(Cursor::new(bytes)))
+            }
+            Err(error) => Err(self.note(path, &error)),
+        }
+    }
+
+    fn tap(&self) -> Option<std::sync::MutexGuard<'_, Tap>> {
+        let tap = self.tap.as_ref()?;
+        Some(tap.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    /// The reason for a gap; a recording keeps those that replaying could not find out.
+    fn note(&self, path: &str, error: &io::Error) -> Reason {
+        let reason = Reason::from(error);
+        if reason == Reason::Denied
+            && let Some(mut tap) = self.tap()
+        {
+            tap.denied.insert(path.to_owned());
+        }
+        reason
+    }
+}
+
+fn live_path(path: &str) -> PathBuf {
+    PathBuf::from(format!("/{path}"))
+}
+
+fn live_names(path: &str) -> io::Result<Vec<String>> {
+    let entries = std::fs::read_dir(live_path(path))?;
+    let names = entries.map(|entry| Ok(entry?.file_name().into_string().ok()));
+    names.filter_map(Result::transpose).collect()
+}
+
+/// Opens what is a regular file within the tree: links cannot lead out of it, and neither a FIFO
+/// nor a device makes it wait.
+fn open_within(root: &OwnedFd, path: &str) -> io::Result<File> {
+    let file = resolve(root, path, OFlags::NONBLOCK)?;
+    match FileType::from_raw_mode(rustix::fs::fstat(&file)?.st_mode) {
+        FileType::RegularFile => Ok(File::from(file)),
+        _ => Err(io::Error::other("not a regular file")),
+    }
+}
+
+fn folder_names(root: &OwnedFd, path: &str) -> io::Result<Vec<String>> {
+    let folder = resolve(
+        root,
+        if path.is_empty() { "." } else { path },
+        OFlags::DIRECTORY,
+    )?;
+    let mut names = Vec::new();
+    for entry in rustix::fs::Dir::new(folder)? {
+        if let Ok(name) = entry?.file_name().to_str()
+            && name != "."
+            && name != ".."
+        {
+            names.push(name.to_owned());
+        }
+    }
+    Ok(names)
+}
+
+fn resolve(root: &OwnedFd, path: &str, flags: OFlags) -> io::Result<OwnedFd> {
+    let flags = flags | OFlags::RDONLY | OFlags::CLOEXEC;
+    let within = ResolveFlags::IN_ROOT | ResolveFlags::NO_MAGICLINKS;
+    Ok(rustix::fs::openat2(
+        root,
+        path,
+        flags,
+        Mode::empty(),
+        within,
+    )?)
+}
