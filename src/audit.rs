@@ -72,6 +72,8 @@ pub struct Report {
     pub processes: Vec<Audited>,
     /// What is wrong, the worst first.
     pub findings: Vec<Finding>,
+    /// Names of users by number, as far as they are known.
+    pub users: BTreeMap<u32, String>,
     /// What could not be learnt.
     pub gaps: Vec<Gap>,
     /// The sum.
@@ -150,8 +152,8 @@ pub fn audit(machine: Machine, limits: &Limits, scope: &Scope) -> Report {
         devices,
         processes,
         named,
+        users,
         mut gaps,
-        ..
     } = machine;
     let gpus: Vec<GpuPlace> = gpus
         .into_iter()
@@ -164,6 +166,7 @@ pub fn audit(machine: Machine, limits: &Limits, scope: &Scope) -> Report {
             reason: Reason::Failed("the kernel does not tell (numa_node)".into()),
         });
     }
+    gaps.extend(gpus.iter().filter_map(hidden_users));
     let parts = attribution::attribute(&processes, &gpus);
     let shown = in_scope(&processes, &parts, &named, scope);
     let processes = processes
@@ -206,6 +209,7 @@ pub fn audit(machine: Machine, limits: &Limits, scope: &Scope) -> Report {
         devices,
         processes,
         findings,
+        users,
         gaps,
     }
 }
@@ -254,6 +258,24 @@ fn judge(
         verdict,
         findings: Vec::new(),
     }
+}
+
+/// GPU memory in use below this is the driver's own: an idle GPU was seen with some MiB.
+const DRIVERS_OWN: Bytes = Bytes(128 << 20);
+
+/// In another PID namespace the driver's lists are empty without a word, and memory is in use all the same.
+fn hidden_users(place: &GpuPlace) -> Option<Gap> {
+    let gpu = &place.gpu;
+    let used = gpu.memory_used.filter(|used| *used > DRIVERS_OWN)?;
+    let nobody = gpu.contexts.as_ref().is_some_and(Vec::is_empty);
+    nobody.then(|| Gap {
+        pid: None,
+        fact: Fact::GpuProcesses(gpu.index),
+        reason: Reason::Failed(format!(
+            "{used} in use by processes that are not visible here: another PID namespace; run on the host or \
+             with the host's PID namespace"
+        )),
+    })
 }
 
 /// The processes to show. A launcher is there for what it launched, a helper for whom it helps.

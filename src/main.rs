@@ -16,7 +16,7 @@ use numa_audit::model::process::Pid;
 use numa_audit::record::{self, Options};
 use numa_audit::report::terminal::{Surroundings, Terminal};
 use numa_audit::report::{json, table, topology};
-use numa_audit::source::{Source, observe};
+use numa_audit::source::{Source, Subjects, observe};
 
 /// It could not run: a bad argument, an unreadable snapshot.
 const COULD_NOT_RUN: u8 = 2;
@@ -56,7 +56,7 @@ fn run(cli: &Cli) -> Result<ExitCode, Trouble> {
 }
 
 fn run_audit(cli: &Cli) -> Result<ExitCode, Trouble> {
-    let machine = observe(source(cli)?, &named(cli)).machine;
+    let machine = observe(source(cli)?, &subjects(cli)).machine;
     ensure_named_are_there(&machine)?;
     let limits = Limits {
         remote_percent: cli.judge.remote_percent,
@@ -72,7 +72,7 @@ fn run_audit(cli: &Cli) -> Result<ExitCode, Trouble> {
 }
 
 fn run_topology(cli: &Cli) -> Result<ExitCode, Trouble> {
-    let machine = observe(source(cli)?, &[]).machine;
+    let machine = observe(source(cli)?, &Subjects::Nobody).machine;
     let report = audit(machine, &Limits::default(), &Scope::default());
     print(&match cli.print.json {
         true => json::topology_only(&report),
@@ -87,7 +87,7 @@ fn run_record(cli: &Cli, path: &Path, options: &Options) -> Result<ExitCode, Tro
     }
     record::ensure_new(path)?;
     let source = Source::live_tapped(cli.from.nvml_lib.clone());
-    let observation = observe(source, &named(cli));
+    let observation = observe(source, &subjects(cli));
     ensure_named_are_there(&observation.machine)?;
     let count = observation.machine.processes.len();
     record::record(observation, path, options)?;
@@ -103,8 +103,11 @@ fn source(cli: &Cli) -> Result<Source, Trouble> {
     })
 }
 
-fn named(cli: &Cli) -> Vec<Pid> {
-    cli.from.pid.iter().copied().map(Pid).collect()
+fn subjects(cli: &Cli) -> Subjects {
+    match cli.from.pid.as_slice() {
+        [] => Subjects::GpuUsers,
+        pids => Subjects::Named(pids.iter().copied().map(Pid).collect()),
+    }
 }
 
 /// A PID that somebody typed and that is not there is a slip, not a gap.

@@ -26,7 +26,7 @@ use crate::model::gap::{Fact, Gap, Reason};
 use crate::model::gpu::{Context, Gpu};
 use crate::model::memory::Bytes;
 use crate::model::pci::{PciAddress, PciDevice};
-use crate::model::process::Pid;
+use crate::model::process::{Pid, Process};
 use crate::model::topology::NodeId;
 use crate::model::{Host, Machine, Origin};
 use crate::parse::nvidia::{parse_information, parse_numa_status, parse_nvml};
@@ -140,8 +140,10 @@ fn open_snapshot(path: &Path) -> std::io::Result<Root> {
     // Not blocking: a FIFO is refused instead of waited for.
     let flags = OFlags::RDONLY | OFlags::NONBLOCK | OFlags::CLOEXEC;
     let file = File::from(rustix::fs::open(path, flags, Mode::empty())?);
-    if !file.metadata()?.is_file() {
-        return Err(std::io::Error::other("it is neither a folder nor a file"));
+    if !file.metadata()?.is_file() || !archive::is_gzip(&file) {
+        return Err(std::io::Error::other(
+            "it is neither a folder nor a .tar.gz",
+        ));
     }
     Ok(Root::archive(archive::read_archive(file)?))
 }
@@ -163,9 +165,20 @@ pub struct Observation {
     pub tap: Tap,
 }
 
-/// Looks at the machine once: at the processes that hold a GPU context with all that belongs to them or,
-/// where some are `named`, at these.
-pub fn observe(source: Source, named: &[Pid]) -> Observation {
+/// Which processes to look at.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Subjects {
+    /// None: the machine alone.
+    Nobody,
+    /// Those that hold a GPU context, with all that belongs to them. Of a recording that was made of named
+    /// processes, these.
+    GpuUsers,
+    /// These and their descendants, whether or not a GPU is involved.
+    Named(Vec<Pid>),
+}
+
+/// Looks at the machine once.
+pub fn observe(source: Source, subjects: &Subjects) -> Observation {
     let Source {
         root,
         driver,
@@ -180,37 +193,16 @@ pub fn observe(source: Source, named: &[Pid]) -> Observation {
     host.driver_version = driver.driver_version.clone();
     let topology = sysfs::read_topology(&root, &mut gaps);
     let (gpus, devices) = read_gpus(&root, &driver, &mut gaps);
-    let named: Vec<Pid> = match named {
-        [] => manifest.named.iter().copied().map(Pid).collect(),
-        named => named.to_owned(),
+    let named: Vec<Pid> = match subjects {
+        Subjects::Named(pids) => pids.clone(),
+        Subjects::GpuUsers => manifest.named.iter().copied().map(Pid).collect(),
+        Subjects::Nobody => Vec::new(),
     };
-    let contexts = gpus.iter().flat_map(|gpu| gpu.contexts.iter().flatten());
-    let holders: BTreeSet<Pid> = contexts.map(|context| context.pid).collect();
-    let mut stats: BTreeMap<Pid, Stat> = procfs::read_stats(&root).into_iter().collect();
-    let wanted: BTreeSet<Pid> = match named.as_slice() {
-        [] => holders.clone(),
-        named => named.iter().copied().collect(),
+    let processes = match subjects {
+        Subjects::Nobody => Vec::new(),
+        _ => read_processes(&root, &gpus, &named, &mut gaps),
     };
-    for pid in wanted.iter().filter(|pid| !stats.contains_key(pid)) {
-        gaps.push(Gap {
-            pid: Some(*pid),
-            fact: Fact::Process,
-            reason: Reason::Absent,
-        });
-    }
-    if root.is_live() {
-        stats.remove(&Pid(std::process::id()));
-    }
-    let mut processes = Vec::new();
-    for pid in select(&root, &stats, &holders, &named) {
-        if let Some(stat) = stats.remove(&pid) {
-            processes.extend(procfs::read_process(&root, pid, stat, &mut gaps));
-        }
-    }
     let users = user_names(&root, &manifest);
-    for process in &mut processes {
-        process.user = process.uid.and_then(|uid| users.get(&uid).cloned());
-    }
     let machine = Machine {
         host,
         topology,
@@ -226,6 +218,34 @@ pub fn observe(source: Source, named: &[Pid]) -> Observation {
         driver,
         tap: root.into_tap(),
     }
+}
+
+/// Reads the processes that matter, by PID.
+fn read_processes(root: &Root, gpus: &[Gpu], named: &[Pid], gaps: &mut Vec<Gap>) -> Vec<Process> {
+    let contexts = gpus.iter().flat_map(|gpu| gpu.contexts.iter().flatten());
+    let holders: BTreeSet<Pid> = contexts.map(|context| context.pid).collect();
+    let mut stats: BTreeMap<Pid, Stat> = procfs::read_stats(root).into_iter().collect();
+    let wanted: BTreeSet<Pid> = match named {
+        [] => holders.clone(),
+        named => named.iter().copied().collect(),
+    };
+    for pid in wanted.iter().filter(|pid| !stats.contains_key(pid)) {
+        gaps.push(Gap {
+            pid: Some(*pid),
+            fact: Fact::Process,
+            reason: Reason::Absent,
+        });
+    }
+    if root.is_live() {
+        stats.remove(&Pid(std::process::id()));
+    }
+    let mut processes = Vec::new();
+    for pid in select(root, &stats, &holders, named) {
+        if let Some(stat) = stats.remove(&pid) {
+            processes.extend(procfs::read_process(root, pid, stat, gaps));
+        }
+    }
+    processes
 }
 
 fn host(root: &Root, manifest: &Manifest) -> Host {
@@ -394,7 +414,7 @@ fn select(
         let ancestors = family.ancestors(*holder).into_iter();
         let of_job = ancestors.take_while(|pid| {
             let name = stats.get(pid).map_or("", |stat| &stat.name);
-            !bounds_job(name, &command(*pid))
+            !bounds_job(name, &command(*pid)) && !is_init_of_another_group(root, *pid, *holder)
         });
         launchers.extend(of_job);
     }
@@ -407,4 +427,10 @@ fn select(
     }
     selected.extend(launchers);
     selected
+}
+
+/// Whether this is the first process and of another control group than the job: an init. In a container
+/// the first process is in the job's own group, and may well be its launcher.
+fn is_init_of_another_group(root: &Root, pid: Pid, holder: Pid) -> bool {
+    pid == Pid(1) && procfs::read_cgroup(root, pid) != procfs::read_cgroup(root, holder)
 }

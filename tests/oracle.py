@@ -571,9 +571,11 @@ def off_node_verdict(box, local, nodes):
 
 def memory_verdict(box, local, host_bytes):
     """The verdict on working memory by node, without what lies on GPUs' own nodes."""
+    if host_bytes is None:
+        return "unknown"
     if box.single_node:
         return "single-node"
-    if not local or host_bytes is None:
+    if not local:
         return "unknown"
     working = sum(host_bytes.values())
     off = {node: count for node, count in host_bytes.items() if node not in local}
@@ -721,7 +723,7 @@ def read_process(box, family, process):
         "ppid": process.ppid,
         "start_time_ticks": stat_field(process.stat, 22),
         "name": process.name,
-        "command": parse_argv(process.cmdline) if process.cmdline is not None else None,
+        "command": None if process.cmdline is None else " ".join(parse_argv(process.cmdline)),
         "user": box.snapshot.get("users", {}).get(uid, uid),
         "role": family.roles[process.pid],
         "local_rank": integer_or_none(process.environ.get("LOCAL_RANK")),
@@ -752,10 +754,11 @@ def read_box(tree):
 
 def read_host(box):
     version = (box.tree.text("proc/version") or "").split()
-    release = version[2] if len(version) > 2 else None
+    release = box.tree.text("proc/sys/kernel/osrelease")
+    release = release.strip() if release else version[2] if len(version) > 2 else None
     return {
         "hostname": box.snapshot.get("hostname"),
-        "kernel": box.snapshot.get("kernel") or one_of(release, None),
+        "kernel": release,
         "recorded_at": box.snapshot.get("recorded_at"),
         "source": "snapshot",
         "driver_version": box.nvml.get("driver_version"),

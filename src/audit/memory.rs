@@ -75,6 +75,8 @@ pub struct PagePlace {
     pub node: Option<NodeId>,
     /// The working memory: every kind but `file`.
     pub by_node: NodeBytes,
+    /// The nodes of these that are not local.
+    pub off_nodes: NodeSet,
     /// All memory.
     pub by_kind: BTreeMap<MemoryKind, NodeBytes>,
     /// The working memory against the local nodes; `None` where these are not known.
@@ -149,6 +151,11 @@ fn pages_of(memory: &Memory, holds_context: bool, judged: &Judged) -> PagePlace 
     PagePlace {
         policy: memory.policy.clone(),
         node: most.map(|(node, _)| *node),
+        off_nodes: by_node
+            .keys()
+            .copied()
+            .filter(|node| judged.locality(*node) != Locality::Local)
+            .collect(),
         share: (!judged.local.is_empty()).then_some(share),
         by_node,
         by_kind,

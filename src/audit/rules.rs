@@ -44,17 +44,19 @@ fn on_nodes(nodes: &NodeSet) -> String {
     format!("{word} {}", node_list(nodes))
 }
 
-/// `GPU 0 hangs on node 1` or, for a process without a GPU, `it runs on node 1`.
-fn whereabouts(of: &Audited) -> String {
-    let gpus: Vec<String> = of.part.gpus.iter().map(u32::to_string).collect();
+/// `GPU 0 hangs on node 0, trainer 254 and 4 workers` or, without a GPU, `process 250 runs on node 1 and`.
+fn subject(group: &[&Audited]) -> String {
+    let first = group[0];
+    let gpus: Vec<String> = first.part.gpus.iter().map(u32::to_string).collect();
+    let home = on_nodes(&first.home_nodes);
     match gpus.as_slice() {
-        [] => format!("it runs on {}", on_nodes(&of.local_nodes)),
-        [gpu] => format!("GPU {gpu} hangs on {}", on_nodes(&of.home_nodes)),
-        _ => format!(
-            "GPUs {} hang on {}",
-            gpus.join(", "),
-            on_nodes(&of.home_nodes)
+        [] => format!(
+            "{} runs on {} and",
+            who(group),
+            on_nodes(&first.local_nodes)
         ),
+        [gpu] => format!("GPU {gpu} hangs on {home}, {}", who(group)),
+        _ => format!("GPUs {} hang on {home}, {}", gpus.join(", "), who(group)),
     }
 }
 

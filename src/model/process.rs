@@ -32,8 +32,6 @@ pub struct Process {
     pub command: Option<Vec<String>>,
     /// The real user id; `None` where `status` could not be read.
     pub uid: Option<u32>,
-    /// That user's name; `None` where nobody knows it.
-    pub user: Option<String>,
     /// The CPU on which the main thread last ran (field 39 of `stat`).
     pub last_cpu: Cpu,
     /// The CPUs on which the main thread may run (`Cpus_allowed_list`).
@@ -44,12 +42,20 @@ pub struct Process {
     pub threads: Option<Vec<Thread>>,
     /// Policy and pages; `None` where `numa_maps` could not be read.
     pub memory: Option<Memory>,
-    /// LOCAL_RANK as it was when the program was started; `None` if unset, no number, or unreadable.
-    pub local_rank: Option<u32>,
-    /// RANK likewise.
-    pub rank: Option<u32>,
+    /// What its environment tells of its rank; `None` where that could not be read.
+    pub ranks: Option<Ranks>,
     /// The paths of its control groups, of every hierarchy; `None` where they could not be read.
     pub cgroups: Option<Vec<String>>,
+}
+
+/// Ranks as they were in the environment when the program was started; `None` for a variable that was
+/// not set, or to no number.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Ranks {
+    /// LOCAL_RANK: among the job's processes of this machine.
+    pub local: Option<u32>,
+    /// RANK: in the whole job.
+    pub global: Option<u32>,
 }
 
 /// One thread.

@@ -21,7 +21,13 @@ pub fn report(report: &Report) -> String {
         tool: TOOL,
         host: host(&report.host),
         topology: topology(report),
-        processes: Some(report.processes.iter().map(process).collect()),
+        processes: Some(
+            report
+                .processes
+                .iter()
+                .map(|of| process(of, &report.users))
+                .collect(),
+        ),
         findings: Some(report.findings.iter().map(finding).collect()),
         incomplete: incomplete(report),
         summary: Some(summary(report)),
@@ -217,7 +223,7 @@ struct ProcessJson<'a> {
     findings: &'a [&'static str],
 }
 
-fn process(audited: &Audited) -> ProcessJson<'_> {
+fn process<'a>(audited: &'a Audited, users: &BTreeMap<u32, String>) -> ProcessJson<'a> {
     let process = &audited.process;
     let part = &audited.part;
     ProcessJson {
@@ -227,16 +233,15 @@ fn process(audited: &Audited) -> ProcessJson<'_> {
         name: &process.name,
         command: process.command.as_ref().map(|words| words.join(" ")),
         user: process
-            .user
-            .clone()
-            .or_else(|| process.uid.map(|uid| uid.to_string())),
+            .uid
+            .map(|uid| users.get(&uid).cloned().unwrap_or_else(|| uid.to_string())),
         role: part.role.map(|role| role.to_string()),
         gpus: &part.gpus,
         gpu_source: part.gpu_source.map(|source| source.to_string()),
         trainer_pid: part.trainer.map(|pid| pid.0),
         attribution: part.attribution.map(|how| how.to_string()),
-        local_rank: process.local_rank,
-        rank: process.rank,
+        local_rank: process.ranks.and_then(|ranks| ranks.local),
+        rank: process.ranks.and_then(|ranks| ranks.global),
         container: audited.container.as_deref(),
         job: audited.job.as_deref(),
         home_nodes: ids(&audited.home_nodes),

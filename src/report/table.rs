@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use comfy_table::{Cell, Color};
+use comfy_table::{Cell, Color, ColumnConstraint};
 use owo_colors::Style;
 
 use super::terminal::{Terminal, harmless};
@@ -14,6 +14,7 @@ use crate::audit::{Audited, Report};
 use crate::model::cpus::ranges;
 use crate::model::gap::{Fact, Reason};
 use crate::model::memory::{Bytes, Mode};
+use crate::model::process::Process;
 use crate::model::topology::{NodeSet, node_list};
 use crate::model::{Host, Origin};
 
@@ -177,6 +178,10 @@ struct Cells {
     name: String,
 }
 
+/// Places of columns.
+const PID: usize = 1;
+const MEMORY: usize = 7;
+
 fn rows(group: &[&Audited], all: bool, terminal: &Terminal) -> String {
     let mut rows: Vec<Row> = Vec::new();
     for audited in group {
@@ -230,6 +235,12 @@ fn rows(group: &[&Audited], all: bool, terminal: &Terminal) -> String {
         }
         table.add_row(line);
     }
+    for column in [PID, MEMORY] {
+        if let Some(column) = table.column_mut(column) {
+            // Numbers that break over two lines are hard to read; headers are not.
+            column.set_constraint(ColumnConstraint::ContentWidth);
+        }
+    }
     table.trim_fmt() + "\n"
 }
 
@@ -244,10 +255,7 @@ fn cells(audited: &Audited) -> Cells {
     };
     Cells {
         role: role.unwrap_or_else(|| "process".to_owned()),
-        rank: process
-            .rank
-            .or(process.local_rank)
-            .map_or("-".into(), |rank| rank.to_string()),
+        rank: rank(process),
         gpu_node: judged_on,
         cpu_node: audited.cpu.node.map_or("?".into(), |node| node.to_string()),
         cpus: cpus(audited),
@@ -262,6 +270,15 @@ fn cells(audited: &Audited) -> Cells {
         },
         name: harmless(&process.name),
     }
+}
+
+/// `-` where it has none, `?` where that could not be read.
+fn rank(process: &Process) -> String {
+    let Some(ranks) = process.ranks else {
+        return "?".to_owned();
+    };
+    let rank = ranks.global.or(ranks.local);
+    rank.map_or("-".to_owned(), |rank| rank.to_string())
 }
 
 fn or_unknown(text: String) -> String {
@@ -298,7 +315,8 @@ fn binding(audited: &Audited) -> String {
     let allowed = audited.memory.mems_allowed.as_ref().map(list);
     let allowed = || allowed.clone().unwrap_or_else(|| "?".to_owned());
     let Some(pages) = &audited.memory.pages else {
-        return allowed();
+        // Within these, whatever the policy says.
+        return format!("? {}", allowed());
     };
     match &pages.policy.mode {
         Mode::Default => allowed(),
@@ -440,11 +458,12 @@ fn gaps(report: &Report, terminal: &Terminal) -> String {
                 ranges(several.iter().copied())
             ),
         };
-        let text = format!(
-            "{what}{whom}: {}{}",
-            harmless(&reason.to_string()),
-            hint(fact, reason)
-        );
+        let hint = match fact {
+            // Where processes were named, this advice was taken.
+            Fact::Driver if !report.processes.is_empty() => "; whether they use a GPU is not known",
+            _ => hint(fact, reason),
+        };
+        let text = format!("{what}{whom}: {}{hint}", harmless(&reason.to_string()));
         out += &terminal.wrap("  ? ", &text, 4);
     }
     if out.is_empty() {
@@ -479,18 +498,19 @@ fn sum(report: &Report, terminal: &Terminal) -> String {
         "processes"
     };
     let single = match summary.verdict {
-        Verdict::SingleNode => " (a single node has all CPUs: nothing to get wrong)",
+        Verdict::SingleNode => " (one node has all CPUs: nothing to get wrong)",
         _ => "",
     };
     let text = format!(
-        "{} {word}: {} ok{single}, {} at risk, {} mismatched, {} unknown",
+        "{} {word}: {} ok, {} at risk, {} mismatched, {} unknown{single}",
         summary.processes, summary.ok, summary.at_risk, summary.mismatch, summary.unknown
     );
+    let text = terminal.wrap("", &text, 2);
     let style = match summary.verdict {
         Verdict::Ok | Verdict::SingleNode => Style::new().green(),
         Verdict::AtRisk => Style::new().yellow(),
         Verdict::Unknown => Style::new().magenta(),
         Verdict::Mismatch => Style::new().red(),
     };
-    terminal.paint(&text, style) + "\n"
+    terminal.paint(text.trim_end(), style) + "\n"
 }

@@ -85,6 +85,16 @@ impl Terminal {
             .set_content_arrangement(ContentArrangement::Dynamic)
             .set_width(self.width)
             .set_header(header);
+        // On a narrow terminal one blank between columns has to do.
+        let padding = if self.width < Self::WIDTH {
+            (0, 1)
+        } else {
+            (1, 1)
+        };
+        table.discover_columns();
+        for column in table.column_iter_mut() {
+            column.set_padding(padding);
+        }
         match self.color {
             true => table.enforce_styling(),
             false => table.force_no_tty(),

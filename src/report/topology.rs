@@ -6,7 +6,7 @@ use super::table::head;
 use super::terminal::{Terminal, harmless};
 use crate::audit::Report;
 use crate::model::memory::Bytes;
-use crate::model::pci::PciClass;
+use crate::model::pci::{PciClass, PciDevice};
 use crate::model::topology::{Node, NodeId, node_list};
 
 /// The whole map.
@@ -43,14 +43,12 @@ fn node_row(report: &Report, id: NodeId, node: &Node) -> Vec<Cell> {
         .iter()
         .filter(|place| place.home_nodes.contains(&id));
     let gpus: Vec<String> = gpus.map(|place| place.gpu.index.to_string()).collect();
-    let count = |class| {
+    let of_class = |class| {
         let here = report
             .devices
             .iter()
             .filter(|device| device.node == Some(id));
-        here.filter(|device| device.class == class)
-            .count()
-            .to_string()
+        named(here.filter(|device| device.class == class))
     };
     let distances = report.topology.nodes().keys().map(|to| {
         let distance = node.distances.get(to);
@@ -70,11 +68,28 @@ fn node_row(report: &Report, id: NodeId, node: &Node) -> Vec<Cell> {
         } else {
             gpus.join(",")
         },
-        count(PciClass::Network),
-        count(PciClass::Storage),
+        of_class(PciClass::Network),
+        of_class(PciClass::Storage),
     ];
     cells.extend(distances);
     cells.into_iter().map(Cell::new_owned).collect()
+}
+
+/// Devices by their names, or how many they are where these are too long.
+fn named<'a>(devices: impl Iterator<Item = &'a PciDevice>) -> String {
+    const READABLE: usize = 20;
+    let devices: Vec<&PciDevice> = devices.collect();
+    let names = devices.iter().map(|device| match device.names.first() {
+        Some(name) => harmless(name),
+        None => device.address.to_string(),
+    });
+    let names = names.collect::<Vec<_>>().join(",");
+    match devices.len() {
+        0 => "-".to_owned(),
+        1 => names,
+        _ if names.len() <= READABLE => names,
+        several => format!("{several} devices"),
+    }
 }
 
 fn size(bytes: Option<Bytes>) -> String {

@@ -2,6 +2,7 @@
 
 use std::fs::File;
 use std::io::{self, BufReader, Read};
+use std::os::unix::fs::FileExt;
 use std::path::{Component, Path, PathBuf};
 
 use flate2::bufread::MultiGzDecoder;
@@ -12,6 +13,12 @@ use super::tree::{Entry, Tree};
 /// What an archive may unpack to, its headers counted. A recording of 4 trainers with 16 workers
 /// and 1,400 threads has 10 MiB.
 const LARGEST: u64 = 512 << 20;
+
+/// Whether a file begins as gzip's do.
+pub fn is_gzip(file: &File) -> bool {
+    let mut start = [0; 2];
+    file.read_exact_at(&mut start, 0).is_ok() && start == [0x1f, 0x8b]
+}
 
 /// The entries of an archive, a single folder around them taken off.
 ///

@@ -3,7 +3,7 @@
 use super::root::Root;
 use crate::model::gap::{Fact, Gap, Reason};
 use crate::model::memory::Memory;
-use crate::model::process::{Pid, Process, Thread};
+use crate::model::process::{Pid, Process, Ranks, Thread};
 use crate::parse::cgroup::parse_cgroup;
 use crate::parse::numa_maps::NumaMaps;
 use crate::parse::stat::{Stat, parse_stat};
@@ -49,6 +49,14 @@ pub fn read_command(root: &Root, pid: Pid) -> Result<Vec<String>, Reason> {
     Ok(parse_command(&root.read(&format!("proc/{pid}/cmdline"))?))
 }
 
+/// A process's control groups.
+///
+/// # Errors
+/// The reason for a gap.
+pub fn read_cgroup(root: &Root, pid: Pid) -> Result<Vec<String>, Reason> {
+    Ok(parse_cgroup(&root.read(&format!("proc/{pid}/cgroup"))?)?)
+}
+
 /// Reads all that the audit needs of one process. `None` if it ended meanwhile, which is no gap.
 pub fn read_process(root: &Root, pid: Pid, stat: Stat, gaps: &mut Vec<Gap>) -> Option<Process> {
     let mut reading = Reading {
@@ -57,9 +65,9 @@ pub fn read_process(root: &Root, pid: Pid, stat: Stat, gaps: &mut Vec<Gap>) -> O
         gaps: Vec::new(),
     };
     let status = reading.file("status", Fact::Status, |text| Ok(parse_status(text)?));
-    let environ = reading.file("environ", Fact::Environ, |text| Ok(text.to_owned()));
+    let ranks = reading.file("environ", Fact::Environ, |text| Ok(ranks(text)));
     let command = reading.or_gap(Fact::Command, read_command(root, pid));
-    let cgroups = reading.file("cgroup", Fact::Cgroup, |text| Ok(parse_cgroup(text)?));
+    let cgroups = reading.or_gap(Fact::Cgroup, read_cgroup(root, pid));
     let threads = reading.threads();
     let memory = reading.or_gap(Fact::Memory, read_memory(root, pid));
     if memory
@@ -73,7 +81,6 @@ pub fn read_process(root: &Root, pid: Pid, stat: Stat, gaps: &mut Vec<Gap>) -> O
         return None;
     }
     gaps.append(&mut reading.gaps);
-    let rank = |name| parse_rank(environ.as_deref()?, name);
     Some(Process {
         pid,
         ppid: stat.ppid,
@@ -81,10 +88,8 @@ pub fn read_process(root: &Root, pid: Pid, stat: Stat, gaps: &mut Vec<Gap>) -> O
         name: stat.name,
         command,
         uid: status.as_ref().map(|status| status.uid),
-        user: None,
         last_cpu: stat.last_cpu,
-        local_rank: rank("LOCAL_RANK"),
-        rank: rank("RANK"),
+        ranks,
         mems_allowed: status
             .as_ref()
             .and_then(|status| status.mems_allowed.clone()),
@@ -93,6 +98,13 @@ pub fn read_process(root: &Root, pid: Pid, stat: Stat, gaps: &mut Vec<Gap>) -> O
         memory,
         cgroups,
     })
+}
+
+fn ranks(environ: &[u8]) -> Ranks {
+    Ranks {
+        local: parse_rank(environ, "LOCAL_RANK"),
+        global: parse_rank(environ, "RANK"),
+    }
 }
 
 fn is_lost(reason: &Reason) -> bool {

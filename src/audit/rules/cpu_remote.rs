@@ -3,7 +3,7 @@
 use super::super::cpu::Standing;
 use super::super::finding::{Finding, Severity};
 use super::super::verdict::{Locality, Verdict};
-use super::{Audited, by_gpus, cpus_of, on_nodes, whereabouts, who};
+use super::{Audited, by_gpus, cpus_of, on_nodes, subject};
 use crate::model::topology::{NodeSet, Topology, node_list};
 
 pub(super) fn check(processes: &[Audited], topology: &Topology) -> Vec<Finding> {
@@ -19,18 +19,19 @@ pub(super) fn check(processes: &[Audited], topology: &Topology) -> Vec<Finding> 
 
 fn finding(group: &[&Audited], topology: &Topology) -> Finding {
     let first = group[0];
-    let ran: NodeSet = group
-        .iter()
-        .filter_map(|audited| audited.cpu.node)
-        .collect();
-    let may_not_leave = |audited: &&&Audited| {
+    let is_bound = |audited: &&&Audited| {
         let allowed = &audited.cpu.affinity_nodes;
         !allowed.is_empty() && allowed.is_disjoint(&audited.local_nodes)
     };
-    let bound = match group.iter().filter(may_not_leave).count() {
-        0 => "nothing binds them".to_owned(),
-        all if all == group.len() => "bound there".to_owned(),
-        some => format!("{some} of {} bound there", group.len()),
+    // One that was bound in its sleep has not been there yet.
+    let (bound, loose): (Vec<&Audited>, Vec<&Audited>) = group.iter().partition(is_bound);
+    let bound_to = bound.iter().flat_map(|audited| &audited.cpu.affinity_nodes);
+    let ran_on = loose.iter().filter_map(|audited| audited.cpu.node.as_ref());
+    let on: NodeSet = bound_to.chain(ran_on).copied().collect();
+    let held = match (bound.len(), loose.len()) {
+        (0, _) => "last ran there, and nothing holds it there".to_owned(),
+        (_, 0) => "bound there".to_owned(),
+        (some, _) => format!("{some} of {} bound there", group.len()),
     };
     let local = node_list(&first.local_nodes);
     Finding {
@@ -39,10 +40,9 @@ fn finding(group: &[&Audited], topology: &Topology) -> Finding {
         gpu: first.part.gpus.first().copied(),
         pids: group.iter().map(|audited| audited.process.pid).collect(),
         message: format!(
-            "GPU and CPU NUMA nodes do NOT match: {}, {} last ran on {} ({bound})",
-            whereabouts(first),
-            who(group),
-            on_nodes(&ran),
+            "GPU and CPU NUMA nodes do NOT match: {} on {} ({held})",
+            subject(group),
+            on_nodes(&on),
         ),
         remedy: format!(
             "start it with numactl --cpunodebind={local} --membind={local}; a running process moves with \

@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use super::super::finding::{Finding, Severity};
 use super::super::memory::MemoryKind;
 use super::super::verdict::Verdict;
-use super::{Audited, by_gpus, on_nodes, whereabouts, who};
+use super::{Audited, by_gpus, on_nodes, subject};
 use crate::model::memory::Bytes;
 use crate::model::topology::{NodeSet, Topology, node_list};
 
@@ -19,7 +19,7 @@ pub(super) fn check(processes: &[Audited], _: &Topology) -> Vec<Finding> {
 
 fn finding(group: &[&Audited]) -> Finding {
     let first = group[0];
-    let subject = match first.part.gpus.as_slice() {
+    let mismatched = match first.part.gpus.as_slice() {
         [] => "CPU",
         _ => "GPU",
     };
@@ -32,11 +32,7 @@ fn finding(group: &[&Audited]) -> Finding {
         };
         let local = pages.share.and_then(|share| share.local_fraction());
         least_local = least_local.min(local.unwrap_or(1.0));
-        on.extend(
-            pages
-                .node
-                .filter(|node| !audited.local_nodes.contains(node)),
-        );
+        on.extend(pages.node.filter(|node| pages.off_nodes.contains(node)));
         for (kind, by_node) in pages
             .by_kind
             .iter()
@@ -44,7 +40,7 @@ fn finding(group: &[&Audited]) -> Finding {
         {
             let off = by_node
                 .iter()
-                .filter(|(node, _)| !audited.local_nodes.contains(node));
+                .filter(|(node, _)| pages.off_nodes.contains(node));
             let most = off_by_kind.entry(*kind).or_default();
             // Processes share pages, so the largest of them stands for all.
             *most = (*most).max(off.map(|(_, bytes)| *bytes).sum());
@@ -62,10 +58,9 @@ fn finding(group: &[&Audited]) -> Finding {
         gpu: first.part.gpus.first().copied(),
         pids: group.iter().map(|audited| audited.process.pid).collect(),
         message: format!(
-            "{subject} and memory NUMA nodes do NOT match: {}, {} {} {up_to}{:.0} % of the working memory elsewhere{} \
+            "{mismatched} and memory NUMA nodes do NOT match: {} {} {up_to}{:.0} % of the working memory elsewhere{} \
              ({up_to}{})",
-            whereabouts(first),
-            who(group),
+            subject(group),
             if group.len() > 1 { "have" } else { "has" },
             (1.0 - least_local) * 100.0,
             if on.is_empty() {

@@ -1,0 +1,85 @@
+//! Holds the arrows of the house: who may know whom (the codemap in src/lib.rs).
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+/// The layers with those that they may use besides themselves.
+const MAY_USE: &[(&str, &[&str])] = &[
+    ("model", &[]),
+    ("parse", &["model"]),
+    ("source", &["model", "parse"]),
+    ("audit", &["model"]),
+    ("report", &["model", "audit"]),
+    ("record", &["model", "parse", "source"]),
+    ("cli", &["report"]),
+];
+
+fn sources(folder: &Path, found: &mut Vec<PathBuf>) {
+    for entry in fs::read_dir(folder).unwrap() {
+        let path = entry.unwrap().path();
+        if path.is_dir() {
+            sources(&path, found);
+        } else if path.extension().is_some_and(|extension| extension == "rs") {
+            found.push(path);
+        }
+    }
+}
+
+/// Every `crate::NAME` in a file, wherever it stands.
+fn used(text: &str) -> Vec<&str> {
+    let behind = text.split("crate::").skip(1);
+    behind
+        .map(|rest| rest.split(|letter: char| !letter.is_alphanumeric() && letter != '_'))
+        .filter_map(|mut words| words.next())
+        .filter(|name| !name.is_empty())
+        .collect()
+}
+
+#[test]
+fn no_layer_knows_one_that_it_should_not() {
+    let src = Path::new(env!("CARGO_MANIFEST_DIR")).join("src");
+    let mut files = Vec::new();
+    sources(&src, &mut files);
+    assert!(files.len() > 30, "the sources were found");
+    for file in files {
+        let within = file.strip_prefix(&src).unwrap().with_extension("");
+        let layer = within.iter().next().unwrap().to_str().unwrap();
+        let Some((_, may_use)) = MAY_USE.iter().find(|(name, _)| *name == layer) else {
+            assert!(
+                ["main", "lib"].contains(&layer),
+                "{} is of no layer",
+                file.display()
+            );
+            continue;
+        };
+        let text = fs::read_to_string(&file).unwrap();
+        assert!(
+            !text.contains("crate::{"),
+            "{}: one line for each module",
+            file.display()
+        );
+        for name in used(&text) {
+            let allowed = name == layer || may_use.contains(&name);
+            assert!(allowed, "{} uses crate::{name}", file.display());
+        }
+    }
+}
+
+#[test]
+fn only_source_and_record_open_files() {
+    let src = Path::new(env!("CARGO_MANIFEST_DIR")).join("src");
+    let mut files = Vec::new();
+    sources(&src, &mut files);
+    for file in files {
+        let within = file.strip_prefix(&src).unwrap();
+        let text = fs::read_to_string(&file).unwrap();
+        let opens = ["std::fs", "rustix::fs", "File::"]
+            .iter()
+            .any(|word| text.contains(word));
+        let may_open = within.starts_with("source")
+            || ["source.rs", "record.rs"]
+                .iter()
+                .any(|f| within == Path::new(f));
+        assert!(!opens || may_open, "{} opens files", within.display());
+    }
+}

@@ -1,0 +1,145 @@
+//! This machine, whatever it is: without a driver, and as an ordinary user.
+
+use std::os::unix::fs::PermissionsExt;
+use std::os::unix::process::CommandExt;
+use std::process::{Child, Command, Stdio};
+
+use crate::program::{Run, program, run};
+
+/// A library that is not there stands for a machine without a driver.
+const NO_DRIVER: [&str; 2] = ["--nvml-lib", "/nonexistent/libnvidia-ml.so.1"];
+
+/// A process that does nothing, and ends with the test.
+pub struct Sleeper(pub Child);
+
+impl Sleeper {
+    pub fn new() -> Self {
+        let mut command = Command::new("sleep");
+        command
+            .arg("600")
+            .stdin(Stdio::null())
+            .env("WANDB_API_KEY", "hunter2")
+            .env("RANK", "3");
+        let sleeper = Self(command.spawn().unwrap());
+        // Until it has become `sleep` it still is this test.
+        let comm = format!("/proc/{}/comm", sleeper.0.id());
+        while std::fs::read_to_string(&comm).unwrap() != "sleep\n" {
+            std::thread::yield_now();
+        }
+        sleeper
+    }
+
+    pub fn pid(&self) -> String {
+        self.0.id().to_string()
+    }
+}
+
+impl Drop for Sleeper {
+    fn drop(&mut self) {
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
+#[test]
+fn without_a_driver_it_says_so_and_what_to_do() {
+    let run = run(NO_DRIVER);
+    assert_eq!(run.code, Some(3));
+    assert_eq!(run.stderr, "");
+    let words: Vec<&str> = run.stdout.split_whitespace().collect();
+    let text = words.join(" ");
+    assert!(
+        text.contains("? NVIDIA driver: /nonexistent/libnvidia-ml.so.1: cannot open"),
+        "{text}"
+    );
+    assert!(
+        text.contains("--pid PID") && text.contains("--snapshot PATH"),
+        "{text}"
+    );
+    let json = crate::program::run(NO_DRIVER.iter().chain(&["--json"])).json();
+    assert_eq!(json["summary"]["verdict"], "unknown");
+    assert_eq!(json["incomplete"][0]["what"], "NVIDIA driver");
+}
+
+#[test]
+fn a_named_process_is_read_right() {
+    let sleeper = Sleeper::new();
+    let pid = sleeper.pid();
+    let run = run(NO_DRIVER.iter().copied().chain(["--json", "--pid", &pid]));
+    let json = run.json();
+    let process = &json["processes"][0];
+    assert_eq!(process["name"], "sleep");
+    assert_eq!(process["command"], "sleep 600");
+    assert_eq!(process["rank"], 3);
+    let status = std::fs::read_to_string(format!("/proc/{pid}/status")).unwrap();
+    let allowed = status
+        .lines()
+        .find_map(|line| line.strip_prefix("Cpus_allowed_list:\t"));
+    assert_eq!(process["cpu"]["affinity"], allowed.unwrap());
+    assert_eq!(process["cpu"]["threads"]["total"], 1);
+}
+
+/// The program as user 65534; `None` where the tests do not run as root.
+fn as_nobody(arguments: &[&str]) -> Option<Run> {
+    let status = std::fs::read_to_string("/proc/self/status").unwrap();
+    if !status.lines().any(|line| line.starts_with("Uid:\t0\t")) {
+        println!("not root: passed over");
+        return None;
+    }
+    let folder = tempfile::tempdir().unwrap();
+    let binary = folder.path().join("numa-audit");
+    std::fs::copy(program().get_program(), &binary).unwrap();
+    for path in [folder.path(), &binary] {
+        std::fs::set_permissions(path, std::fs::Permissions::from_mode(0o755)).unwrap();
+    }
+    let mut command = Command::new(&binary);
+    command
+        .args(arguments)
+        .current_dir("/")
+        .uid(65534)
+        .gid(65534);
+    Some(Run::from(command.output().unwrap()))
+}
+
+#[test]
+fn another_users_memory_is_unknown_and_never_zero() {
+    let sleeper = Sleeper::new();
+    let pid = sleeper.pid();
+    let arguments = [NO_DRIVER[0], NO_DRIVER[1], "--pid", &pid];
+    let Some(table) = as_nobody(&arguments) else {
+        return;
+    };
+    assert_eq!(table.code, Some(3));
+    let text = table
+        .stdout
+        .split_whitespace()
+        .collect::<Vec<_>>()
+        .join(" ");
+    let why = format!("? memory of process {pid}: permission denied; run as its owner or as root");
+    assert!(text.contains(&why), "{text}");
+    let json = as_nobody(&[&arguments[..], &["--json"]].concat())
+        .unwrap()
+        .json();
+    let process = &json["processes"][0];
+    assert_eq!(process["memory"]["by_node_bytes"], serde_json::Value::Null);
+    assert_eq!(process["memory"]["verdict"], "unknown");
+    assert!(process["cpu"]["node"].is_u64(), "the CPU side is there");
+    let denied = json["incomplete"].as_array().unwrap().iter();
+    let denied = denied.filter(|gap| gap["reason"] == "permission denied");
+    let facts: Vec<_> = denied.map(|gap| gap["what"].as_str().unwrap()).collect();
+    assert_eq!(facts, ["environ", "memory"]);
+}
+
+#[test]
+fn a_closed_pipe_is_a_quiet_end() {
+    let mut command = program();
+    command
+        .args(NO_DRIVER)
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped());
+    let mut child = command.spawn().unwrap();
+    drop(child.stdout.take());
+    let run = Run::from(child.wait_with_output().unwrap());
+    assert_eq!(run.stderr, "");
+    assert_eq!(run.code, Some(3));
+}

@@ -1,0 +1,546 @@
+//! Machines made up for one question each: two sockets, a GPU on node 0, a trainer.
+
+use std::fs;
+
+use serde_json::{Value, json};
+
+use crate::program::{Run, program};
+
+/// A recorded tree in the making: two nodes of two CPUs each, in two sockets, and one GPU.
+pub struct Tree {
+    folder: tempfile::TempDir,
+    processes: Vec<Value>,
+    gpu_memory_used: u64,
+}
+
+/// A process of it.
+pub struct Process<'a> {
+    pub pid: u32,
+    pub ppid: u32,
+    pub name: &'a str,
+    pub command: &'a str,
+    /// Of each thread, the main one first: the last CPU and the affinity.
+    pub threads: &'a [(u32, &'a str)],
+    pub numa_maps: Option<&'a str>,
+}
+
+/// Held on node 0, with 100 MiB there.
+pub const PLACED: Process = Process {
+    pid: 100,
+    ppid: 1,
+    name: "python3",
+    command: "python3\0train.py\0",
+    threads: &[(0, "0-1")],
+    numa_maps: Some("7f0000000000 default anon=25600 N0=25600 kernelpagesize_kB=4\n"),
+};
+
+impl Tree {
+    pub fn new() -> Self {
+        let tree = Self {
+            folder: tempfile::tempdir().unwrap(),
+            processes: Vec::new(),
+            gpu_memory_used: 1 << 30,
+        };
+        tree.file("sys/devices/system/node/online", "0-1\n");
+        for (node, cpus) in [(0, "0-1\n"), (1, "2-3\n")] {
+            let folder = format!("sys/devices/system/node/node{node}");
+            tree.file(&format!("{folder}/cpulist"), cpus);
+            tree.file(
+                &format!("{folder}/meminfo"),
+                &format!("Node {node} MemTotal: 1024 kB\n"),
+            );
+            tree.file(
+                &format!("{folder}/distance"),
+                if node == 0 { "10 21\n" } else { "21 10\n" },
+            );
+        }
+        for cpu in 0..4 {
+            let file = format!("sys/devices/system/cpu/cpu{cpu}/topology/physical_package_id");
+            tree.file(&file, &format!("{}\n", cpu / 2));
+        }
+        tree.numa_node("0\n");
+        tree
+    }
+
+    pub fn file(&self, path: &str, text: &str) {
+        let path = self.folder.path().join(path);
+        fs::create_dir_all(path.parent().unwrap()).unwrap();
+        fs::write(path, text).unwrap();
+    }
+
+    /// What sysfs says of the GPU.
+    pub fn numa_node(&self, text: &str) {
+        self.file("sys/bus/pci/devices/0000:10:1c.0/class", "0x030200\n");
+        self.file("sys/bus/pci/devices/0000:10:1c.0/vendor", "0x10de\n");
+        self.file("sys/bus/pci/devices/0000:10:1c.0/numa_node", text);
+    }
+
+    pub fn process(&self, process: &Process) {
+        let Process {
+            pid, ppid, name, ..
+        } = process;
+        let folder = format!("proc/{pid}");
+        let stat = |cpu: u32| {
+            let zeros = "0 ".repeat(16);
+            format!("{pid} ({name}) S {ppid} {zeros} 0 777 {zeros} {cpu} 0 0\n")
+        };
+        let status = |cpus: &str| {
+            format!("Uid:\t7\t7\t7\t7\nCpus_allowed_list:\t{cpus}\nMems_allowed_list:\t0-1\n")
+        };
+        let (cpu, cpus) = process.threads[0];
+        self.file(&format!("{folder}/stat"), &stat(cpu));
+        self.file(&format!("{folder}/status"), &status(cpus));
+        self.file(&format!("{folder}/cmdline"), process.command);
+        self.file(&format!("{folder}/environ"), "");
+        self.file(&format!("{folder}/cgroup"), "0::/\n");
+        for (tid, (cpu, cpus)) in (*pid..).zip(process.threads) {
+            self.file(&format!("{folder}/task/{tid}/stat"), &stat(*cpu));
+            self.file(&format!("{folder}/task/{tid}/status"), &status(cpus));
+        }
+        if let Some(text) = process.numa_maps {
+            self.file(&format!("{folder}/numa_maps"), text);
+        }
+    }
+
+    /// A process that NVML names.
+    pub fn trainer(&mut self, process: &Process) {
+        self.process(process);
+        self.listed(process.pid, "compute", 1 << 30);
+    }
+
+    pub fn listed(&mut self, pid: u32, kind: &str, bytes: u64) {
+        self.processes
+            .push(json!({"pid": pid, "kind": kind, "used_memory_bytes": bytes}));
+    }
+
+    pub fn audit(&self, arguments: &[&str]) -> Run {
+        self.file(
+            "snapshot.json",
+            "{\"format\": 1, \"hostname\": \"made-up\"}",
+        );
+        self.audit_as_recorded(arguments)
+    }
+
+    fn audit_as_recorded(&self, arguments: &[&str]) -> Run {
+        let nvml = json!({"gpus": [{
+            "index": 0, "name": "NVIDIA A100", "pci_bus_id": "00000000:10:1C.0",
+            "memory_used_bytes": self.gpu_memory_used, "processes": self.processes,
+        }]});
+        self.file("nvml.json", &nvml.to_string());
+        let mut command = program();
+        command
+            .arg("--snapshot")
+            .arg(self.folder.path())
+            .args(arguments);
+        command.output().unwrap().into()
+    }
+
+    /// The verdicts on the first trainer's CPUs and memory, and the exit code.
+    #[track_caller]
+    fn judges(&self, cpu: &str, memory: &str, code: i32) -> Value {
+        let run = self.audit(&["--json"]);
+        let document = run.json();
+        let trainer = crate::program::of_role(&document, "trainer")[0].clone();
+        assert_eq!(trainer["cpu"]["verdict"], cpu, "{trainer}");
+        assert_eq!(trainer["memory"]["verdict"], memory, "{trainer}");
+        assert_eq!(run.code, Some(code));
+        document
+    }
+}
+
+fn with_trainer(process: &Process) -> Tree {
+    let mut tree = Tree::new();
+    tree.trainer(process);
+    tree
+}
+
+#[test]
+fn held_on_the_gpus_node() {
+    let document = with_trainer(&PLACED).judges("ok", "ok", 0);
+    assert_eq!(document["summary"]["local_fraction"], 1.0);
+    assert_eq!(document["findings"], json!([]));
+}
+
+#[test]
+fn in_place_by_chance_is_at_risk() {
+    let tree = with_trainer(&Process {
+        threads: &[(0, "0-3")],
+        ..PLACED
+    });
+    tree.judges("at-risk", "ok", 0);
+    assert_eq!(tree.audit(&["--fail-on", "at-risk"]).code, Some(1));
+}
+
+#[test]
+fn on_the_other_socket_is_a_mismatch() {
+    let tree = with_trainer(&Process {
+        threads: &[(2, "0-3")],
+        ..PLACED
+    });
+    let document = tree.judges("mismatch", "ok", 1);
+    assert_eq!(document["findings"][0]["rule"], "cpu-remote");
+    assert_eq!(tree.audit(&["--fail-on", "never"]).code, Some(0));
+}
+
+#[test]
+fn on_another_node_of_the_socket_is_near() {
+    let tree = with_trainer(&Process {
+        threads: &[(2, "2-3")],
+        ..PLACED
+    });
+    for cpu in 0..4 {
+        let file = format!("sys/devices/system/cpu/cpu{cpu}/topology/physical_package_id");
+        tree.file(&file, "0\n");
+    }
+    tree.judges("at-risk", "ok", 0);
+}
+
+#[test]
+fn bound_elsewhere_in_its_sleep() {
+    // It last ran on node 0, and will run on node 1.
+    let tree = with_trainer(&Process {
+        threads: &[(0, "2-3")],
+        ..PLACED
+    });
+    let document = tree.judges("mismatch", "ok", 1);
+    let message = document["findings"][0]["message"].as_str().unwrap();
+    assert!(
+        message.ends_with("trainer 100 on node 1 (bound there)"),
+        "{message}"
+    );
+    // And the other way round.
+    let tree = with_trainer(&Process {
+        threads: &[(2, "0-1")],
+        ..PLACED
+    });
+    tree.judges("ok", "ok", 0);
+}
+
+#[test]
+fn a_binding_that_its_threads_escaped_is_at_risk() {
+    let tree = with_trainer(&Process {
+        threads: &[(0, "0-1"), (2, "0-3"), (1, "0-1")],
+        ..PLACED
+    });
+    let document = tree.judges("at-risk", "ok", 0);
+    let threads = &crate::program::of_role(&document, "trainer")[0]["cpu"]["threads"];
+    assert_eq!(
+        *threads,
+        json!({"total": 3, "by_node": {"0": 2, "1": 1}, "astray": 1})
+    );
+}
+
+#[test]
+fn possible_cpus_that_are_not_there_loosen_nothing() {
+    let tree = with_trainer(&Process {
+        threads: &[(0, "0-1,4-239")],
+        ..PLACED
+    });
+    tree.judges("ok", "ok", 0);
+}
+
+/// A trainer with so many 4 KiB pages on node 0 and 1.
+#[track_caller]
+fn memory(local: u64, remote: u64, verdict: &str) {
+    let maps = format!("7f0000000000 default anon=9 N0={local} N1={remote} kernelpagesize_kB=4\n");
+    let tree = with_trainer(&Process {
+        numa_maps: Some(&maps),
+        ..PLACED
+    });
+    let code = if verdict == "ok" { 0 } else { 1 };
+    tree.judges("ok", verdict, code);
+}
+
+#[test]
+fn memory_is_remote_beyond_both_limits() {
+    const LIMIT: u64 = 16 * 256;
+    memory(0, LIMIT, "ok");
+    memory(0, LIMIT + 1, "mismatch");
+    memory(9 * (LIMIT + 1), LIMIT + 1, "ok");
+    memory(9 * (LIMIT + 1) - 1, LIMIT + 1, "mismatch");
+}
+
+#[test]
+fn limits_are_settings() {
+    let tree = with_trainer(&Process {
+        numa_maps: Some("7f0000000000 default N0=25600 N1=25600 kernelpagesize_kB=4\n"),
+        ..PLACED
+    });
+    assert_eq!(tree.audit(&[]).code, Some(1));
+    assert_eq!(tree.audit(&["--remote-percent", "50"]).code, Some(0));
+    assert_eq!(tree.audit(&["--remote-mib", "100"]).code, Some(0));
+    assert_eq!(tree.audit(&["--remote-mib", "99"]).code, Some(1));
+}
+
+#[test]
+fn mapped_files_are_never_a_mismatch() {
+    let tree = with_trainer(&Process {
+        numa_maps: Some(
+            "7f0000000000 default file=/data/set.bin mapped=99999 N1=99999 kernelpagesize_kB=4\n",
+        ),
+        ..PLACED
+    });
+    let document = tree.judges("ok", "ok", 0);
+    let memory = &crate::program::of_role(&document, "trainer")[0]["memory"];
+    assert_eq!(memory["by_kind"]["file"]["1"], 99999 * 4096);
+    assert_eq!(memory["by_node_bytes"], json!({}));
+    assert_eq!(memory["node"], Value::Null);
+    assert_eq!(memory["local_fraction"], Value::Null);
+}
+
+#[test]
+fn pinned_is_what_a_trainer_shares_with_nobody() {
+    let zero =
+        "7f0000000000 default file=/dev/zero\\040(deleted) dirty=512 N0=512 kernelpagesize_kB=4\n";
+    let mut tree = Tree::new();
+    tree.trainer(&Process {
+        numa_maps: Some(zero),
+        ..PLACED
+    });
+    tree.process(&Process {
+        pid: 101,
+        ppid: 100,
+        numa_maps: Some(zero),
+        ..PLACED
+    });
+    let document = tree.audit(&["--json"]).json();
+    let kinds = |role| crate::program::of_role(&document, role)[0]["memory"]["by_kind"].clone();
+    assert_eq!(kinds("trainer"), json!({"pinned": {"0": 2 << 20}}));
+    assert_eq!(kinds("worker"), json!({"shared": {"0": 2 << 20}}));
+}
+
+#[test]
+fn minus_one_on_two_nodes_is_unknown_and_not_node_zero() {
+    let tree = with_trainer(&PLACED);
+    tree.numa_node("-1\n");
+    let document = tree.judges("unknown", "unknown", 3);
+    assert_eq!(document["topology"]["gpus"][0]["home_nodes"], json!([]));
+    assert_eq!(document["topology"]["gpus"][0]["home_source"], "unknown");
+    assert_eq!(document["findings"], json!([]));
+    assert_eq!(document["incomplete"][0]["what"], "home node of GPU 0");
+}
+
+#[test]
+fn a_home_without_cpus_sends_to_the_nearest_that_has_some() {
+    let tree = with_trainer(&PLACED);
+    tree.file("sys/devices/system/node/online", "0-2\n");
+    tree.file("sys/devices/system/node/node2/cpulist", "\n");
+    for (node, distances) in [(0, "10 21 17"), (1, "21 10 28"), (2, "17 28 10")] {
+        tree.file(
+            &format!("sys/devices/system/node/node{node}/distance"),
+            distances,
+        );
+    }
+    tree.numa_node("2\n");
+    let document = tree.judges("ok", "ok", 0);
+    assert_eq!(document["topology"]["gpus"][0]["home_nodes"], json!([2]));
+    assert_eq!(document["topology"]["gpus"][0]["local_nodes"], json!([0]));
+}
+
+#[test]
+fn pages_on_the_gpu_itself_are_not_remote() {
+    let tree = with_trainer(&Process {
+        numa_maps: Some("7f0000000000 default N2=99999 kernelpagesize_kB=4\n"),
+        ..PLACED
+    });
+    tree.file("sys/devices/system/node/node2/cpulist", "\n");
+    tree.judges("ok", "mismatch", 1);
+    tree.file(
+        "proc/driver/nvidia/gpus/0000:10:1c.0/numa_status",
+        "Node:\t2\nStatus:\tonline\n",
+    );
+    let document = tree.judges("ok", "ok", 0);
+    assert_eq!(
+        document["topology"]["gpus"][0]["own_memory_nodes"],
+        json!([2])
+    );
+}
+
+#[test]
+fn what_was_not_readable_is_unknown() {
+    let tree = with_trainer(&Process {
+        numa_maps: None,
+        ..PLACED
+    });
+    let document = tree.judges("ok", "unknown", 3);
+    assert_eq!(
+        document["incomplete"],
+        json!([{"pid": 100, "what": "memory", "reason": "absent"}])
+    );
+    let memory = &crate::program::of_role(&document, "trainer")[0]["memory"];
+    assert_eq!(memory["by_node_bytes"], Value::Null);
+    assert_eq!(memory["mems_allowed"], json!([0, 1]));
+    // The recording tells that its maker was refused it.
+    tree.file(
+        "snapshot.json",
+        "{\"format\": 1, \"denied\": [\"proc/100/numa_maps\"]}",
+    );
+    let denied = tree.audit_as_recorded(&["--json"]).json();
+    assert_eq!(denied["incomplete"][0]["reason"], "permission denied");
+}
+
+#[test]
+fn a_mismatch_outweighs_what_is_unknown() {
+    let tree = with_trainer(&Process {
+        threads: &[(2, "2-3")],
+        numa_maps: None,
+        ..PLACED
+    });
+    tree.judges("mismatch", "unknown", 1);
+}
+
+#[test]
+fn half_a_numa_maps_is_no_memory_at_all() {
+    let tree = with_trainer(&Process {
+        numa_maps: Some("7f0000000000 default anon=25600 N0=25600 kernelpagesize_kB=4\n7f00"),
+        ..PLACED
+    });
+    let document = tree.judges("ok", "unknown", 3);
+    assert_eq!(
+        document["incomplete"][0]["reason"],
+        "malformed: ends within a line"
+    );
+}
+
+#[test]
+fn gpu_memory_that_nobody_visible_uses() {
+    let tree = Tree::new();
+    let run = tree.audit(&["--json"]);
+    assert_eq!(run.code, Some(3), "never 0 for a box that it could not see");
+    let document = run.json();
+    let reason = document["incomplete"][0]["reason"].as_str().unwrap();
+    assert!(
+        reason.starts_with("1.0 GiB in use by processes that are not visible here"),
+        "{reason}"
+    );
+    let idle = Tree {
+        gpu_memory_used: 5 << 20,
+        ..Tree::new()
+    };
+    assert_eq!(idle.audit(&[]).code, Some(0), "an idle box");
+}
+
+#[test]
+fn a_process_that_only_the_driver_sees() {
+    let mut tree = with_trainer(&PLACED);
+    tree.listed(4242, "compute", 1 << 30);
+    let run = tree.audit(&["--json"]);
+    assert_eq!(run.code, Some(3));
+    assert_eq!(
+        run.json()["incomplete"],
+        json!([{"pid": 4242, "what": "process", "reason": "absent"}])
+    );
+}
+
+#[test]
+fn an_mps_entry_of_no_bytes_is_no_context() {
+    let mut tree = with_trainer(&PLACED);
+    tree.process(&Process { pid: 200, ..PLACED });
+    tree.listed(200, "mps", 0);
+    let document = tree.audit(&["--json"]).json();
+    assert_eq!(document["summary"]["processes"], 1);
+}
+
+#[test]
+fn sessions_and_services_are_no_launchers() {
+    let mut tree = Tree::new();
+    for (pid, ppid, name, command) in [
+        (1, 0, "custom-init", "/sbin/init\0"),
+        (20, 1, "sshd", "sshd: ann\0"),
+        (30, 20, "bash", "-bash\0"),
+        (40, 30, "bash", "bash\0run.sh\0"),
+        (50, 40, "pt_elastic", "python3\0torchrun\0train.py\0"),
+        (
+            51,
+            50,
+            "python3",
+            "python3\0-c\0from multiprocessing.resource_tracker import main;main(5)\0",
+        ),
+        (52, 50, "tensorboard", "tensorboard\0"),
+    ] {
+        let process = Process {
+            pid,
+            ppid,
+            name,
+            command,
+            ..PLACED
+        };
+        tree.process(&process);
+    }
+    tree.trainer(&Process { ppid: 50, ..PLACED });
+    let document = tree.audit(&["--json"]).json();
+    let pids = |role| {
+        let found = crate::program::of_role(&document, role).into_iter();
+        found
+            .map(|process| process["pid"].as_u64().unwrap())
+            .collect::<Vec<_>>()
+    };
+    assert_eq!(pids("launcher"), [40, 50]);
+    assert_eq!(pids("helper"), [51]);
+    assert_eq!(document["processes"].as_array().unwrap().len(), 4);
+}
+
+#[test]
+fn an_init_is_known_by_its_control_group() {
+    let mut tree = Tree::new();
+    tree.process(&Process {
+        pid: 1,
+        ppid: 0,
+        name: "entrypoint",
+        ..PLACED
+    });
+    tree.trainer(&PLACED);
+    let launchers = |tree: &Tree| {
+        let document = tree.audit(&["--json"]).json();
+        crate::program::of_role(&document, "launcher").len()
+    };
+    assert_eq!(launchers(&tree), 1, "in a container it launched the job");
+    tree.file("proc/1/cgroup", "0::/init.scope\n");
+    assert_eq!(launchers(&tree), 0);
+}
+
+#[test]
+fn filters_leave_what_belongs_together() {
+    let mut tree = with_trainer(&PLACED);
+    tree.process(&Process {
+        pid: 101,
+        ppid: 100,
+        name: "pt_data_worker",
+        ..PLACED
+    });
+    tree.trainer(&Process { pid: 200, ..PLACED });
+    let pids = |arguments: &[&str]| {
+        let run = tree.audit(&[arguments, &["--json"]].concat());
+        let document = run.json();
+        let processes = document["processes"].as_array().unwrap().iter();
+        processes
+            .map(|process| process["pid"].as_u64().unwrap())
+            .collect::<Vec<_>>()
+    };
+    assert_eq!(pids(&[]), [100, 101, 200]);
+    assert_eq!(pids(&["--pid", "100"]), [100, 101]);
+    assert_eq!(
+        pids(&["--pid", "101"]),
+        [101],
+        "and it knows its trainer all the same"
+    );
+    assert_eq!(pids(&["--gpu", "0"]), [100, 101, 200]);
+    assert_eq!(pids(&["--gpu", "10:1C.0"]), [100, 101, 200]);
+    assert_eq!(pids(&["--user", "7"]), [100, 101, 200]);
+    assert_eq!(pids(&["--user", "8"]), [0; 0]);
+    let document = tree.audit(&["--pid", "101", "--json"]).json();
+    assert_eq!(document["processes"][0]["trainer_pid"], 100);
+}
+
+#[test]
+fn hostile_names_reach_no_terminal() {
+    let tree = with_trainer(&Process {
+        name: "\x1b[31m) S 1 (\u{202E}y\n",
+        ..PLACED
+    });
+    let table = tree.audit(&["--all"]).stdout + &tree.audit(&["--color", "never"]).stdout;
+    assert!(!table.contains(['\x1b', '\u{202E}']), "{table}");
+    let document = tree.audit(&["--json"]).json();
+    let trainer = crate::program::of_role(&document, "trainer")[0];
+    assert_eq!(trainer["name"], "\x1b[31m) S 1 (\u{202E}y\n");
+}

@@ -1,0 +1,82 @@
+//! Runs the program and reads what it printed.
+
+use std::path::PathBuf;
+use std::process::{Command, Output, Stdio};
+
+use serde_json::Value;
+
+/// What one run gave.
+pub struct Run {
+    pub code: Option<i32>,
+    pub stdout: String,
+    pub stderr: String,
+}
+
+impl Run {
+    /// The JSON document; there must be nothing else on stdout.
+    #[track_caller]
+    pub fn json(&self) -> Value {
+        match serde_json::from_str(&self.stdout) {
+            Ok(document) => document,
+            Err(error) => panic!("{error} in {}{}", self.stdout, self.stderr),
+        }
+    }
+
+    /// One clear sentence on stderr, nothing on stdout, exit 2.
+    #[track_caller]
+    pub fn fails_with(&self, sentence: &str) {
+        assert_eq!(self.stderr, format!("numa-audit: {sentence}\n"));
+        assert_eq!(self.stdout, "");
+        assert_eq!(self.code, Some(2));
+    }
+}
+
+impl From<Output> for Run {
+    fn from(output: Output) -> Self {
+        Self {
+            code: output.status.code(),
+            stdout: String::from_utf8(output.stdout).expect("UTF-8"),
+            stderr: String::from_utf8(output.stderr).expect("UTF-8"),
+        }
+    }
+}
+
+/// The program, in surroundings that do not depend on who runs the tests.
+pub fn program() -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_numa-audit"));
+    command.stdin(Stdio::null());
+    for variable in ["COLUMNS", "NO_COLOR", "TERM"] {
+        command.env_remove(variable);
+    }
+    command
+}
+
+pub fn run<S: AsRef<std::ffi::OsStr>>(arguments: impl IntoIterator<Item = S>) -> Run {
+    program()
+        .args(arguments)
+        .output()
+        .expect("it starts")
+        .into()
+}
+
+pub fn fixture(name: &str) -> PathBuf {
+    let fixtures = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("fixtures");
+    fixtures.join(format!("{name}.tar.gz"))
+}
+
+/// The audit of a recorded machine.
+pub fn replay(name: &str, arguments: &[&str]) -> Run {
+    let path = fixture(name);
+    let mut command = program();
+    command.arg("--snapshot").arg(path).args(arguments);
+    command.output().expect("it starts").into()
+}
+
+/// The processes of a document that have this role.
+pub fn of_role<'a>(document: &'a Value, role: &str) -> Vec<&'a Value> {
+    let processes = document["processes"].as_array().expect("an array");
+    processes
+        .iter()
+        .filter(|process| process["role"] == role)
+        .collect()
+}

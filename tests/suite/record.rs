@@ -1,0 +1,167 @@
+//! Recordings: what is in them, and that they replay to what was seen.
+
+use std::fs;
+use std::os::unix::fs::PermissionsExt;
+use std::path::Path;
+
+use serde_json::Value;
+
+use crate::live::Sleeper;
+use crate::program::{Run, program, run};
+
+/// Without what differs between two looks at the same machine.
+fn timeless(mut document: Value) -> Value {
+    document["host"]["source"].take();
+    document["host"]["recorded_at"].take();
+    for node in document["topology"]["nodes"].as_array_mut().unwrap() {
+        node["memory_free_bytes"].take();
+    }
+    document
+}
+
+fn record(path: &Path, pid: &str, more: &[&str]) -> Run {
+    let mut command = program();
+    command
+        .arg("record")
+        .arg(path)
+        .args(["--pid", pid])
+        .args(more);
+    command.output().unwrap().into()
+}
+
+fn files(folder: &Path, found: &mut Vec<std::path::PathBuf>) {
+    for entry in fs::read_dir(folder).unwrap() {
+        let path = entry.unwrap().path();
+        if path.is_dir() {
+            assert_eq!(
+                fs::metadata(&path).unwrap().permissions().mode() & 0o777,
+                0o700
+            );
+            files(&path, found);
+        } else {
+            found.push(path);
+        }
+    }
+}
+
+#[test]
+fn a_recording_replays_to_what_was_seen() {
+    let place = tempfile::tempdir().unwrap();
+    let sleeper = Sleeper::new();
+    let pid = sleeper.pid();
+    let live = run(["--json", "--pid", &pid]);
+    for name in ["folder", "archive.tar.gz"] {
+        let path = place.path().join(name);
+        let recorded = record(&path, &pid, &[]);
+        assert_eq!(
+            recorded.stdout,
+            format!("recorded 1 process to {}\n", path.display())
+        );
+        assert_eq!(recorded.code, Some(0), "{}", recorded.stderr);
+        let replayed = run(["--json", "--snapshot", path.to_str().unwrap()]);
+        assert_eq!(timeless(replayed.json()), timeless(live.json()), "{name}");
+        assert_eq!(replayed.code, live.code);
+    }
+    let mode = fs::metadata(place.path().join("archive.tar.gz"))
+        .unwrap()
+        .permissions()
+        .mode();
+    assert_eq!(mode & 0o777, 0o600);
+}
+
+#[test]
+fn a_recording_holds_the_named_process_alone_and_no_secrets() {
+    let place = tempfile::tempdir().unwrap();
+    let sleeper = Sleeper::new();
+    let path = place.path().join("tree");
+    record(&path, &sleeper.pid(), &[]);
+    let mut found = Vec::new();
+    files(&path, &mut found);
+    for file in &found {
+        assert_eq!(
+            fs::metadata(file).unwrap().permissions().mode() & 0o777,
+            0o600
+        );
+        let text = fs::read(file).unwrap();
+        assert!(
+            !text.windows(7).any(|bytes| bytes == b"hunter2"),
+            "{}",
+            file.display()
+        );
+    }
+    let environ = fs::read(path.join("proc").join(sleeper.pid()).join("environ")).unwrap();
+    let variables: Vec<&[u8]> = environ.split(|byte| *byte == 0).collect();
+    assert!(
+        variables.contains(&&b"RANK=3"[..]),
+        "what is on the list is kept"
+    );
+    let processes = fs::read_dir(path.join("proc")).unwrap().filter(|entry| {
+        let name = entry.as_ref().unwrap().file_name();
+        name.to_str().unwrap().parse::<u32>().is_ok()
+    });
+    assert_eq!(processes.count(), 1);
+    let kept: Value =
+        serde_json::from_slice(&fs::read(path.join("snapshot.json")).unwrap()).unwrap();
+    assert_eq!(kept["format"], 1);
+}
+
+#[test]
+fn redacting_leaves_out_names_and_keeps_numbers() {
+    let place = tempfile::tempdir().unwrap();
+    let sleeper = Sleeper::new();
+    let pid = sleeper.pid();
+    let path = place.path().join("tree");
+    record(&path, &pid, &["--redact", "--note", "sent to the vendor"]);
+    let document = run(["--json", "--snapshot", path.to_str().unwrap()]).json();
+    let live = run(["--json", "--pid", &pid]).json();
+    assert_eq!(document["host"]["hostname"], Value::Null);
+    assert_eq!(document["processes"][0]["command"], "redacted redacted");
+    assert_eq!(
+        document["processes"][0]["memory"],
+        live["processes"][0]["memory"]
+    );
+    let maps = fs::read_to_string(path.join("proc").join(&pid).join("numa_maps")).unwrap();
+    assert!(
+        maps.contains("file=/redacted") && !maps.contains("file=/usr"),
+        "{maps}"
+    );
+    let manifest = fs::read_to_string(path.join("snapshot.json")).unwrap();
+    assert!(manifest.contains("sent to the vendor"));
+}
+
+#[test]
+fn nothing_is_ever_overwritten() {
+    let place = tempfile::tempdir().unwrap();
+    let sleeper = Sleeper::new();
+    for name in ["folder", "file.tar.gz", "dangling"] {
+        let path = place.path().join(name);
+        match name {
+            "folder" => fs::create_dir(&path).unwrap(),
+            "dangling" => std::os::unix::fs::symlink("/nonexistent", &path).unwrap(),
+            _ => fs::write(&path, "mine").unwrap(),
+        }
+        let sentence = format!(
+            "{} exists already: a recording never overwrites anything",
+            path.display()
+        );
+        record(&path, &sleeper.pid(), &[]).fails_with(&sentence);
+    }
+    assert_eq!(fs::read(place.path().join("file.tar.gz")).unwrap(), b"mine");
+    assert_eq!(
+        fs::read_dir(place.path()).unwrap().count(),
+        3,
+        "nothing is left beside them"
+    );
+}
+
+#[test]
+fn where_it_cannot_be_written_nothing_is_left() {
+    let sleeper = Sleeper::new();
+    for name in ["x", "x.tar.gz"] {
+        let path = Path::new("/proc/self").join(name);
+        let run = record(&path, &sleeper.pid(), &[]);
+        let start = format!("numa-audit: cannot record to {}: ", path.display());
+        assert!(run.stderr.starts_with(&start), "{}", run.stderr);
+        assert_eq!(run.code, Some(2));
+    }
+}
