@@ -1,4 +1,46 @@
-//! codemap
+//! numa-audit: where deep-learning processes run and where their memory lies, against the NUMA nodes of
+//! their GPUs.
+//!
+//! # The house
+//!
+//! Data flows one way: **[`source::observe`] → [`model::Machine`] → [`audit::audit`] → [`audit::Report`] →
+//! [`report`]**, and `main` prints. The middle knows no files, no terminal and no clock, which is why recorded
+//! machines are the test suite.
+//!
+//! | layer | may use | what it is |
+//! | --- | --- | --- |
+//! | [`model`] | | what can be observed; a fact that could not be learnt is `None` and a [`model::gap::Gap`] |
+//! | [`parse`] | model | the kernel's and the driver's text to model values: pure, a file for each format |
+//! | [`source`] | model, parse | the one door to files ([`source::Root`]: the running system or a recorded tree) and to NVML |
+//! | [`audit`] | model | who works for which GPU, where it hangs, verdicts; `rules/` has a file for each rule |
+//! | [`report`] | model, audit | the forms of a report, as text; decides nothing |
+//! | [`record`] | model, parse, source | writes the tree that `source` reads |
+//! | [`cli`] | report | what may be typed |
+//!
+//! A test (`tests/suite/arrows.rs`) holds these arrows.
+//!
+//! # The road of one number
+//!
+//! The `1: 100% 80 MiB` in the table's MEMORY BY NODE: `/proc/254/numa_maps` is read line by line by
+//! `read_memory` in `source/procfs.rs`; [`parse::numa_maps`] adds pages up by what backs them into
+//! [`model::memory::Memory`]; [`audit::memory`] makes kinds of them (pinned, if the process holds a GPU context)
+//! and holds them against the local nodes; `report/rows.rs` writes the cell, `report/json.rs` the
+//! `by_node_bytes`.
+//!
+//! # What holds everywhere
+//!
+//! - Missing is not zero: no default stands in for a fact.
+//! - Live and recorded differ in [`source::Root`] and in where NVML's answers come from. Nothing above knows which
+//!   it is. A recording is what one observation read, kept as it passed through the `Root`.
+//! - Sorted by number: two runs over one tree print the same bytes.
+//! - All text that a process or a recorded tree chose is hostile: parsers cannot panic, tables show it through
+//!   [`report::terminal::harmless`].
+//!
+//! # What is not here
+//!
+//! Nothing writes, but [`record`]. Nothing changes a process, its affinity or its memory. There is no daemon, no
+//! configuration file, no network.
+
 pub mod audit;
 pub mod cli;
 pub mod model;

@@ -1,6 +1,7 @@
 //! The forms that a report takes. Each gives text back; who prints it is `main`.
 
 pub mod json;
+mod rows;
 pub mod table;
 pub mod terminal;
 pub mod topology;

@@ -35,7 +35,11 @@ mod tests {
             format!("/kubepods.slice/kubepods-pod12.slice/cri-containerd-{id}.scope"),
             format!("/machine.slice/libpod-{id}.scope/container"),
         ] {
-            assert_eq!(container(&[path.clone()]), Some(id.clone()), "{path}");
+            assert_eq!(
+                container(std::slice::from_ref(&path)),
+                Some(id.clone()),
+                "{path}"
+            );
         }
         assert_eq!(container(&["/user.slice/session-3.scope".into()]), None);
     }

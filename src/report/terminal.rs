@@ -46,7 +46,7 @@ impl Terminal {
     /// The width where there is no terminal.
     const WIDTH: u16 = 100;
     /// Narrower than this nothing can be read.
-    const NARROWEST: u16 = 40;
+    const NARROWEST: u16 = 50;
 
     /// Decides once for everything that is printed.
     pub fn new(choice: ColorChoice, around: Surroundings) -> Self {
@@ -111,6 +111,7 @@ impl Terminal {
         for word in text.split(' ') {
             let length = word.chars().count();
             if !fresh && column + 1 + length > width {
+                out.truncate(out.trim_end().len());
                 let _ = write!(out, "\n{:indent$}", "");
                 column = indent;
             } else if !fresh {

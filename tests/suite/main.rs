@@ -1,5 +1,13 @@
 //! The program as its users run it: its real binary on recorded machines and on this one.
 
+// In a test a panic is how it speaks.
+#![allow(
+    clippy::expect_used,
+    clippy::panic,
+    clippy::print_stdout,
+    clippy::unwrap_used
+)]
+
 mod arrows;
 mod bad_input;
 mod fixtures;

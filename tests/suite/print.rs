@@ -201,6 +201,17 @@ numa-vm, NVIDIA driver 570.133.20, snapshot of 2026-11-22T07:00:00Z
 }
 
 #[test]
+fn the_readme_shows_what_is_printed() {
+    let readme =
+        std::fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/README.md")).unwrap();
+    let screen = replay("p4d-do-not-match", &[]).stdout;
+    assert!(
+        readme.contains(&screen),
+        "README's screen is not this:\n{screen}"
+    );
+}
+
+#[test]
 fn nothing_is_wider_than_the_terminal() {
     for name in [
         "p4d-do-not-match",
@@ -208,7 +219,7 @@ fn nothing_is_wider_than_the_terminal() {
         "h200x4-mp-spawn",
         "h200x4-torchrun-forkserver",
     ] {
-        for columns in [60, 80, 100, 130, 200] {
+        for columns in [50, 60, 80, 100, 130, 200] {
             for arguments in [&[][..], &["--all"], &["topology"]] {
                 let text = at_width(name, columns, arguments);
                 for line in text.lines() {
