@@ -9,7 +9,6 @@ pub mod finding;
 pub mod home;
 pub mod memory;
 pub mod rules;
-pub mod tenant;
 pub mod verdict;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -25,6 +24,7 @@ use crate::model::gap::{Fact, Gap, Reason};
 use crate::model::memory::Bytes;
 use crate::model::pci::PciDevice;
 use crate::model::process::{Pid, Process};
+use crate::model::tenant;
 use crate::model::topology::{NodeSet, Topology};
 use crate::model::{Host, Machine};
 
@@ -81,13 +81,10 @@ pub struct Report {
 }
 
 impl Report {
-    /// Whether the driver told who uses these GPUs.
-    pub fn gpus_are_told(&self, indexes: &[u32]) -> bool {
-        let mut own = self
-            .gpus
-            .iter()
-            .filter(|place| indexes.contains(&place.gpu.index));
-        own.all(|place| place.gpu.contexts.is_some())
+    /// Whether it is known who uses this GPU.
+    pub fn users_are_known(&self, gpu: u32) -> bool {
+        let mut gaps = self.gaps.iter().map(|gap| &gap.fact);
+        !gaps.any(|fact| matches!(fact, Fact::Driver) || *fact == Fact::GpuProcesses(gpu))
     }
 }
 
@@ -159,13 +156,7 @@ pub fn audit(machine: Machine, limits: &Limits, scope: &Scope) -> Report {
         .into_iter()
         .map(|gpu| home::place(gpu, &topology))
         .collect();
-    for gpu in gpus.iter().filter(|gpu| gpu.home_nodes.is_empty()) {
-        gaps.push(Gap {
-            pid: None,
-            fact: Fact::GpuHomeNode(gpu.gpu.index),
-            reason: Reason::Failed("the kernel does not tell (numa_node)".into()),
-        });
-    }
+    gaps.extend(gpus.iter().filter_map(homeless));
     gaps.extend(gpus.iter().filter_map(hidden_users));
     let parts = attribution::attribute(&processes, &gpus);
     let shown = in_scope(&processes, &parts, &named, scope);
@@ -178,16 +169,29 @@ pub fn audit(machine: Machine, limits: &Limits, scope: &Scope) -> Report {
             judge(process, part, &gpus, &topology, limits)
         })
         .collect();
-    gaps.retain(|gap| {
-        gap.pid
-            .is_none_or(|pid| shown.contains(&pid) || gap.fact == Fact::Process)
-    });
-    if !named.is_empty() && gpus.is_empty() {
+    let in_use: BTreeSet<u32> = processes
+        .iter()
+        .flat_map(|of| of.part.gpus.clone())
+        .collect();
+    let is_asked = |gpu: u32| match &scope.gpus {
+        Some(wanted) => wanted.contains(&gpu),
+        None => named.is_empty() || in_use.contains(&gpu),
+    };
+    gaps.retain(|gap| match (&gap.fact, gap.pid) {
         // Where no GPU is involved, nothing is hidden by a driver that is not there.
-        gaps.retain(|gap| gap.fact != Fact::Driver);
-    }
-    let mut findings = rules::check(&processes, &topology);
-    findings.sort_by_key(|finding| finding.severity);
+        (Fact::Driver, _) => named.is_empty() || !gpus.is_empty(),
+        (Fact::GpuProcesses(gpu) | Fact::GpuHomeNode(gpu) | Fact::GpuMemoryNode(gpu), _) => {
+            is_asked(*gpu)
+        }
+        // Of a process that cannot be seen it is only known on which GPUs it is.
+        (Fact::Process, Some(pid)) => {
+            let mut own = gpus.iter().filter(|place| place.is_used_by(pid)).peekable();
+            own.peek().is_none() || own.any(|place| is_asked(place.gpu.index))
+        }
+        (_, Some(pid)) => shown.contains(&pid),
+        (_, None) => true,
+    });
+    let findings = rules::check(&processes, &topology);
     for process in &mut processes {
         let broken = findings
             .iter()
@@ -195,13 +199,11 @@ pub fn audit(machine: Machine, limits: &Limits, scope: &Scope) -> Report {
         process.findings = broken.map(|finding| finding.rule).collect();
     }
     let indexes = gpus.iter().map(|place| place.gpu.index);
-    let in_scope = |index: &u32| match &scope.gpus {
-        Some(wanted) => wanted.contains(index),
-        // Where processes are named, the GPUs of others are not asked for.
-        None => named.is_empty() && scope.uid.is_none(),
-    };
+    // A list of GPUs with nobody on them answers no question about one user's processes.
+    let has_heading = |gpu: &u32| is_asked(*gpu) && scope.uid.is_none() && named.is_empty();
+    let gpus_in_scope = indexes.filter(has_heading).collect();
     Report {
-        gpus_in_scope: indexes.filter(in_scope).collect(),
+        gpus_in_scope,
         summary: summarise(&processes, &gaps),
         host,
         topology,
@@ -260,6 +262,22 @@ fn judge(
     }
 }
 
+/// A GPU for which nobody can say where its processes should run.
+fn homeless(place: &GpuPlace) -> Option<Gap> {
+    let why = match (place.local_nodes.is_empty(), place.home_nodes.is_empty()) {
+        (false, _) => return None,
+        (true, true) => "the kernel does not tell (numa_node)",
+        (true, false) => {
+            "it has no CPUs, and no distances tell which node with CPUs is the nearest"
+        }
+    };
+    Some(Gap {
+        pid: None,
+        fact: Fact::GpuHomeNode(place.gpu.index),
+        reason: Reason::Failed(why.to_owned()),
+    })
+}
+
 /// GPU memory in use below this is the driver's own: an idle GPU was seen with some MiB.
 const DRIVERS_OWN: Bytes = Bytes(128 << 20);
 
@@ -293,7 +311,9 @@ fn in_scope(
             part.is_some_and(|part| part.gpus.iter().any(|gpu| wanted.contains(gpu)))
         };
         scope.gpus.as_ref().is_none_or(on_gpu)
-            && scope.uid.is_none_or(|uid| process.uid == Some(uid))
+            && scope
+                .uid
+                .is_none_or(|uid| process.uid.is_none_or(|owner| owner == uid))
             && (named.is_empty() || below_named.contains(&process.pid))
     };
     let mut shown: BTreeSet<Pid> = processes.iter().filter(matches).map(|p| p.pid).collect();

@@ -10,10 +10,10 @@ use crate::report::terminal::ColorChoice;
 /// Shows where deep-learning processes run and where their memory lies, against the NUMA nodes of
 /// their GPUs. Reads only, and changes nothing.
 ///
-/// Exit codes: 0 all is placed well; 1 a mismatch; 2 it could not run; 3 no mismatch was seen, but not
-/// everything could be judged.
+/// Exit codes: 0 no mismatch (what is in place by chance is no mismatch, see --fail-on); 1 a mismatch; 2 it could not
+/// run; 3 no mismatch was seen, but not everything could be judged.
 #[derive(Debug, Parser)]
-#[command(version, max_term_width = 100, args_conflicts_with_subcommands = false)]
+#[command(version, max_term_width = 100)]
 pub struct Cli {
     /// What to do instead of an audit.
     #[command(subcommand)]
@@ -29,6 +29,31 @@ pub struct Cli {
     pub print: Print,
 }
 
+impl Cli {
+    /// The first option that says what to audit and how, of those that a subcommand would ignore.
+    pub fn audit_option(&self) -> Option<&'static str> {
+        let Judge {
+            gpu,
+            user,
+            remote_percent,
+            remote_mib,
+            fail_on,
+        } = &self.judge;
+        let given = [
+            ("--gpu", !gpu.is_empty()),
+            ("--user", user.is_some()),
+            ("--remote-percent", remote_percent.is_some()),
+            ("--remote-mib", remote_mib.is_some()),
+            ("--fail-on", fail_on.is_some()),
+            ("--all", self.print.all),
+        ];
+        given
+            .into_iter()
+            .find(|(_, is_given)| *is_given)
+            .map(|(name, _)| name)
+    }
+}
+
 /// What to do instead of an audit.
 #[derive(Debug, Subcommand)]
 pub enum Command {
@@ -36,8 +61,8 @@ pub enum Command {
     ///
     /// Writes copies of the files below /proc and /sys that an audit reads, and NVML's answers: into a
     /// folder, or into an archive where PATH ends in .tar.gz. Of other processes than an audit would show
-    /// nothing is kept; of their environments only variables such as RANK and CUDA_VISIBLE_DEVICES. PATH must
-    /// not exist yet.
+    /// nothing is kept; of their environments only variables such as RANK and CUDA_VISIBLE_DEVICES. Command lines
+    /// are kept, with whatever secrets were typed into them, unless --redact is given. PATH must not exist yet.
     ///
     /// Each process's /proc/PID/numa_maps is read whole, which an audit does too. The kernel walks all page
     /// tables of the process for it: about 14 ms of CPU for each GiB in 4 KiB pages (huge pages cost next to
@@ -56,7 +81,8 @@ pub struct Record {
     /// A remark to keep with it.
     #[arg(long, value_name = "TEXT")]
     pub note: Option<String>,
-    /// Leave out command lines, user names, the host's name and the names of mapped files.
+    /// Leave out command lines, user names, the host's name and the names of mapped files. Numbers of users and
+    /// processes, the processes' own names and the GPUs' UUIDs stay.
     #[arg(long)]
     pub redact: bool,
 }
@@ -79,29 +105,30 @@ pub struct From {
 /// How to judge.
 #[derive(Debug, Args)]
 pub struct Judge {
-    /// Only the processes of these GPUs.
-    #[arg(long, value_name = "INDEX|UUID|PCI", num_args = 1.., value_delimiter = ',',
+    /// Only the processes of these GPUs; of a UUID the beginning is enough.
+    #[arg(long, value_name = "INDEX|UUID|PCI", value_delimiter = ',',
           value_parser = NonEmptyStringValueParser::new())]
     pub gpu: Vec<String>,
     /// Only the processes of this user, by name or number.
     #[arg(long, value_name = "USER", value_parser = NonEmptyStringValueParser::new())]
     pub user: Option<String>,
     /// Memory off the GPU's nodes is a mismatch beyond this share of a process's working memory...
-    #[arg(long, value_name = "PERCENT", default_value_t = 10,
-          value_parser = clap::value_parser!(u8).range(0..=100))]
-    pub remote_percent: u8,
-    /// ...and beyond this size.
-    #[arg(long, value_name = "MIB", default_value_t = 16)]
-    pub remote_mib: u32,
-    /// From which verdict on the exit code is 1.
-    #[arg(long, value_name = "VERDICT", default_value = "mismatch")]
-    pub fail_on: FailOn,
+    /// [default: 10]
+    #[arg(long, value_name = "PERCENT", value_parser = clap::value_parser!(u8).range(0..=100))]
+    pub remote_percent: Option<u8>,
+    /// ...and beyond this size. [default: 16]
+    #[arg(long, value_name = "MIB")]
+    pub remote_mib: Option<u32>,
+    /// From which verdict on the exit code is 1. [default: mismatch]
+    #[arg(long, value_name = "VERDICT")]
+    pub fail_on: Option<FailOn>,
 }
 
 /// From which verdict on the exit code is 1.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, ValueEnum)]
 pub enum FailOn {
     /// A mismatch.
+    #[default]
     Mismatch,
     /// A mismatch, or what is in place by chance.
     AtRisk,

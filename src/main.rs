@@ -9,12 +9,12 @@ use clap::Parser;
 use numa_audit::audit::{Limits, Report, Scope, audit};
 use numa_audit::cli::{Cli, Command, FailOn};
 use numa_audit::model::Machine;
-use numa_audit::model::gap::Fact;
+use numa_audit::model::gap::{Fact, Reason};
 use numa_audit::model::memory::Bytes;
 use numa_audit::model::pci::PciAddress;
 use numa_audit::model::process::Pid;
 use numa_audit::record::{self, Options};
-use numa_audit::report::terminal::{Surroundings, Terminal};
+use numa_audit::report::terminal::{Surroundings, Terminal, harmless};
 use numa_audit::report::{json, table, topology};
 use numa_audit::source::{Source, Subjects, observe};
 
@@ -35,13 +35,30 @@ fn main() -> ExitCode {
     match run(&cli) {
         Ok(code) => code,
         Err(trouble) => {
-            let _ = writeln!(io::stderr(), "numa-audit: {trouble}");
+            let _ = writeln!(
+                io::stderr(),
+                "numa-audit: {}",
+                harmless(&trouble.to_string())
+            );
             ExitCode::from(COULD_NOT_RUN)
         }
     }
 }
 
 fn run(cli: &Cli) -> Result<ExitCode, Trouble> {
+    let name = match &cli.command {
+        None => return run_audit(cli),
+        Some(Command::Topology) => "topology",
+        Some(Command::Record(_)) => "record",
+    };
+    let ignored = cli.audit_option().or(match &cli.command {
+        Some(Command::Topology) => (!cli.from.pid.is_empty()).then_some("--pid"),
+        _ if cli.from.snapshot.is_some() => Some("--snapshot"),
+        _ => cli.print.json.then_some("--json"),
+    });
+    if let Some(option) = ignored {
+        return Err(format!("{name} does not go with {option}").into());
+    }
     match &cli.command {
         None => run_audit(cli),
         Some(Command::Topology) => run_topology(cli),
@@ -58,9 +75,11 @@ fn run(cli: &Cli) -> Result<ExitCode, Trouble> {
 fn run_audit(cli: &Cli) -> Result<ExitCode, Trouble> {
     let machine = observe(source(cli)?, &subjects(cli)).machine;
     ensure_named_are_there(&machine)?;
+    let default = Limits::default();
+    let mib = cli.judge.remote_mib.map(|mib| Bytes(u64::from(mib) << 20));
     let limits = Limits {
-        remote_percent: cli.judge.remote_percent,
-        remote_bytes: Bytes(u64::from(cli.judge.remote_mib) << 20),
+        remote_percent: cli.judge.remote_percent.unwrap_or(default.remote_percent),
+        remote_bytes: mib.unwrap_or(default.remote_bytes),
     };
     let scope = scope(cli, &machine)?;
     let report = audit(machine, &limits, &scope);
@@ -68,7 +87,10 @@ fn run_audit(cli: &Cli) -> Result<ExitCode, Trouble> {
         true => json::report(&report),
         false => table::report(&report, cli.print.all, &terminal(cli)),
     })?;
-    Ok(ExitCode::from(exit_code(&report, cli.judge.fail_on)))
+    Ok(ExitCode::from(exit_code(
+        &report,
+        cli.judge.fail_on.unwrap_or_default(),
+    )))
 }
 
 fn run_topology(cli: &Cli) -> Result<ExitCode, Trouble> {
@@ -82,17 +104,22 @@ fn run_topology(cli: &Cli) -> Result<ExitCode, Trouble> {
 }
 
 fn run_record(cli: &Cli, path: &Path, options: &Options) -> Result<ExitCode, Trouble> {
-    if cli.from.snapshot.is_some() {
-        return Err("record records the running machine: it does not go with --snapshot".into());
-    }
     record::ensure_new(path)?;
     let source = Source::live_tapped(cli.from.nvml_lib.clone());
     let observation = observe(source, &subjects(cli));
     ensure_named_are_there(&observation.machine)?;
-    let count = observation.machine.processes.len();
+    let machine = observation.machine.clone();
     record::record(observation, path, options)?;
+    let count = machine.processes.len();
     let word = if count == 1 { "process" } else { "processes" };
-    print(&format!("recorded {count} {word} to {}\n", path.display()))?;
+    print(&format!(
+        "recorded {count} {word} to {}\n",
+        harmless(&path.display().to_string())
+    ))?;
+    // What is not in it will be missed where nobody can go back.
+    let report = audit(machine, &Limits::default(), &Scope::default());
+    let lacks = table::gaps(&report, &terminal(cli));
+    io::stderr().write_all(lacks.as_bytes())?;
     Ok(ExitCode::SUCCESS)
 }
 
@@ -112,12 +139,13 @@ fn subjects(cli: &Cli) -> Subjects {
 
 /// A PID that somebody typed and that is not there is a slip, not a gap.
 fn ensure_named_are_there(machine: &Machine) -> Result<(), Trouble> {
-    let gaps = machine.gaps.iter().filter(|gap| gap.fact == Fact::Process);
-    let mut missing = gaps
-        .filter_map(|gap| gap.pid)
-        .filter(|pid| machine.named.contains(pid));
-    match missing.next() {
-        Some(pid) => Err(format!("there is no process {pid}").into()),
+    let unseen = machine.gaps.iter().filter(|gap| gap.fact == Fact::Process);
+    let mut unseen = unseen.filter_map(|gap| Some((gap.pid?, &gap.reason)));
+    match unseen.find(|(pid, _)| machine.named.contains(pid)) {
+        Some((pid, Reason::Absent | Reason::Gone)) => {
+            Err(format!("there is no process {pid}").into())
+        }
+        Some((pid, reason)) => Err(format!("process {pid} cannot be read: {reason}").into()),
         None => Ok(()),
     }
 }

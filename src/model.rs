@@ -11,6 +11,7 @@ pub mod gpu;
 pub mod memory;
 pub mod pci;
 pub mod process;
+pub mod tenant;
 pub mod topology;
 
 use std::collections::BTreeMap;

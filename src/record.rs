@@ -9,10 +9,12 @@ use std::path::{Component, Path, PathBuf};
 use flate2::Compression;
 use flate2::write::GzEncoder;
 use rustix::fs::{CWD, RenameFlags};
+use rustix::io::Errno;
 use serde::Serialize;
 
 use crate::model::driver::DriverAnswer;
 use crate::model::process::Pid;
+use crate::model::tenant;
 use crate::parse::numa_maps::redact_line;
 use crate::parse::snapshot::{FORMAT, Manifest};
 use crate::source::{Entry, Observation, Tap, Tree};
@@ -42,15 +44,32 @@ pub enum RecordError {
     },
 }
 
-/// Refuses a path that is there already, before anything is read for it.
+/// Refuses a path that is there already or cannot become a recording, before anything is read for it.
 ///
 /// # Errors
-/// [`RecordError::Exists`].
+/// As [`record`].
 pub fn ensure_new(path: &Path) -> Result<(), RecordError> {
-    match fs::symlink_metadata(path) {
-        Ok(_) => Err(RecordError::Exists(path.to_owned())),
-        Err(_) => Ok(()),
+    if fs::symlink_metadata(path).is_ok() {
+        return Err(RecordError::Exists(path.to_owned()));
     }
+    let is_other_archive = path.extension().is_some_and(|ending| {
+        ["bz2", "gz", "tar", "xz", "zip", "zst"]
+            .iter()
+            .any(|other| ending.eq_ignore_ascii_case(other))
+    });
+    if is_other_archive && archive_stem(path).is_none() {
+        return Err(RecordError::Unwritable {
+            path: path.to_owned(),
+            cause: io::Error::other("a recording is a folder or a .tar.gz"),
+        });
+    }
+    // Told here, as the system says it, and not when an unfinished file cannot be made there.
+    fs::read_dir(parent(path))
+        .map(drop)
+        .map_err(|cause| RecordError::Unwritable {
+            path: path.to_owned(),
+            cause,
+        })
 }
 
 /// Writes what was observed: an archive where the name ends in `.tar.gz`, else a folder. It appears whole
@@ -182,16 +201,24 @@ fn allowed_variables(environ: &[u8]) -> Vec<u8> {
         .collect()
 }
 
-/// argv with nothing left but what tells a multiprocessing helper.
+/// argv with nothing left but what tells a multiprocessing helper, and one fork server from another.
 fn redact_words(cmdline: &[u8]) -> Vec<u8> {
     const KEPT: &[&[u8]] = &[
+        b"from multiprocessing.forkserver import main; main(",
         b"from multiprocessing.forkserver import main",
         b"from multiprocessing.resource_tracker import main",
     ];
     let words = cmdline.split_inclusive(|byte| *byte == 0);
     let redacted = words.flat_map(|word| {
         let kept = KEPT.iter().find(|kept| word.starts_with(kept));
-        [kept.copied().unwrap_or(b"redacted"), b"\0"].concat()
+        let numbers = kept.map(|kept| {
+            let rest = word[kept.len()..].iter();
+            let length = rest
+                .take_while(|byte| b"0123456789, ".contains(byte))
+                .count();
+            &word[..kept.len() + length]
+        });
+        [numbers.unwrap_or(b"redacted"), b"\0"].concat()
     });
     redacted.collect()
 }
@@ -206,17 +233,12 @@ fn redact_groups(cgroup: &[u8]) -> Vec<u8> {
         else {
             return Vec::new();
         };
-        let tells = |name: &&str| {
-            let id = name
-                .strip_suffix(".scope")
-                .unwrap_or(name)
-                .rsplit('-')
-                .next();
-            let is_id = |id: &str| id.len() == 64 && id.bytes().all(|b| b.is_ascii_hexdigit());
-            id.is_some_and(is_id) || name.starts_with("slurm") || name.starts_with("job_")
-        };
-        let names: Vec<&str> = path.split('/').filter(tells).collect();
-        format!("{number}:{controllers}:/{}", names.join("/")).into_bytes()
+        let path = [path.to_owned()];
+        let container = tenant::container(&path).map(|id| format!("/{id}"));
+        let job = tenant::slurm_job(&path).map(|job| format!("/slurm/job_{job}"));
+        let kept = [job, container].into_iter().flatten().collect::<String>();
+        let path = if kept.is_empty() { "/" } else { &kept };
+        format!("{number}:{controllers}:{path}").into_bytes()
     })
 }
 
@@ -299,8 +321,55 @@ fn write_folder(tree: &Tree, path: &Path) -> io::Result<()> {
             Entry::Folder => make_folder.create(&target)?,
         }
     }
-    rustix::fs::renameat_with(CWD, folder.path(), CWD, path, RenameFlags::NOREPLACE)?;
+    match rustix::fs::renameat_with(CWD, folder.path(), CWD, path, RenameFlags::NOREPLACE) {
+        // Network file systems cannot: an empty folder of that name is made, which a folder may replace.
+        Err(Errno::INVAL | Errno::NOSYS) => {
+            DirBuilder::new().mode(0o700).create(path)?;
+            fs::rename(folder.path(), path)?;
+        }
+        renamed => renamed?,
+    }
     // It has its name, and is no longer to be removed.
     let _ = folder.keep();
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn redacting_leaves_what_tells_a_helper() {
+        let redacted = |cmdline: &[u8]| String::from_utf8(redact_words(cmdline)).unwrap();
+        assert_eq!(
+            redacted(b"python\0train.py\0--key=x\0"),
+            "redacted\0redacted\0redacted\0"
+        );
+        let forkserver =
+            b"python\0-c\0from multiprocessing.forkserver import main; main(5, 7, ['__main__'])\0";
+        assert_eq!(
+            redacted(forkserver),
+            "redacted\0redacted\0from multiprocessing.forkserver import main; main(5, 7, \0"
+        );
+    }
+
+    #[test]
+    fn redacting_leaves_the_container_and_the_job() {
+        let id = "0123456789abcdef".repeat(4);
+        let group = format!(
+            "0::/user.slice/ann/docker-{id}.scope\n1:cpuset:/slurm/uid_1/job_7/step_0\n2:x:/ann\n"
+        );
+        let redacted = String::from_utf8(redact_groups(group.as_bytes())).unwrap();
+        assert_eq!(
+            redacted,
+            format!("0::/{id}\n1:cpuset:/slurm/job_7\n2:x:/\n")
+        );
+    }
+
+    #[test]
+    fn environments_keep_what_is_on_the_list() {
+        let kept =
+            allowed_variables(b"RANKS=1\0RANK=3\0SECRET=x\0CUDA_VISIBLE_DEVICES=0,1\0garbage");
+        assert_eq!(kept, b"RANK=3\0CUDA_VISIBLE_DEVICES=0,1\0");
+    }
 }

@@ -98,6 +98,7 @@ impl Source {
             cause,
         };
         let mut root = open_snapshot(path).map_err(unreadable)?;
+        let denied = || std::io::Error::from_raw_os_error(EACCES);
         let not_one = |why: String| SnapshotError::NotOne {
             path: path.to_owned(),
             why,
@@ -114,6 +115,7 @@ impl Source {
                     "it has neither snapshot.json nor /sys nor /proc".into(),
                 ));
             }
+            Err(Reason::Denied) => return Err(unreadable(denied())),
             Err(reason) => return Err(json("snapshot.json", reason)),
         };
         let answer = match root.read("nvml.json") {
@@ -122,6 +124,7 @@ impl Source {
                 error: Some("the snapshot has no nvml.json: no driver answered there".into()),
                 ..DriverAnswer::default()
             },
+            Err(Reason::Denied) => return Err(unreadable(denied())),
             Err(reason) => return Err(json("nvml.json", reason)),
         };
         root.deny(manifest.denied.iter().cloned());
@@ -132,6 +135,9 @@ impl Source {
         })
     }
 }
+
+/// "Permission denied", as the system says it.
+const EACCES: i32 = 13;
 
 fn open_snapshot(path: &Path) -> std::io::Result<Root> {
     if std::fs::metadata(path)?.is_dir() {
@@ -224,7 +230,23 @@ pub fn observe(source: Source, subjects: &Subjects) -> Observation {
 fn read_processes(root: &Root, gpus: &[Gpu], named: &[Pid], gaps: &mut Vec<Gap>) -> Vec<Process> {
     let contexts = gpus.iter().flat_map(|gpu| gpu.contexts.iter().flatten());
     let holders: BTreeSet<Pid> = contexts.map(|context| context.pid).collect();
-    let mut stats: BTreeMap<Pid, Stat> = procfs::read_stats(root).into_iter().collect();
+    let mut stats = BTreeMap::new();
+    let mut unread = BTreeMap::new();
+    match procfs::read_stats(root) {
+        Ok(all) => {
+            for (pid, stat) in all {
+                match stat {
+                    Ok(stat) => drop(stats.insert(pid, stat)),
+                    Err(reason) => drop(unread.insert(pid, reason)),
+                }
+            }
+        }
+        Err(reason) => gaps.push(Gap {
+            pid: None,
+            fact: Fact::Processes,
+            reason,
+        }),
+    }
     let wanted: BTreeSet<Pid> = match named {
         [] => holders.clone(),
         named => named.iter().copied().collect(),
@@ -233,9 +255,10 @@ fn read_processes(root: &Root, gpus: &[Gpu], named: &[Pid], gaps: &mut Vec<Gap>)
         gaps.push(Gap {
             pid: Some(*pid),
             fact: Fact::Process,
-            reason: Reason::Absent,
+            reason: unread.remove(pid).unwrap_or(Reason::Absent),
         });
     }
+    gaps.extend(hidden(unread));
     if root.is_live() {
         stats.remove(&Pid(std::process::id()));
     }
@@ -246,6 +269,25 @@ fn read_processes(root: &Root, gpus: &[Gpu], named: &[Pid], gaps: &mut Vec<Gap>)
         }
     }
     processes
+}
+
+/// Processes that nobody asked for by number, of which some may belong to a job all the same. With hidepid there
+/// may be thousands: these are counted.
+fn hidden(unread: BTreeMap<Pid, Reason>) -> Vec<Gap> {
+    let (denied, other): (Vec<_>, Vec<_>) = unread
+        .into_iter()
+        .partition(|(_, reason)| *reason == Reason::Denied);
+    let denied = (!denied.is_empty()).then_some(Gap {
+        pid: None,
+        fact: Fact::HiddenProcesses(denied.len()),
+        reason: Reason::Denied,
+    });
+    let other = other.into_iter().map(|(pid, reason)| Gap {
+        pid: Some(pid),
+        fact: Fact::Process,
+        reason,
+    });
+    denied.into_iter().chain(other).collect()
 }
 
 fn host(root: &Root, manifest: &Manifest) -> Host {
@@ -321,9 +363,7 @@ fn read_gpus(
     };
     let gpus = gpus.into_iter().map(|gpu| Gpu {
         sysfs_node: gpu.address.and_then(|address| *nodes.get(&address)?),
-        own_memory_node: gpu
-            .address
-            .and_then(|address| read_own_memory_node(root, address)),
+        own_memory_node: read_own_memory_node(root, &gpu, gaps),
         ..gpu
     });
     let gpus: Vec<Gpu> = gpus.collect();
@@ -336,7 +376,7 @@ fn read_gpus(
 const DRIVER_GPUS: &str = "proc/driver/nvidia/gpus";
 
 fn of_driver(gpu: &DriverGpu, gaps: &mut Vec<Gap>) -> Gpu {
-    if gpu.processes.is_none() {
+    if gpu.processes.is_none() || gpu.error.is_some() {
         let error = gpu.error.clone();
         gaps.push(Gap {
             pid: None,
@@ -383,9 +423,20 @@ fn of_pci(root: &Root, address: PciAddress, index: u32) -> Gpu {
 }
 
 /// A GPU whose memory is no node has no such file.
-fn read_own_memory_node(root: &Root, address: PciAddress) -> Option<NodeId> {
-    let status = root.read(&format!("{DRIVER_GPUS}/{address}/numa_status"));
-    parse_numa_status(&status.ok()?).ok()?
+fn read_own_memory_node(root: &Root, gpu: &Gpu, gaps: &mut Vec<Gap>) -> Option<NodeId> {
+    let status = root.read(&format!("{DRIVER_GPUS}/{}/numa_status", gpu.address?));
+    match status.and_then(|status| Ok(parse_numa_status(&status)?)) {
+        Ok(node) => node,
+        Err(Reason::Absent) => None,
+        Err(reason) => {
+            gaps.push(Gap {
+                pid: None,
+                fact: Fact::GpuMemoryNode(gpu.index),
+                reason,
+            });
+            None
+        }
+    }
 }
 
 /// The processes that matter. Of those that hold a context: with their descendants, the launchers above them

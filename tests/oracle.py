@@ -569,16 +569,16 @@ def off_node_verdict(box, local, nodes):
     return "at-risk" if all(box.is_near(node, local) for node in nodes) else "mismatch"
 
 
-def memory_verdict(box, local, host_bytes):
-    """The verdict on working memory by node, without what lies on GPUs' own nodes."""
-    if host_bytes is None:
+def memory_verdict(box, local, working_bytes):
+    """The verdict on working memory by node; `local` has the nodes of the GPUs' own memory too."""
+    if working_bytes is None:
         return "unknown"
     if box.single_node:
         return "single-node"
     if not local:
         return "unknown"
-    working = sum(host_bytes.values())
-    off = {node: count for node, count in host_bytes.items() if node not in local}
+    working = sum(working_bytes.values())
+    off = {node: count for node, count in working_bytes.items() if node not in local}
     far = {node: count for node, count in off.items() if not box.is_near(node, local)}
     if not beyond_limits(sum(off.values()), working):
         return "ok"
@@ -627,7 +627,6 @@ def read_memory(box, process, local, judged, holds_context):
         return unread_memory(box, local, judged, mems_allowed)
     by_kind = bytes_by_kind(mappings, holds_context)
     working = sum((Counter(nodes) for kind, nodes in by_kind.items() if kind != "file"), Counter())
-    host_bytes = without_gpu_memory(box, working)
     task_policy = mappings[0] if mappings else None
     return {
         "node": min(working, key=lambda node: (-working[node], node)) if working else None,
@@ -635,10 +634,10 @@ def read_memory(box, process, local, judged, holds_context):
         "policy_nodes": task_policy.policy_nodes if task_policy else one_of([], None),
         "mems_allowed": mems_allowed,
         "exact": True,
-        "verdict": memory_verdict(box, local, host_bytes) if judged else None,
+        "verdict": memory_verdict(box, local, working) if judged else None,
         "by_node_bytes": node_map(working),
         "by_kind": Map({kind: node_map(nodes) for kind, nodes in sorted(by_kind.items())}),
-        "local_fraction": local_fraction(host_bytes, local),
+        "local_fraction": local_fraction(working, local),
     }
 
 
@@ -666,17 +665,11 @@ def bytes_by_kind(mappings, holds_context):
     return by_kind
 
 
-def without_gpu_memory(box, bytes_by_node):
-    """What lies in host memory: pages on a GPU's own node are neither local nor astray."""
-    own = box.union_over_gpus([gpu.index for gpu in box.gpus], "own_memory_nodes")
-    return {node: count for node, count in bytes_by_node.items() if node not in own}
-
-
-def local_fraction(host_bytes, local):
-    total = sum(host_bytes.values())
+def local_fraction(working, local):
+    total = sum(working.values())
     if not local or not total:
         return None
-    return sum(host_bytes.get(node, 0) for node in local) / total
+    return sum(working.get(node, 0) for node in local) / total
 
 
 def read_placement(box, family, process, gpus):
@@ -685,7 +678,9 @@ def read_placement(box, family, process, gpus):
     judged = role in JUDGED_ROLES
     local = box.union_over_gpus(gpus, "local_nodes")
     cpu = read_cpu(box, process, local, judged)
-    memory = read_memory(box, process, local, judged, process.pid in family.contexts)
+    # Pages on the memory of the process's own GPUs are not remote.
+    own = box.union_over_gpus(gpus, "own_memory_nodes") if local else []
+    memory = read_memory(box, process, sorted({*local, *own}), judged, process.pid in family.contexts)
     return {
         "gpus": gpus,
         "gpu_source": "nvml" if gpus else None,

@@ -85,12 +85,11 @@ pub struct Part {
 /// Finds every process's part.
 pub fn attribute(processes: &[Process], gpus: &[GpuPlace]) -> BTreeMap<Pid, Part> {
     let mut gpus_of: BTreeMap<Pid, Vec<u32>> = BTreeMap::new();
-    for gpu in gpus {
-        for context in gpu.gpu.contexts.iter().flatten() {
-            let indexes = gpus_of.entry(context.pid).or_default();
-            if !indexes.contains(&gpu.gpu.index) {
-                indexes.push(gpu.gpu.index);
-            }
+    for process in processes {
+        let used = gpus.iter().filter(|place| place.is_used_by(process.pid));
+        let indexes: Vec<u32> = used.map(|place| place.gpu.index).collect();
+        if !indexes.is_empty() {
+            gpus_of.insert(process.pid, indexes);
         }
     }
     let people = People {

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use super::verdict::{Judged, Locality, Verdict};
 use crate::model::cpus::{Cpu, CpuSet};
-use crate::model::process::Process;
+use crate::model::process::{Process, Thread};
 use crate::model::topology::{NodeId, NodeSet, Topology};
 
 /// A process's CPU side. The main thread speaks for the process.
@@ -35,6 +35,8 @@ pub struct Threads {
     pub by_node: BTreeMap<NodeId, usize>,
     /// How many last ran off the local nodes; `None` where these are not known.
     pub astray: Option<usize>,
+    /// How many may leave the local nodes; `None` where these are not known.
+    pub loose: Option<usize>,
 }
 
 /// Where a thread is and may go.
@@ -77,10 +79,19 @@ pub fn place(process: &Process, judged: &Judged) -> CpuPlace {
             total: threads.len(),
             by_node,
             astray: (!judged.local.is_empty()).then_some(astray),
+            loose: (!judged.local.is_empty()).then(|| loose(threads, judged)),
         }),
         standing,
         verdict: Some(verdict(process, standing, judged)),
     }
+}
+
+fn loose(threads: &[Thread], judged: &Judged) -> usize {
+    let may_leave = |thread: &&Thread| {
+        let allowed = nodes(thread.affinity.as_ref(), judged.topology);
+        !allowed.is_subset(judged.local)
+    };
+    threads.iter().filter(may_leave).count()
 }
 
 /// For a process without a GPU: the node that its memory should be on, which is the one that it runs on.
@@ -102,7 +113,8 @@ fn nodes(affinity: Option<&CpuSet>, topology: &Topology) -> NodeSet {
 /// Where a thread last ran is stale while it sleeps, so that a thread which may only run on local nodes
 /// is not misplaced wherever that was, and one that may run on none of them is.
 fn standing(allowed: &NodeSet, last: Option<NodeId>, judged: &Judged) -> Option<Standing> {
-    if judged.local.is_empty() {
+    // A CPU of a node whose list could not be read would pass for one that is offline.
+    if judged.local.is_empty() || !judged.topology.is_whole() {
         return None;
     }
     let last = last.map(|node| judged.locality(node));
@@ -132,14 +144,18 @@ fn verdict(process: &Process, main: Option<Standing>, judged: &Judged) -> Verdic
         let Some(threads) = &process.threads else {
             return Verdict::Unknown;
         };
-        let all_held = threads.iter().all(|thread| {
+        let of_thread = |thread: &Thread| {
             let allowed = nodes(thread.affinity.as_ref(), judged.topology);
-            allowed.is_subset(judged.local)
-        });
-        if all_held {
-            Verdict::Ok
-        } else {
-            Verdict::AtRisk
+            match allowed.is_subset(judged.local) {
+                _ if allowed.is_empty() => Verdict::Unknown,
+                true => Verdict::Ok,
+                false => Verdict::AtRisk,
+            }
+        };
+        let verdicts: Vec<Verdict> = threads.iter().map(of_thread).collect();
+        match verdicts.contains(&Verdict::AtRisk) {
+            true => Verdict::AtRisk,
+            false => verdicts.into_iter().max().unwrap_or(Verdict::Unknown),
         }
     };
     match main {

@@ -4,7 +4,8 @@
 use std::fmt;
 
 use crate::model::gpu::Gpu;
-use crate::model::topology::{NodeId, NodeSet, Topology};
+use crate::model::process::Pid;
+use crate::model::topology::{NodeSet, Topology};
 
 /// A GPU with its place.
 #[derive(Debug, Clone)]
@@ -16,7 +17,7 @@ pub struct GpuPlace {
     /// How that was learnt.
     pub source: HomeSource,
     /// Where a process of it should run: the home nodes that have CPUs or, where none has, the
-    /// nearest that do.
+    /// nearest that do. Empty where these are not known.
     pub local_nodes: NodeSet,
 }
 
@@ -50,14 +51,17 @@ const LADDER: &[Rung] = &[
         gpu.sysfs_node.into_iter().collect()
     }),
     (HomeSource::SingleNode, |_, topology| {
-        let bearing = topology.cpu_bearing();
-        if bearing.len() == 1 {
-            bearing
-        } else {
-            NodeSet::new()
-        }
+        topology.single_node().into_iter().collect()
     }),
 ];
+
+impl GpuPlace {
+    /// Whether the driver says that this process has a context on it.
+    pub fn is_used_by(&self, pid: Pid) -> bool {
+        let mut contexts = self.gpu.contexts.iter().flatten();
+        contexts.any(|context| context.pid == pid)
+    }
+}
 
 /// Finds a GPU's home.
 pub fn place(gpu: Gpu, topology: &Topology) -> GpuPlace {
@@ -69,30 +73,22 @@ pub fn place(gpu: Gpu, topology: &Topology) -> GpuPlace {
         .next()
         .unwrap_or((HomeSource::Unknown, NodeSet::new()));
     GpuPlace {
-        local_nodes: nearest_with_cpus(&home_nodes, topology),
+        local_nodes: local_nodes(&home_nodes, topology),
         gpu,
         home_nodes,
         source,
     }
 }
 
-/// The home nodes that have CPUs or, where none has, the CPU-bearing nodes at the least distance.
-/// Empty where the distances are not known.
-fn nearest_with_cpus(home: &NodeSet, topology: &Topology) -> NodeSet {
-    let bearing = topology.cpu_bearing();
-    let with_cpus: NodeSet = home.intersection(&bearing).copied().collect();
-    if !with_cpus.is_empty() {
-        return with_cpus;
+/// The home nodes that have CPUs or, where none has, the nearest that have.
+fn local_nodes(home: &NodeSet, topology: &Topology) -> NodeSet {
+    let with_cpus: NodeSet = home
+        .intersection(&topology.cpu_bearing())
+        .copied()
+        .collect();
+    if with_cpus.is_empty() {
+        topology.nearest_with_cpus(home)
+    } else {
+        with_cpus
     }
-    let distance = |to: &NodeId| {
-        let from = home.iter().filter_map(|node| topology.nodes().get(node));
-        from.filter_map(|node| node.distances.get(to))
-            .min()
-            .copied()
-    };
-    let least = bearing.iter().filter_map(distance).min();
-    let nearest = bearing
-        .iter()
-        .filter(|node| least.is_some() && distance(node) == least);
-    nearest.copied().collect()
 }

@@ -75,8 +75,8 @@ pub struct PagePlace {
     pub node: Option<NodeId>,
     /// The working memory: every kind but `file`.
     pub by_node: NodeBytes,
-    /// The nodes of these that are not local.
-    pub off_nodes: NodeSet,
+    /// How far each of these nodes is; empty where the local nodes are not known.
+    pub locality: BTreeMap<NodeId, Locality>,
     /// All memory.
     pub by_kind: BTreeMap<MemoryKind, NodeBytes>,
     /// The working memory against the local nodes; `None` where these are not known.
@@ -132,10 +132,17 @@ fn pages_of(memory: &Memory, holds_context: bool, judged: &Judged) -> PagePlace 
         .iter()
         .filter(|(kind, _)| **kind != MemoryKind::File);
     working.for_each(|(_, pages)| add(&mut by_node, pages));
+    let locality: BTreeMap<NodeId, Locality> = match judged.local.is_empty() {
+        true => BTreeMap::new(),
+        false => by_node
+            .keys()
+            .map(|node| (*node, judged.locality(*node)))
+            .collect(),
+    };
     let at_least = |far: Locality| {
         let there = by_node
             .iter()
-            .filter(|(node, _)| judged.locality(**node) >= far);
+            .filter(|(node, _)| locality.get(node) >= Some(&far));
         there.map(|(_, bytes)| *bytes).sum::<Bytes>()
     };
     let all = at_least(Locality::Local);
@@ -151,11 +158,7 @@ fn pages_of(memory: &Memory, holds_context: bool, judged: &Judged) -> PagePlace 
     PagePlace {
         policy: memory.policy.clone(),
         node: most.map(|(node, _)| *node),
-        off_nodes: by_node
-            .keys()
-            .copied()
-            .filter(|node| judged.locality(*node) != Locality::Local)
-            .collect(),
+        locality,
         share: (!judged.local.is_empty()).then_some(share),
         by_node,
         by_kind,

@@ -56,7 +56,7 @@ pub struct Judged<'a> {
 impl Judged<'_> {
     /// Whether one node has all CPUs, so that there is nothing to get wrong.
     pub fn is_single_node(&self) -> bool {
-        self.topology.cpu_bearing().len() == 1
+        self.topology.single_node().is_some()
     }
 
     /// Where a node is.

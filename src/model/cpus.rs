@@ -35,6 +35,14 @@ impl CpuSet {
         word.is_some_and(|word| word >> (cpu.0 % 64) & 1 == 1)
     }
 
+    /// From words of 64 bits, the lowest first.
+    pub fn from_words(mut words: Vec<u64>) -> Self {
+        while words.last() == Some(&0) {
+            words.pop();
+        }
+        Self { words }
+    }
+
     /// Adds one CPU.
     pub fn insert(&mut self, cpu: Cpu) {
         let at = cpu.0 as usize / 64;

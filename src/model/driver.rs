@@ -45,9 +45,9 @@ pub struct DriverGpu {
     pub memory_affinity: Option<String>,
     /// The node that its own memory is (Grace), not the node that it hangs on.
     pub numa_node_id: Option<i32>,
-    /// Who uses it; `None` where the driver refused to say, `error` telling why.
+    /// Who uses it; `None` where the driver did not say.
     pub processes: Option<Vec<DriverProcess>>,
-    /// Why a part of the above is missing.
+    /// Why there are no processes, or why some may be missing.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub error: Option<String>,
 }

@@ -26,6 +26,8 @@ pub enum Fact {
     GpuProcesses(u32),
     /// The node that one GPU, by its index, is attached to.
     GpuHomeNode(u32),
+    /// Whether one GPU's own memory, by the GPU's index, is a node.
+    GpuMemoryNode(u32),
     /// The whole of `/sys/devices/system/node`.
     Nodes,
     /// A node's CPUs.
@@ -38,7 +40,11 @@ pub enum Fact {
     PciDevices,
     /// The node of one PCI device.
     PciNode(PciAddress),
-    /// All of a process that the driver named: it is not to be seen here.
+    /// The list of processes.
+    Processes,
+    /// So many processes, all of each: they are there, and may not be looked at.
+    HiddenProcesses(usize),
+    /// All of one process.
     Process,
     /// A process's argv.
     Command,
@@ -62,7 +68,14 @@ impl Fact {
     /// Whether processes may be hidden behind this gap, so that an audit without a mismatch still
     /// has not seen everything.
     pub fn hides_processes(&self) -> bool {
-        matches!(self, Self::Driver | Self::GpuProcesses(_) | Self::Process)
+        matches!(
+            self,
+            Self::Driver
+                | Self::GpuProcesses(_)
+                | Self::Processes
+                | Self::HiddenProcesses(_)
+                | Self::Process
+        )
     }
 }
 
@@ -72,12 +85,15 @@ impl fmt::Display for Fact {
             Self::Driver => f.write_str("NVIDIA driver"),
             Self::GpuProcesses(index) => write!(f, "processes of GPU {index}"),
             Self::GpuHomeNode(index) => write!(f, "home node of GPU {index}"),
+            Self::GpuMemoryNode(index) => write!(f, "memory node of GPU {index}"),
             Self::Nodes => f.write_str("NUMA nodes"),
             Self::NodeCpus(node) => write!(f, "CPUs of node {node}"),
             Self::NodeMemory(node) => write!(f, "memory of node {node}"),
             Self::NodeDistances(node) => write!(f, "distances of node {node}"),
             Self::PciDevices => f.write_str("PCI devices"),
             Self::PciNode(address) => write!(f, "node of PCI device {address}"),
+            Self::Processes => f.write_str("processes"),
+            Self::HiddenProcesses(count) => write!(f, "{count} processes"),
             Self::Process => f.write_str("process"),
             Self::Command => f.write_str("command"),
             Self::Environ => f.write_str("environ"),

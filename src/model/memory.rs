@@ -14,6 +14,16 @@ impl Bytes {
         kib.checked_mul(1024).map(Self)
     }
 
+    /// Its share of `all` in whole percents. What is not quite nothing or all does not read as if it were.
+    pub fn percent_of(self, all: Self) -> String {
+        let share = self.0 as f64 * 100.0 / all.0 as f64;
+        match share {
+            _ if self.0 > 0 && share < 1.0 => "<1%".to_owned(),
+            _ if self.0 < all.0 && share > 99.0 => ">99%".to_owned(),
+            _ => format!("{share:.0}%"),
+        }
+    }
+
     /// The sum; `None` beyond 64 bits.
     pub fn checked_add(self, other: Self) -> Option<Self> {
         self.0.checked_add(other.0).map(Self)
@@ -132,6 +142,15 @@ pub enum Backing {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn shares_do_not_round_to_nothing_or_all() {
+        let percent = |part| Bytes(part).percent_of(Bytes(1000));
+        assert_eq!(
+            [0, 1, 500, 999, 1000].map(percent),
+            ["0%", "<1%", "50%", ">99%", "100%"]
+        );
+    }
 
     #[test]
     fn sizes_read_well() {

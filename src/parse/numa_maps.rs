@@ -186,6 +186,10 @@ fn is_mode(text: &[u8], word: &[u8]) -> bool {
 
 /// What a mapped file's name tells. Blanks in it read `\040`.
 fn of_file(name: &[u8]) -> Backing {
+    // A shared anonymous mapping is a deleted file of that name; the device itself never is.
+    if name == b"/dev/zero\\040(deleted)" {
+        return Backing::SharedAnonymous;
+    }
     let name = name.strip_suffix(b"\\040(deleted)").unwrap_or(name);
     let starts = |start: &[u8]| name.starts_with(start);
     let digits_behind = |start: &[u8]| {
@@ -198,7 +202,6 @@ fn of_file(name: &[u8]) -> Backing {
         key.len() == 8 && key.iter().all(u8::is_ascii_hexdigit)
     };
     match name {
-        b"/dev/zero" => Backing::SharedAnonymous,
         b"/dev/nvidia-uvm" => Backing::UnifiedMemory,
         b"/dev/nvidiactl" => Backing::DriverBuffer,
         _ if digits_behind(b"/dev/nvidia") => Backing::DriverBuffer,
@@ -265,6 +268,7 @@ mod tests {
             SharedAnonymous,
             kib,
         );
+        counts(&of("file=/dev/zero anon=3"), File, kib);
         counts(&of("file=/dev/nvidiactl dirty=3"), DriverBuffer, kib);
         counts(&of("file=/dev/nvidia12 dirty=3"), DriverBuffer, kib);
         counts(&of("file=/dev/nvidia-uvm"), UnifiedMemory, kib);

@@ -1,7 +1,7 @@
 //! What tells of NVIDIA's GPUs: `/proc/driver/nvidia/gpus/ADDRESS/{information,numa_status}` and a
 //! recording's `nvml.json`.
 
-use super::{Malformed, number, value};
+use super::{Malformed, malformed, number, value};
 use crate::model::driver::DriverAnswer;
 use crate::model::topology::NodeId;
 
@@ -29,15 +29,20 @@ pub fn parse_information(bytes: &[u8]) -> Information {
     }
 }
 
-/// The node of `numa_status`: that of the GPU's own memory, where it is one (Grace, POWER9).
+/// The node of `numa_status`: that of the GPU's own memory, where it is one (Grace, POWER9). `None` while that
+/// is not online.
 pub fn parse_numa_status(bytes: &[u8]) -> Result<Option<NodeId>, Malformed> {
-    let lines = value(bytes).lines();
-    let mut fields = lines.filter_map(|line| line.split_once(':'));
-    let node = fields.find(|(key, _)| key.trim() == "Node");
-    // -1 while the memory is not online.
-    match node.map(|(_, node)| node.trim()) {
-        None | Some("-1") => Ok(None),
-        Some(node) => Ok(Some(NodeId(number("numa_status", node.as_bytes())?))),
+    let field = |name: &str| {
+        let lines = value(bytes).lines();
+        let mut fields = lines.filter_map(|line| line.split_once(':'));
+        fields
+            .find(|(key, _)| key.trim() == name)
+            .map(|(_, value)| value.trim())
+    };
+    match (field("Node"), field("Status")) {
+        (Some(node), Some("online")) => Ok(Some(NodeId(number("numa_status", node.as_bytes())?))),
+        (Some(_), Some(_)) => Ok(None),
+        _ => malformed("numa_status", bytes),
     }
 }
 
@@ -76,9 +81,9 @@ mod tests {
     fn reads_the_node_of_the_gpus_own_memory() {
         let status = b"Node:\t\t255\nStatus:\t\tonline\nAddress:\t800000000\n";
         assert_eq!(parse_numa_status(status), Ok(Some(NodeId(255))));
-        assert_eq!(parse_numa_status(b"Node: -1\nStatus: offline\n"), Ok(None));
-        assert_eq!(parse_numa_status(b""), Ok(None));
-        assert!(parse_numa_status(b"Node: x\n").is_err());
+        assert_eq!(parse_numa_status(b"Node: 2\nStatus: offline\n"), Ok(None));
+        assert!(parse_numa_status(b"Node: x\nStatus: online\n").is_err());
+        assert!(parse_numa_status(b"").is_err());
     }
 
     #[test]

@@ -121,7 +121,8 @@ fn topology(report: &Report) -> TopologyJson<'_> {
 #[derive(Serialize)]
 struct NodeJson {
     id: u32,
-    cpus: String,
+    /// `None` where they could not be read.
+    cpus: Option<String>,
     memory_total_bytes: Option<u64>,
     memory_free_bytes: Option<u64>,
     /// `None` where the tree does not tell them.
@@ -135,7 +136,7 @@ fn node((id, node): (&NodeId, &Node)) -> NodeJson {
         .map(|(to, distance)| (to.0, *distance));
     NodeJson {
         id: id.0,
-        cpus: node.cpus.to_string(),
+        cpus: node.cpus.as_ref().map(ToString::to_string),
         memory_total_bytes: bytes(node.memory_total),
         memory_free_bytes: bytes(node.memory_free),
         distances: (!node.distances.is_empty()).then(|| distances.collect()),

@@ -1,64 +1,18 @@
 //! The rows of the table, a column at a time; like workers folded into one row.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
-use comfy_table::{Cell, Color, ColumnConstraint};
+use comfy_table::{Cell, Color, ColumnConstraint, Width};
 
 use super::terminal::{Terminal, harmless};
-use crate::audit::Audited;
 use crate::audit::attribution::Role;
 use crate::audit::memory::PagePlace;
 use crate::audit::verdict::Verdict;
+use crate::audit::{Audited, Report};
 use crate::model::cpus::ranges;
 use crate::model::memory::{Bytes, Mode};
 use crate::model::process::Process;
 use crate::model::topology::{NodeSet, node_list};
-
-/// A column of the table.
-struct Column {
-    header: &'static str,
-    /// The terminal's width from which on there is room for it.
-    from_width: u16,
-    /// Whether its cells are never broken over two lines.
-    whole: bool,
-    cell: fn(&Row) -> Cell,
-}
-
-const fn column(
-    header: &'static str,
-    from_width: u16,
-    whole: bool,
-    cell: fn(&Row) -> Cell,
-) -> Column {
-    Column {
-        header,
-        from_width,
-        whole,
-        cell,
-    }
-}
-
-const COLUMNS: &[Column] = &[
-    column("ROLE", 0, true, |row| Cell::new(row.role())),
-    column("PID", 0, true, |row| Cell::new(pids(&row.people))),
-    column("RANK", 76, false, |row| Cell::new(&row.cells.rank)),
-    column("GPU NODE", 76, false, |row| Cell::new(&row.cells.gpu_node)),
-    column("CPU NODE", 0, false, |row| Cell::new(&row.cells.cpu_node)),
-    column("CPUS", 58, false, |row| Cell::new(&row.cells.cpus)),
-    column("MEM BINDING", 58, false, |row| {
-        Cell::new(&row.cells.binding)
-    }),
-    column("MEMORY BY NODE", 0, true, |row| {
-        Cell::new(memory(&row.people))
-    }),
-    column("VERDICT", 0, true, |row| {
-        verdict_cell(row.people[0].verdict, &row.cells.verdict)
-    }),
-    column("NAME", 130, false, |row| Cell::new(&row.cells.name)),
-    column("KINDS OF MEMORY", 130, false, |row| {
-        Cell::new(kinds(&row.people))
-    }),
-];
 
 /// What a row shows.
 struct Row<'a> {
@@ -77,36 +31,132 @@ struct Cells {
     binding: String,
     memory_nodes: Vec<u32>,
     verdict: String,
-    name: String,
+    user: String,
+}
+
+/// A column of the table.
+struct Column {
+    header: &'static str,
+    room: Room,
+    cell: fn(&Row) -> String,
+}
+
+/// How a column behaves where room is short.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Room {
+    /// It is never left out, and no cell of it is broken over two lines.
+    Whole,
+    /// Its cells may be broken between words; the greater the number, the sooner it is left out.
+    Words(u8),
+    /// Only from this width of the terminal on.
+    Wide(u16),
+}
+
+const VERDICT: &str = "VERDICT";
+
+const COLUMNS: &[Column] = &[
+    column("ROLE", Room::Whole, |row| row.role()),
+    column("PID", Room::Whole, |row| pids(&row.people)),
+    column("USER", Room::Wide(130), |row| row.cells.user.clone()),
+    column("RANK", Room::Words(3), |row| row.cells.rank.clone()),
+    column("GPU NODE", Room::Words(4), |row| row.cells.gpu_node.clone()),
+    column("CPU NODE", Room::Words(0), |row| row.cells.cpu_node.clone()),
+    column("CPUS", Room::Words(1), |row| row.cells.cpus.clone()),
+    column("MEM BINDING", Room::Words(2), |row| {
+        row.cells.binding.clone()
+    }),
+    column("MEMORY BY NODE", Room::Whole, |row| memory(&row.people)),
+    column(VERDICT, Room::Whole, |row| row.cells.verdict.clone()),
+    column("NAME", Room::Wide(130), |row| row.name()),
+    column("KINDS OF MEMORY", Room::Wide(130), |row| kinds(&row.people)),
+];
+
+const fn column(header: &'static str, room: Room, cell: fn(&Row) -> String) -> Column {
+    Column { header, room, cell }
+}
+
+impl Column {
+    /// The least width that the room allows: of the longest word, else of the longest line.
+    fn least(&self, rows: &[Row]) -> u16 {
+        let longest = |text: &str, split: fn(char) -> bool| {
+            let parts = text.split(split).map(|part| part.chars().count());
+            parts.max().unwrap_or(0)
+        };
+        let split = match self.room {
+            Room::Whole => |letter| letter == '\n',
+            Room::Words(_) | Room::Wide(_) => char::is_whitespace,
+        };
+        let cells = rows.iter().map(|row| longest(&(self.cell)(row), split));
+        let header = longest(self.header, char::is_whitespace);
+        u16::try_from(cells.max().unwrap_or(0).max(header)).unwrap_or(u16::MAX)
+    }
+}
+
+/// The columns for which there is room, those that matter least left out first.
+fn fitting(rows: &[Row], terminal: &Terminal) -> Vec<&'static Column> {
+    let is_wide =
+        |column: &Column| matches!(column.room, Room::Wide(from) if from > terminal.width);
+    let mut columns: Vec<&Column> = COLUMNS.iter().filter(|column| !is_wide(column)).collect();
+    let needs = |columns: &[&Column]| {
+        let widths = columns
+            .iter()
+            .map(|column| u32::from(column.least(rows) + terminal.padding()));
+        widths.sum::<u32>()
+    };
+    while needs(&columns) > u32::from(terminal.width) {
+        let least_wanted =
+            columns
+                .iter()
+                .enumerate()
+                .filter_map(|(at, column)| match column.room {
+                    Room::Whole => None,
+                    Room::Words(rank) => Some((u16::from(rank), at)),
+                    Room::Wide(from) => Some((from, at)),
+                });
+        match least_wanted.max() {
+            Some((_, at)) => drop(columns.remove(at)),
+            None => break,
+        }
+    }
+    columns
 }
 
 /// The table of these processes. `all` gives each a row of its own.
-pub fn rows(group: &[&Audited], all: bool, terminal: &Terminal) -> String {
-    let columns = COLUMNS
-        .iter()
-        .filter(|column| column.from_width <= terminal.width);
-    let columns: Vec<&Column> = columns.collect();
+pub fn rows(group: &[&Audited], all: bool, report: &Report, terminal: &Terminal) -> String {
+    let rows = folded(group, all, report);
+    let columns = fitting(&rows, terminal);
     let headers: Vec<&str> = columns.iter().map(|column| column.header).collect();
     let mut table = terminal.table(&headers);
-    for row in folded(group, all) {
-        table.add_row(columns.iter().map(|column| (column.cell)(&row)));
+    for row in &rows {
+        table.add_row(columns.iter().map(|column| {
+            let cell = Cell::new((column.cell)(row));
+            match color(row.people[0].verdict) {
+                Some(color) if column.header == VERDICT => cell.fg(color),
+                _ => cell,
+            }
+        }));
     }
     for (drawn, column) in table.column_iter_mut().zip(columns) {
-        if column.whole {
-            drawn.set_constraint(ColumnConstraint::ContentWidth);
-        }
+        let least = column.least(&rows) + terminal.padding();
+        drawn.set_constraint(match column.room {
+            Room::Whole => ColumnConstraint::Absolute(Width::Fixed(least)),
+            _ => ColumnConstraint::LowerBoundary(Width::Fixed(least)),
+        });
     }
     table.trim_fmt() + "\n"
 }
 
-fn folded<'a>(group: &[&'a Audited], all: bool) -> Vec<Row<'a>> {
+fn folded<'a>(group: &[&'a Audited], all: bool, report: &Report) -> Vec<Row<'a>> {
     let mut rows: Vec<Row> = Vec::new();
     for audited in group {
-        let cells = cells(audited);
+        let cells = cells(audited, report);
         // A trainer stands for itself: each has a rank and a GPU of its own.
         let folds = !all && audited.part.role != Some(Role::Trainer);
-        match rows.last_mut() {
-            Some(row) if folds && row.cells == cells => row.people.push(audited),
+        let like = |row: &&mut Row| {
+            row.cells == cells && row.people[0].part.trainer == audited.part.trainer
+        };
+        match rows.iter_mut().find(like) {
+            Some(row) if folds => row.people.push(audited),
             _ => rows.push(Row {
                 people: vec![audited],
                 cells,
@@ -123,9 +173,18 @@ impl Row<'_> {
             several => format!("{} ×{several}", self.cells.role),
         }
     }
+
+    fn name(&self) -> String {
+        let names = self
+            .people
+            .iter()
+            .map(|audited| harmless(&audited.process.name));
+        let names: BTreeSet<String> = names.collect();
+        names.into_iter().collect::<Vec<_>>().join(", ")
+    }
 }
 
-fn cells(audited: &Audited) -> Cells {
+fn cells(audited: &Audited, report: &Report) -> Cells {
     let process = &audited.process;
     let pages = audited.memory.pages.as_ref();
     let role = audited.part.role.map(|role| role.to_string());
@@ -149,7 +208,13 @@ fn cells(audited: &Audited) -> Cells {
             Some(Verdict::Mismatch) => "MISMATCH".to_owned(),
             Some(verdict) => verdict.to_string(),
         },
-        name: harmless(&process.name),
+        user: match process.uid {
+            None => "?".to_owned(),
+            Some(uid) => report
+                .users
+                .get(&uid)
+                .map_or(uid.to_string(), |name| harmless(name)),
+        },
     }
 }
 
@@ -228,10 +293,10 @@ fn memory(people: &[&Audited]) -> String {
     if pages.len() < people.len() {
         return "?".to_owned();
     }
-    let all: u64 = pages
+    let all: Bytes = pages
         .iter()
         .flat_map(|pages| pages.by_node.values())
-        .map(|b| b.0)
+        .copied()
         .sum();
     let nodes: NodeSet = pages
         .iter()
@@ -240,27 +305,19 @@ fn memory(people: &[&Audited]) -> String {
         .collect();
     let at_most = if people.len() > 1 { "≤" } else { "" };
     let told = nodes.iter().map(|node| {
-        let sizes = pages.iter().filter_map(|pages| pages.by_node.get(node));
-        let here: u64 = sizes.clone().map(|bytes| bytes.0).sum();
-        let largest = sizes.max().copied().unwrap_or_default();
-        let share = percent(here, all);
-        format!("{node}: {share} {at_most}{largest}")
+        let sizes = pages
+            .iter()
+            .filter_map(|pages| pages.by_node.get(node))
+            .copied();
+        let here: Bytes = sizes.clone().sum();
+        let largest = sizes.max().unwrap_or_default();
+        format!("{node}: {} {at_most}{largest}", here.percent_of(all))
     });
     let told: Vec<String> = told.collect();
     if told.is_empty() {
         "none".to_owned()
     } else {
         told.join("\n")
-    }
-}
-
-/// Whole percents; what is not quite nothing or all does not read as if it were.
-fn percent(part: u64, all: u64) -> String {
-    let share = part as f64 * 100.0 / all as f64;
-    match share {
-        _ if part > 0 && share < 1.0 => "<1%".to_owned(),
-        _ if part < all && share > 99.0 => ">99%".to_owned(),
-        _ => format!("{share:.0}%"),
     }
 }
 
@@ -278,13 +335,11 @@ fn kinds(people: &[&Audited]) -> String {
     told.collect::<Vec<_>>().join(", ")
 }
 
-fn verdict_cell(verdict: Option<Verdict>, text: &str) -> Cell {
-    let cell = Cell::new(text);
-    match verdict {
-        None => cell,
-        Some(Verdict::Ok | Verdict::SingleNode) => cell.fg(Color::Green),
-        Some(Verdict::AtRisk) => cell.fg(Color::Yellow),
-        Some(Verdict::Unknown) => cell.fg(Color::Magenta),
-        Some(Verdict::Mismatch) => cell.fg(Color::Red),
-    }
+fn color(verdict: Option<Verdict>) -> Option<Color> {
+    Some(match verdict? {
+        Verdict::Ok | Verdict::SingleNode => Color::Green,
+        Verdict::AtRisk => Color::Yellow,
+        Verdict::Unknown => Color::Magenta,
+        Verdict::Mismatch => Color::Red,
+    })
 }

@@ -9,8 +9,8 @@ use super::terminal::{Terminal, harmless};
 use crate::audit::finding::Severity;
 use crate::audit::verdict::Verdict;
 use crate::audit::{Audited, Report};
-use crate::model::cpus::ranges;
-use crate::model::gap::{Fact, Reason};
+use crate::model::cpus::{CpuSet, ranges};
+use crate::model::gap::{Fact, Gap, Reason};
 use crate::model::topology::node_list;
 use crate::model::{Host, Origin};
 
@@ -27,7 +27,7 @@ pub fn report(report: &Report, all: bool, terminal: &Terminal) -> String {
         after_rows = !group.is_empty();
         out += &terminal.wrap("", &heading, 2);
         if !group.is_empty() {
-            out += &rows(&group, all, terminal);
+            out += &rows(&group, all, report, terminal);
         }
         out += &findings(report, &group, terminal);
     }
@@ -62,9 +62,10 @@ pub fn head(host: &Host, terminal: &Terminal) -> String {
 /// One line: the nodes with their CPUs.
 fn nodes(report: &Report, terminal: &Terminal) -> String {
     let nodes = report.topology.nodes();
-    let told = nodes.iter().map(|(id, node)| match node.cpus.is_empty() {
-        true => format!("node {id} without CPUs"),
-        false => format!("node {id} CPUs {}", node.cpus),
+    let told = nodes.iter().map(|(id, node)| match &node.cpus {
+        None => format!("node {id} CPUs ?"),
+        Some(cpus) if cpus.is_empty() => format!("node {id} without CPUs"),
+        Some(cpus) => format!("node {id} CPUs {}", brief(cpus)),
     });
     let told: Vec<String> = told.collect();
     match told.as_slice() {
@@ -77,30 +78,43 @@ fn nodes(report: &Report, terminal: &Terminal) -> String {
     }
 }
 
+/// A list that is short enough to be read, else how many they are.
+fn brief(cpus: &CpuSet) -> String {
+    const READABLE: usize = 30;
+    let list = cpus.to_string();
+    match list.len() {
+        0..=READABLE => list,
+        _ => format!("{} in all", cpus.iter().count()),
+    }
+}
+
 /// What belongs under one heading: the processes of the same GPUs; then those of none.
 fn groups(report: &Report) -> Vec<(String, Vec<&Audited>)> {
-    let mut by_gpus: BTreeMap<&[u32], Vec<&Audited>> = BTreeMap::new();
-    // A GPU that is out of scope has nobody to show; without a scope each has a heading.
-    let shown = |index: &u32| report.gpus_in_scope.contains(index);
-    for place in report.gpus.iter().filter(|place| shown(&place.gpu.index)) {
-        by_gpus.insert(std::slice::from_ref(&place.gpu.index), Vec::new());
-    }
     let (with_gpu, without): (Vec<&Audited>, Vec<&Audited>) = report
         .processes
         .iter()
         .partition(|audited| !audited.part.gpus.is_empty());
-    for audited in with_gpu {
+    let mut by_gpus: BTreeMap<&[u32], Vec<&Audited>> = BTreeMap::new();
+    for audited in &with_gpu {
         by_gpus.entry(&audited.part.gpus).or_default().push(audited);
+    }
+    // A GPU with nobody on it is told too, if GPUs were asked for.
+    for gpu in &report.gpus_in_scope {
+        if !with_gpu
+            .iter()
+            .any(|audited| audited.part.gpus.contains(gpu))
+        {
+            by_gpus.insert(std::slice::from_ref(gpu), Vec::new());
+        }
     }
     let mut groups: Vec<(String, Vec<&Audited>)> = Vec::new();
     for (gpus, mut group) in by_gpus {
         group.sort_by_key(|audited| (audited.part.trainer, audited.part.role, audited.process.pid));
         let mut heading = gpu_heading(report, gpus);
         if group.is_empty() {
-            heading += if report.gpus_are_told(gpus) {
-                ": no process"
-            } else {
-                ": processes not known"
+            heading += match gpus.iter().all(|gpu| report.users_are_known(*gpu)) {
+                true => ": no process",
+                false => ": processes not known",
             };
         }
         groups.push((heading, group));
@@ -173,40 +187,45 @@ fn findings(report: &Report, group: &[&Audited], terminal: &Terminal) -> String 
     out
 }
 
-/// What could not be learnt, and what would help; one line for all processes of the same lack.
-fn gaps(report: &Report, terminal: &Terminal) -> String {
-    let mut grouped: Vec<(String, &Fact, &Reason, Vec<u32>)> = Vec::new();
+/// What could not be learnt, and what would help; one line for all processes of the same lack. Empty where
+/// nothing is missing.
+pub fn gaps(report: &Report, terminal: &Terminal) -> String {
+    let mut grouped: Vec<(String, &Gap, Vec<u32>)> = Vec::new();
     for gap in &report.gaps {
         let what = match gap.fact {
-            Fact::Thread(_) => "threads".to_owned(),
+            Fact::Thread(_) => "some threads".to_owned(),
             _ => gap.fact.to_string(),
         };
         let pid = gap.pid.map(|pid| pid.0);
-        match grouped
+        let same = grouped
             .iter_mut()
-            .find(|(other, _, reason, _)| *other == what && **reason == gap.reason)
-        {
+            .find(|(other, first, _)| *other == what && first.reason == gap.reason);
+        match same {
             Some((.., pids)) => pids.extend(pid.filter(|pid| pids.last() != Some(pid))),
-            None => grouped.push((what, &gap.fact, &gap.reason, pid.into_iter().collect())),
+            None => grouped.push((what, gap, pid.into_iter().collect())),
         }
     }
     let mut out = String::new();
-    for (what, fact, reason, pids) in grouped {
-        let whom = match pids.as_slice() {
-            [] => String::new(),
-            [pid] => format!(" of process {pid}"),
-            several => format!(
-                " of {} processes ({})",
-                several.len(),
-                ranges(several.iter().copied())
-            ),
+    for (what, gap, mut pids) in grouped {
+        pids.sort_unstable();
+        let whom = match (&gap.fact, pids.as_slice()) {
+            (_, []) => what,
+            (Fact::Process, [pid]) => format!("process {pid}"),
+            (Fact::Process, several) => format!("processes {}", ranges(several.iter().copied())),
+            (_, [pid]) => format!("{what} of process {pid}"),
+            (_, several) => {
+                format!(
+                    "{what} of {} processes ({})",
+                    several.len(),
+                    ranges(several.iter().copied())
+                )
+            }
         };
-        let hint = match fact {
-            // Where processes were named, this advice was taken.
-            Fact::Driver if !report.processes.is_empty() => "; whether they use a GPU is not known",
-            _ => hint(fact, reason),
-        };
-        let text = format!("{what}{whom}: {}{hint}", harmless(&reason.to_string()));
+        let text = format!(
+            "{whom}: {}{}",
+            harmless(&gap.reason.to_string()),
+            hint(report, gap)
+        );
         out += &terminal.wrap("  ? ", &text, 4);
     }
     if out.is_empty() {
@@ -216,19 +235,32 @@ fn gaps(report: &Report, terminal: &Terminal) -> String {
     }
 }
 
-fn hint(fact: &Fact, reason: &Reason) -> &'static str {
-    match (fact, reason) {
-        (Fact::Driver, _) => {
+fn hint(report: &Report, gap: &Gap) -> &'static str {
+    let is_named = || {
+        report
+            .gpus
+            .iter()
+            .any(|gpu| gap.pid.is_some_and(|pid| gpu.is_used_by(pid)))
+    };
+    match (&gap.fact, &gap.reason, report.host.origin) {
+        // Where processes were named, the advice was taken.
+        (Fact::Driver, ..) if !report.processes.is_empty() => {
+            "; whether they use a GPU is not known"
+        }
+        (Fact::Driver, ..) => {
             "; without a driver's answer nobody tells which processes use a GPU: name processes with \
              --pid PID, or a recording with --snapshot PATH"
         }
-        (Fact::Process, _) => {
+        (Fact::Process, Reason::Absent, _) if is_named() => {
             "; the driver names it, and it is not to be seen here: it ended, or runs in another PID namespace"
         }
-        (Fact::Memory | Fact::Environ, Reason::Denied) => {
+        (_, Reason::Denied, Origin::Snapshot) => {
+            "; whoever recorded it was not permitted to read it"
+        }
+        (Fact::Memory | Fact::Environ, Reason::Denied, _) => {
             "; run as its owner or as root (CAP_SYS_PTRACE and CAP_DAC_READ_SEARCH)"
         }
-        (_, Reason::Denied) => "; run as root",
+        (_, Reason::Denied, _) => "; run as root",
         _ => "",
     }
 }

@@ -69,6 +69,11 @@ impl Terminal {
         }
     }
 
+    /// Blanks between the columns of a table; on a narrow terminal one has to do.
+    pub fn padding(&self) -> u16 {
+        if self.width < Self::WIDTH { 1 } else { 2 }
+    }
+
     /// `text` in this style, if in colour.
     pub fn paint(&self, text: &str, style: Style) -> String {
         match self.color {
@@ -85,12 +90,7 @@ impl Terminal {
             .set_content_arrangement(ContentArrangement::Dynamic)
             .set_width(self.width)
             .set_header(header);
-        // On a narrow terminal one blank between columns has to do.
-        let padding = if self.width < Self::WIDTH {
-            (0, 1)
-        } else {
-            (1, 1)
-        };
+        let padding = (self.padding() - 1, 1);
         table.discover_columns();
         for column in table.column_iter_mut() {
             column.set_padding(padding);
@@ -102,26 +102,29 @@ impl Terminal {
         table
     }
 
-    /// `text` broken at blanks, the lines after the first indented as far as `indent` says.
+    /// `text` broken at blanks, and behind commas where a word is longer than a line; the lines after the first
+    /// indented as far as `indent` says.
     pub fn wrap(&self, first: &str, text: &str, indent: usize) -> String {
         let width = usize::from(self.width);
         let mut out = String::from(first);
         let mut column = first.chars().count();
-        let mut fresh = true;
-        for word in text.split(' ') {
-            let length = word.chars().count();
-            if !fresh && column + 1 + length > width {
-                out.truncate(out.trim_end().len());
-                let _ = write!(out, "\n{:indent$}", "");
-                column = indent;
-            } else if !fresh {
-                out.push(' ');
-                column += 1;
+        for word in text.split_inclusive(' ') {
+            let pieces: Vec<&str> = match word.chars().count() + indent > width {
+                true => word.split_inclusive(',').collect(),
+                false => vec![word],
+            };
+            for piece in pieces {
+                let length = piece.trim_end().chars().count();
+                if column > indent && column + length > width {
+                    out.truncate(out.trim_end().len());
+                    let _ = write!(out, "\n{:indent$}", "");
+                    column = indent;
+                }
+                out.push_str(piece);
+                column += piece.chars().count();
             }
-            out.push_str(word);
-            column += length;
-            fresh = false;
         }
+        out.truncate(out.trim_end().len());
         out.push('\n');
         out
     }

@@ -2,7 +2,7 @@
 
 use comfy_table::Cell;
 
-use super::table::head;
+use super::table::{gaps, head};
 use super::terminal::{Terminal, harmless};
 use crate::audit::Report;
 use crate::model::memory::Bytes;
@@ -16,7 +16,7 @@ pub fn topology(report: &Report, terminal: &Terminal) -> String {
     out += &nodes(report, terminal);
     out += &gpus(report, terminal);
     out += &devices(report, terminal);
-    out
+    out + &gaps(report, terminal)
 }
 
 fn nodes(report: &Report, terminal: &Terminal) -> String {
@@ -33,6 +33,10 @@ fn nodes(report: &Report, terminal: &Terminal) -> String {
     let mut table = terminal.table(&header);
     for (id, node) in nodes {
         table.add_row(node_row(report, *id, node));
+    }
+    if let Some(cpus) = table.column_mut(1) {
+        // Of a long list each line holds whole numbers.
+        cpus.set_delimiter(',');
     }
     table.trim_fmt() + "\n"
 }
@@ -56,10 +60,10 @@ fn node_row(report: &Report, id: NodeId, node: &Node) -> Vec<Cell> {
     });
     let mut cells = vec![
         id.to_string(),
-        if node.cpus.is_empty() {
-            "none".to_owned()
-        } else {
-            node.cpus.to_string()
+        match &node.cpus {
+            None => "?".to_owned(),
+            Some(cpus) if cpus.is_empty() => "none".to_owned(),
+            Some(cpus) => cpus.to_string(),
         },
         size(node.memory_total),
         size(node.memory_free),
@@ -135,7 +139,10 @@ fn devices(report: &Report, terminal: &Terminal) -> String {
         table.add_row(vec![
             device.address.to_string(),
             device.class.to_string(),
-            harmless(&device.names.join(", ")),
+            match device.names.as_slice() {
+                [] => "-".to_owned(),
+                names => harmless(&names.join(", ")),
+            },
             device.node.map_or("?".to_owned(), |node| node.to_string()),
         ]);
     }

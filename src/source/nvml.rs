@@ -8,7 +8,7 @@ use nvml_wrapper::device::Device;
 use nvml_wrapper::error::NvmlError;
 
 use super::nvml_processes::processes;
-use crate::model::cpus::ranges;
+use crate::model::cpus::CpuSet;
 use crate::model::driver::{DriverAnswer, DriverGpu};
 
 /// Where the library is, by the names that dlopen(3) is to try in this order: what the loader finds,
@@ -39,6 +39,11 @@ fn load(library: Option<&Path>) -> Result<Nvml, String> {
     let mut first_error = None;
     for candidate in &candidates {
         match Nvml::builder().lib_path(candidate).init() {
+            Ok(nvml) if nvml.lib().nvmlShutdown.is_err() => {
+                // The wrapper shuts it down when it goes, and panics where it cannot.
+                std::mem::forget(nvml);
+                return Err(format!("{} has no nvmlShutdown", candidate.display()));
+            }
             Ok(nvml) => return Ok(nvml),
             // It is there: another copy of it would say the same.
             Err(error) if !matches!(error, NvmlError::LibloadingError(_)) => {
@@ -84,10 +89,7 @@ fn gpu(nvml: &Nvml, device: &Device, index: u32) -> DriverGpu {
     let memory = device.memory_info().ok();
     let cpus = device.cpu_affinity(CPU_WORDS);
     let nodes = device.memory_affinity(NODE_WORDS, SCOPE_NODE);
-    let (processes, error) = match processes(nvml, device) {
-        Ok(processes) => (Some(processes), None),
-        Err(error) => (None, Some(error.to_string())),
-    };
+    let (processes, error) = processes(nvml, device);
     DriverGpu {
         index,
         uuid: device.uuid().ok(),
@@ -96,21 +98,16 @@ fn gpu(nvml: &Nvml, device: &Device, index: u32) -> DriverGpu {
         minor_number: device.minor_number().ok(),
         memory_total_bytes: memory.as_ref().map(|memory| memory.total),
         memory_used_bytes: memory.map(|memory| memory.used),
-        cpu_affinity: cpus.ok().and_then(|words| bits(&words)),
-        memory_affinity: nodes.ok().and_then(|words| bits(&words)),
+        cpu_affinity: cpus.ok().and_then(|words| bits(words)),
+        memory_affinity: nodes.ok().and_then(|words| bits(words)),
         numa_node_id: device.numa_node_id().ok().and_then(|id| id.try_into().ok()),
         processes,
-        error,
+        error: error.map(|error| error.to_string()),
     }
 }
 
 /// The set bits as a list; `None` for none, which says nothing.
-fn bits(words: &[u64]) -> Option<String> {
-    let numbered = words.iter().zip(0u32..);
-    let set = numbered.flat_map(|(word, at)| {
-        (0..64)
-            .filter(move |bit| word >> bit & 1 == 1)
-            .map(move |bit| at * 64 + bit)
-    });
-    Some(ranges(set)).filter(|list| !list.is_empty())
+fn bits(words: Vec<u64>) -> Option<String> {
+    let set = CpuSet::from_words(words);
+    (!set.is_empty()).then(|| set.to_string())
 }

@@ -27,23 +27,31 @@ enum Version {
     V2OrV3,
 }
 
-/// Who uses this GPU, by list and PID. A list that the driver does not have is an empty one.
-///
-/// # Errors
-/// When the list of compute processes cannot be had.
-pub fn processes(nvml: &Nvml, device: &Device) -> Result<Vec<DriverProcess>, NvmlError> {
-    let mut found = Vec::new();
+/// Who uses this GPU, by list and PID: `None` where no list could be had. With it the first error, for which
+/// some may be missing. A list that the driver does not have is an empty one.
+pub fn processes(nvml: &Nvml, device: &Device) -> (Option<Vec<DriverProcess>>, Option<NvmlError>) {
+    let (mut found, mut first_error) = (None, None);
     for kind in [ListKind::Compute, ListKind::Graphics, ListKind::Mps] {
         match list(nvml, device, kind) {
-            Ok(processes) => found.extend(processes),
-            Err(error) if kind == ListKind::Compute => return Err(error),
-            Err(_) => {}
+            Ok(processes) => found.get_or_insert_with(Vec::new).extend(processes),
+            Err(error) if kind != ListKind::Compute && is_not_there(&error) => {}
+            Err(error) => first_error = first_error.or(Some(error)),
         }
     }
-    let mut seen = BTreeSet::new();
-    found.retain(|process| seen.insert((process.kind, process.pid, process.gpu_instance_id)));
-    found.sort_by_key(|process| (process.kind, process.pid));
-    Ok(found)
+    if let Some(found) = &mut found {
+        let mut seen = BTreeSet::new();
+        found.retain(|process| seen.insert((process.kind, process.pid, process.gpu_instance_id)));
+        found.sort_by_key(|process| (process.kind, process.pid));
+    }
+    (found, first_error)
+}
+
+fn is_not_there(error: &NvmlError) -> bool {
+    use NvmlError::{FailedToLoadSymbol, FunctionNotFound, NotSupported};
+    matches!(
+        error,
+        FailedToLoadSymbol(_) | FunctionNotFound | NotSupported
+    )
 }
 
 /// Tries the newest function first, and an older one where the driver has no newer.
@@ -156,11 +164,18 @@ impl RawEntry {
 
 /// Cuts what was written into `count` entries, of the size that the last written byte tells.
 fn entries(bytes: &[u8], count: usize, version: Version) -> Vec<RawEntry> {
-    let written = bytes.iter().rposition(|byte| *byte != UNWRITTEN);
-    let written = written.map_or(0, |last| last + 1);
+    let end_of = |is_filler: fn(&u8) -> bool| {
+        let last = bytes.iter().rposition(|byte| !is_filler(byte));
+        last.map_or(0, |last| last + 1)
+    };
+    let mut written = end_of(|byte| *byte == UNWRITTEN);
+    if written > count * LARGEST_ENTRY {
+        // A driver that clears all the room first: its zeros are no entries.
+        written = end_of(|byte| *byte == 0);
+    }
     let size = match version {
         Version::V1 => 16,
-        Version::V2OrV3 if written > count * 24 => 32,
+        Version::V2OrV3 if written > count * 24 => LARGEST_ENTRY,
         Version::V2OrV3 => 24,
     };
     let entries = bytes.chunks_exact(size).take(count);

@@ -1,5 +1,7 @@
 //! What procfs tells of processes.
 
+use std::collections::BTreeMap;
+
 use super::root::Root;
 use crate::model::gap::{Fact, Gap, Reason};
 use crate::model::memory::Memory;
@@ -21,20 +23,19 @@ pub fn read_kernel(root: &Root) -> Option<String> {
     Some(value(&version).split_whitespace().nth(2)?.to_owned())
 }
 
-/// All processes that have not ended, by PID. One whose `stat` cannot be read is left out: it is gone,
-/// or hidden from this user.
-pub fn read_stats(root: &Root) -> Vec<(Pid, Stat)> {
-    let names = root.names("proc").unwrap_or_default();
-    let mut pids: Vec<Pid> = names
-        .iter()
-        .filter_map(|n| n.parse().ok().map(Pid))
-        .collect();
-    pids.sort_unstable();
-    let stats = pids.into_iter();
-    stats
-        .filter_map(|pid| Some((pid, read_stat(root, pid).ok()?)))
-        .filter(|(_, stat)| !stat.is_dead())
-        .collect()
+/// `stat` of all processes. One that ended meanwhile is left out; for one that cannot be read it has the reason.
+///
+/// # Errors
+/// The reason for a gap, where /proc cannot be listed.
+pub fn read_stats(root: &Root) -> Result<BTreeMap<Pid, Result<Stat, Reason>>, Reason> {
+    let names = root.names("proc")?;
+    let pids = names.iter().filter_map(|name| name.parse().ok().map(Pid));
+    let stats = pids.map(|pid| (pid, read_stat(root, pid)));
+    let ended = |stat: &Result<Stat, Reason>| match stat {
+        Ok(stat) => stat.is_dead(),
+        Err(reason) => root.is_live() && is_lost(reason),
+    };
+    Ok(stats.filter(|(_, stat)| !ended(stat)).collect())
 }
 
 fn read_stat(root: &Root, pid: Pid) -> Result<Stat, Reason> {
@@ -122,8 +123,8 @@ fn has_ended(root: &Root, pid: Pid, then: &Stat) -> bool {
 fn read_memory(root: &Root, pid: Pid) -> Result<Memory, Reason> {
     let mut maps = NumaMaps::default();
     root.read_lines(&format!("proc/{pid}/numa_maps"), |line| maps.line(line))?;
-    // The kernel shows nothing for a process that is about to end.
-    maps.finish().ok_or(Reason::Gone)
+    // The kernel shows nothing of a process that is about to end, and of its own threads.
+    maps.finish().ok_or(Reason::Absent)
 }
 
 /// One process being read, with its gaps so far.

@@ -92,6 +92,13 @@ impl Root {
         })
     }
 
+    /// Drops from the tap what was read below this folder.
+    pub fn forget(&self, folder: &str) {
+        if let Some(mut tap) = self.tap() {
+            tap.tree.retain(|path| !path.starts_with(folder));
+        }
+    }
+
     /// Whether this is the running system, where what was there may be gone the next moment.
     pub fn is_live(&self) -> bool {
         matches!(self.place, Place::Live)

@@ -63,10 +63,10 @@ fn read_node(root: &Root, id: NodeId, online: &NodeSet, gaps: &mut Vec<Gap>) -> 
     let distances = read_as(root, &file("distance"), |text| {
         parse_distances(text, online)
     });
-    let cpus = or_gap(cpus, Fact::NodeCpus(id), gaps).unwrap_or_default();
+    let cpus = or_gap(cpus, Fact::NodeCpus(id), gaps);
     let memory = or_gap(memory, Fact::NodeMemory(id), gaps).unwrap_or_default();
     Node {
-        package: read_package(root, &cpus),
+        package: cpus.as_ref().and_then(|cpus| read_package(root, cpus)),
         cpus,
         memory_total: memory.total,
         memory_free: memory.free,

@@ -201,7 +201,10 @@ fn links_out_of_a_folder_are_not_followed() {
         "--snapshot",
         place.path("tree").to_str().unwrap(),
     ]);
-    assert_eq!(run.json()["topology"]["nodes"][0]["cpus"], "");
+    assert_eq!(
+        run.json()["topology"]["nodes"][0]["cpus"],
+        serde_json::Value::Null
+    );
     let gaps = run.json()["incomplete"].to_string();
     assert!(gaps.contains("CPUs of node 0"), "{gaps}");
 }
@@ -249,8 +252,9 @@ fn arguments_that_name_nothing() {
     with(&["--user", "nobody-of-that-name"])
         .fails_with("no user \"nobody-of-that-name\" is known here");
     with(&["--pid", "99999"]).fails_with("there is no process 99999");
-    with(&["record", "/tmp/never"])
-        .fails_with("record records the running machine: it does not go with --snapshot");
+    with(&["record", "/tmp/never"]).fails_with("record does not go with --snapshot");
+    with(&["topology", "--pid", "1"]).fails_with("topology does not go with --pid");
+    run(["--gpu=0", "record", "/tmp/never"]).fails_with("record does not go with --gpu");
     for arguments in [
         &["--pid", "0"][..],
         &["--pid", "x"],

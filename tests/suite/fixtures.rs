@@ -11,6 +11,7 @@ const FIXTURES: &[&str] = &[
     "p4d-bound",
     "h200x4-mp-spawn",
     "h200x4-torchrun-forkserver",
+    "h200x2-mp-spawn",
 ];
 
 /// Holds every number against a script that shares no code with the program.
@@ -143,6 +144,24 @@ fn spawned_trainers_and_their_pinned_memory() {
     let helpers = of_role(&document, "helper");
     assert_eq!(helpers.len(), 1, "the launcher's resource tracker");
     assert_eq!(of_role(&document, "launcher").len(), 1);
+}
+
+/// Recorded by this program, with nothing in it that names anybody.
+#[test]
+fn a_redacted_recording_of_a_live_machine() {
+    let document = replay("h200x2-mp-spawn", &["--json"]).json();
+    assert_eq!(document["host"]["hostname"], Value::Null);
+    assert_eq!(document["host"]["driver_version"], "580.159.04");
+    let trainers = of_role(&document, "trainer");
+    assert_eq!(trainers.len(), 2);
+    assert_eq!(of_role(&document, "worker").len(), 4);
+    for trainer in trainers {
+        assert_eq!(
+            trainer["command"],
+            "redacted redacted redacted redacted redacted"
+        );
+        assert_eq!(trainer["gpu_source"], "nvml");
+    }
 }
 
 #[test]

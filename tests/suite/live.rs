@@ -131,6 +131,23 @@ fn another_users_memory_is_unknown_and_never_zero() {
 }
 
 #[test]
+fn a_snapshot_that_may_not_be_read() {
+    let folder = tempfile::tempdir().unwrap();
+    std::fs::write(folder.path().join("snapshot.json"), "{\"format\": 1}").unwrap();
+    let path = folder.path().to_str().unwrap();
+    let refused = |mode| {
+        std::fs::set_permissions(path, std::fs::Permissions::from_mode(mode)).unwrap();
+        let run = as_nobody(&["--snapshot", path])?;
+        run.fails_with(&format!(
+            "cannot read the snapshot {path}: Permission denied (os error 13)"
+        ));
+        Some(())
+    };
+    // Not to be listed, and not to be entered.
+    let _ = refused(0o700).and_then(|()| refused(0o744));
+}
+
+#[test]
 fn a_closed_pipe_is_a_quiet_end() {
     let mut command = program();
     command

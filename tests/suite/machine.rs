@@ -9,7 +9,8 @@ use crate::program::{Run, program};
 /// A recorded tree in the making: two nodes of two CPUs each, in two sockets, and one GPU.
 pub struct Tree {
     folder: tempfile::TempDir,
-    processes: Vec<Value>,
+    /// What NVML lists, by GPU.
+    contexts: [Vec<Value>; 2],
     gpu_memory_used: u64,
 }
 
@@ -38,7 +39,7 @@ impl Tree {
     pub fn new() -> Self {
         let tree = Self {
             folder: tempfile::tempdir().unwrap(),
-            processes: Vec::new(),
+            contexts: Default::default(),
             gpu_memory_used: 1 << 30,
         };
         tree.file("sys/devices/system/node/online", "0-1\n");
@@ -58,6 +59,7 @@ impl Tree {
             let file = format!("sys/devices/system/cpu/cpu{cpu}/topology/physical_package_id");
             tree.file(&file, &format!("{}\n", cpu / 2));
         }
+        tree.file("proc/sys/kernel/osrelease", "6.1.0\n");
         tree.numa_node("0\n");
         tree
     }
@@ -102,15 +104,16 @@ impl Tree {
         }
     }
 
-    /// A process that NVML names.
+    /// A process that NVML names on GPU 0.
     pub fn trainer(&mut self, process: &Process) {
         self.process(process);
-        self.listed(process.pid, "compute", 1 << 30);
+        self.listed(0, process.pid, "compute", 1 << 30);
     }
 
-    pub fn listed(&mut self, pid: u32, kind: &str, bytes: u64) {
-        self.processes
-            .push(json!({"pid": pid, "kind": kind, "used_memory_bytes": bytes}));
+    /// An entry of NVML's lists. GPU 1, on node 1, is there as soon as somebody uses it.
+    pub fn listed(&mut self, gpu: usize, pid: u32, kind: &str, bytes: u64) {
+        let entry = json!({"pid": pid, "kind": kind, "used_memory_bytes": bytes});
+        self.contexts[gpu].push(entry);
     }
 
     pub fn audit(&self, arguments: &[&str]) -> Run {
@@ -122,10 +125,19 @@ impl Tree {
     }
 
     fn audit_as_recorded(&self, arguments: &[&str]) -> Run {
-        let nvml = json!({"gpus": [{
-            "index": 0, "name": "NVIDIA A100", "pci_bus_id": "00000000:10:1C.0",
-            "memory_used_bytes": self.gpu_memory_used, "processes": self.processes,
-        }]});
+        let gpu = |index: usize, address: &str| {
+            json!({
+                "index": index, "name": "NVIDIA A100", "pci_bus_id": address, "uuid": format!("GPU-{index}aaa"),
+                "memory_used_bytes": self.gpu_memory_used, "processes": self.contexts[index],
+            })
+        };
+        let mut gpus = vec![gpu(0, "00000000:10:1C.0")];
+        if !self.contexts[1].is_empty() {
+            self.file("sys/bus/pci/devices/0000:90:1c.0/class", "0x030200\n");
+            self.file("sys/bus/pci/devices/0000:90:1c.0/numa_node", "1\n");
+            gpus.push(gpu(1, "00000000:90:1C.0"));
+        }
+        let nvml = json!({"gpus": gpus});
         self.file("nvml.json", &nvml.to_string());
         let mut command = program();
         command
@@ -357,6 +369,26 @@ fn pages_on_the_gpu_itself_are_not_remote() {
 }
 
 #[test]
+fn memory_only_nodes_belong_to_the_nearest_socket() {
+    let tree = with_trainer(&Process {
+        numa_maps: Some("7f0000000000 default N2=99999 kernelpagesize_kB=4\n"),
+        ..PLACED
+    });
+    tree.file("sys/devices/system/node/online", "0-2\n");
+    tree.file("sys/devices/system/node/node2/cpulist", "\n");
+    let distances = |rows: [&str; 3]| {
+        for (node, row) in rows.iter().enumerate() {
+            tree.file(&format!("sys/devices/system/node/node{node}/distance"), row);
+        }
+    };
+    distances(["10 21 13", "21 10 23", "13 23 10"]);
+    let document = tree.judges("ok", "at-risk", 0);
+    assert_eq!(document["findings"][0]["rule"], "memory-near");
+    distances(["10 21 23", "21 10 13", "23 13 10"]);
+    tree.judges("ok", "mismatch", 1);
+}
+
+#[test]
 fn what_was_not_readable_is_unknown() {
     let tree = with_trainer(&Process {
         numa_maps: None,
@@ -377,6 +409,44 @@ fn what_was_not_readable_is_unknown() {
     );
     let denied = tree.audit_as_recorded(&["--json"]).json();
     assert_eq!(denied["incomplete"][0]["reason"], "permission denied");
+}
+
+#[test]
+fn cpus_of_a_node_that_are_not_known_are_not_none() {
+    let tree = with_trainer(&PLACED);
+    tree.file("sys/devices/system/node/node1/cpulist", "nonsense\n");
+    let document = tree.judges("unknown", "ok", 3);
+    assert_eq!(document["topology"]["nodes"][1]["cpus"], Value::Null);
+    assert_eq!(document["incomplete"][0]["what"], "CPUs of node 1");
+    let table = tree.audit(&[]).stdout;
+    assert!(table.contains("node 1 CPUs ?"), "{table}");
+}
+
+#[test]
+fn a_thread_whose_affinity_is_not_known_is_not_held() {
+    let tree = with_trainer(&Process {
+        threads: &[(0, "0-1"), (0, "0-1")],
+        ..PLACED
+    });
+    tree.file("proc/100/task/101/status", "Uid:\t7\n");
+    let document = tree.judges("unknown", "ok", 3);
+    assert_eq!(document["incomplete"][0]["what"], "thread 101");
+}
+
+#[test]
+fn a_process_that_cannot_be_read_is_not_left_out() {
+    let tree = with_trainer(&PLACED);
+    tree.file("proc/101/stat", "101 (pt_data_worker) S\n");
+    let run = tree.audit(&["--json"]);
+    assert_eq!(run.code, Some(3));
+    let gap = &run.json()["incomplete"][0];
+    assert_eq!(
+        (&gap["pid"], &gap["what"]),
+        (&json!(101), &json!("process"))
+    );
+    tree.audit(&["--pid", "101"]).fails_with(
+        "process 101 cannot be read: malformed: no field 4 in stat: \"101 (pt_data_worker) S\\n\"",
+    );
 }
 
 #[test]
@@ -423,7 +493,7 @@ fn gpu_memory_that_nobody_visible_uses() {
 #[test]
 fn a_process_that_only_the_driver_sees() {
     let mut tree = with_trainer(&PLACED);
-    tree.listed(4242, "compute", 1 << 30);
+    tree.listed(0, 4242, "compute", 1 << 30);
     let run = tree.audit(&["--json"]);
     assert_eq!(run.code, Some(3));
     assert_eq!(
@@ -436,7 +506,7 @@ fn a_process_that_only_the_driver_sees() {
 fn an_mps_entry_of_no_bytes_is_no_context() {
     let mut tree = with_trainer(&PLACED);
     tree.process(&Process { pid: 200, ..PLACED });
-    tree.listed(200, "mps", 0);
+    tree.listed(0, 200, "mps", 0);
     let document = tree.audit(&["--json"]).json();
     assert_eq!(document["summary"]["processes"], 1);
 }
@@ -528,8 +598,111 @@ fn filters_leave_what_belongs_together() {
     assert_eq!(pids(&["--gpu", "10:1C.0"]), [100, 101, 200]);
     assert_eq!(pids(&["--user", "7"]), [100, 101, 200]);
     assert_eq!(pids(&["--user", "8"]), [0; 0]);
+    assert_eq!(pids(&["--gpu", "GPU-0a"]), [100, 101, 200]);
+    tree.file("proc/101/status", "nonsense\n");
+    assert_eq!(pids(&["--user", "8"]), [101], "whose it is cannot be told");
     let document = tree.audit(&["--pid", "101", "--json"]).json();
     assert_eq!(document["processes"][0]["trainer_pid"], 100);
+}
+
+#[test]
+fn what_is_out_of_scope_is_not_missed() {
+    let mut tree = with_trainer(&PLACED);
+    tree.listed(1, 4242, "compute", 1 << 30);
+    assert_eq!(tree.audit(&[]).code, Some(3));
+    assert_eq!(tree.audit(&["--gpu", "1"]).code, Some(3));
+    assert_eq!(tree.audit(&["--gpu", "0"]).code, Some(0));
+    assert_eq!(tree.audit(&["--pid", "100"]).code, Some(0));
+}
+
+#[test]
+fn a_process_on_two_gpus_may_be_on_either_node() {
+    let mut tree = with_trainer(&Process {
+        threads: &[(2, "0-3")],
+        ..PLACED
+    });
+    tree.listed(1, 100, "compute", 1 << 30);
+    let document = tree.judges("ok", "ok", 0);
+    let trainer = crate::program::of_role(&document, "trainer")[0];
+    assert_eq!(trainer["gpus"], json!([0, 1]));
+    assert_eq!(trainer["local_nodes"], json!([0, 1]));
+    let table = tree.audit(&[]).stdout;
+    assert!(!table.contains("no process"), "{table}");
+}
+
+#[test]
+fn without_a_gpu_memory_is_held_against_the_cpus_node() {
+    let tree = Tree::new();
+    tree.process(&Process {
+        threads: &[(2, "2-3")],
+        ..PLACED
+    });
+    let run = tree.audit(&["--json", "--pid", "100"]);
+    assert_eq!(run.code, Some(1));
+    let document = run.json();
+    let process = &document["processes"][0];
+    assert_eq!(process["role"], Value::Null);
+    assert_eq!(process["local_nodes"], json!([1]));
+    assert_eq!(process["cpu"]["verdict"], "ok");
+    let message = document["findings"][0]["message"].as_str().unwrap();
+    assert_eq!(
+        message,
+        "CPU and memory NUMA nodes do NOT match: process 100 runs on node 1 and has 100% of the working memory \
+         on node 0 (100 MiB: anonymous 100 MiB)"
+    );
+}
+
+#[test]
+fn each_way_to_be_at_risk_says_which() {
+    let finding = |threads| {
+        let tree = with_trainer(&Process { threads, ..PLACED });
+        let document = tree.judges("at-risk", "ok", 0);
+        let finding = &document["findings"][0];
+        format!(
+            "{}: {}",
+            finding["rule"].as_str().unwrap(),
+            finding["message"].as_str().unwrap()
+        )
+    };
+    assert_eq!(
+        finding(&[(0, "0-3")]),
+        "cpu-unbound: GPU 0 hangs on node 0, trainer 100 there by chance: nothing holds it there, nodes 0-1 are allowed"
+    );
+    assert_eq!(
+        finding(&[(0, "0-1"), (2, "2-3"), (0, "0-3")]),
+        "threads-astray: GPU 0 hangs on node 0, trainer 100 held there by the main thread alone: 2 of 3 threads may \
+         leave, 1 last ran elsewhere"
+    );
+}
+
+#[test]
+fn no_line_is_wider_than_the_terminal_whatever_the_cpus() {
+    let even: Vec<String> = (0..112)
+        .step_by(2)
+        .map(|cpu: u32| cpu.to_string())
+        .collect();
+    let tree = with_trainer(&Process {
+        threads: &[(0, "0,2,4,6,8,10,12,14,16,18,20,22,24")],
+        ..PLACED
+    });
+    tree.file("sys/devices/system/node/node0/cpulist", &even.join(","));
+    for columns in [50, 60, 80, 100, 200] {
+        for arguments in [&[][..], &["topology"]] {
+            let mut command = program();
+            command
+                .arg("--snapshot")
+                .arg(tree.folder.path())
+                .args(arguments);
+            command.env("COLUMNS", columns.to_string());
+            let text = Run::from(command.output().unwrap()).stdout;
+            let widest = text.lines().map(|line| line.chars().count()).max();
+            assert!(widest <= Some(columns), "{columns}:\n{text}");
+            assert!(
+                !text.lines().any(|line| line.trim() == "G"),
+                "a header broken in a word:\n{text}"
+            );
+        }
+    }
 }
 
 #[test]

@@ -1,0 +1,30 @@
+//! `cpu-near`: a process runs on another node of its GPU's socket (sub-NUMA clusters, NPS2 and NPS4). Nothing crosses
+//! the sockets, and the way to the GPU is longer than it need be.
+
+use super::super::cpu::Standing;
+use super::super::finding::Severity;
+use super::super::verdict::Locality;
+use super::{Broken, Rule, Scene, cpu_nodes, on_nodes, subject};
+
+pub(super) const RULE: Rule = Rule {
+    name: "cpu-near",
+    severity: Severity::Warning,
+    check,
+};
+
+fn check<'a>(scene: &Scene<'a>) -> Vec<Broken<'a>> {
+    let near = Some(Standing::Off(Locality::Near));
+    let groups = scene
+        .groups(|audited| audited.cpu.standing == near)
+        .into_iter();
+    let broken = groups.map(|group| Broken {
+        message: format!(
+            "{} on {} of the same socket",
+            subject(&group),
+            on_nodes(&cpu_nodes(&group)),
+        ),
+        remedy: format!("{}, and its memory stays where it is", scene.bind(&group)),
+        group,
+    });
+    broken.collect()
+}

@@ -1,0 +1,173 @@
+//! Boots a guest and hands back what it left.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use serde_json::Value;
+
+/// The programs that the lab needs, with their packages.
+const NEEDED: &[(&str, &str)] = &[
+    ("qemu-system-x86_64", "qemu-system-x86"),
+    ("cpio", "cpio"),
+    ("busybox", "busybox-static"),
+    ("numastat", "numactl"),
+    ("hwloc-calc", "hwloc-nox"),
+    ("gcc", "gcc"),
+    ("strip", "binutils"),
+    ("python3", "python3-minimal"),
+];
+
+fn has(program: &str) -> bool {
+    let mut find = Command::new("bash");
+    find.args(["-c", &format!("type -P {program}")]);
+    find.output().unwrap().status.success()
+}
+
+/// Whether the lab can run. Where it cannot, it says what to install; where it must (in CI), it fails.
+fn is_equipped() -> bool {
+    let missing = NEEDED.iter().filter(|(program, _)| !has(program));
+    let packages: Vec<&str> = missing.map(|(_, package)| *package).collect();
+    if packages.is_empty() {
+        return true;
+    }
+    let advice = format!("apt-get install {}", packages.join(" "));
+    assert!(
+        std::env::var_os("CI").is_none(),
+        "the lab must run here: {advice}"
+    );
+    println!("the lab did not run: {advice}");
+    false
+}
+
+/// Builds the stand-in for NVML; gives the library's path.
+pub fn stand_in(features: &[&str]) -> PathBuf {
+    let folder =
+        Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("stand-in{}", features.concat()));
+    let mut cargo = Command::new(env!("CARGO"));
+    cargo
+        .args([
+            "build",
+            "--quiet",
+            "--locked",
+            "--package",
+            "stand-in-nvml",
+            "--target-dir",
+        ])
+        .arg(&folder);
+    cargo
+        .args(["--features", &features.join(",")])
+        .current_dir(env!("CARGO_MANIFEST_DIR"));
+    assert!(cargo.status().unwrap().success());
+    folder.join("debug/libnvidia_ml.so")
+}
+
+/// What a guest left.
+pub struct Left {
+    folder: PathBuf,
+}
+
+impl Left {
+    /// Boots a machine of this shape and runs the scenario there. `None` where the lab is not equipped.
+    pub fn of(shape: &str) -> Option<Self> {
+        if !is_equipped() {
+            return None;
+        }
+        let lab = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/lab");
+        let build = Path::new(env!("CARGO_TARGET_TMPDIR")).join("lab");
+        let built = Command::new(lab.join("build.sh"))
+            .arg(&build)
+            .output()
+            .unwrap();
+        assert!(
+            built.status.success(),
+            "{}",
+            String::from_utf8_lossy(&built.stderr)
+        );
+        let own = build.join(shape);
+        let _ = fs::remove_dir_all(&own);
+        fs::create_dir_all(&own).unwrap();
+        // Symbols are of no use there, and have to be unpacked by an emulated processor.
+        for (from, to) in [
+            (
+                PathBuf::from(env!("CARGO_BIN_EXE_numa-audit")),
+                "numa-audit",
+            ),
+            (stand_in(&[]), "libnvidia_ml.so"),
+        ] {
+            let strip = Command::new("strip")
+                .arg("-o")
+                .arg(own.join(to))
+                .arg(from)
+                .status()
+                .unwrap();
+            assert!(strip.success());
+        }
+        let out = own.join("out");
+        let mut run = Command::new(lab.join("run.sh"));
+        run.arg(&build).arg(shape).arg(&out);
+        run.arg(lab.join("guest/scenario"))
+            .arg(own.join("numa-audit"))
+            .arg(own.join("libnvidia_ml.so"));
+        let shape_file = lab.join("guest/shapes").join(shape);
+        if shape_file.exists() {
+            let copy = own.join("shape");
+            fs::copy(shape_file, &copy).unwrap();
+            run.arg(copy);
+        }
+        let ran = run.output().unwrap();
+        let left = Self { folder: out };
+        let said = String::from_utf8_lossy(&ran.stderr);
+        assert!(
+            ran.status.success(),
+            "{shape}: {said}{}",
+            left.text_or_nothing("stderr")
+        );
+        Some(left)
+    }
+
+    pub fn path(&self, name: &str) -> PathBuf {
+        self.folder.join(name)
+    }
+
+    fn text_or_nothing(&self, name: &str) -> String {
+        fs::read_to_string(self.path(name)).unwrap_or_default()
+    }
+
+    #[track_caller]
+    pub fn text(&self, name: &str) -> String {
+        match fs::read_to_string(self.path(name)) {
+            Ok(text) => text,
+            Err(error) => panic!("{name}: {error}; {}", self.text_or_nothing("stderr")),
+        }
+    }
+
+    #[track_caller]
+    pub fn json(&self, name: &str) -> Value {
+        match serde_json::from_str(&self.text(name)) {
+            Ok(document) => document,
+            Err(error) => panic!(
+                "{name}: {error}; {}",
+                self.text_or_nothing(&format!("{name}.err"))
+            ),
+        }
+    }
+
+    /// The program's exit code of one call.
+    #[track_caller]
+    pub fn code(&self, name: &str) -> i32 {
+        self.text(&format!("{name}.rc")).trim().parse().unwrap()
+    }
+
+    /// The PID of a job of the scenario.
+    #[track_caller]
+    pub fn job(&self, name: &str) -> u64 {
+        let jobs = self.text("jobs");
+        let pid = jobs
+            .lines()
+            .find_map(|line| line.strip_prefix(name)?.strip_prefix(' '));
+        pid.unwrap_or_else(|| panic!("no job {name} in {jobs}"))
+            .parse()
+            .unwrap()
+    }
+}

@@ -1,0 +1,113 @@
+/* hog: stands in for a training process. Does what its options say, in their order, prints "ready PID", and stays.
+ *   -n NAME        its name, and that of threads made after it
+ *   -b NODE        mbind what is allocated from now on to this node; -1: no more
+ *   -m MIB         touch private anonymous memory       -z MIB   shared anonymous memory, as the driver's pinned memory is
+ *   -s MIB         a memfd                              -H MIB   huge pages
+ *   -t CPULIST     a thread that may run on these CPUs alone
+ *   -i NODES       a thread that interleaves over these nodes (a bit mask)
+ *   -w COUNT       fork so many workers, with 8 MiB of their own and 4 MiB shared each
+ * It neither needs nor uses libnuma: what it does, it does to the kernel. */
+#define _GNU_SOURCE
+#include <pthread.h>
+#include <sched.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/prctl.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+enum { MPOL_BIND = 2, MPOL_INTERLEAVE = 3 };
+
+static void fail(const char *what) { perror(what); exit(1); }
+
+static void allocate(long mib, int flags, int fd, int node)
+{
+    size_t size = (size_t)mib << 20;
+    char *memory = mmap(NULL, size, PROT_READ | PROT_WRITE, flags, fd, 0);
+    if (memory == MAP_FAILED) fail("mmap");
+    if (node >= 0) {
+        unsigned long mask = 1ul << node;
+        if (syscall(SYS_mbind, memory, size, MPOL_BIND, &mask, 64, 0)) fail("mbind");
+    }
+    for (size_t at = 0; at < size; at += 4096) memory[at] = 1;
+}
+
+static void share(long mib, int node)
+{
+    int fd = memfd_create("torch", 0);
+    if (fd < 0 || ftruncate(fd, mib << 20)) fail("memfd");
+    allocate(mib, MAP_SHARED, fd, node);
+}
+
+static pthread_barrier_t placed;
+
+static void *bound(void *argument)
+{
+    cpu_set_t cpus;
+    CPU_ZERO(&cpus);
+    for (char *part = strtok(argument, ","); part; part = strtok(NULL, ",")) CPU_SET(atoi(part), &cpus);
+    if (sched_setaffinity(0, sizeof cpus, &cpus)) fail("sched_setaffinity");
+    pthread_barrier_wait(&placed);
+    for (;;) pause();
+    return NULL;
+}
+
+static void *interleaved(void *argument)
+{
+    unsigned long mask = strtoul(argument, NULL, 0);
+    if (syscall(SYS_set_mempolicy, MPOL_INTERLEAVE, &mask, 64)) fail("set_mempolicy");
+    pthread_barrier_wait(&placed);
+    for (;;) pause();
+    return NULL;
+}
+
+static void start(void *(*run)(void *), char *argument)
+{
+    pthread_t thread;
+    pthread_barrier_init(&placed, NULL, 2);
+    if (pthread_create(&thread, NULL, run, argument)) fail("pthread_create");
+    pthread_barrier_wait(&placed);
+}
+
+static void work(int ready)
+{
+    prctl(PR_SET_NAME, "pt_data_worker");
+    prctl(PR_SET_PDEATHSIG, 9);
+    allocate(8, MAP_PRIVATE | MAP_ANONYMOUS, -1, -1);
+    share(4, -1);
+    if (write(ready, "x", 1) != 1) fail("write");
+    for (;;) pause();
+}
+
+static void fork_workers(int count)
+{
+    int ready[2];
+    char byte;
+    if (pipe(ready)) fail("pipe");
+    for (int i = 0; i < count; i++)
+        if (fork() == 0) work(ready[1]);
+    for (int i = 0; i < count; i++)
+        if (read(ready[0], &byte, 1) != 1) fail("read");
+}
+
+int main(int argc, char **argv)
+{
+    int option, node = -1;
+    while ((option = getopt(argc, argv, "n:b:m:z:s:H:t:i:w:")) != -1) switch (option) {
+    case 'n': prctl(PR_SET_NAME, optarg); break;
+    case 'b': node = atoi(optarg); break;
+    case 'm': allocate(atol(optarg), MAP_PRIVATE | MAP_ANONYMOUS, -1, node); break;
+    case 'z': allocate(atol(optarg), MAP_SHARED | MAP_ANONYMOUS, -1, node); break;
+    case 's': share(atol(optarg), node); break;
+    case 'H': allocate(atol(optarg), MAP_PRIVATE | MAP_ANONYMOUS | MAP_HUGETLB, -1, node); break;
+    case 't': start(bound, optarg); break;
+    case 'i': start(interleaved, optarg); break;
+    case 'w': fork_workers(atoi(optarg)); break;
+    default: return 2;
+    }
+    printf("ready %d\n", (int)getpid());
+    fflush(stdout);
+    for (;;) pause();
+}

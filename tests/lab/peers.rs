@@ -1,0 +1,286 @@
+//! What other programs said of the same machine and the same processes, held against the report.
+
+use std::collections::BTreeMap;
+
+use serde_json::Value;
+
+use crate::guest::Left;
+
+/// Facts compared, by the peer that told them.
+#[derive(Default)]
+pub struct Compared {
+    counts: BTreeMap<&'static str, usize>,
+    differences: Vec<String>,
+}
+
+impl Compared {
+    pub fn fact<T: PartialEq + std::fmt::Debug>(
+        &mut self,
+        peer: &'static str,
+        what: &str,
+        ours: T,
+        theirs: T,
+    ) {
+        *self.counts.entry(peer).or_default() += 1;
+        if ours != theirs {
+            self.differences.push(format!(
+                "{what}: numa-audit says {ours:?}, {peer} says {theirs:?}"
+            ));
+        }
+    }
+
+    /// Fails where anything differs, and where a peer told nothing.
+    #[track_caller]
+    pub fn all_agree(&self, shape: &str, peers: &[&str]) {
+        let told: Vec<String> = self
+            .counts
+            .iter()
+            .map(|(peer, count)| format!("{peer} {count}"))
+            .collect();
+        println!("{shape}: facts compared: {}", told.join(", "));
+        assert!(
+            self.differences.is_empty(),
+            "{shape}:\n{}",
+            self.differences.join("\n")
+        );
+        for peer in peers {
+            assert!(
+                self.counts.contains_key(peer),
+                "{shape}: {peer} told nothing"
+            );
+        }
+    }
+}
+
+/// The report's processes by PID.
+pub fn by_pid(report: &Value) -> BTreeMap<u64, &Value> {
+    let processes = report["processes"].as_array().unwrap().iter();
+    processes
+        .map(|process| (process["pid"].as_u64().unwrap(), process))
+        .collect()
+}
+
+/// A list such as `0-1,4` as its numbers.
+pub fn numbers(list: &str) -> Vec<u64> {
+    let parts = list.split(',').filter(|part| !part.is_empty());
+    let ranges = parts.map(|part| {
+        let (first, last) = part.split_once('-').unwrap_or((part, part));
+        first.parse::<u64>().unwrap()..=last.parse().unwrap()
+    });
+    ranges.flatten().collect()
+}
+
+/// A mask such as `0x000000ff` or `0x00000001,0x00000000` as the list of its bits.
+fn bits(mask: &str) -> Vec<u64> {
+    let words = mask.split(',').rev().zip(0u64..);
+    let set = words.flat_map(|(word, at)| {
+        let bits = u64::from_str_radix(word.trim_start_matches("0x"), 16).unwrap_or(0);
+        (0..32)
+            .filter(move |bit| bits >> bit & 1 == 1)
+            .map(move |bit| at * 32 + bit)
+    });
+    set.collect()
+}
+
+/// `numastat -p`: MiB of each process on each node, all kinds of memory.
+pub fn numastat(left: &Left, report: &Value, compared: &mut Compared) {
+    let processes = by_pid(report);
+    let text = left.text("numastat");
+    let mut columns: Vec<&str> = Vec::new();
+    for line in text.lines() {
+        if line.starts_with("PID") {
+            // `PID   Node 0   Node 1   Total`; what does not fit stands in a further table.
+            columns = line
+                .split("  ")
+                .map(str::trim)
+                .filter(|word| word.starts_with("Node "))
+                .collect();
+        }
+        let Some((pid, rest)) = line.split_once(" (") else {
+            continue;
+        };
+        let Some(process) = pid.parse().ok().and_then(|pid: u64| processes.get(&pid)) else {
+            continue;
+        };
+        let values = rest.split_once(')').unwrap().1.split_whitespace();
+        for (column, theirs) in columns.iter().zip(values) {
+            let node = column.trim_start_matches("Node ");
+            let kinds = process["memory"]["by_kind"].as_object().unwrap().values();
+            let bytes: u64 = kinds.filter_map(|by_node| by_node[node].as_u64()).sum();
+            let ours = format!("{:.2}", bytes as f64 / 1024.0 / 1024.0);
+            compared.fact(
+                "numastat",
+                &format!("{pid} on node {node}"),
+                ours.as_str(),
+                theirs,
+            );
+        }
+    }
+}
+
+/// `numactl --hardware`: nodes, their CPUs, memory and distances.
+pub fn numactl(left: &Left, report: &Value, compared: &mut Compared) {
+    let text = left.text("numactl");
+    let words = |line: &str| {
+        line.split_whitespace()
+            .map(String::from)
+            .collect::<Vec<_>>()
+    };
+    let find = |start: String| {
+        let found = text.lines().find_map(|line| line.strip_prefix(&start));
+        found.map(words).unwrap_or_default()
+    };
+    let header: Vec<String> = text
+        .lines()
+        .filter(|line| line.starts_with("node  "))
+        .flat_map(words)
+        .skip(1)
+        .collect();
+    for node in report["topology"]["nodes"].as_array().unwrap() {
+        let id = node["id"].as_u64().unwrap();
+        let ours: Vec<String> = numbers(node["cpus"].as_str().unwrap())
+            .iter()
+            .map(u64::to_string)
+            .collect();
+        compared.fact(
+            "numactl",
+            &format!("CPUs of node {id}"),
+            ours,
+            find(format!("node {id} cpus:")),
+        );
+        let size = node["memory_total_bytes"].as_u64().unwrap() >> 20;
+        let theirs = find(format!("node {id} size:"));
+        compared.fact(
+            "numactl",
+            &format!("size of node {id}"),
+            format!("{size} MB"),
+            theirs.join(" "),
+        );
+        let distances = node["distances"].as_object().unwrap();
+        let ours: Vec<String> = header.iter().map(|to| distances[to].to_string()).collect();
+        compared.fact(
+            "numactl",
+            &format!("distances of node {id}"),
+            ours,
+            find(format!("{id:>4}:")),
+        );
+    }
+}
+
+/// `hwloc-ps` and `taskset -p`: where processes may run; hwloc's word for the nodes of that; the count of threads.
+pub fn affinity(left: &Left, report: &Value, compared: &mut Compared) {
+    let processes = by_pid(report);
+    let affinity = |pid: u64| {
+        Some(numbers(
+            processes.get(&pid)?["cpu"]["affinity"].as_str().unwrap(),
+        ))
+    };
+    let mut threads: BTreeMap<u64, usize> = BTreeMap::new();
+    let mut of = 0;
+    for line in left.text("hwloc-ps").lines() {
+        let fields: Vec<&str> = line.split('\t').collect();
+        if line.starts_with(' ') {
+            *threads.entry(of).or_default() += 1;
+            continue;
+        }
+        of = fields[0].parse().unwrap();
+        if let Some(ours) = affinity(of) {
+            compared.fact(
+                "hwloc-ps",
+                &format!("affinity of {of}"),
+                ours,
+                bits(fields[1]),
+            );
+        }
+    }
+    // It lists the threads of processes that have several.
+    for (pid, theirs) in threads {
+        if let Some(process) = processes.get(&pid) {
+            let ours = process["cpu"]["threads"]["total"].as_u64().unwrap() as usize;
+            compared.fact("hwloc-ps", &format!("threads of {pid}"), ours, theirs);
+        }
+    }
+    for line in left.text("taskset").lines() {
+        // pid 188's current affinity mask: ff
+        let (pid, mask) = line
+            .trim_start_matches("pid ")
+            .split_once("'s current affinity mask: ")
+            .unwrap();
+        if let Some(ours) = affinity(pid.parse().unwrap()) {
+            // It writes the mask in one piece, of 8 digits for each 32 CPUs.
+            let digits: Vec<char> = mask.chars().collect();
+            let words: Vec<String> = digits
+                .rchunks(8)
+                .rev()
+                .map(|word| word.iter().collect())
+                .collect();
+            compared.fact(
+                "taskset",
+                &format!("affinity of {pid}"),
+                ours,
+                bits(&words.join(",")),
+            );
+        }
+    }
+    for line in left.text("hwloc-affinity").lines() {
+        let (pid, nodes) = line.split_once(' ').unwrap();
+        if let Some(process) = processes.get(&pid.parse().unwrap()) {
+            let ours = process["cpu"]["affinity_nodes"].as_array().unwrap().iter();
+            let ours: Vec<u64> = ours.filter_map(Value::as_u64).collect();
+            compared.fact(
+                "hwloc-calc",
+                &format!("nodes of {pid}"),
+                ours,
+                cpu_nodes(report, nodes),
+            );
+        }
+    }
+}
+
+/// Of the nodes that hwloc names, those that have CPUs. Difference explained: hwloc counts a node of memory only among
+/// the CPUs that are nearest to it; for us a thread runs on nodes that have CPUs.
+fn cpu_nodes(report: &Value, list: &str) -> Vec<u64> {
+    let nodes = report["topology"]["nodes"].as_array().unwrap();
+    let without_cpus = |id: &u64| {
+        nodes
+            .iter()
+            .any(|node| node["id"] == *id && node["cpus"] == "")
+    };
+    let mut ids = numbers(list);
+    ids.sort_unstable();
+    ids.retain(|id| !without_cpus(id));
+    ids
+}
+
+/// hwloc: the nodes near each GPU.
+pub fn pci(left: &Left, report: &Value, compared: &mut Compared) {
+    for line in left.text("hwloc-pci").lines() {
+        let (address, nodes) = line.split_once(' ').unwrap();
+        let gpus = report["topology"]["gpus"].as_array().unwrap();
+        let gpu = gpus
+            .iter()
+            .find(|gpu| gpu["pci_bus_id"] == address)
+            .unwrap();
+        let theirs = cpu_nodes(report, nodes);
+        let ours: Vec<u64> = gpu["local_nodes"]
+            .as_array()
+            .unwrap()
+            .iter()
+            .filter_map(Value::as_u64)
+            .collect();
+        if gpu["home_source"] == "unknown" {
+            // Difference explained: at numa_node -1 the kernel lists all CPUs as near, and hwloc believes it.
+            assert!(
+                theirs.len() > 1 && ours.is_empty(),
+                "{address}: {ours:?} {theirs:?}"
+            );
+            continue;
+        }
+        compared.fact(
+            "hwloc-calc",
+            &format!("nodes of GPU {address}"),
+            ours,
+            theirs,
+        );
+    }
+}

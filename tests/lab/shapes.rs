@@ -1,0 +1,195 @@
+//! The shapes of machine, each with the jobs of `guest/scenario`.
+
+use std::process::Command;
+
+use serde_json::Value;
+
+use crate::guest::Left;
+use crate::peers::{self, Compared, by_pid};
+
+/// Boots a shape and holds the report against everybody else's word. `None` where the lab is not equipped.
+#[track_caller]
+fn boot(shape: &str) -> Option<(Left, Value)> {
+    let left = Left::of(shape)?;
+    let report = left.json("audit.json");
+    let mut compared = Compared::default();
+    peers::numastat(&left, &report, &mut compared);
+    peers::numactl(&left, &report, &mut compared);
+    peers::affinity(&left, &report, &mut compared);
+    peers::pci(&left, &report, &mut compared);
+    compared.all_agree(
+        shape,
+        &["numastat", "numactl", "hwloc-ps", "hwloc-calc", "taskset"],
+    );
+    replays(&left, &report, shape);
+    without_rights(&left, &report);
+    Some((left, report))
+}
+
+/// What differs between two looks at one machine.
+fn timeless(report: &Value) -> Value {
+    let mut report = report.clone();
+    report["host"]["source"].take();
+    report["host"]["recorded_at"].take();
+    for node in report["topology"]["nodes"].as_array_mut().unwrap() {
+        node["memory_free_bytes"].take();
+    }
+    report
+}
+
+/// The recording that was made in the guest replays here to what the live program saw there, and the script that
+/// reads such trees by itself agrees.
+fn replays(left: &Left, report: &Value, shape: &str) {
+    let recording = left.path("recording.tar.gz");
+    let mut replay = Command::new(env!("CARGO_BIN_EXE_numa-audit"));
+    let output = replay
+        .args(["--json", "--snapshot"])
+        .arg(&recording)
+        .output()
+        .unwrap();
+    let replayed: Value = serde_json::from_slice(&output.stdout).unwrap();
+    assert_eq!(timeless(&replayed), timeless(report));
+    assert_eq!(output.status.code(), Some(left.code("audit.json")));
+    let file = left.path("replayed.json");
+    std::fs::write(&file, &output.stdout).unwrap();
+    let mut oracle = Command::new("python3");
+    oracle.arg(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/oracle.py"));
+    let output = oracle.arg(&recording).arg(&file).output().unwrap();
+    let said = String::from_utf8_lossy(&output.stdout);
+    assert!(
+        output.status.success(),
+        "{shape}: {said}{}",
+        String::from_utf8_lossy(&output.stderr)
+    );
+    println!("{shape}: second reader: {}", said.trim());
+}
+
+/// An ordinary user sees the CPU side of everybody, and no memory; with hidepid nobody at all, and never "all well".
+fn without_rights(left: &Left, report: &Value) {
+    let as_user = left.json("user.json");
+    let (root, user) = (by_pid(report), by_pid(&as_user));
+    for (pid, process) in &root {
+        let seen = user[pid];
+        assert_eq!(seen["role"], process["role"], "{pid}");
+        assert_eq!(seen["cpu"]["affinity"], process["cpu"]["affinity"], "{pid}");
+        assert_eq!(seen["memory"]["by_node_bytes"], Value::Null, "{pid}");
+    }
+    let expected = if left.code("audit.json") == 1 { 1 } else { 3 };
+    assert!([expected, 3].contains(&left.code("user.json")));
+    assert_eq!(left.code("hidepid.json"), 3);
+    assert_eq!(
+        left.json("hidepid.json")["processes"],
+        Value::Array(Vec::new())
+    );
+}
+
+/// The verdicts on a job's CPUs and memory.
+#[track_caller]
+fn verdicts(left: &Left, report: &Value, job: &str, cpu: &str, memory: &str) {
+    let processes = by_pid(report);
+    let process = processes[&left.job(job)];
+    let verdicts = (&process["cpu"]["verdict"], &process["memory"]["verdict"]);
+    assert_eq!(
+        verdicts,
+        (&Value::from(cpu), &Value::from(memory)),
+        "{job}: {process:#}"
+    );
+}
+
+#[test]
+fn p4d() {
+    let Some((left, report)) = boot("p4d") else {
+        return;
+    };
+    assert_eq!(left.code("audit.json"), 1);
+    verdicts(&left, &report, "bound", "ok", "ok");
+    verdicts(&left, &report, "crossed", "mismatch", "ok");
+    verdicts(&left, &report, "mbound", "ok", "mismatch");
+    verdicts(&left, &report, "threads", "at-risk", "ok");
+    verdicts(&left, &report, "cpuset", "mismatch", "mismatch");
+    verdicts(&left, &report, "leader-only", "mismatch", "ok");
+    let processes = by_pid(&report);
+    let memory = |job| &processes[&left.job(job)]["memory"];
+    assert_eq!(memory("huge")["by_kind"]["huge"]["1"], 20 << 20);
+    assert_eq!(memory("bound")["by_kind"]["pinned"]["0"], 20 << 20);
+    assert_eq!(memory("interleaved")["policy"], "interleave");
+    assert_eq!(memory("preferred")["policy"], "prefer");
+    assert_eq!(
+        memory("mbound")["policy"],
+        "default",
+        "mbind is no policy of the task"
+    );
+    assert_eq!(memory("cpuset")["mems_allowed"], serde_json::json!([1]));
+}
+
+#[test]
+fn nps4() {
+    let Some((left, report)) = boot("nps4") else {
+        return;
+    };
+    let homes = report["topology"]["gpus"].as_array().unwrap().iter();
+    let homes: Vec<&Value> = homes.map(|gpu| &gpu["home_nodes"][0]).collect();
+    assert_eq!(homes, [3, 3, 1, 1, 7, 7, 5, 5]);
+    verdicts(&left, &report, "bound", "ok", "ok");
+    verdicts(&left, &report, "crossed", "mismatch", "ok");
+}
+
+#[test]
+fn cxl() {
+    let Some((left, report)) = boot("cxl") else {
+        return;
+    };
+    let cpus = report["topology"]["nodes"].as_array().unwrap().iter();
+    let cpus: Vec<&Value> = cpus.map(|node| &node["cpus"]).collect();
+    assert_eq!(cpus, ["0-1", "2-3", "", ""]);
+    verdicts(&left, &report, "bound", "ok", "ok");
+    verdicts(&left, &report, "huge", "ok", "mismatch");
+}
+
+#[test]
+fn grace() {
+    let Some((left, report)) = boot("grace") else {
+        return;
+    };
+    let ids = report["topology"]["nodes"].as_array().unwrap().iter();
+    let ids: Vec<&Value> = ids.map(|node| &node["id"]).collect();
+    assert_eq!(ids, [0, 1, 3, 4]);
+    assert_eq!(
+        report["topology"]["gpus"][0]["own_memory_nodes"],
+        serde_json::json!([3])
+    );
+    verdicts(&left, &report, "bound", "ok", "ok");
+}
+
+#[test]
+fn memoryless() {
+    let Some((left, report)) = boot("memoryless") else {
+        return;
+    };
+    verdicts(&left, &report, "bound", "ok", "ok");
+    verdicts(&left, &report, "crossed", "mismatch", "ok");
+}
+
+#[test]
+fn flat() {
+    let Some((left, report)) = boot("flat") else {
+        return;
+    };
+    assert_eq!(left.code("audit.json"), 0);
+    verdicts(&left, &report, "bound", "single-node", "single-node");
+    assert_eq!(report["topology"]["gpus"][0]["home_source"], "single-node");
+}
+
+#[test]
+fn dark() {
+    let Some((left, report)) = boot("dark") else {
+        return;
+    };
+    assert_eq!(left.code("audit.json"), 3);
+    verdicts(&left, &report, "bound", "unknown", "unknown");
+    assert_eq!(
+        report["topology"]["gpus"][0]["home_nodes"],
+        serde_json::json!([])
+    );
+    assert_eq!(report["findings"], serde_json::json!([]));
+}

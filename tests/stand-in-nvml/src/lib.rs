@@ -1,0 +1,295 @@
+//! A stand-in for `libnvidia-ml.so.1`, to be loaded by the very path that the real one takes.
+//!
+//! It answers from the file that the environment variable `STAND_IN_NVML` names, read anew at each call.
+//! A line says one thing:
+//!
+//! ```text
+//! driver 580.159.04
+//! gpu INDEX PCI MINOR UUID TOTAL_BYTES USED_BYTES CPUS NODES NAME...     CPUS and NODES are lists, or - for none
+//! process INDEX compute|graphics|mps PID BYTES [GPU_INSTANCE COMPUTE_INSTANCE]
+//! fail init CODE                 nvmlInit_v2 returns this nvmlReturn_t
+//! fail gpu INDEX CODE            the GPU's handle cannot be had
+//! fail processes INDEX CODE      its lists of processes cannot be had
+//! grow COUNT                     between the question how many processes there are and the list, so many are added
+//! entries 32                     entries of 32 bytes under the name _v3, as drivers 535.43 to 535.86 write them
+//! hang processes                 the lists never come
+//! ```
+//!
+//! Built with the feature `v2-only` it lacks the functions of version 3, as drivers before 510 do.
+
+#![allow(non_snake_case, clippy::missing_safety_doc)] // NVML's own names; every function is NVML's contract.
+
+use std::ffi::{c_char, c_int, c_uint, c_ulong, c_ulonglong};
+use std::sync::atomic::{AtomicU32, Ordering};
+
+const SUCCESS: c_uint = 0;
+const UNINITIALIZED: c_uint = 1;
+const INVALID_ARGUMENT: c_uint = 2;
+const NOT_SUPPORTED: c_uint = 3;
+const INSUFFICIENT_SIZE: c_uint = 7;
+
+/// The file's lines, each as its words.
+fn lines() -> Vec<Vec<String>> {
+    let path = std::env::var_os("STAND_IN_NVML").unwrap_or_default();
+    let text = std::fs::read_to_string(path).unwrap_or_default();
+    let words = |line: &str| line.split_whitespace().map(String::from).collect();
+    text.lines()
+        .map(words)
+        .filter(|words: &Vec<String>| !words.is_empty())
+        .collect()
+}
+
+/// The words behind the first line that starts with these.
+fn find(start: &[&str]) -> Option<Vec<String>> {
+    let starts = |line: &Vec<String>| {
+        line.len() >= start.len() && line.iter().zip(start).all(|(a, b)| a == b)
+    };
+    lines()
+        .into_iter()
+        .find(starts)
+        .map(|line| line[start.len()..].to_vec())
+}
+
+fn number(word: Option<&String>) -> u64 {
+    word.and_then(|word| word.parse().ok()).unwrap_or(0)
+}
+
+/// The code of a `fail` line, if there is one.
+fn failure(what: &[&str]) -> Option<c_uint> {
+    find(&[&["fail"], what].concat()).map(|rest| number(rest.first()) as c_uint)
+}
+
+/// A handle is the GPU's index and one, so that none is null.
+type Device = usize;
+
+fn gpu(device: Device) -> Option<Vec<String>> {
+    find(&["gpu", &(device - 1).to_string()])
+}
+
+unsafe fn put(text: &str, to: *mut c_char, room: c_uint) -> c_uint {
+    if text.len() >= room as usize {
+        return INSUFFICIENT_SIZE;
+    }
+    unsafe {
+        std::ptr::copy_nonoverlapping(text.as_ptr().cast(), to, text.len());
+        *to.add(text.len()) = 0;
+    }
+    SUCCESS
+}
+
+unsafe fn put_list(list: Option<&String>, room: c_uint, to: *mut c_ulong) -> c_uint {
+    let Some(list) = list.filter(|list| *list != "-") else {
+        return NOT_SUPPORTED;
+    };
+    let mut words = vec![0 as c_ulong; room as usize];
+    for part in list.split(',') {
+        let (first, last) = part.split_once('-').unwrap_or((part, part));
+        for bit in first.parse().unwrap_or(0)..=last.parse().unwrap_or(0usize) {
+            match words.get_mut(bit / 64) {
+                Some(word) => *word |= 1 << (bit % 64),
+                None => return INSUFFICIENT_SIZE,
+            }
+        }
+    }
+    unsafe { std::ptr::copy_nonoverlapping(words.as_ptr(), to, words.len()) };
+    SUCCESS
+}
+
+#[unsafe(no_mangle)]
+extern "C" fn nvmlInit_v2() -> c_uint {
+    match std::env::var_os("STAND_IN_NVML") {
+        None => UNINITIALIZED,
+        Some(_) => failure(&["init"]).unwrap_or(SUCCESS),
+    }
+}
+
+#[unsafe(no_mangle)]
+extern "C" fn nvmlShutdown() -> c_uint {
+    SUCCESS
+}
+
+#[unsafe(no_mangle)]
+unsafe extern "C" fn nvmlSystemGetDriverVersion(to: *mut c_char, room: c_uint) -> c_uint {
+    let version = find(&["driver"]).unwrap_or_default().join(" ");
+    unsafe { put(&version, to, room) }
+}
+
+#[unsafe(no_mangle)]
+unsafe extern "C" fn nvmlDeviceGetCount_v2(count: *mut c_uint) -> c_uint {
+    let gpus = lines().iter().filter(|line| line[0] == "gpu").count();
+    unsafe { *count = gpus as c_uint };
+    SUCCESS
+}
+
+#[unsafe(no_mangle)]
+unsafe extern "C" fn nvmlDeviceGetHandleByIndex_v2(index: c_uint, to: *mut Device) -> c_uint {
+    if let Some(code) = failure(&["gpu", &index.to_string()]) {
+        return code;
+    }
+    unsafe { *to = index as usize + 1 };
+    SUCCESS
+}
+
+#[unsafe(no_mangle)]
+unsafe extern "C" fn nvmlDeviceGetUUID(device: Device, to: *mut c_char, room: c_uint) -> c_uint {
+    let uuid = gpu(device).and_then(|words| words.get(2).cloned());
+    unsafe { put(&uuid.unwrap_or_default(), to, room) }
+}
+
+#[unsafe(no_mangle)]
+unsafe extern "C" fn nvmlDeviceGetName(device: Device, to: *mut c_char, room: c_uint) -> c_uint {
+    let words = gpu(device).unwrap_or_default();
+    unsafe { put(&words.get(7..).unwrap_or_default().join(" "), to, room) }
+}
+
+#[unsafe(no_mangle)]
+unsafe extern "C" fn nvmlDeviceGetMinorNumber(device: Device, to: *mut c_uint) -> c_uint {
+    unsafe { *to = number(gpu(device).unwrap_or_default().get(1)) as c_uint };
+    SUCCESS
+}
+
+/// nvmlPciInfo_t
+#[repr(C)]
+pub struct PciInfo {
+    bus_id_legacy: [c_char; 16],
+    domain: c_uint,
+    bus: c_uint,
+    device: c_uint,
+    device_id: c_uint,
+    subsystem_id: c_uint,
+    bus_id: [c_char; 32],
+}
+
+#[unsafe(no_mangle)]
+unsafe extern "C" fn nvmlDeviceGetPciInfo_v3(device: Device, to: *mut PciInfo) -> c_uint {
+    let address = gpu(device)
+        .and_then(|words| words.first().cloned())
+        .unwrap_or_default();
+    unsafe {
+        to.write_bytes(0, 1);
+        put(&address, (&raw mut (*to).bus_id).cast(), 32)
+    }
+}
+
+/// nvmlMemory_v2_t
+#[repr(C)]
+pub struct Memory {
+    version: c_uint,
+    total: c_ulonglong,
+    reserved: c_ulonglong,
+    free: c_ulonglong,
+    used: c_ulonglong,
+}
+
+#[unsafe(no_mangle)]
+unsafe extern "C" fn nvmlDeviceGetMemoryInfo_v2(device: Device, to: *mut Memory) -> c_uint {
+    let words = gpu(device).unwrap_or_default();
+    let (total, used) = (number(words.get(3)), number(words.get(4)));
+    unsafe {
+        (*to).total = total;
+        (*to).reserved = 0;
+        (*to).free = total.saturating_sub(used);
+        (*to).used = used;
+    }
+    SUCCESS
+}
+
+#[unsafe(no_mangle)]
+unsafe extern "C" fn nvmlDeviceGetCpuAffinity(
+    device: Device,
+    room: c_uint,
+    to: *mut c_ulong,
+) -> c_uint {
+    unsafe { put_list(gpu(device).unwrap_or_default().get(5), room, to) }
+}
+
+#[unsafe(no_mangle)]
+unsafe extern "C" fn nvmlDeviceGetMemoryAffinity(
+    device: Device,
+    room: c_uint,
+    to: *mut c_ulong,
+    _scope: c_int,
+) -> c_uint {
+    unsafe { put_list(gpu(device).unwrap_or_default().get(6), room, to) }
+}
+
+/// How often a list was asked for: every other time it is only asked how long it is.
+static ASKED: AtomicU32 = AtomicU32::new(0);
+
+unsafe fn put_processes(
+    device: Device,
+    kind: &str,
+    entry: usize,
+    count: *mut c_uint,
+    to: *mut u8,
+) -> c_uint {
+    let index = (device - 1).to_string();
+    if let Some(code) = failure(&["processes", &index]) {
+        return code;
+    }
+    while find(&["hang", "processes"]).is_some() {
+        std::thread::sleep(std::time::Duration::from_secs(1));
+    }
+    if count.is_null() {
+        return INVALID_ARGUMENT;
+    }
+    let listed = lines()
+        .into_iter()
+        .filter(|line| line[..].len() >= 5 && line[0] == "process");
+    let mut listed: Vec<Vec<String>> = listed
+        .filter(|line| line[1] == index && line[2] == kind)
+        .map(|line| line[3..].to_vec())
+        .collect();
+    let grown = find(&["grow"]).map_or(0, |rest| number(rest.first()));
+    if kind == "compute" && ASKED.fetch_add(1, Ordering::Relaxed) > 0 {
+        let more = (0..grown).map(|n| vec![(900_000 + n).to_string(), "1".to_owned()]);
+        listed.extend(more);
+    }
+    let room = unsafe { *count } as usize;
+    unsafe { *count = listed.len() as c_uint };
+    if room < listed.len() || (to.is_null() && !listed.is_empty()) {
+        return INSUFFICIENT_SIZE;
+    }
+    for (at, words) in listed.iter().enumerate() {
+        let mut bytes = vec![0xFF; entry];
+        bytes[0..4].copy_from_slice(&(number(words.first()) as u32).to_ne_bytes());
+        bytes[4..8].fill(0);
+        bytes[8..16].copy_from_slice(&number(words.get(1)).to_ne_bytes());
+        if entry >= 24 {
+            for (field, word) in [(16, words.get(2)), (20, words.get(3))] {
+                let instance = word.map_or(u32::MAX, |_| number(word) as u32);
+                bytes[field..field + 4].copy_from_slice(&instance.to_ne_bytes());
+            }
+        }
+        unsafe { std::ptr::copy_nonoverlapping(bytes.as_ptr(), to.add(at * entry), entry) };
+    }
+    SUCCESS
+}
+
+macro_rules! process_lists {
+    ($($name:ident: $kind:literal, $entry:expr;)*) => {$(
+        #[unsafe(no_mangle)]
+        unsafe extern "C" fn $name(device: Device, count: *mut c_uint, to: *mut u8) -> c_uint {
+            unsafe { put_processes(device, $kind, $entry, count, to) }
+        }
+    )*};
+}
+
+/// The size of an entry under the name `_v3`.
+#[cfg(not(feature = "v2-only"))]
+fn v3_entry() -> usize {
+    find(&["entries"]).map_or(24, |rest| number(rest.first()) as usize)
+}
+
+#[cfg(not(feature = "v2-only"))]
+process_lists! {
+    nvmlDeviceGetComputeRunningProcesses_v3: "compute", v3_entry();
+    nvmlDeviceGetGraphicsRunningProcesses_v3: "graphics", v3_entry();
+    nvmlDeviceGetMPSComputeRunningProcesses_v3: "mps", v3_entry();
+}
+
+process_lists! {
+    nvmlDeviceGetComputeRunningProcesses_v2: "compute", 24;
+    nvmlDeviceGetGraphicsRunningProcesses_v2: "graphics", 24;
+    nvmlDeviceGetComputeRunningProcesses: "compute", 16;
+}
