@@ -318,10 +318,17 @@ fn in_scope(
     };
     let mut shown: BTreeSet<Pid> = processes.iter().filter(matches).map(|p| p.pid).collect();
     if named.is_empty() && scope.gpus.is_some() && scope.uid.is_none() {
-        let launchers: BTreeSet<Pid> = shown
-            .iter()
-            .flat_map(|pid| family.ancestors(*pid))
-            .collect();
+        let is_trainer = |pid: &&Pid| {
+            let part = parts.get(pid);
+            part.is_some_and(|part| part.role == Some(Role::Trainer))
+        };
+        let mut launchers = BTreeSet::new();
+        for trainer in shown.iter().filter(is_trainer) {
+            let mut at = family.parent(*trainer);
+            while let Some(launcher) = at.filter(|pid| launchers.insert(*pid)) {
+                at = family.parent(launcher);
+            }
+        }
         let helpers = launchers.iter().flat_map(|pid| family.children(*pid));
         let is_helper = |pid: &&Pid| {
             let part = parts.get(pid);
@@ -339,7 +346,7 @@ fn summarise(processes: &[Audited], gaps: &[Gap]) -> Summary {
         .filter_map(|process| process.verdict)
         .collect();
     let count = |wanted: &[Verdict]| verdicts.iter().filter(|v| wanted.contains(v)).count();
-    let hidden = gaps.iter().any(|gap| gap.fact.hides_processes());
+    let hidden = gaps.iter().any(|gap| gap.fact.leaves_open());
     let worst = verdicts.iter().copied().max();
     let worst = worst.max(hidden.then_some(Verdict::Unknown));
     let judged = processes.iter().filter(|process| process.is_judged());

@@ -1,16 +1,22 @@
 //! Writes the tree that [`crate::source`] reads: what one observation read, and nothing else.
 
 use std::collections::BTreeSet;
-use std::fs::{self, DirBuilder, OpenOptions};
+use std::ffi::OsStr;
+use std::fs::{self, DirBuilder, File, Permissions};
 use std::io::{self, Write};
-use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
+use std::os::fd::{AsRawFd, OwnedFd};
+use std::os::unix::ffi::OsStrExt;
+use std::os::unix::fs::{DirBuilderExt, PermissionsExt};
 use std::path::{Component, Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 use flate2::Compression;
 use flate2::write::GzEncoder;
-use rustix::fs::{CWD, RenameFlags};
+use rustix::fs::{AtFlags, CWD, Mode, OFlags, RenameFlags};
 use rustix::io::Errno;
 use serde::Serialize;
+use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
 
 use crate::model::driver::DriverAnswer;
 use crate::model::process::Pid;
@@ -79,10 +85,25 @@ pub fn ensure_new(path: &Path) -> Result<(), RecordError> {
 /// When something of that name is there, or it cannot be written.
 pub fn record(observation: Observation, path: &Path, options: &Options) -> Result<(), RecordError> {
     let tree = tree_of(observation, options);
+    // Who interrupts it shall not leave half a folder: it is written in milliseconds, and ends then.
+    let interrupted = Arc::new(AtomicUsize::new(0));
+    for signal in [SIGHUP, SIGINT, SIGTERM] {
+        let number = usize::try_from(signal).unwrap_or_default();
+        let held = signal_hook::flag::register_usize(signal, interrupted.clone(), number);
+        held.map_err(|cause| RecordError::Unwritable {
+            path: path.to_owned(),
+            cause,
+        })?;
+    }
     let written = match archive_stem(path) {
-        Some(stem) => write_archive(&tree, path, &stem),
+        Some(stem) => write_archive(&tree, path, stem),
         None => write_folder(&tree, path),
     };
+    let signal = i32::try_from(interrupted.load(Ordering::Relaxed)).unwrap_or_default();
+    if signal != 0 {
+        // The program ends as it would have, a little later.
+        let _ = signal_hook::low_level::emulate_default_handler(signal);
+    }
     written.map_err(|cause| match cause.kind() {
         io::ErrorKind::AlreadyExists => RecordError::Exists(path.to_owned()),
         _ => RecordError::Unwritable {
@@ -128,8 +149,18 @@ fn tree_of(observation: Observation, options: &Options) -> Tree {
     for (path, entry) in tree.entries().iter().filter(|(path, _)| is_kept(path)) {
         kept.insert(path, without_secrets(path, entry, options.redact));
     }
+    let driver = DriverAnswer {
+        // It may have the library's path.
+        error: match options.redact {
+            true => driver
+                .error
+                .map(|_| "no answer; why is redacted".to_owned()),
+            false => driver.error,
+        },
+        ..driver
+    };
     kept.insert("snapshot.json", json(&manifest));
-    kept.insert("nvml.json", json::<DriverAnswer>(&driver));
+    kept.insert("nvml.json", json(&driver));
     kept
 }
 
@@ -179,7 +210,8 @@ fn without_secrets(path: &Path, entry: &Entry, redact: bool) -> Entry {
         return entry.clone();
     }
     let bytes = match path.file_name().and_then(|name| name.to_str()) {
-        Some("environ") => allowed_variables(bytes),
+        Some("environ") if redact => allowed_variables(bytes, is_numbers),
+        Some("environ") => allowed_variables(bytes, |_| true),
         Some("cmdline") if redact => redact_words(bytes),
         Some("cgroup") if redact => redact_groups(bytes),
         Some("numa_maps") if redact => by_line(bytes, redact_line),
@@ -188,17 +220,26 @@ fn without_secrets(path: &Path, entry: &Entry, redact: bool) -> Entry {
     Entry::File(bytes)
 }
 
-fn allowed_variables(environ: &[u8]) -> Vec<u8> {
-    let is_allowed = |variable: &&[u8]| {
-        let name = variable.split(|byte| *byte == b'=').next();
-        VARIABLES
-            .iter()
-            .any(|allowed| Some(allowed.as_bytes()) == name)
+/// The variables on the list whose values are allowed too.
+fn allowed_variables(environ: &[u8], is_allowed: fn(&[u8]) -> bool) -> Vec<u8> {
+    let is_kept = |variable: &&[u8]| {
+        let mut parts = variable.splitn(2, |byte| *byte == b'=');
+        let (Some(name), Some(value)) = (parts.next(), parts.next()) else {
+            return false;
+        };
+        VARIABLES.iter().any(|allowed| allowed.as_bytes() == name) && is_allowed(value)
     };
-    let variables = environ.split(|byte| *byte == 0).filter(is_allowed);
+    let variables = environ.split(|byte| *byte == 0).filter(is_kept);
     variables
         .flat_map(|variable| [variable, b"\0"].concat())
         .collect()
+}
+
+/// A rank or a list of devices: it names nobody.
+fn is_numbers(value: &[u8]) -> bool {
+    value
+        .iter()
+        .all(|byte| byte.is_ascii_digit() || *byte == b',')
 }
 
 /// argv with nothing left but what tells a multiprocessing helper, and one fork server from another.
@@ -252,14 +293,19 @@ fn by_line(bytes: &[u8], change: impl Fn(&[u8]) -> Vec<u8>) -> Vec<u8> {
 }
 
 /// `x` of `x.tar.gz`.
-fn archive_stem(path: &Path) -> Option<String> {
-    let name = path.file_name()?.to_str()?;
-    let stem = name.strip_suffix(".tar.gz").or(name.strip_suffix(".tgz"))?;
-    Some(if stem.is_empty() { "snapshot" } else { stem }.to_owned())
+fn archive_stem(path: &Path) -> Option<&OsStr> {
+    let name = path.file_name()?.as_bytes();
+    let stem = name
+        .strip_suffix(b".tar.gz")
+        .or(name.strip_suffix(b".tgz"))?;
+    Some(OsStr::from_bytes(if stem.is_empty() {
+        b"snapshot"
+    } else {
+        stem
+    }))
 }
 
-/// The folder in which PATH is to appear. What is not yet whole has another name there, and is removed
-/// if it never becomes so.
+/// The folder in which PATH is to appear.
 fn parent(path: &Path) -> &Path {
     match path.parent() {
         Some(parent) if parent != Path::new("") => parent,
@@ -267,13 +313,52 @@ fn parent(path: &Path) -> &Path {
     }
 }
 
+/// What is not yet whole is named so, where it needs a name, and is removed if it never becomes so.
 const UNFINISHED: &str = ".numa-audit-unfinished-";
 
-fn write_archive(tree: &Tree, path: &Path, stem: &str) -> io::Result<()> {
-    let file = tempfile::Builder::new()
-        .prefix(UNFINISHED)
-        .tempfile_in(parent(path))?;
-    let mut archive = tar::Builder::new(GzEncoder::new(&file, Compression::default()));
+const OWN_FILE: Mode = Mode::RUSR.union(Mode::WUSR);
+
+/// Writes into a file without a name, which nothing can leave behind, and gives it its name when it is whole.
+fn write_archive(tree: &Tree, path: &Path, stem: &OsStr) -> io::Result<()> {
+    let flags = OFlags::TMPFILE | OFlags::RDWR | OFlags::CLOEXEC;
+    match rustix::fs::open(parent(path), flags, OWN_FILE) {
+        Ok(file) => {
+            let file = File::from(file);
+            pack(tree, stem, &file)?;
+            let open = format!("/proc/self/fd/{}", file.as_raw_fd());
+            Ok(rustix::fs::linkat(
+                CWD,
+                open,
+                CWD,
+                path,
+                AtFlags::SYMLINK_FOLLOW,
+            )?)
+        }
+        // Network file systems cannot.
+        Err(Errno::OPNOTSUPP | Errno::ISDIR | Errno::INVAL) => {
+            let file = tempfile::Builder::new()
+                .prefix(UNFINISHED)
+                .tempfile_in(parent(path))
+                .map_err(without_path)?;
+            pack(tree, stem, file.as_file())?;
+            file.persist_noclobber(path)?;
+            Ok(())
+        }
+        Err(error) => Err(error.into()),
+    }
+}
+
+/// The error alone: `tempfile` adds the unfinished file's name, which nobody knows.
+fn without_path(error: io::Error) -> io::Error {
+    let cause = error.get_ref().and_then(|error| error.source());
+    match cause.and_then(|cause| cause.downcast_ref::<io::Error>()) {
+        Some(cause) => io::Error::new(error.kind(), cause.to_string()),
+        None => error,
+    }
+}
+
+fn pack(tree: &Tree, stem: &OsStr, file: &File) -> io::Result<()> {
+    let mut archive = tar::Builder::new(GzEncoder::new(file, Compression::default()));
     for (name, entry) in tree.entries() {
         let name = Path::new(stem).join(name);
         let mut header = tar::Header::new_gnu();
@@ -296,30 +381,21 @@ fn write_archive(tree: &Tree, path: &Path, stem: &str) -> io::Result<()> {
             }
         }
     }
-    archive.into_inner()?.finish()?.as_file().sync_all()?;
-    file.persist_noclobber(path)?;
-    Ok(())
+    archive.into_inner()?.finish()?.sync_all()
 }
 
 fn write_folder(tree: &Tree, path: &Path) -> io::Result<()> {
-    let folder = tempfile::Builder::new()
+    let own = Permissions::from_mode(0o700);
+    let mut unfinished = tempfile::Builder::new();
+    let folder = unfinished
         .prefix(UNFINISHED)
-        .tempdir_in(parent(path))?;
-    let mut make_folder = DirBuilder::new();
-    make_folder.recursive(true).mode(0o700);
+        .permissions(own)
+        .tempdir_in(parent(path))
+        .map_err(without_path)?;
+    // From here on by the folder itself and not by its name, which others may change where they may rename.
+    let root = rustix::fs::open(folder.path(), FOLDER, Mode::empty())?;
     for (name, entry) in tree.entries() {
-        let target = folder.path().join(name);
-        let above = target.parent().unwrap_or(folder.path());
-        make_folder.create(above)?;
-        match entry {
-            Entry::File(bytes) => {
-                let mut new = OpenOptions::new();
-                new.write(true).create_new(true).mode(0o600);
-                new.open(&target)?.write_all(bytes)?;
-            }
-            Entry::Link(text) => std::os::unix::fs::symlink(text, &target)?,
-            Entry::Folder => make_folder.create(&target)?,
-        }
+        write_entry(&root, name, entry)?;
     }
     match rustix::fs::renameat_with(CWD, folder.path(), CWD, path, RenameFlags::NOREPLACE) {
         // Network file systems cannot: an empty folder of that name is made, which a folder may replace.
@@ -332,6 +408,39 @@ fn write_folder(tree: &Tree, path: &Path) -> io::Result<()> {
     // It has its name, and is no longer to be removed.
     let _ = folder.keep();
     Ok(())
+}
+
+const FOLDER: OFlags = OFlags::DIRECTORY
+    .union(OFlags::NOFOLLOW)
+    .union(OFlags::CLOEXEC);
+
+/// Writes one entry below `root`, with the folders above it; follows no link on the way.
+fn write_entry(root: &OwnedFd, path: &Path, entry: &Entry) -> io::Result<()> {
+    let (Some(name), Some(above)) = (path.file_name(), path.parent()) else {
+        return Ok(());
+    };
+    let mut folder = root.try_clone()?;
+    for step in above.components() {
+        folder = enter(&folder, step.as_os_str())?;
+    }
+    match entry {
+        Entry::File(bytes) => {
+            let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL | OFlags::CLOEXEC;
+            let file = rustix::fs::openat(&folder, name, flags, OWN_FILE)?;
+            File::from(file).write_all(bytes)
+        }
+        Entry::Link(text) => Ok(rustix::fs::symlinkat(text.as_path(), &folder, name)?),
+        Entry::Folder => enter(&folder, name).map(drop),
+    }
+}
+
+/// Opens a folder, which is made where it is not there yet.
+fn enter(folder: &OwnedFd, name: &OsStr) -> io::Result<OwnedFd> {
+    match rustix::fs::mkdirat(folder, name, Mode::RWXU) {
+        Ok(()) | Err(Errno::EXIST) => {}
+        Err(error) => return Err(error.into()),
+    }
+    Ok(rustix::fs::openat(folder, name, FOLDER, Mode::empty())?)
 }
 
 #[cfg(test)]
@@ -368,8 +477,12 @@ mod tests {
 
     #[test]
     fn environments_keep_what_is_on_the_list() {
-        let kept =
-            allowed_variables(b"RANKS=1\0RANK=3\0SECRET=x\0CUDA_VISIBLE_DEVICES=0,1\0garbage");
-        assert_eq!(kept, b"RANK=3\0CUDA_VISIBLE_DEVICES=0,1\0");
+        let kept = allowed_variables(
+            b"RANKS=1\0RANK=3\0SECRET=x\0TORCHELASTIC_RUN_ID=ann\0garbage",
+            |_| true,
+        );
+        assert_eq!(kept, b"RANK=3\0TORCHELASTIC_RUN_ID=ann\0");
+        let redacted = allowed_variables(b"RANK=3\0TORCHELASTIC_RUN_ID=ann\0", is_numbers);
+        assert_eq!(redacted, b"RANK=3\0");
     }
 }

@@ -247,27 +247,42 @@ fn read_processes(root: &Root, gpus: &[Gpu], named: &[Pid], gaps: &mut Vec<Gap>)
             reason,
         }),
     }
+    if root.is_live() {
+        stats.remove(&Pid(std::process::id()));
+    }
     let wanted: BTreeSet<Pid> = match named {
         [] => holders.clone(),
         named => named.iter().copied().collect(),
     };
-    for pid in wanted.iter().filter(|pid| !stats.contains_key(pid)) {
-        gaps.push(Gap {
-            pid: Some(*pid),
-            fact: Fact::Process,
-            reason: unread.remove(pid).unwrap_or(Reason::Absent),
-        });
+    let mut missing: BTreeMap<Pid, Reason> = BTreeMap::new();
+    for pid in &wanted {
+        match stats.get(pid) {
+            None => drop(missing.insert(*pid, unread.remove(pid).unwrap_or(Reason::Absent))),
+            Some(stat) if stat.is_of_kernel() => {
+                let why = Reason::Failed("a thread of the kernel, which has no memory".into());
+                missing.insert(*pid, why);
+            }
+            Some(_) => {}
+        }
     }
+    stats.retain(|_, stat| !stat.is_of_kernel());
     gaps.extend(hidden(unread));
-    if root.is_live() {
-        stats.remove(&Pid(std::process::id()));
-    }
     let mut processes = Vec::new();
     for pid in select(root, &stats, &holders, named) {
         if let Some(stat) = stats.remove(&pid) {
-            processes.extend(procfs::read_process(root, pid, stat, gaps));
+            match procfs::read_process(root, pid, stat, gaps) {
+                Some(process) => processes.push(process),
+                // One that ended by itself is none that is missing, but for whom it was asked by number.
+                None if named.contains(&pid) => drop(missing.insert(pid, Reason::Gone)),
+                None => {}
+            }
         }
     }
+    gaps.extend(missing.into_iter().map(|(pid, reason)| Gap {
+        pid: Some(pid),
+        fact: Fact::Process,
+        reason,
+    }));
     processes
 }
 

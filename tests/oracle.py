@@ -364,8 +364,18 @@ class Box:
 
     def is_near(self, node, local):
         """Whether a node shares a socket with one of the local nodes."""
-        packages = [self.nodes[n].packages for n in (node, *local)]
+        packages = [self.packages_near(n) for n in (node, *local)]
         return any(packages[0] & others for others in packages[1:])
+
+    def packages_near(self, node):
+        """The sockets of a node; of one without CPUs those of the nearest with CPUs, if they are of one socket."""
+        if self.nodes[node].cpus:
+            return self.nodes[node].packages
+        distances = {n: self.nodes[node].distances.get(n) for n in self.cpu_nodes}
+        known = [distance for distance in distances.values() if distance is not None]
+        nearest = [n for n in self.cpu_nodes if known and distances[n] == min(known)]
+        packages = set().union(*(self.nodes[n].packages for n in nearest))
+        return packages if len(packages) == 1 else set()
 
     def home_of(self, pci_bus_id):
         """The home nodes of a PCI device, and what says so."""
@@ -440,7 +450,7 @@ def normal_pci_bus_id(text):
 def own_memory_nodes(tree, pci_bus_id):
     """The node of the GPU's own memory, where the driver put it online as one."""
     text = tree.text(f"proc/driver/nvidia/gpus/{pci_bus_id}/numa_status") or ""
-    fields = dict(re.findall(r"(\w+): +(\S+)", text))
+    fields = dict(re.findall(r"(\w+):\s+(\S+)", text))
     return [int(fields["Node"])] if fields.get("Status") == "online" else []
 
 

@@ -1,6 +1,6 @@
 //! Who works for which GPU.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 
 use super::home::GpuPlace;
@@ -92,14 +92,7 @@ pub fn attribute(processes: &[Process], gpus: &[GpuPlace]) -> BTreeMap<Pid, Part
             gpus_of.insert(process.pid, indexes);
         }
     }
-    let people = People {
-        by_pid: processes
-            .iter()
-            .map(|process| (process.pid, process))
-            .collect(),
-        family: family(processes),
-        gpus_of,
-    };
+    let people = People::new(processes, gpus_of);
     processes
         .iter()
         .map(|process| (process.pid, people.part(process)))
@@ -114,11 +107,49 @@ pub fn family(processes: &[Process]) -> Family {
 /// All processes, with what is needed to place one among them.
 struct People<'a> {
     by_pid: BTreeMap<Pid, &'a Process>,
-    family: Family,
     gpus_of: BTreeMap<Pid, Vec<u32>>,
+    /// The nearest trainer above each process, and how it is known.
+    trainer_of: BTreeMap<Pid, (Pid, Attribution)>,
+    launchers: BTreeSet<Pid>,
 }
 
-impl People<'_> {
+impl<'a> People<'a> {
+    fn new(processes: &'a [Process], gpus_of: BTreeMap<Pid, Vec<u32>>) -> Self {
+        let mut people = Self {
+            by_pid: processes
+                .iter()
+                .map(|process| (process.pid, process))
+                .collect(),
+            gpus_of,
+            trainer_of: BTreeMap::new(),
+            launchers: BTreeSet::new(),
+        };
+        let family = family(processes);
+        let trainers: Vec<Pid> = people.gpus_of.keys().copied().collect();
+        for trainer in trainers {
+            // Down to the next trainers, and up to a launcher that another trainer has been followed to.
+            let mut open = vec![(trainer, Attribution::Ancestor)];
+            while let Some((parent, known)) = open.pop() {
+                let known = match people.is_forkserver(parent) {
+                    true => Attribution::Forkserver,
+                    false => known,
+                };
+                for child in family.children(parent) {
+                    let is_trainer = people.gpus_of.contains_key(child);
+                    if !is_trainer && !people.trainer_of.contains_key(child) {
+                        people.trainer_of.insert(*child, (trainer, known));
+                        open.push((*child, known));
+                    }
+                }
+            }
+            let mut at = family.parent(trainer);
+            while let Some(launcher) = at.filter(|pid| people.launchers.insert(*pid)) {
+                at = family.parent(launcher);
+            }
+        }
+        people
+    }
+
     fn part(&self, process: &Process) -> Part {
         if let Some(gpus) = self.gpus_of.get(&process.pid) {
             return Part {
@@ -129,47 +160,31 @@ impl People<'_> {
                 attribution: Some(Attribution::Nvml),
             };
         }
-        let ancestors = self.family.ancestors(process.pid);
         let is_helper = self.is_helper(process);
-        let Some(at) = ancestors
-            .iter()
-            .position(|pid| self.gpus_of.contains_key(pid))
-        else {
-            let role = if is_helper {
-                Some(Role::Helper)
-            } else {
-                self.is_launcher(process.pid).then_some(Role::Launcher)
-            };
-            return Part {
-                role,
+        match self.trainer_of.get(&process.pid) {
+            Some((trainer, attribution)) => Part {
+                role: Some(if is_helper {
+                    Role::Helper
+                } else {
+                    Role::Worker
+                }),
+                gpus: self.gpus_of.get(trainer).cloned().unwrap_or_default(),
+                gpu_source: Some(GpuSource::Nvml),
+                trainer: Some(*trainer),
+                attribution: Some(*attribution),
+            },
+            None if is_helper => Part {
+                role: Some(Role::Helper),
                 ..Part::default()
-            };
-        };
-        let by_forkserver = ancestors[..at].iter().any(|pid| self.is_forkserver(*pid));
-        Part {
-            role: Some(if is_helper {
-                Role::Helper
-            } else {
-                Role::Worker
-            }),
-            gpus: self
-                .gpus_of
-                .get(&ancestors[at])
-                .cloned()
-                .unwrap_or_default(),
-            gpu_source: Some(GpuSource::Nvml),
-            trainer: Some(ancestors[at]),
-            attribution: Some(if by_forkserver {
-                Attribution::Forkserver
-            } else {
-                Attribution::Ancestor
-            }),
+            },
+            None => Part {
+                role: self
+                    .launchers
+                    .contains(&process.pid)
+                    .then_some(Role::Launcher),
+                ..Part::default()
+            },
         }
-    }
-
-    fn is_launcher(&self, pid: Pid) -> bool {
-        let below = self.family.with_descendants([pid]);
-        below.iter().any(|pid| self.gpus_of.contains_key(pid))
     }
 
     fn is_helper(&self, process: &Process) -> bool {

@@ -38,6 +38,12 @@ impl Family {
         above
     }
 
+    /// The parent of `pid`, if it is known itself.
+    pub fn parent(&self, pid: Pid) -> Option<Pid> {
+        let parent = self.parent.get(&pid)?;
+        self.parent.contains_key(parent).then_some(*parent)
+    }
+
     /// The children of `pid`.
     pub fn children(&self, pid: Pid) -> &[Pid] {
         self.children.get(&pid).map_or(&[], Vec::as_slice)

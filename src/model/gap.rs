@@ -65,13 +65,14 @@ pub enum Fact {
 }
 
 impl Fact {
-    /// Whether processes may be hidden behind this gap, so that an audit without a mismatch still
-    /// has not seen everything.
-    pub fn hides_processes(&self) -> bool {
+    /// Whether processes may be hidden behind this gap or could not be judged if there were any, so that an audit
+    /// without a mismatch still has not seen everything.
+    pub fn leaves_open(&self) -> bool {
         matches!(
             self,
             Self::Driver
                 | Self::GpuProcesses(_)
+                | Self::GpuHomeNode(_)
                 | Self::Processes
                 | Self::HiddenProcesses(_)
                 | Self::Process

@@ -10,6 +10,11 @@ use super::memory::Bytes;
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct NodeId(pub u32);
 
+impl NodeId {
+    /// No kernel is built for nodes from here on (NODES_SHIFT is 10 at most).
+    pub const END: Self = Self(1 << 10);
+}
+
 impl fmt::Display for NodeId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         self.0.fmt(f)

@@ -19,18 +19,25 @@ pub fn parse_node_list(bytes: &[u8]) -> Result<NodeSet, Malformed> {
 }
 
 fn numbers(bytes: &[u8]) -> Result<impl Iterator<Item = u32>, Malformed> {
+    if bytes.is_empty() {
+        // The kernel ends even an empty list with a newline.
+        return malformed("an empty file", bytes);
+    }
     let text = value(bytes);
-    let parts = text.split(',').filter(|_| !text.is_empty());
-    let ranges = parts.map(|part| {
+    let mut ranges = Vec::new();
+    let mut next = 0;
+    for part in text.split(',').filter(|_| !text.is_empty()) {
         let (first, last) = part.split_once('-').unwrap_or((part, part));
         let first: u32 = number("no list of numbers", first.as_bytes())?;
         let last: u32 = number("no list of numbers", last.as_bytes())?;
-        if first > last || last >= LIMIT {
+        // Ascending and each number once: so the list cannot be larger than its limit.
+        if first < next || first > last || last >= LIMIT {
             return malformed("no list of numbers", part.as_bytes());
         }
-        Ok(first..=last)
-    });
-    Ok(ranges.collect::<Result<Vec<_>, _>>()?.into_iter().flatten())
+        ranges.push(first..=last);
+        next = last + 1;
+    }
+    Ok(ranges.into_iter().flatten())
 }
 
 /// A mask of CPUs: hexadecimal words of 32 bits, the most significant first; an empty word is 0.
@@ -70,6 +77,9 @@ mod tests {
             "0-4294967295",
             "+1",
             "99999999999",
+            "0-65535,0-65535",
+            "3,1",
+            "",
         ] {
             assert!(list(wrong).is_err(), "{wrong}");
         }
@@ -91,7 +101,7 @@ mod tests {
         #[test]
         fn what_is_printed_is_read_back(cpus in proptest::collection::btree_set(0u32..2000, 0..80)) {
             let set: CpuSet = cpus.into_iter().map(Cpu).collect();
-            prop_assert_eq!(parse_cpu_list(set.to_string().as_bytes()), Ok(set));
+            prop_assert_eq!(parse_cpu_list(format!("{set}\n").as_bytes()), Ok(set));
         }
 
         #[test]

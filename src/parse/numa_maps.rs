@@ -7,7 +7,7 @@
 use super::list::parse_node_list;
 use super::{Malformed, malformed, number};
 use crate::model::memory::{Backing, Bytes, Memory, Mode, Policy};
-use crate::model::topology::NodeId;
+use crate::model::topology::{NodeId, NodeSet};
 
 /// Adds up a `numa_maps` as its lines come; holds one line's counts at most.
 #[derive(Debug, Default)]
@@ -69,9 +69,16 @@ impl NumaMaps {
             } else if word == b"huge" {
                 huge = true;
             } else if let Some(size) = word.strip_prefix(b"kernelpagesize_kB=") {
-                page_kib = Some(number("page size in numa_maps", size)?);
+                let size: u64 = number("page size in numa_maps", size)?;
+                if size == 0 {
+                    return malformed("pages of no size in numa_maps", line);
+                }
+                page_kib = Some(size);
             } else if let Some((node, pages)) = node_count(word) {
                 let node = NodeId(number("node in numa_maps", node)?);
+                if node >= NodeId::END {
+                    return malformed("no node", word);
+                }
                 let pages: u64 = number("count in numa_maps", pages)?;
                 if pages > 0 {
                     self.counts.push((node, pages));
@@ -151,7 +158,7 @@ fn parse_policy(text: &[u8]) -> Result<Policy, Malformed> {
         Some((word, mode)) => (mode.clone(), &text[word.len()..]),
         None => {
             let (word, rest) = text.split_at(end_of(text, b"=:"));
-            if word.is_empty() {
+            if word.is_empty() || word.len() > LONGEST_POLICY {
                 return malformed("no policy in numa_maps", text);
             }
             (
@@ -174,7 +181,11 @@ fn parse_policy(text: &[u8]) -> Result<Policy, Malformed> {
             .filter(|flag| !flag.is_empty())
             .map(String::from)
             .collect(),
-        nodes: parse_node_list(nodes)?,
+        nodes: match nodes {
+            // `default` and `local` have none.
+            [] => NodeSet::new(),
+            nodes => parse_node_list(nodes)?,
+        },
         truncated,
     })
 }
@@ -425,6 +436,8 @@ mod tests {
             "7fa8101d9000 default N0=18446744073709551615 kernelpagesize_kB=4",
             "7fa8101d9000 default N0=18446744073709551616 kernelpagesize_kB=4",
             "7fa8101d9000 default N99999999999=1 kernelpagesize_kB=4",
+            "7fa8101d9000 default N0=1 kernelpagesize_kB=0",
+            "7fa8101d9000 default N1024=1 kernelpagesize_kB=4",
             "7fa8101d9000 bind:x anon=1 N0=1 kernelpagesize_kB=4",
         ] {
             assert!(read(line.as_bytes()).is_err(), "{line}");

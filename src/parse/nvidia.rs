@@ -46,12 +46,16 @@ pub fn parse_numa_status(bytes: &[u8]) -> Result<Option<NodeId>, Malformed> {
     }
 }
 
+/// More than any machine has.
+const MOST_GPUS: usize = 1024;
+
 /// Reads `nvml.json`.
 pub fn parse_nvml(bytes: &[u8]) -> Result<DriverAnswer, Malformed> {
     let mut answer: DriverAnswer =
         serde_json::from_slice(bytes).map_err(|error| Malformed(error.to_string()))?;
     match (&mut answer.gpus, &answer.error) {
         (None, None) => Err(Malformed("neither \"gpus\" nor \"error\"".into())),
+        (Some(gpus), _) if gpus.len() > MOST_GPUS => Err(Malformed(format!("{} GPUs", gpus.len()))),
         (Some(gpus), _) => {
             gpus.sort_by_key(|gpu| gpu.index);
             match gpus.windows(2).find(|pair| pair[0].index == pair[1].index) {

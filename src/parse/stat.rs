@@ -7,12 +7,16 @@ use crate::model::process::Pid;
 /// The fields that matter.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Stat {
+    /// Field 1.
+    pub pid: Pid,
     /// Field 2, without its brackets.
     pub name: String,
     /// Field 3: one letter.
     pub state: u8,
     /// Field 4.
     pub ppid: Pid,
+    /// Field 9: PF_ flags of the kernel's include/linux/sched.h.
+    flags: u64,
     /// Field 22, in clock ticks after boot.
     pub start_time_ticks: u64,
     /// Field 39: where it last ran.
@@ -20,9 +24,16 @@ pub struct Stat {
 }
 
 impl Stat {
-    /// Whether it has ended and only waits for its parent to hear of it.
+    /// Whether it has ended and only waits for its parent to hear of it, or is about to.
     pub fn is_dead(&self) -> bool {
-        matches!(self.state, b'Z' | b'X' | b'x')
+        const PF_EXITING: u64 = 0x4;
+        matches!(self.state, b'Z' | b'X' | b'x') || self.flags & PF_EXITING != 0
+    }
+
+    /// Whether it is a thread of the kernel's own, which has no memory.
+    pub fn is_of_kernel(&self) -> bool {
+        const PF_KTHREAD: u64 = 0x20_0000;
+        self.flags & PF_KTHREAD != 0
     }
 }
 
@@ -50,6 +61,8 @@ pub fn parse_stat(bytes: &[u8]) -> Result<Stat, Malformed> {
         return malformed("stat ends early", bytes);
     }
     Ok(Stat {
+        pid: Pid(number("field 1 of stat", bytes[..open].trim_ascii())?),
+        flags: number("field 9 of stat", field(9)?)?,
         name: String::from_utf8_lossy(&bytes[open + 1..close]).into_owned(),
         state: field(3)?[0],
         ppid: Pid(number("field 4 of stat", field(4)?)?),
@@ -71,6 +84,8 @@ mod tests {
     #[test]
     fn reads_the_fields_that_matter() {
         let stat = parse_stat(format!("254 (python3) {REST}").as_bytes()).unwrap();
+        assert_eq!(stat.pid, Pid(254));
+        assert!(!stat.is_dead() && !stat.is_of_kernel());
         assert_eq!(stat.name, "python3");
         assert_eq!(stat.state, b'T');
         assert_eq!(stat.ppid, Pid(245));

@@ -268,7 +268,11 @@ fn binding(audited: &Audited) -> String {
         Mode::Default => allowed(),
         Mode::Local => format!("local {}", allowed()),
         mode if pages.policy.truncated => format!("{mode} [?]"),
-        mode => format!("{mode} {}", list(&pages.policy.nodes)),
+        mode => format!(
+            "{} {}",
+            harmless(&mode.to_string()),
+            list(&pages.policy.nodes)
+        ),
     }
 }
 

@@ -191,16 +191,17 @@ fn findings(report: &Report, group: &[&Audited], terminal: &Terminal) -> String 
 /// nothing is missing.
 pub fn gaps(report: &Report, terminal: &Terminal) -> String {
     let mut grouped: Vec<(String, &Gap, Vec<u32>)> = Vec::new();
+    let mut places: BTreeMap<(String, String), usize> = BTreeMap::new();
     for gap in &report.gaps {
         let what = match gap.fact {
             Fact::Thread(_) => "some threads".to_owned(),
             _ => gap.fact.to_string(),
         };
         let pid = gap.pid.map(|pid| pid.0);
-        let same = grouped
-            .iter_mut()
-            .find(|(other, first, _)| *other == what && first.reason == gap.reason);
-        match same {
+        let place = *places
+            .entry((what.clone(), gap.reason.to_string()))
+            .or_insert(grouped.len());
+        match grouped.get_mut(place) {
             Some((.., pids)) => pids.extend(pid.filter(|pid| pids.last() != Some(pid))),
             None => grouped.push((what, gap, pid.into_iter().collect())),
         }

@@ -20,6 +20,9 @@ pub fn is_gzip(file: &File) -> bool {
     file.read_exact_at(&mut start, 0).is_ok() && start == [0x1f, 0x8b]
 }
 
+/// PATH_MAX of the kernel.
+const LONGEST_NAME: usize = 4096;
+
 /// The entries of an archive, a single folder around them taken off.
 ///
 /// # Errors
@@ -27,12 +30,17 @@ pub fn is_gzip(file: &File) -> bool {
 /// that a recording does not: absolute names, `..`, devices, hard links.
 pub fn read_archive(file: File) -> io::Result<Tree> {
     let stream = MultiGzDecoder::new(BufReader::new(file)).take(LARGEST);
-    let mut archive = Archive::new(stream);
+    let mut archive = Archive::new(Watched { stream, zeros: 0 });
     let mut tree = Tree::default();
     let mut unpacked = 0;
     for entry in archive.entries()? {
         let mut entry = entry?;
         let path = entry.path()?.into_owned();
+        if path.as_os_str().len() > LONGEST_NAME {
+            return Err(io::Error::other(
+                "an entry has a name of more than 4096 bytes",
+            ));
+        }
         let Some(name) = plain(&path) else {
             return Err(refuse(&path, "leads out of the archive"));
         };
@@ -50,8 +58,10 @@ pub fn read_archive(file: File) -> io::Result<Tree> {
                 tree.insert(name, Entry::File(bytes));
             }
             EntryType::Symlink => match entry.link_name()? {
-                Some(target) => tree.insert(name, Entry::Link(target.into_owned())),
-                None => return Err(refuse(&path, "is a link to nowhere")),
+                Some(target) if target.as_os_str().len() <= LONGEST_NAME => {
+                    tree.insert(name, Entry::Link(target.into_owned()));
+                }
+                _ => return Err(refuse(&path, "is a link to nowhere")),
             },
             EntryType::Directory => tree.insert(name, Entry::Folder),
             EntryType::XGlobalHeader => {}
@@ -66,10 +76,36 @@ pub fn read_archive(file: File) -> io::Result<Tree> {
     // What is behind the last entry has the checksum, and an archive that was cut has none.
     let mut stream = archive.into_inner();
     io::copy(&mut stream, &mut io::sink())?;
-    if stream.limit() == 0 {
+    if stream.stream.limit() == 0 {
         return Err(io::Error::other("it unpacks to more than 512 MiB"));
     }
+    if stream.zeros < END_MARK {
+        return Err(io::Error::other(
+            "it was cut: the mark at its end is missing",
+        ));
+    }
     Ok(without_outer_folder(tree))
+}
+
+/// A tar archive ends in two blocks of zeros.
+const END_MARK: usize = 1024;
+
+/// Knows how many zeros the stream ended in so far.
+struct Watched<R> {
+    stream: R,
+    zeros: usize,
+}
+
+impl<R: Read> Read for Watched<R> {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        let size = self.stream.read(buffer)?;
+        let read = &buffer[..size];
+        match read.iter().rposition(|byte| *byte != 0) {
+            Some(last) => self.zeros = size - 1 - last,
+            None => self.zeros += size,
+        }
+        Ok(size)
+    }
 }
 
 fn refuse(path: &Path, why: &str) -> io::Error {
@@ -90,15 +126,7 @@ fn plain(path: &Path) -> Option<PathBuf> {
 fn without_outer_folder(tree: Tree) -> Tree {
     let is_recording = |name: &str| ["snapshot.json", "proc", "sys"].contains(&name);
     match tree.names("").unwrap_or_default().as_slice() {
-        [outer] if !is_recording(outer) => {
-            let mut inner = Tree::default();
-            for (path, entry) in tree.entries() {
-                if let Ok(rest) = path.strip_prefix(outer) {
-                    inner.insert(rest, entry.clone());
-                }
-            }
-            inner
-        }
+        [outer] if !is_recording(outer) => tree.below(outer),
         _ => tree,
     }
 }

@@ -38,8 +38,18 @@ pub fn read_stats(root: &Root) -> Result<BTreeMap<Pid, Result<Stat, Reason>>, Re
     Ok(stats.filter(|(_, stat)| !ended(stat)).collect())
 }
 
+/// A PID's or TID's folder: the kernel writes neither a sign nor leading zeros.
+fn number(name: &str) -> Option<u32> {
+    let number: u32 = name.parse().ok()?;
+    (number.to_string() == name).then_some(number)
+}
+
 fn read_stat(root: &Root, pid: Pid) -> Result<Stat, Reason> {
-    Ok(parse_stat(&root.read(&format!("proc/{pid}/stat"))?)?)
+    let stat = parse_stat(&root.read(&format!("proc/{pid}/stat"))?)?;
+    if stat.pid != pid {
+        return Err(Reason::Malformed(format!("stat of process {}", stat.pid)));
+    }
+    Ok(stat)
 }
 
 /// A process's argv.
@@ -114,6 +124,9 @@ fn is_lost(reason: &Reason) -> bool {
 
 /// Whether the process of that start is no more. A recorded one cannot end.
 fn has_ended(root: &Root, pid: Pid, then: &Stat) -> bool {
+    if !root.is_live() {
+        return false;
+    }
     let now = read_stat(root, pid);
     now.map_or(true, |now| {
         now.is_dead() || now.start_time_ticks != then.start_time_ticks
@@ -159,7 +172,7 @@ impl Reading<'_> {
     fn threads(&mut self) -> Option<Vec<Thread>> {
         let names = self.root.names(&format!("proc/{}/task", self.pid));
         let names = self.or_gap(Fact::Threads, names)?;
-        let mut tids: Vec<u32> = names.iter().filter_map(|name| name.parse().ok()).collect();
+        let mut tids: Vec<u32> = names.iter().filter_map(|name| number(name)).collect();
         tids.sort_unstable();
         Some(
             tids.into_iter()

@@ -8,13 +8,19 @@ use std::path::PathBuf;
 use std::sync::{Mutex, PoisonError};
 
 use rustix::fs::{CWD, FileType, Mode, OFlags, ResolveFlags};
+use rustix::io::Errno;
 
 use super::tree::{Entry, Tree};
 use crate::model::gap::Reason;
 
-/// The largest file that is read whole. The largest of the kernel's, a `numa_maps` of 100,000
-/// mappings, has 8 MB.
-const LARGEST: u64 = 256 << 20;
+/// The largest file that is read whole: more than argv and the environment together may have (6 MiB).
+const LARGEST: u64 = 8 << 20;
+
+/// The largest file that is read by lines. A `numa_maps` of 100,000 mappings has 8 MB.
+const LARGEST_BY_LINES: u64 = 256 << 20;
+
+/// The longest line of these: a path, each byte of it escaped, and counts on a thousand nodes.
+const LONGEST_LINE: u64 = 64 << 10;
 
 /// Below here folders are listed for their names alone, such as `net/eth0`.
 const DEVICE_NAMES: &str = "sys/bus/pci/devices/";
@@ -112,7 +118,7 @@ impl Root {
         let mut bytes = Vec::new();
         let mut file = self.open(path)?;
         match file.by_ref().take(LARGEST + 1).read_to_end(&mut bytes) {
-            Ok(size) if size as u64 > LARGEST => Err(Reason::Malformed("endless".into())),
+            Ok(size) if size as u64 > LARGEST => Err(Reason::Malformed("larger than 8 MiB".into())),
             Ok(_) => Ok(bytes),
             Err(error) => Err(self.note(path, &error)),
         }
@@ -127,16 +133,30 @@ impl Root {
         path: &str,
         mut take: impl FnMut(&[u8]) -> Result<(), E>,
     ) -> Result<(), Reason> {
-        let mut file = self.open(path)?.take(LARGEST);
+        let mut file = self.open(path)?;
         let mut line = Vec::new();
+        let mut all = 0;
         loop {
             line.clear();
-            match file.read_until(b'\n', &mut line) {
+            match file
+                .by_ref()
+                .take(LONGEST_LINE)
+                .read_until(b'\n', &mut line)
+            {
                 Ok(0) => return Ok(()),
+                Ok(size) if size as u64 == LONGEST_LINE => {
+                    return Err(Reason::Malformed("has a line of more than 64 KiB".into()));
+                }
+                Ok(size) if all + size as u64 > LARGEST_BY_LINES => {
+                    return Err(Reason::Malformed("larger than 256 MiB".into()));
+                }
                 Ok(_) if line.pop() != Some(b'\n') => {
                     return Err(Reason::Malformed("ends within a line".into()));
                 }
-                Ok(_) => take(&line).map_err(Into::into)?,
+                Ok(size) => {
+                    all += size as u64;
+                    take(&line).map_err(Into::into)?;
+                }
                 Err(error) => return Err(self.note(path, &error)),
             }
         }
@@ -186,7 +206,7 @@ impl Root {
             return Ok(file);
         }
         let mut bytes = Vec::new();
-        match file.take(LARGEST).read_to_end(&mut bytes) {
+        match file.take(LARGEST_BY_LINES).read_to_end(&mut bytes) {
             Ok(_) => {
                 if let Some(mut tap) = self.tap() {
                     tap.tree.insert(path, Entry::File(bytes.clone()));
@@ -255,11 +275,10 @@ fn folder_names(root: &OwnedFd, path: &str) -> io::Result<Vec<String>> {
 fn resolve(root: &OwnedFd, path: &str, flags: OFlags) -> io::Result<OwnedFd> {
     let flags = flags | OFlags::RDONLY | OFlags::CLOEXEC;
     let within = ResolveFlags::IN_ROOT | ResolveFlags::NO_MAGICLINKS;
-    Ok(rustix::fs::openat2(
-        root,
-        path,
-        flags,
-        Mode::empty(),
-        within,
-    )?)
+    match rustix::fs::openat2(root, path, flags, Mode::empty(), within) {
+        Err(Errno::NOSYS) => Err(io::Error::other(
+            "this kernel cannot confine paths to a folder (openat2, Linux 5.6): pack the snapshot as a .tar.gz",
+        )),
+        opened => Ok(opened?),
+    }
 }

@@ -44,6 +44,7 @@ pub fn read_topology(root: &Root, gaps: &mut Vec<Gap>) -> Topology {
     let numbered = names.iter().filter_map(|name| name.strip_prefix("node"));
     let present: NodeSet = numbered
         .filter_map(|number| number.parse().ok().map(NodeId))
+        .filter(|id| *id < NodeId::END)
         .collect();
     // The distances have a column for each online node. A hand-made tree may lack the list.
     let online = read_as(root, &format!("{NODES}/online"), parse_node_list);

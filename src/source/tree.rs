@@ -34,6 +34,17 @@ impl Tree {
         &self.entries
     }
 
+    /// The tree that is below one of its folders.
+    pub fn below(self, folder: &str) -> Self {
+        let entries = self.entries.into_iter().filter_map(|(path, entry)| {
+            let rest = path.strip_prefix(folder).ok()?.to_owned();
+            Some((rest, entry))
+        });
+        Self {
+            entries: entries.collect(),
+        }
+    }
+
     /// Drops the entries for which `keep` says no.
     pub fn retain(&mut self, mut keep: impl FnMut(&Path) -> bool) {
         self.entries.retain(|path, _| keep(path));

@@ -162,7 +162,7 @@ pub fn numactl(left: &Left, report: &Value, compared: &mut Compared) {
             "numactl",
             &format!("distances of node {id}"),
             ours,
-            find(format!("{id:>4}:")),
+            find(format!("{id:>3}:")),
         );
     }
 }
@@ -170,34 +170,51 @@ pub fn numactl(left: &Left, report: &Value, compared: &mut Compared) {
 /// `hwloc-ps` and `taskset -p`: where processes may run; hwloc's word for the nodes of that; the count of threads.
 pub fn affinity(left: &Left, report: &Value, compared: &mut Compared) {
     let processes = by_pid(report);
+    // Difference explained: `status`, which we read, lists CPUs that the kernel was built for and the machine has not;
+    // sched_getaffinity, which they ask, does not.
+    let nodes = report["topology"]["nodes"].as_array().unwrap().iter();
+    let present: Vec<u64> = nodes
+        .flat_map(|node| numbers(node["cpus"].as_str().unwrap()))
+        .collect();
     let affinity = |pid: u64| {
-        Some(numbers(
-            processes.get(&pid)?["cpu"]["affinity"].as_str().unwrap(),
-        ))
+        let mut cpus = numbers(processes.get(&pid)?["cpu"]["affinity"].as_str().unwrap());
+        cpus.retain(|cpu| present.contains(cpu));
+        Some(cpus)
     };
-    let mut threads: BTreeMap<u64, usize> = BTreeMap::new();
-    let mut of = 0;
+    // Each process's line, and those of its threads.
+    let mut told: Vec<(u64, Vec<u64>, Vec<(u64, Vec<u64>)>)> = Vec::new();
     for line in left.text("hwloc-ps").lines() {
-        let fields: Vec<&str> = line.split('\t').collect();
-        if line.starts_with(' ') {
-            *threads.entry(of).or_default() += 1;
-            continue;
-        }
-        of = fields[0].parse().unwrap();
-        if let Some(ours) = affinity(of) {
-            compared.fact(
-                "hwloc-ps",
-                &format!("affinity of {of}"),
-                ours,
-                bits(fields[1]),
-            );
+        let fields: Vec<&str> = line.trim_start().split('\t').collect();
+        let (id, mask) = (fields[0].parse().unwrap(), bits(fields[1]));
+        match told.last_mut() {
+            Some((.., threads)) if line.starts_with(' ') => threads.push((id, mask)),
+            _ => told.push((id, mask, Vec::new())),
         }
     }
-    // It lists the threads of processes that have several.
-    for (pid, theirs) in threads {
-        if let Some(process) = processes.get(&pid) {
+    for (pid, mask, threads) in told {
+        let Some(process) = processes.get(&pid) else {
+            continue;
+        };
+        // Difference explained: of a process with threads hwloc-ps tells all CPUs that any of them may use, and we
+        // the main thread's.
+        let main = threads
+            .iter()
+            .find(|(tid, _)| *tid == pid)
+            .map(|(_, mask)| mask.clone());
+        compared.fact(
+            "hwloc-ps",
+            &format!("affinity of {pid}"),
+            affinity(pid).unwrap(),
+            main.unwrap_or(mask),
+        );
+        if !threads.is_empty() {
             let ours = process["cpu"]["threads"]["total"].as_u64().unwrap() as usize;
-            compared.fact("hwloc-ps", &format!("threads of {pid}"), ours, theirs);
+            compared.fact(
+                "hwloc-ps",
+                &format!("threads of {pid}"),
+                ours,
+                threads.len(),
+            );
         }
     }
     for line in left.text("taskset").lines() {
@@ -230,25 +247,23 @@ pub fn affinity(left: &Left, report: &Value, compared: &mut Compared) {
             compared.fact(
                 "hwloc-calc",
                 &format!("nodes of {pid}"),
-                ours,
-                cpu_nodes(report, nodes),
+                common(report, ours),
+                common(report, numbers(nodes)),
             );
         }
     }
 }
 
-/// Of the nodes that hwloc names, those that have CPUs. Difference explained: hwloc counts a node of memory only among
-/// the CPUs that are nearest to it; for us a thread runs on nodes that have CPUs.
-fn cpu_nodes(report: &Value, list: &str) -> Vec<u64> {
+/// Of the nodes that both can name: those with CPUs and memory. Differences explained: to hwloc a node without memory is
+/// none, and a node of memory only belongs to the CPUs that are nearest to it; for us a thread runs on nodes that have CPUs.
+fn common(report: &Value, mut ids: Vec<u64>) -> Vec<u64> {
     let nodes = report["topology"]["nodes"].as_array().unwrap();
-    let without_cpus = |id: &u64| {
-        nodes
-            .iter()
-            .any(|node| node["id"] == *id && node["cpus"] == "")
+    let has_both = |id: &u64| {
+        let node = nodes.iter().find(|node| node["id"] == *id);
+        node.is_some_and(|node| node["cpus"] != "" && node["memory_total_bytes"] != 0)
     };
-    let mut ids = numbers(list);
     ids.sort_unstable();
-    ids.retain(|id| !without_cpus(id));
+    ids.retain(has_both);
     ids
 }
 
@@ -261,7 +276,7 @@ pub fn pci(left: &Left, report: &Value, compared: &mut Compared) {
             .iter()
             .find(|gpu| gpu["pci_bus_id"] == address)
             .unwrap();
-        let theirs = cpu_nodes(report, nodes);
+        let theirs = common(report, numbers(nodes));
         let ours: Vec<u64> = gpu["local_nodes"]
             .as_array()
             .unwrap()
@@ -279,7 +294,7 @@ pub fn pci(left: &Left, report: &Value, compared: &mut Compared) {
         compared.fact(
             "hwloc-calc",
             &format!("nodes of GPU {address}"),
-            ours,
+            common(report, ours),
             theirs,
         );
     }

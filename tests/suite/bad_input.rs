@@ -170,6 +170,57 @@ fn an_archive_of_absurd_size() {
 }
 
 #[test]
+fn small_archives_that_stand_for_much() {
+    let place = Place::new();
+    let again = b"0-65535,".repeat(20_000);
+    let list = place.archive(
+        "list.tar.gz",
+        &[
+            (
+                "snapshot.json",
+                EntryType::Regular,
+                MANIFEST.len() as u64,
+                MANIFEST,
+            ),
+            (
+                "sys/devices/system/node/node0/cpulist",
+                EntryType::Regular,
+                again.len() as u64,
+                &again,
+            ),
+        ],
+    );
+    let document = run(["topology", "--json", "--snapshot", list.to_str().unwrap()]).json();
+    assert_eq!(
+        document["topology"]["nodes"][0]["cpus"],
+        serde_json::Value::Null
+    );
+    let zeros = vec![0; 9 << 20];
+    let manifest = place.archive(
+        "manifest.tar.gz",
+        &[("snapshot.json", EntryType::Regular, 9 << 20, &zeros)],
+    );
+    place.refuses(
+        &manifest,
+        "PATH is no snapshot: snapshot.json: malformed: larger than 8 MiB",
+    );
+}
+
+#[test]
+fn an_archive_without_its_end() {
+    let place = Place::new();
+    let mut whole = Vec::new();
+    let fixture = fs::File::open(fixture("p4d-bound")).unwrap();
+    std::io::Read::read_to_end(&mut flate2::read::GzDecoder::new(fixture), &mut whole).unwrap();
+    let mut gz = GzEncoder::new(Vec::new(), Compression::fast());
+    // Cut at the end of a block, and compressed as a whole.
+    gz.write_all(&whole[..whole.len() / 1024 * 512]).unwrap();
+    let path = place.file("cut.tar.gz", &gz.finish().unwrap());
+    let run = run(["--snapshot", path.to_str().unwrap()]);
+    assert_eq!(run.code, Some(2), "{}", run.stdout);
+}
+
+#[test]
 fn an_archive_of_devices() {
     let place = Place::new();
     for kind in [

@@ -445,7 +445,7 @@ fn a_process_that_cannot_be_read_is_not_left_out() {
         (&json!(101), &json!("process"))
     );
     tree.audit(&["--pid", "101"]).fails_with(
-        "process 101 cannot be read: malformed: no field 4 in stat: \"101 (pt_data_worker) S\\n\"",
+        "process 101 cannot be read: malformed: no field 9 in stat: \"101 (pt_data_worker) S\\n\"",
     );
 }
 
@@ -488,6 +488,12 @@ fn gpu_memory_that_nobody_visible_uses() {
         ..Tree::new()
     };
     assert_eq!(idle.audit(&[]).code, Some(0), "an idle box");
+    idle.numa_node("-1\n");
+    assert_eq!(
+        idle.audit(&[]).code,
+        Some(3),
+        "whoever came could not be judged"
+    );
 }
 
 #[test]
@@ -703,6 +709,51 @@ fn no_line_is_wider_than_the_terminal_whatever_the_cpus() {
             );
         }
     }
+}
+
+#[test]
+fn hostile_facts_reach_no_terminal_either() {
+    let tree = with_trainer(&Process {
+        numa_maps: Some("7f0000000000 e\x1b]0;x\x07:0 anon=1 N0=1 kernelpagesize_kB=4\n"),
+        ..PLACED
+    });
+    let table = tree.audit(&["--color", "never"]).stdout;
+    assert!(!table.contains(['\x1b', '\x07']), "{table}");
+    tree.file(
+        "nvml.json",
+        "{\"gpus\": [{\"index\": 0, \"processes\": [{\"pid\": 1, \"kind\": \"\\u001b[2J\"}]}]}",
+    );
+    let mut command = program();
+    let run = Run::from(
+        command
+            .arg("--snapshot")
+            .arg(tree.folder.path())
+            .output()
+            .unwrap(),
+    );
+    assert_eq!(run.code, Some(2));
+    assert!(
+        !run.stderr.contains('\x1b') && run.stderr.lines().count() == 1,
+        "{}",
+        run.stderr
+    );
+}
+
+#[test]
+fn four_thousand_generations_are_no_trouble() {
+    let mut tree = with_trainer(&PLACED);
+    tree.listed(0, 5000, "compute", 1);
+    for pid in 1000..5001 {
+        tree.process(&Process {
+            pid,
+            ppid: if pid == 1000 { 100 } else { pid - 1 },
+            ..PLACED
+        });
+    }
+    let start = std::time::Instant::now();
+    let document = tree.audit(&["--json"]).json();
+    assert_eq!(document["processes"].as_array().unwrap().len(), 4002);
+    assert!(start.elapsed().as_secs() < 20, "{:?}", start.elapsed());
 }
 
 #[test]

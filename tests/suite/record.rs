@@ -53,10 +53,9 @@ fn a_recording_replays_to_what_was_seen() {
     for name in ["folder", "archive.tar.gz"] {
         let path = place.path().join(name);
         let recorded = record(&path, &pid, &[]);
-        assert_eq!(
-            recorded.stdout,
-            format!("recorded 1 process to {}\n", path.display())
-        );
+        let said = format!("recorded 1 process to {}\n", path.display());
+        assert!(recorded.stderr.starts_with(&said), "{}", recorded.stderr);
+        assert_eq!(recorded.stdout, "");
         assert_eq!(recorded.code, Some(0), "{}", recorded.stderr);
         let replayed = run(["--json", "--snapshot", path.to_str().unwrap()]);
         assert_eq!(timeless(replayed.json()), timeless(live.json()), "{name}");
@@ -162,6 +161,92 @@ fn where_it_cannot_be_written_nothing_is_left() {
         let run = record(&path, &sleeper.pid(), &[]);
         let start = format!("numa-audit: cannot record to {}: ", path.display());
         assert!(run.stderr.starts_with(&start), "{}", run.stderr);
+        assert!(!run.stderr.contains("unfinished"), "{}", run.stderr);
         assert_eq!(run.code, Some(2));
     }
+}
+
+#[test]
+fn other_archives_are_refused_and_no_folder_is_made_of_their_names() {
+    let place = tempfile::tempdir().unwrap();
+    let sleeper = Sleeper::new();
+    for name in ["x.tar.zst", "x.zip", "x.TAR.GZ"] {
+        let path = place.path().join(name);
+        record(&path, &sleeper.pid(), &[]).fails_with(&format!(
+            "cannot record to {}: a recording is a folder or a .tar.gz",
+            path.display()
+        ));
+    }
+    record(&place.path().join("none/x"), &sleeper.pid(), &[]).fails_with(&format!(
+        "cannot record to {}/none/x: No such file or directory (os error 2)",
+        place.path().display()
+    ));
+    assert_eq!(fs::read_dir(place.path()).unwrap().count(), 0);
+}
+
+/// Whenever it is interrupted, there is a whole recording or none.
+#[test]
+fn an_interrupted_recording_leaves_nothing_half_written() {
+    let place = tempfile::tempdir().unwrap();
+    let sleeper = Sleeper::new();
+    let pid = sleeper.pid();
+    let mut whole = 0;
+    for round in 0..60_u64 {
+        let name = if round % 2 == 0 {
+            "folder"
+        } else {
+            "archive.tar.gz"
+        };
+        let path = place.path().join(name);
+        let mut command = program();
+        command.arg("record").arg(&path).args(["--pid", &pid]);
+        command.stderr(std::process::Stdio::null());
+        let mut child = command.spawn().unwrap();
+        std::thread::sleep(std::time::Duration::from_micros(round * 700));
+        let signal = ["INT", "TERM", "HUP"][round as usize % 3];
+        let mut kill = std::process::Command::new("bash");
+        kill.args(["-c", &format!("kill -{signal} {} 2>/dev/null", child.id())]);
+        kill.status().unwrap();
+        child.wait().unwrap();
+        if path.exists() {
+            whole += 1;
+            let replayed = run(["--json", "--snapshot", path.to_str().unwrap()]);
+            assert_eq!(replayed.json()["processes"].as_array().unwrap().len(), 1);
+            let removed = if path.is_dir() {
+                fs::remove_dir_all(&path)
+            } else {
+                fs::remove_file(&path)
+            };
+            removed.unwrap();
+        }
+        let left: Vec<_> = fs::read_dir(place.path()).unwrap().collect();
+        assert!(left.is_empty(), "{signal} left {left:?}");
+    }
+    println!("{whole} of 60 were whole");
+}
+
+#[test]
+fn a_recorded_folder_is_its_owners_alone_whatever_the_umask() {
+    let place = tempfile::tempdir().unwrap();
+    let sleeper = Sleeper::new();
+    let path = place.path().join("tree");
+    let mut shell = std::process::Command::new("bash");
+    let line = format!(
+        "umask 0; exec {} record {} --pid {}",
+        env!("CARGO_BIN_EXE_numa-audit"),
+        path.display(),
+        sleeper.pid()
+    );
+    assert!(shell.args(["-c", &line]).output().unwrap().status.success());
+    assert_eq!(
+        fs::metadata(&path).unwrap().permissions().mode() & 0o777,
+        0o700
+    );
+    let mut found = Vec::new();
+    files(&path, &mut found);
+    assert!(
+        found
+            .iter()
+            .all(|file| fs::metadata(file).unwrap().permissions().mode() & 0o777 == 0o600)
+    );
 }
