@@ -127,6 +127,25 @@ fn a_gpu_that_fell_off_the_bus_does_not_hide_the_other() {
     assert_eq!(exit, Some(3));
 }
 
+/// What the program does about it comes with its deadlines; here the stand-in shows that it can.
+#[test]
+fn a_call_that_never_returns() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("answers");
+    std::fs::write(&file, format!("driver 570.1\n{GPU}hang processes\n")).unwrap();
+    let mut command = Command::new(env!("CARGO_BIN_EXE_numa-audit"));
+    command
+        .arg("--json")
+        .arg("--nvml-lib")
+        .arg(stand_in(&[]))
+        .env("STAND_IN_NVML", file);
+    let mut child = command.stdout(std::process::Stdio::null()).spawn().unwrap();
+    std::thread::sleep(std::time::Duration::from_secs(2));
+    assert_eq!(child.try_wait().unwrap(), None, "it waits for the driver");
+    child.kill().unwrap();
+    child.wait().unwrap();
+}
+
 #[test]
 fn lists_that_are_refused_are_not_empty_lists() {
     let (document, exit) = audit(&stand_in(&[]), &format!("{GPU}fail processes 0 4\n"));

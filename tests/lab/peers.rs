@@ -167,6 +167,9 @@ pub fn numactl(left: &Left, report: &Value, compared: &mut Compared) {
     }
 }
 
+/// A process of hwloc-ps: its PID and CPUs, and those of its threads.
+type Told = (u64, Vec<u64>, Vec<(u64, Vec<u64>)>);
+
 /// `hwloc-ps` and `taskset -p`: where processes may run; hwloc's word for the nodes of that; the count of threads.
 pub fn affinity(left: &Left, report: &Value, compared: &mut Compared) {
     let processes = by_pid(report);
@@ -182,7 +185,7 @@ pub fn affinity(left: &Left, report: &Value, compared: &mut Compared) {
         Some(cpus)
     };
     // Each process's line, and those of its threads.
-    let mut told: Vec<(u64, Vec<u64>, Vec<(u64, Vec<u64>)>)> = Vec::new();
+    let mut told: Vec<Told> = Vec::new();
     for line in left.text("hwloc-ps").lines() {
         let fields: Vec<&str> = line.trim_start().split('\t').collect();
         let (id, mask) = (fields[0].parse().unwrap(), bits(fields[1]));

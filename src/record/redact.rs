@@ -1,0 +1,164 @@
+//! What of a recorded file is kept.
+
+use std::path::Path;
+
+use super::process_of;
+use crate::model::tenant;
+use crate::parse::numa_maps::redact_line;
+use crate::source::Entry;
+
+/// The variables that tell of ranks, GPUs and the scheduler. All others may hold secrets.
+const VARIABLES: &[&str] = &[
+    "CUDA_DEVICE_ORDER",
+    "CUDA_MPS_PIPE_DIRECTORY",
+    "CUDA_VISIBLE_DEVICES",
+    "GROUP_RANK",
+    "LOCAL_RANK",
+    "LOCAL_WORLD_SIZE",
+    "MASTER_PORT",
+    "NVIDIA_VISIBLE_DEVICES",
+    "OMP_NUM_THREADS",
+    "OMPI_COMM_WORLD_LOCAL_RANK",
+    "OMPI_COMM_WORLD_RANK",
+    "RANK",
+    "SLURM_JOB_ID",
+    "SLURM_LOCALID",
+    "SLURM_PROCID",
+    "TORCHELASTIC_RUN_ID",
+    "WORLD_SIZE",
+];
+
+/// One file of a recording, without what is not to leave the machine.
+pub(super) fn without_secrets(path: &Path, entry: &Entry, redact: bool) -> Entry {
+    let Entry::File(bytes) = entry else {
+        return entry.clone();
+    };
+    if process_of(path).is_none() {
+        return entry.clone();
+    }
+    let bytes = match path.file_name().and_then(|name| name.to_str()) {
+        Some("environ") if redact => allowed_variables(bytes, is_numbers),
+        Some("environ") => allowed_variables(bytes, |_| true),
+        Some("cmdline") if redact => redact_words(bytes),
+        Some("cgroup") if redact => redact_groups(bytes),
+        Some("numa_maps") if redact => by_line(bytes, redact_line),
+        _ => bytes.clone(),
+    };
+    Entry::File(bytes)
+}
+
+/// The variables on the list whose values are allowed too.
+fn allowed_variables(environ: &[u8], is_allowed: fn(&[u8]) -> bool) -> Vec<u8> {
+    let is_kept = |variable: &&[u8]| {
+        let mut parts = variable.splitn(2, |byte| *byte == b'=');
+        let (Some(name), Some(value)) = (parts.next(), parts.next()) else {
+            return false;
+        };
+        VARIABLES.iter().any(|allowed| allowed.as_bytes() == name) && is_allowed(value)
+    };
+    let variables = environ.split(|byte| *byte == 0).filter(is_kept);
+    variables
+        .flat_map(|variable| [variable, b"\0"].concat())
+        .collect()
+}
+
+/// A rank or a list of devices: it names nobody.
+fn is_numbers(value: &[u8]) -> bool {
+    value
+        .iter()
+        .all(|byte| byte.is_ascii_digit() || *byte == b',')
+}
+
+/// argv with nothing left but what tells a multiprocessing helper, and one fork server from another.
+fn redact_words(cmdline: &[u8]) -> Vec<u8> {
+    const KEPT: &[&[u8]] = &[
+        b"from multiprocessing.forkserver import main; main(",
+        b"from multiprocessing.forkserver import main",
+        b"from multiprocessing.resource_tracker import main",
+    ];
+    let words = cmdline.split_inclusive(|byte| *byte == 0);
+    let redacted = words.flat_map(|word| {
+        let kept = KEPT.iter().find(|kept| word.starts_with(kept));
+        let numbers = kept.map(|kept| {
+            let rest = word[kept.len()..].iter();
+            let length = rest
+                .take_while(|byte| b"0123456789, ".contains(byte))
+                .count();
+            &word[..kept.len() + length]
+        });
+        [numbers.unwrap_or(b"redacted"), b"\0"].concat()
+    });
+    redacted.collect()
+}
+
+/// Control groups with nothing left but a container's or a Slurm job's number.
+fn redact_groups(cgroup: &[u8]) -> Vec<u8> {
+    by_line(cgroup, |line| {
+        let text = String::from_utf8_lossy(line);
+        let mut fields = text.splitn(3, ':');
+        let (number, controllers) = (fields.next(), fields.next());
+        let (Some(number), Some(controllers), Some(path)) = (number, controllers, fields.next())
+        else {
+            return Vec::new();
+        };
+        let path = [path.to_owned()];
+        let container = tenant::container(&path).map(|id| format!("/{id}"));
+        let job = tenant::slurm_job(&path).map(|job| format!("/slurm/job_{job}"));
+        let kept = [job, container].into_iter().flatten().collect::<String>();
+        let path = if kept.is_empty() { "/" } else { &kept };
+        format!("{number}:{controllers}:{path}").into_bytes()
+    })
+}
+
+fn by_line(bytes: &[u8], change: impl Fn(&[u8]) -> Vec<u8>) -> Vec<u8> {
+    let lines = bytes.split_inclusive(|byte| *byte == b'\n');
+    let changed = lines.flat_map(|line| match line.strip_suffix(b"\n") {
+        Some(line) => [change(line), b"\n".to_vec()].concat(),
+        None => change(line),
+    });
+    changed.collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn redacting_leaves_what_tells_a_helper() {
+        let redacted = |cmdline: &[u8]| String::from_utf8(redact_words(cmdline)).unwrap();
+        assert_eq!(
+            redacted(b"python\0train.py\0--key=x\0"),
+            "redacted\0redacted\0redacted\0"
+        );
+        let forkserver =
+            b"python\0-c\0from multiprocessing.forkserver import main; main(5, 7, ['__main__'])\0";
+        assert_eq!(
+            redacted(forkserver),
+            "redacted\0redacted\0from multiprocessing.forkserver import main; main(5, 7, \0"
+        );
+    }
+
+    #[test]
+    fn redacting_leaves_the_container_and_the_job() {
+        let id = "0123456789abcdef".repeat(4);
+        let group = format!(
+            "0::/user.slice/ann/docker-{id}.scope\n1:cpuset:/slurm/uid_1/job_7/step_0\n2:x:/ann\n"
+        );
+        let redacted = String::from_utf8(redact_groups(group.as_bytes())).unwrap();
+        assert_eq!(
+            redacted,
+            format!("0::/{id}\n1:cpuset:/slurm/job_7\n2:x:/\n")
+        );
+    }
+
+    #[test]
+    fn environments_keep_what_is_on_the_list() {
+        let kept = allowed_variables(
+            b"RANKS=1\0RANK=3\0SECRET=x\0TORCHELASTIC_RUN_ID=ann\0garbage",
+            |_| true,
+        );
+        assert_eq!(kept, b"RANK=3\0TORCHELASTIC_RUN_ID=ann\0");
+        let redacted = allowed_variables(b"RANK=3\0TORCHELASTIC_RUN_ID=ann\0", is_numbers);
+        assert_eq!(redacted, b"RANK=3\0");
+    }
+}

@@ -1,0 +1,164 @@
+//! Writes a tree to where there is nothing yet: whole, or not at all.
+
+use std::ffi::OsStr;
+use std::fs::{self, DirBuilder, File, Permissions};
+use std::io::{self, Write};
+use std::os::fd::{AsRawFd, OwnedFd};
+use std::os::unix::ffi::OsStrExt;
+use std::os::unix::fs::{DirBuilderExt, PermissionsExt};
+use std::path::Path;
+
+use flate2::Compression;
+use flate2::write::GzEncoder;
+use rustix::fs::{AtFlags, CWD, Mode, OFlags, RenameFlags};
+use rustix::io::Errno;
+
+use crate::source::{Entry, Tree};
+
+/// `x` of `x.tar.gz`.
+pub(super) fn archive_stem(path: &Path) -> Option<&OsStr> {
+    let name = path.file_name()?.as_bytes();
+    let stem = name
+        .strip_suffix(b".tar.gz")
+        .or(name.strip_suffix(b".tgz"))?;
+    Some(OsStr::from_bytes(if stem.is_empty() {
+        b"snapshot"
+    } else {
+        stem
+    }))
+}
+
+/// The folder in which PATH is to appear.
+pub(super) fn parent(path: &Path) -> &Path {
+    match path.parent() {
+        Some(parent) if parent != Path::new("") => parent,
+        _ => Path::new("."),
+    }
+}
+
+/// What is not yet whole is named so, where it needs a name, and is removed if it never becomes so.
+const UNFINISHED: &str = ".numa-audit-unfinished-";
+
+const OWN_FILE: Mode = Mode::RUSR.union(Mode::WUSR);
+
+/// Writes into a file without a name, which nothing can leave behind, and gives it its name when it is whole.
+pub(super) fn write_archive(tree: &Tree, path: &Path, stem: &OsStr) -> io::Result<()> {
+    let flags = OFlags::TMPFILE | OFlags::RDWR | OFlags::CLOEXEC;
+    match rustix::fs::open(parent(path), flags, OWN_FILE) {
+        Ok(file) => {
+            let file = File::from(file);
+            pack(tree, stem, &file)?;
+            let open = format!("/proc/self/fd/{}", file.as_raw_fd());
+            Ok(rustix::fs::linkat(
+                CWD,
+                open,
+                CWD,
+                path,
+                AtFlags::SYMLINK_FOLLOW,
+            )?)
+        }
+        // Network file systems cannot.
+        Err(Errno::OPNOTSUPP | Errno::ISDIR | Errno::INVAL) => {
+            let file = tempfile::Builder::new()
+                .prefix(UNFINISHED)
+                .tempfile_in(parent(path))
+                .map_err(without_path)?;
+            pack(tree, stem, file.as_file())?;
+            file.persist_noclobber(path)?;
+            Ok(())
+        }
+        Err(error) => Err(error.into()),
+    }
+}
+
+/// The kind of error alone: `tempfile` adds the unfinished file's name, which nobody knows.
+fn without_path(error: io::Error) -> io::Error {
+    error.kind().into()
+}
+
+fn pack(tree: &Tree, stem: &OsStr, file: &File) -> io::Result<()> {
+    let mut archive = tar::Builder::new(GzEncoder::new(file, Compression::default()));
+    for (name, entry) in tree.entries() {
+        let name = Path::new(stem).join(name);
+        let mut header = tar::Header::new_gnu();
+        header.set_mode(0o600);
+        match entry {
+            Entry::File(bytes) => {
+                header.set_size(bytes.len() as u64);
+                archive.append_data(&mut header, name, bytes.as_slice())?;
+            }
+            Entry::Link(target) => {
+                header.set_entry_type(tar::EntryType::Symlink);
+                header.set_size(0);
+                archive.append_link(&mut header, name, target)?;
+            }
+            Entry::Folder => {
+                header.set_entry_type(tar::EntryType::Directory);
+                header.set_mode(0o700);
+                header.set_size(0);
+                archive.append_data(&mut header, name, io::empty())?;
+            }
+        }
+    }
+    archive.into_inner()?.finish()?.sync_all()
+}
+
+/// Writes a folder under another name, and renames it when it is whole.
+pub(super) fn write_folder(tree: &Tree, path: &Path) -> io::Result<()> {
+    let own = Permissions::from_mode(0o700);
+    let mut unfinished = tempfile::Builder::new();
+    let folder = unfinished
+        .prefix(UNFINISHED)
+        .permissions(own)
+        .tempdir_in(parent(path))
+        .map_err(without_path)?;
+    // From here on by the folder itself and not by its name, which others may change where they may rename.
+    let root = rustix::fs::open(folder.path(), FOLDER, Mode::empty())?;
+    for (name, entry) in tree.entries() {
+        write_entry(&root, name, entry)?;
+    }
+    match rustix::fs::renameat_with(CWD, folder.path(), CWD, path, RenameFlags::NOREPLACE) {
+        // Network file systems cannot: an empty folder of that name is made, which a folder may replace.
+        Err(Errno::INVAL | Errno::NOSYS) => {
+            DirBuilder::new().mode(0o700).create(path)?;
+            fs::rename(folder.path(), path)?;
+        }
+        renamed => renamed?,
+    }
+    // It has its name, and is no longer to be removed.
+    let _ = folder.keep();
+    Ok(())
+}
+
+const FOLDER: OFlags = OFlags::DIRECTORY
+    .union(OFlags::NOFOLLOW)
+    .union(OFlags::CLOEXEC);
+
+/// Writes one entry below `root`, with the folders above it; follows no link on the way.
+fn write_entry(root: &OwnedFd, path: &Path, entry: &Entry) -> io::Result<()> {
+    let (Some(name), Some(above)) = (path.file_name(), path.parent()) else {
+        return Ok(());
+    };
+    let mut folder = root.try_clone()?;
+    for step in above.components() {
+        folder = enter(&folder, step.as_os_str())?;
+    }
+    match entry {
+        Entry::File(bytes) => {
+            let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL | OFlags::CLOEXEC;
+            let file = rustix::fs::openat(&folder, name, flags, OWN_FILE)?;
+            File::from(file).write_all(bytes)
+        }
+        Entry::Link(text) => Ok(rustix::fs::symlinkat(text.as_path(), &folder, name)?),
+        Entry::Folder => enter(&folder, name).map(drop),
+    }
+}
+
+/// Opens a folder, which is made where it is not there yet.
+fn enter(folder: &OwnedFd, name: &OsStr) -> io::Result<OwnedFd> {
+    match rustix::fs::mkdirat(folder, name, Mode::RWXU) {
+        Ok(()) | Err(Errno::EXIST) => {}
+        Err(error) => return Err(error.into()),
+    }
+    Ok(rustix::fs::openat(folder, name, FOLDER, Mode::empty())?)
+}

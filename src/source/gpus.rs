@@ -1,0 +1,127 @@
+//! The GPUs: what the driver and sysfs know of them, joined.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use super::root::Root;
+use super::sysfs;
+use crate::model::driver::{DriverAnswer, DriverGpu, DriverProcess};
+use crate::model::gap::{Fact, Gap, Reason};
+use crate::model::gpu::{Context, Gpu};
+use crate::model::memory::Bytes;
+use crate::model::pci::{PciAddress, PciDevice};
+use crate::model::process::Pid;
+use crate::model::topology::NodeId;
+use crate::parse::nvidia::{parse_information, parse_numa_status};
+
+/// Joins what the driver and sysfs know of GPUs; gives the other devices too. Where no driver
+/// answered, the GPUs are those that PCI shows.
+pub fn read_gpus(
+    root: &Root,
+    driver: &DriverAnswer,
+    gaps: &mut Vec<Gap>,
+) -> (Vec<Gpu>, Vec<PciDevice>) {
+    let pci = sysfs::read_pci(root, gaps);
+    let nodes: BTreeMap<PciAddress, _> = pci
+        .iter()
+        .map(|seen| (seen.device.address, seen.device.node))
+        .collect();
+    let gpus: Vec<Gpu> = match &driver.gpus {
+        Some(gpus) => gpus.iter().map(|gpu| of_driver(gpu, gaps)).collect(),
+        None => {
+            let error = driver.error.clone().unwrap_or_default();
+            gaps.push(Gap {
+                pid: None,
+                fact: Fact::Driver,
+                reason: Reason::Failed(error),
+            });
+            let on_bus = pci.iter().filter(|seen| seen.is_nvidia_gpu);
+            let mut addresses: BTreeSet<_> = on_bus.map(|seen| seen.device.address).collect();
+            let by_module = root.names(DRIVER_GPUS).unwrap_or_default();
+            addresses.extend(
+                by_module
+                    .iter()
+                    .filter_map(|name| name.parse::<PciAddress>().ok()),
+            );
+            let numbered = addresses.into_iter().zip(0..);
+            numbered
+                .map(|(address, index)| of_pci(root, address, index))
+                .collect()
+        }
+    };
+    let gpus = gpus.into_iter().map(|gpu| Gpu {
+        sysfs_node: gpu.address.and_then(|address| *nodes.get(&address)?),
+        own_memory_node: read_own_memory_node(root, &gpu, gaps),
+        ..gpu
+    });
+    let gpus: Vec<Gpu> = gpus.collect();
+    let is_gpu = |device: &PciDevice| gpus.iter().any(|gpu| gpu.address == Some(device.address));
+    let devices = pci.into_iter().map(|seen| seen.device);
+    let devices = devices.filter(|device| !is_gpu(device)).collect();
+    (gpus, devices)
+}
+
+const DRIVER_GPUS: &str = "proc/driver/nvidia/gpus";
+
+fn of_driver(gpu: &DriverGpu, gaps: &mut Vec<Gap>) -> Gpu {
+    if gpu.processes.is_none() || gpu.error.is_some() {
+        let error = gpu.error.clone();
+        gaps.push(Gap {
+            pid: None,
+            fact: Fact::GpuProcesses(gpu.index),
+            reason: error.map_or(Reason::Absent, Reason::Failed),
+        });
+    }
+    let contexts = |processes: &Vec<DriverProcess>| {
+        let with_context = processes.iter().filter(|process| process.has_context());
+        with_context
+            .map(|process| Context {
+                pid: Pid(process.pid),
+            })
+            .collect()
+    };
+    Gpu {
+        index: gpu.index,
+        uuid: gpu.uuid.clone(),
+        name: gpu.name.clone(),
+        address: gpu.pci_bus_id.as_ref().and_then(|id| id.parse().ok()),
+        memory_total: gpu.memory_total_bytes.map(Bytes),
+        memory_used: gpu.memory_used_bytes.map(Bytes),
+        sysfs_node: None,
+        own_memory_node: None,
+        contexts: gpu.processes.as_ref().map(contexts),
+    }
+}
+
+fn of_pci(root: &Root, address: PciAddress, index: u32) -> Gpu {
+    let information = root.read(&format!("{DRIVER_GPUS}/{address}/information"));
+    let information = information.map(|text| parse_information(&text));
+    let information = information.unwrap_or_default();
+    Gpu {
+        index,
+        uuid: information.uuid,
+        name: information.name,
+        address: Some(address),
+        memory_total: None,
+        memory_used: None,
+        sysfs_node: None,
+        own_memory_node: None,
+        contexts: None,
+    }
+}
+
+/// A GPU whose memory is no node has no such file.
+fn read_own_memory_node(root: &Root, gpu: &Gpu, gaps: &mut Vec<Gap>) -> Option<NodeId> {
+    let status = root.read(&format!("{DRIVER_GPUS}/{}/numa_status", gpu.address?));
+    match status.and_then(|status| Ok(parse_numa_status(&status)?)) {
+        Ok(node) => node,
+        Err(Reason::Absent) => None,
+        Err(reason) => {
+            gaps.push(Gap {
+                pid: None,
+                fact: Fact::GpuMemoryNode(gpu.index),
+                reason,
+            });
+            None
+        }
+    }
+}

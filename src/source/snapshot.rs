@@ -1,0 +1,107 @@
+//! Opens a recorded machine.
+
+use std::fs::File;
+use std::path::{Path, PathBuf};
+
+use rustix::fs::{Mode, OFlags};
+
+use super::root::Root;
+use super::{Driver, Source, archive};
+use crate::model::driver::DriverAnswer;
+use crate::model::gap::Reason;
+use crate::parse::nvidia::parse_nvml;
+use crate::parse::snapshot::{Manifest, parse_manifest};
+
+/// Why a recording cannot be used: one sentence with its path.
+#[derive(Debug, thiserror::Error)]
+pub enum SnapshotError {
+    /// It cannot be opened, or its archive cannot be read.
+    #[error("cannot read the snapshot {}: {cause}", path.display())]
+    Unreadable {
+        /// The path as it was given.
+        path: PathBuf,
+        /// What the system or the archive's reader says.
+        cause: std::io::Error,
+    },
+    /// It is there and is no recording.
+    #[error("{} is no snapshot: {why}", path.display())]
+    NotOne {
+        /// The path as it was given.
+        path: PathBuf,
+        /// What is wrong with it.
+        why: String,
+    },
+}
+
+impl Source {
+    /// A recorded machine: a folder, or a `.tar.gz` of one. Nothing is written anywhere.
+    ///
+    /// # Errors
+    /// When it cannot be read, is no recording, or one of a format that this program does not know.
+    pub fn snapshot(path: &Path) -> Result<Self, SnapshotError> {
+        let unreadable = |cause| SnapshotError::Unreadable {
+            path: path.to_owned(),
+            cause,
+        };
+        let mut root = open_snapshot(path).map_err(unreadable)?;
+        let denied = || std::io::Error::from_raw_os_error(EACCES);
+        let not_one = |why: String| SnapshotError::NotOne {
+            path: path.to_owned(),
+            why,
+        };
+        let json = |name: &str, reason: Reason| not_one(format!("{name}: {reason}"));
+        let manifest = match root.read("snapshot.json") {
+            Ok(text) => {
+                parse_manifest(&text).map_err(|error| json("snapshot.json", error.into()))?
+            }
+            // A bare tree of /proc and /sys is as good.
+            Err(Reason::Absent) if has_kernel_files(&root) => Manifest::default(),
+            Err(Reason::Absent) => {
+                return Err(not_one(
+                    "it has neither snapshot.json nor /sys nor /proc".into(),
+                ));
+            }
+            Err(Reason::Denied) => return Err(unreadable(denied())),
+            Err(reason) => return Err(json("snapshot.json", reason)),
+        };
+        let answer = match root.read("nvml.json") {
+            Ok(text) => parse_nvml(&text).map_err(|error| json("nvml.json", error.into()))?,
+            Err(Reason::Absent) => DriverAnswer {
+                error: Some("the snapshot has no nvml.json: no driver answered there".into()),
+                ..DriverAnswer::default()
+            },
+            Err(Reason::Denied) => return Err(unreadable(denied())),
+            Err(reason) => return Err(json("nvml.json", reason)),
+        };
+        root.deny(manifest.denied.iter().cloned());
+        Ok(Self {
+            root,
+            driver: Driver::Recorded(answer),
+            manifest,
+        })
+    }
+}
+
+/// "Permission denied", as the system says it.
+const EACCES: i32 = 13;
+
+fn open_snapshot(path: &Path) -> std::io::Result<Root> {
+    if std::fs::metadata(path)?.is_dir() {
+        return Root::folder(path);
+    }
+    // Not blocking: a FIFO is refused instead of waited for.
+    let flags = OFlags::RDONLY | OFlags::NONBLOCK | OFlags::CLOEXEC;
+    let file = File::from(rustix::fs::open(path, flags, Mode::empty())?);
+    if !file.metadata()?.is_file() || !archive::is_gzip(&file) {
+        return Err(std::io::Error::other(
+            "it is neither a folder nor a .tar.gz",
+        ));
+    }
+    Ok(Root::archive(archive::read_archive(file)?))
+}
+
+fn has_kernel_files(root: &Root) -> bool {
+    ["sys/devices/system", "proc"]
+        .iter()
+        .any(|folder| root.names(folder).is_ok_and(|names| !names.is_empty()))
+}
