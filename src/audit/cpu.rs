@@ -126,9 +126,9 @@ fn standing(allowed: &NodeSet, last: Option<NodeId>, judged: &Judged) -> Option<
         return Some(Standing::Held);
     }
     if allowed.is_disjoint(judged.local) {
-        let off = last.filter(|at| *at != Locality::Local);
+        // It may have last run near, before it was bound.
         let farthest = allowed.iter().map(|node| judged.locality(*node)).max();
-        return off.or(farthest).map(Standing::Off);
+        return farthest.map(Standing::Off);
     }
     last.map(|at| match at {
         Locality::Local => Standing::Loose,

@@ -228,6 +228,22 @@ fn bound_elsewhere_in_its_sleep() {
     tree.judges("ok", "ok", 0);
 }
 
+/// Found by the lab on 8 nodes: `taskset` on a sleeping process whose last CPU was near.
+#[test]
+fn bound_to_the_other_socket_after_it_last_ran_near() {
+    let tree = with_trainer(&Process {
+        threads: &[(4, "2-3")],
+        ..PLACED
+    });
+    tree.file("sys/devices/system/node/online", "0-2\n");
+    tree.file("sys/devices/system/node/node2/cpulist", "4-5\n");
+    tree.file(
+        "sys/devices/system/cpu/cpu4/topology/physical_package_id",
+        "0\n",
+    );
+    tree.judges("mismatch", "ok", 1);
+}
+
 #[test]
 fn a_binding_that_its_threads_escaped_is_at_risk() {
     let tree = with_trainer(&Process {
