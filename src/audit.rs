@@ -9,6 +9,7 @@ pub mod finding;
 pub mod home;
 pub mod memory;
 pub mod rules;
+pub mod scope;
 pub mod verdict;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -18,9 +19,10 @@ use cpu::CpuPlace;
 use finding::Finding;
 use home::GpuPlace;
 use memory::MemoryPlace;
+pub use scope::Scope;
 use verdict::{Judged, Verdict};
 
-use crate::model::gap::{Fact, Gap, Reason};
+use crate::model::gap::{Fact, Gap};
 use crate::model::memory::Bytes;
 use crate::model::pci::PciDevice;
 use crate::model::process::{Pid, Process};
@@ -44,15 +46,6 @@ impl Default for Limits {
             remote_bytes: Bytes(16 << 20),
         }
     }
-}
-
-/// Which processes are judged and shown; all of a machine's by default.
-#[derive(Debug, Clone, Default)]
-pub struct Scope {
-    /// Only those that work for one of these GPUs, by index.
-    pub gpus: Option<BTreeSet<u32>>,
-    /// Only those of this user.
-    pub uid: Option<u32>,
 }
 
 /// One machine, judged.
@@ -156,10 +149,9 @@ pub fn audit(machine: Machine, limits: &Limits, scope: &Scope) -> Report {
         .into_iter()
         .map(|gpu| home::place(gpu, &topology))
         .collect();
-    gaps.extend(gpus.iter().filter_map(homeless));
-    gaps.extend(gpus.iter().filter_map(hidden_users));
+    gaps.extend(gpus.iter().flat_map(home::gaps));
     let parts = attribution::attribute(&processes, &gpus);
-    let shown = in_scope(&processes, &parts, &named, scope);
+    let shown = scope.processes(&processes, &parts, &named);
     let processes = processes
         .into_iter()
         .filter(|process| shown.contains(&process.pid));
@@ -169,41 +161,26 @@ pub fn audit(machine: Machine, limits: &Limits, scope: &Scope) -> Report {
             judge(process, part, &gpus, &topology, limits)
         })
         .collect();
-    let in_use: BTreeSet<u32> = processes
-        .iter()
-        .flat_map(|of| of.part.gpus.clone())
-        .collect();
-    let is_asked = |gpu: u32| match &scope.gpus {
-        Some(wanted) => wanted.contains(&gpu),
-        None => named.is_empty() || in_use.contains(&gpu),
-    };
-    gaps.retain(|gap| match (&gap.fact, gap.pid) {
-        // Where no GPU is involved, nothing is hidden by a driver that is not there.
-        (Fact::Driver, _) => named.is_empty() || !gpus.is_empty(),
-        (Fact::GpuProcesses(gpu) | Fact::GpuHomeNode(gpu) | Fact::GpuMemoryNode(gpu), _) => {
-            is_asked(*gpu)
-        }
-        // Of a process that cannot be seen it is only known on which GPUs it is.
-        (Fact::Process, Some(pid)) => {
-            let mut own = gpus.iter().filter(|place| place.is_used_by(pid)).peekable();
-            own.peek().is_none() || own.any(|place| is_asked(place.gpu.index))
-        }
-        (_, Some(pid)) => shown.contains(&pid),
-        (_, None) => true,
-    });
+    let asked = scope.gpus(&processes, &gpus, &named);
+    gaps.retain(|gap| scope::is_missed(gap, &shown, &asked, &gpus, &named));
     let findings = rules::check(&processes, &topology);
-    for process in &mut processes {
-        let broken = findings
-            .iter()
-            .filter(|finding| finding.pids.contains(&process.process.pid));
-        process.findings = broken.map(|finding| finding.rule).collect();
+    let mut broken: BTreeMap<Pid, Vec<&'static str>> = BTreeMap::new();
+    for finding in &findings {
+        for pid in &finding.pids {
+            broken.entry(*pid).or_default().push(finding.rule);
+        }
     }
-    let indexes = gpus.iter().map(|place| place.gpu.index);
-    // A list of GPUs with nobody on them answers no question about one user's processes.
-    let has_heading = |gpu: &u32| is_asked(*gpu) && scope.uid.is_none() && named.is_empty();
-    let gpus_in_scope = indexes.filter(has_heading).collect();
+    for process in &mut processes {
+        process.findings = broken.remove(&process.process.pid).unwrap_or_default();
+    }
+    // A list of GPUs with nobody on them answers no question about named processes or about one user's.
+    let is_about_gpus = scope.uid.is_none() && named.is_empty();
     Report {
-        gpus_in_scope,
+        gpus_in_scope: if is_about_gpus {
+            asked
+        } else {
+            BTreeSet::new()
+        },
         summary: summarise(&processes, &gaps),
         host,
         topology,
@@ -260,84 +237,6 @@ fn judge(
         verdict,
         findings: Vec::new(),
     }
-}
-
-/// A GPU for which nobody can say where its processes should run.
-fn homeless(place: &GpuPlace) -> Option<Gap> {
-    let why = match (place.local_nodes.is_empty(), place.home_nodes.is_empty()) {
-        (false, _) => return None,
-        (true, true) => "the kernel does not tell (numa_node)",
-        (true, false) => {
-            "it has no CPUs, and no distances tell which node with CPUs is the nearest"
-        }
-    };
-    Some(Gap {
-        pid: None,
-        fact: Fact::GpuHomeNode(place.gpu.index),
-        reason: Reason::Failed(why.to_owned()),
-    })
-}
-
-/// GPU memory in use below this is the driver's own: an idle GPU was seen with some MiB.
-const DRIVERS_OWN: Bytes = Bytes(128 << 20);
-
-/// In another PID namespace the driver's lists are empty without a word, and memory is in use all the same.
-fn hidden_users(place: &GpuPlace) -> Option<Gap> {
-    let gpu = &place.gpu;
-    let used = gpu.memory_used.filter(|used| *used > DRIVERS_OWN)?;
-    let nobody = gpu.contexts.as_ref().is_some_and(Vec::is_empty);
-    nobody.then(|| Gap {
-        pid: None,
-        fact: Fact::GpuProcesses(gpu.index),
-        reason: Reason::Failed(format!(
-            "{used} in use by processes that are not visible here: another PID namespace; run on the host or \
-             with the host's PID namespace"
-        )),
-    })
-}
-
-/// The processes to show. A launcher is there for what it launched, a helper for whom it helps.
-fn in_scope(
-    processes: &[Process],
-    parts: &BTreeMap<Pid, Part>,
-    named: &[Pid],
-    scope: &Scope,
-) -> BTreeSet<Pid> {
-    let family = attribution::family(processes);
-    let below_named = family.with_descendants(named.iter().copied());
-    let matches = |process: &&Process| {
-        let part = parts.get(&process.pid);
-        let on_gpu = |wanted: &BTreeSet<u32>| {
-            part.is_some_and(|part| part.gpus.iter().any(|gpu| wanted.contains(gpu)))
-        };
-        scope.gpus.as_ref().is_none_or(on_gpu)
-            && scope
-                .uid
-                .is_none_or(|uid| process.uid.is_none_or(|owner| owner == uid))
-            && (named.is_empty() || below_named.contains(&process.pid))
-    };
-    let mut shown: BTreeSet<Pid> = processes.iter().filter(matches).map(|p| p.pid).collect();
-    if named.is_empty() && scope.gpus.is_some() && scope.uid.is_none() {
-        let is_trainer = |pid: &&Pid| {
-            let part = parts.get(pid);
-            part.is_some_and(|part| part.role == Some(Role::Trainer))
-        };
-        let mut launchers = BTreeSet::new();
-        for trainer in shown.iter().filter(is_trainer) {
-            let mut at = family.parent(*trainer);
-            while let Some(launcher) = at.filter(|pid| launchers.insert(*pid)) {
-                at = family.parent(launcher);
-            }
-        }
-        let helpers = launchers.iter().flat_map(|pid| family.children(*pid));
-        let is_helper = |pid: &&Pid| {
-            let part = parts.get(pid);
-            part.is_some_and(|part| part.role == Some(Role::Helper) && part.trainer.is_none())
-        };
-        shown.extend(helpers.filter(is_helper));
-        shown.extend(launchers);
-    }
-    shown
 }
 
 fn summarise(processes: &[Audited], gaps: &[Gap]) -> Summary {

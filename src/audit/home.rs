@@ -3,7 +3,9 @@
 
 use std::fmt;
 
+use crate::model::gap::{Fact, Gap, Reason};
 use crate::model::gpu::Gpu;
+use crate::model::memory::Bytes;
 use crate::model::process::Pid;
 use crate::model::topology::{NodeSet, Topology};
 
@@ -91,4 +93,43 @@ fn local_nodes(home: &NodeSet, topology: &Topology) -> NodeSet {
     } else {
         with_cpus
     }
+}
+
+/// What is not known of a GPU's place and of its users.
+pub fn gaps(place: &GpuPlace) -> impl Iterator<Item = Gap> {
+    homeless(place).into_iter().chain(hidden_users(place))
+}
+
+/// A GPU for which nobody can say where its processes should run.
+fn homeless(place: &GpuPlace) -> Option<Gap> {
+    let why = match (place.local_nodes.is_empty(), place.home_nodes.is_empty()) {
+        (false, _) => return None,
+        (true, true) => "the kernel does not tell (numa_node)",
+        (true, false) => {
+            "it has no CPUs, and no distances tell which node with CPUs is the nearest"
+        }
+    };
+    Some(Gap {
+        pid: None,
+        fact: Fact::GpuHomeNode(place.gpu.index),
+        reason: Reason::Failed(why.to_owned()),
+    })
+}
+
+/// GPU memory in use below this is the driver's own: an idle GPU was seen with some MiB.
+const DRIVERS_OWN: Bytes = Bytes(128 << 20);
+
+/// In another PID namespace the driver's lists are empty without a word, and memory is in use all the same.
+fn hidden_users(place: &GpuPlace) -> Option<Gap> {
+    let gpu = &place.gpu;
+    let used = gpu.memory_used.filter(|used| *used > DRIVERS_OWN)?;
+    let nobody = gpu.contexts.as_ref().is_some_and(Vec::is_empty);
+    nobody.then(|| Gap {
+        pid: None,
+        fact: Fact::GpuProcesses(gpu.index),
+        reason: Reason::Failed(format!(
+            "{used} in use by processes that are not visible here: another PID namespace; run on the host or \
+             with the host's PID namespace"
+        )),
+    })
 }
