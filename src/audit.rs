@@ -17,7 +17,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use attribution::{Part, Role};
 use cpu::CpuPlace;
 use finding::Finding;
-use home::GpuPlace;
+use home::{GpuPlace, Hints};
 use memory::MemoryPlace;
 pub use scope::Scope;
 use verdict::{Judged, Verdict};
@@ -46,6 +46,19 @@ impl Default for Limits {
             remote_bytes: Bytes(16 << 20),
         }
     }
+}
+
+/// What is asked for, and how it is judged.
+#[derive(Debug, Clone, Default)]
+pub struct Settings {
+    /// How much memory off the local nodes is a mismatch.
+    pub limits: Limits,
+    /// Which processes.
+    pub scope: Scope,
+    /// What is known of GPUs' places besides what was observed.
+    pub hints: Hints,
+    /// Whether another node of the same socket is as bad as another socket.
+    pub strict_node: bool,
 }
 
 /// One machine, judged.
@@ -134,7 +147,8 @@ pub struct Summary {
 }
 
 /// Judges what was observed.
-pub fn audit(machine: Machine, limits: &Limits, scope: &Scope) -> Report {
+pub fn audit(machine: Machine, settings: &Settings) -> Report {
+    let Settings { scope, hints, .. } = settings;
     let Machine {
         host,
         topology,
@@ -147,7 +161,7 @@ pub fn audit(machine: Machine, limits: &Limits, scope: &Scope) -> Report {
     } = machine;
     let gpus: Vec<GpuPlace> = gpus
         .into_iter()
-        .map(|gpu| home::place(gpu, &topology))
+        .map(|gpu| home::place(gpu, &topology, hints))
         .collect();
     gaps.extend(gpus.iter().flat_map(home::gaps));
     let parts = attribution::attribute(&processes, &gpus);
@@ -158,12 +172,14 @@ pub fn audit(machine: Machine, limits: &Limits, scope: &Scope) -> Report {
     let mut processes: Vec<Audited> = processes
         .map(|process| {
             let part = parts.get(&process.pid).cloned().unwrap_or_default();
-            judge(process, part, &gpus, &topology, limits)
+            judge(process, part, &gpus, &topology, settings)
         })
         .collect();
     let asked = scope.gpus(&processes, &gpus, &named);
     gaps.retain(|gap| scope::is_missed(gap, &shown, &asked, &gpus, &named));
-    let findings = rules::check(&processes, &topology);
+    let mut findings = rules::check(&processes, &gpus, &topology);
+    let is_asked = |gpu: Option<u32>| gpu.is_none_or(|gpu| asked.contains(&gpu));
+    findings.retain(|finding| !finding.pids.is_empty() || is_asked(finding.gpu));
     let mut broken: BTreeMap<Pid, Vec<&'static str>> = BTreeMap::new();
     for finding in &findings {
         for pid in &finding.pids {
@@ -198,7 +214,7 @@ fn judge(
     part: Part,
     gpus: &[GpuPlace],
     topology: &Topology,
-    limits: &Limits,
+    settings: &Settings,
 ) -> Audited {
     let own = || gpus.iter().filter(|gpu| part.gpus.contains(&gpu.gpu.index));
     let home_nodes = own().flat_map(|gpu| &gpu.home_nodes).copied().collect();
@@ -214,9 +230,15 @@ fn judge(
         local: &local_nodes,
         on_gpu: &on_gpu,
         topology,
+        strict_node: settings.strict_node,
     };
     let mut cpu = cpu::place(&process, &judged);
-    let mut memory = memory::place(&process, part.role == Some(Role::Trainer), &judged, limits);
+    let mut memory = memory::place(
+        &process,
+        part.role == Some(Role::Trainer),
+        &judged,
+        &settings.limits,
+    );
     let verdict = match part.role {
         Some(Role::Launcher | Role::Helper) => {
             (cpu.verdict, memory.verdict) = (None, None);

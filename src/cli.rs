@@ -5,6 +5,8 @@ use std::path::PathBuf;
 use clap::builder::NonEmptyStringValueParser;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
+use crate::model::topology::NodeSet;
+use crate::parse::list::parse_node_list;
 use crate::report::terminal::ColorChoice;
 
 /// Shows where deep-learning processes run and where their memory lies, against the NUMA nodes of
@@ -21,6 +23,9 @@ pub struct Cli {
     /// Which machine.
     #[command(flatten)]
     pub from: From,
+    /// Where GPUs hang.
+    #[command(flatten)]
+    pub places: Places,
     /// How to judge.
     #[command(flatten)]
     pub judge: Judge,
@@ -37,6 +42,7 @@ impl Cli {
             user,
             remote_percent,
             remote_mib,
+            strict_node,
             fail_on,
         } = &self.judge;
         let given = [
@@ -44,6 +50,7 @@ impl Cli {
             ("--user", user.is_some()),
             ("--remote-percent", remote_percent.is_some()),
             ("--remote-mib", remote_mib.is_some()),
+            ("--strict-node", *strict_node),
             ("--fail-on", fail_on.is_some()),
             ("--all", self.print.all),
         ];
@@ -102,6 +109,38 @@ pub struct From {
     pub nvml_lib: Option<PathBuf>,
 }
 
+/// What is known of GPUs' places besides what the machine tells.
+#[derive(Debug, Args)]
+pub struct Places {
+    /// A GPU hangs on these nodes, whatever the machine says (such as 0=1, or 0000:10:1c.0=0-1).
+    #[arg(long, value_name = "GPU=NODES", global = true, value_parser = gpu_node)]
+    pub gpu_node: Vec<GpuNode>,
+    /// Believe this topology file: NCCL's XML (NCCL_TOPO_FILE, NCCL_TOPO_DUMP_FILE) or hwloc's (lstopo x.xml).
+    #[arg(long, value_name = "FILE", global = true)]
+    pub topology: Option<PathBuf>,
+}
+
+/// One GPU with its nodes, as somebody typed them.
+#[derive(Debug, Clone)]
+pub struct GpuNode {
+    /// Index, UUID or PCI address.
+    pub gpu: String,
+    /// At least one.
+    pub nodes: NodeSet,
+}
+
+fn gpu_node(text: &str) -> Result<GpuNode, String> {
+    let (gpu, nodes) = text.split_once('=').ok_or("not of the form GPU=NODES")?;
+    let nodes = parse_node_list(nodes.as_bytes()).map_err(|error| error.to_string())?;
+    match gpu.is_empty() || nodes.is_empty() {
+        true => Err("not of the form GPU=NODES".to_owned()),
+        false => Ok(GpuNode {
+            gpu: gpu.to_owned(),
+            nodes,
+        }),
+    }
+}
+
 /// How to judge.
 #[derive(Debug, Args)]
 pub struct Judge {
@@ -119,6 +158,9 @@ pub struct Judge {
     /// ...and beyond this size. [default: 16]
     #[arg(long, value_name = "MIB")]
     pub remote_mib: Option<u32>,
+    /// Another node of the GPU's socket is as bad as another socket.
+    #[arg(long)]
+    pub strict_node: bool,
     /// From which verdict on the exit code is 1. [default: mismatch]
     #[arg(long, value_name = "VERDICT")]
     pub fail_on: Option<FailOn>,

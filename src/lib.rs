@@ -15,7 +15,7 @@
 //! | [`audit`] | model | who works for which GPU, where it hangs, verdicts; `rules/` has a file for each rule |
 //! | [`report`] | model, audit | the forms of a report, as text; decides nothing |
 //! | [`record`] | model, parse, source | writes the tree that `source` reads |
-//! | [`cli`] | report | what may be typed |
+//! | [`cli`] | model, parse, report | what may be typed |
 //!
 //! A test (`tests/suite/arrows.rs`) holds these arrows.
 //!

@@ -6,7 +6,8 @@ use std::path::Path;
 use std::process::ExitCode;
 
 use clap::Parser;
-use numa_audit::audit::{Limits, Report, Scope, audit};
+use numa_audit::audit::home::Hints;
+use numa_audit::audit::{Limits, Report, Scope, Settings, audit};
 use numa_audit::cli::{Cli, Command, FailOn};
 use numa_audit::model::Machine;
 use numa_audit::model::gap::{Fact, Reason};
@@ -16,7 +17,7 @@ use numa_audit::model::process::Pid;
 use numa_audit::record::{self, Options};
 use numa_audit::report::terminal::{Surroundings, Terminal, harmless};
 use numa_audit::report::{json, table, topology};
-use numa_audit::source::{Source, Subjects, observe};
+use numa_audit::source::{Source, Subjects, observe, read_topology_file};
 
 /// It could not run: a bad argument, an unreadable snapshot.
 const COULD_NOT_RUN: u8 = 2;
@@ -54,6 +55,8 @@ fn run(cli: &Cli) -> Result<ExitCode, Trouble> {
     let ignored = cli.audit_option().or(match &cli.command {
         Some(Command::Topology) => (!cli.from.pid.is_empty()).then_some("--pid"),
         _ if cli.from.snapshot.is_some() => Some("--snapshot"),
+        _ if cli.places.topology.is_some() => Some("--topology"),
+        _ if !cli.places.gpu_node.is_empty() => Some("--gpu-node"),
         _ => cli.print.json.then_some("--json"),
     });
     if let Some(option) = ignored {
@@ -77,12 +80,16 @@ fn run_audit(cli: &Cli) -> Result<ExitCode, Trouble> {
     ensure_named_are_there(&machine)?;
     let default = Limits::default();
     let mib = cli.judge.remote_mib.map(|mib| Bytes(u64::from(mib) << 20));
-    let limits = Limits {
-        remote_percent: cli.judge.remote_percent.unwrap_or(default.remote_percent),
-        remote_bytes: mib.unwrap_or(default.remote_bytes),
+    let settings = Settings {
+        limits: Limits {
+            remote_percent: cli.judge.remote_percent.unwrap_or(default.remote_percent),
+            remote_bytes: mib.unwrap_or(default.remote_bytes),
+        },
+        scope: scope(cli, &machine)?,
+        hints: hints(cli, &machine)?,
+        strict_node: cli.judge.strict_node,
     };
-    let scope = scope(cli, &machine)?;
-    let report = audit(machine, &limits, &scope);
+    let report = audit(machine, &settings);
     print(&match cli.print.json {
         true => json::report(&report),
         false => table::report(&report, cli.print.all, &terminal(cli)),
@@ -95,7 +102,11 @@ fn run_audit(cli: &Cli) -> Result<ExitCode, Trouble> {
 
 fn run_topology(cli: &Cli) -> Result<ExitCode, Trouble> {
     let machine = observe(source(cli)?, &Subjects::Nobody).machine;
-    let report = audit(machine, &Limits::default(), &Scope::default());
+    let settings = Settings {
+        hints: hints(cli, &machine)?,
+        ..Settings::default()
+    };
+    let report = audit(machine, &settings);
     print(&match cli.print.json {
         true => json::topology_only(&report),
         false => topology::topology(&report, &terminal(cli)),
@@ -113,7 +124,7 @@ fn run_record(cli: &Cli, path: &Path, options: &Options) -> Result<ExitCode, Tro
     let count = machine.processes.len();
     let word = if count == 1 { "process" } else { "processes" };
     // What is not in it will be missed where nobody can go back.
-    let report = audit(machine, &Limits::default(), &Scope::default());
+    let report = audit(machine, &Settings::default());
     let lacks = table::gaps(&report, &terminal(cli));
     let path = harmless(&path.display().to_string());
     // It is there, whether or not anybody reads this.
@@ -146,6 +157,19 @@ fn ensure_named_are_there(machine: &Machine) -> Result<(), Trouble> {
         Some((pid, reason)) => Err(format!("process {pid} cannot be read: {reason}").into()),
         None => Ok(()),
     }
+}
+
+fn hints(cli: &Cli, machine: &Machine) -> Result<Hints, Trouble> {
+    let mut hints = Hints::default();
+    if let Some(path) = &cli.places.topology {
+        hints.places = read_topology_file(path)?;
+    }
+    for given in &cli.places.gpu_node {
+        hints
+            .overrides
+            .insert(gpu_named(&given.gpu, machine)?, given.nodes.clone());
+    }
+    Ok(hints)
 }
 
 fn scope(cli: &Cli, machine: &Machine) -> Result<Scope, Trouble> {

@@ -8,6 +8,7 @@ pub mod nvidia;
 pub mod snapshot;
 pub mod stat;
 pub mod status;
+pub mod topology_file;
 pub mod words;
 
 use crate::model::gap::Reason;

@@ -11,6 +11,7 @@ mod procfs;
 mod root;
 mod snapshot;
 mod sysfs;
+mod topology_file;
 mod tree;
 
 use std::collections::BTreeMap;
@@ -19,6 +20,7 @@ use std::time::SystemTime;
 
 pub use root::{Root, Tap};
 pub use snapshot::SnapshotError;
+pub use topology_file::{TopologyFileError, read_topology_file};
 pub use tree::{Entry, Tree};
 
 use crate::model::driver::DriverAnswer;

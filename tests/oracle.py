@@ -14,7 +14,7 @@ none differs, else 1.
 
 The script shares no code with numa-audit; it reads the kernel's files by itself.
 Where the contract leaves a field open, the reading holds a Leeway: the answers that
-are all right. It reads no GPU topology but sysfs and the single-node rule, and takes
+are all right. It knows no topology files, and takes
 GPU processes from NVML's recorded answers alone: a tree without them is refused.
 """
 
@@ -377,18 +377,30 @@ class Box:
         packages = set().union(*(self.nodes[n].packages for n in nearest))
         return packages if len(packages) == 1 else set()
 
-    def home_of(self, pci_bus_id):
-        """The home nodes of a PCI device, and what says so."""
-        text = self.tree.text(f"{PCI_DEVICES}/{pci_bus_id}/numa_node")
-        if text is not None and int(text) >= 0:
-            return [int(text)], "sysfs"
-        if self.single_node:
-            return self.cpu_nodes, "single-node"
-        return [], "unknown"
+    def home_of(self, pci_bus_id, nvml):
+        """The home nodes of a GPU, and what says so: the first that names one node."""
+        folder = self.tree.real(f"{PCI_DEVICES}/{pci_bus_id}")
+        bridges = folder.split("/")[:-1]
+        parents = ["/".join(bridges[:n]) for n in range(len(bridges), 0, -1)]
+        above = [self.pci_node(path) for path in parents if re.search(r":..\..$", path)]
+        near_cpus = parse_list(nvml.get("cpu_affinity") or "")
+        ladder = [
+            ("sysfs", self.pci_node(folder)),
+            ("pci-parent", next((nodes for nodes in above if nodes), [])),
+            ("nvml-memory-affinity", sorted(parse_list(nvml.get("memory_affinity") or ""))),
+            ("nvml-cpu-affinity", self.nodes_of_cpus(near_cpus & self.cpus_of(self.nodes))),
+            ("single-node", self.cpu_nodes),
+        ]
+        clear = ((nodes, source) for source, nodes in ladder if len(nodes) == 1)
+        return next(clear, ([], "unknown"))
+
+    def pci_node(self, folder):
+        text = self.tree.text(f"{folder}/numa_node")
+        return [int(text)] if text is not None and int(text) >= 0 else []
 
     def read_gpu(self, nvml):
         pci_bus_id = normal_pci_bus_id(nvml["pci_bus_id"])
-        home_nodes, home_source = self.home_of(pci_bus_id)
+        home_nodes, home_source = self.home_of(pci_bus_id, nvml)
         return Gpu(
             index=nvml["index"],
             pci_bus_id=pci_bus_id,
@@ -802,14 +814,13 @@ def read_topology(box):
 
 
 def read_device(box, pci_bus_id):
-    home_nodes, source = box.home_of(pci_bus_id)
-    node = home_nodes[0] if home_nodes else None
+    nodes = box.pci_node(f"{PCI_DEVICES}/{pci_bus_id}")
     base_class = (box.tree.text(f"{PCI_DEVICES}/{pci_bus_id}/class") or "")[:4]
     return {
         "pci_bus_id": pci_bus_id,
         "class": {"0x01": "storage", "0x02": "network"}.get(base_class, unjudged()),
         "name": unjudged(),
-        "node": node if source == "sysfs" else one_of(None, node),
+        "node": nodes[0] if nodes else None,
     }
 
 

@@ -1,13 +1,14 @@
 //! On which node a GPU hangs, and how that is known. A guess is worse than `unknown`: -1 is never
 //! taken for node 0.
 
+use std::collections::BTreeMap;
 use std::fmt;
 
 use crate::model::gap::{Fact, Gap, Reason};
 use crate::model::gpu::Gpu;
 use crate::model::memory::Bytes;
 use crate::model::process::Pid;
-use crate::model::topology::{NodeSet, Topology};
+use crate::model::topology::{NodeSet, Places, Topology, node_list};
 
 /// A GPU with its place.
 #[derive(Debug, Clone)]
@@ -18,6 +19,9 @@ pub struct GpuPlace {
     pub home_nodes: NodeSet,
     /// How that was learnt.
     pub source: HomeSource,
+    /// All that the sources say, in the order in which they are believed. Several nodes are no answer, but in an
+    /// override.
+    pub answers: Vec<(HomeSource, NodeSet)>,
     /// Where a process of it should run: the home nodes that have CPUs or, where none has, the
     /// nearest that do. Empty where these are not known.
     pub local_nodes: NodeSet,
@@ -26,8 +30,18 @@ pub struct GpuPlace {
 /// Who told a GPU's home nodes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum HomeSource {
+    /// Whoever typed `--gpu-node`.
+    Override,
+    /// A topology file of NCCL's or hwloc's.
+    TopologyFile,
     /// `numa_node` of its PCI device.
     Sysfs,
+    /// `numa_node` of a PCI bridge above it.
+    PciParent,
+    /// NVML's memory affinity.
+    NvmlMemoryAffinity,
+    /// NVML's CPU affinity.
+    NvmlCpuAffinity,
     /// Only one node of the machine has CPUs.
     SingleNode,
     /// Nobody.
@@ -37,23 +51,59 @@ pub enum HomeSource {
 impl fmt::Display for HomeSource {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
+            Self::Override => "override",
+            Self::TopologyFile => "topology-file",
             Self::Sysfs => "sysfs",
+            Self::PciParent => "pci-parent",
+            Self::NvmlMemoryAffinity => "nvml-memory-affinity",
+            Self::NvmlCpuAffinity => "nvml-cpu-affinity",
             Self::SingleNode => "single-node",
             Self::Unknown => "unknown",
         })
     }
 }
 
-/// A source of home nodes: what it says of a GPU, empty where it says nothing.
-type Rung = (HomeSource, fn(&Gpu, &Topology) -> NodeSet);
+/// What a person or a file says of GPUs' places.
+#[derive(Debug, Clone, Default)]
+pub struct Hints {
+    /// By the GPU's index.
+    pub overrides: BTreeMap<u32, NodeSet>,
+    /// A topology file's.
+    pub places: Places,
+}
 
-/// The sources; the first that speaks is believed.
+/// What the sources are asked about.
+struct Question<'a> {
+    gpu: &'a Gpu,
+    topology: &'a Topology,
+    hints: &'a Hints,
+}
+
+/// A source of home nodes: what it says of a GPU; `None` where it says nothing.
+type Rung = (HomeSource, fn(&Question) -> Option<NodeSet>);
+
+/// The sources, the first of them that answers is believed.
 const LADDER: &[Rung] = &[
-    (HomeSource::Sysfs, |gpu, _| {
-        gpu.sysfs_node.into_iter().collect()
+    (HomeSource::Override, |of| {
+        of.hints.overrides.get(&of.gpu.index).cloned()
     }),
-    (HomeSource::SingleNode, |_, topology| {
-        topology.single_node().into_iter().collect()
+    (HomeSource::TopologyFile, |of| {
+        of.hints.places.get(&of.gpu.address?).cloned()
+    }),
+    (HomeSource::Sysfs, |of| {
+        Some(NodeSet::from([of.gpu.sysfs_node?]))
+    }),
+    (HomeSource::PciParent, |of| {
+        Some(NodeSet::from([of.gpu.parent_node?]))
+    }),
+    (HomeSource::NvmlMemoryAffinity, |of| {
+        of.gpu.memory_affinity.clone()
+    }),
+    (HomeSource::NvmlCpuAffinity, |of| {
+        Some(of.topology.nodes_of(of.gpu.cpu_affinity.as_ref()?))
+    }),
+    (HomeSource::SingleNode, |of| {
+        Some(NodeSet::from([of.topology.single_node()?]))
     }),
 ];
 
@@ -63,22 +113,36 @@ impl GpuPlace {
         let mut contexts = self.gpu.contexts.iter().flatten();
         contexts.any(|context| context.pid == pid)
     }
+
+    /// The sources that name another node than the one that is believed.
+    pub fn contradictions(&self) -> impl Iterator<Item = &(HomeSource, NodeSet)> {
+        let answers = self.answers.iter();
+        answers.filter(|(_, nodes)| nodes.len() == 1 && nodes.is_disjoint(&self.home_nodes))
+    }
 }
 
 /// Finds a GPU's home.
-pub fn place(gpu: Gpu, topology: &Topology) -> GpuPlace {
+pub fn place(gpu: Gpu, topology: &Topology, hints: &Hints) -> GpuPlace {
+    let question = Question {
+        gpu: &gpu,
+        topology,
+        hints,
+    };
     let answers = LADDER
         .iter()
-        .map(|(source, ask)| (*source, ask(&gpu, topology)));
-    let mut spoken = answers.filter(|(_, nodes)| !nodes.is_empty());
-    let (source, home_nodes) = spoken
-        .next()
-        .unwrap_or((HomeSource::Unknown, NodeSet::new()));
+        .filter_map(|(source, ask)| Some((*source, ask(&question)?)));
+    let answers: Vec<_> = answers.filter(|(_, nodes)| !nodes.is_empty()).collect();
+    let is_clear = |(source, nodes): &&(HomeSource, NodeSet)| {
+        nodes.len() == 1 || *source == HomeSource::Override
+    };
+    let believed = answers.iter().find(is_clear).cloned();
+    let (source, home_nodes) = believed.unwrap_or((HomeSource::Unknown, NodeSet::new()));
     GpuPlace {
         local_nodes: local_nodes(&home_nodes, topology),
         gpu,
         home_nodes,
         source,
+        answers,
     }
 }
 
@@ -102,17 +166,30 @@ pub fn gaps(place: &GpuPlace) -> impl Iterator<Item = Gap> {
 
 /// A GPU for which nobody can say where its processes should run.
 fn homeless(place: &GpuPlace) -> Option<Gap> {
-    let why = match (place.local_nodes.is_empty(), place.home_nodes.is_empty()) {
-        (false, _) => return None,
-        (true, true) => "the kernel does not tell (numa_node)",
-        (true, false) => {
-            "it has no CPUs, and no distances tell which node with CPUs is the nearest"
+    if !place.local_nodes.is_empty() {
+        return None;
+    }
+    let several = place.answers.iter().map(|(source, nodes)| {
+        format!(
+            "{source} names nodes {}, which is no answer",
+            node_list(nodes)
+        )
+    });
+    let several: Vec<String> = several.collect();
+    let why = match (place.home_nodes.is_empty(), several.is_empty()) {
+        (true, true) => "no source tells it: give it with --gpu-node or --topology".to_owned(),
+        (true, false) => format!(
+            "ambiguous: {}; give it with --gpu-node or --topology",
+            several.join(", ")
+        ),
+        (false, _) => {
+            "it has no CPUs, and no distances tell which node with CPUs is the nearest".to_owned()
         }
     };
     Some(Gap {
         pid: None,
         fact: Fact::GpuHomeNode(place.gpu.index),
-        reason: Reason::Failed(why.to_owned()),
+        reason: Reason::Failed(why),
     })
 }
 

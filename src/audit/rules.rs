@@ -5,6 +5,7 @@ mod cpu_remote;
 mod cpu_unbound;
 mod memory_near;
 mod memory_remote;
+mod sources_disagree;
 mod threads_astray;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -12,6 +13,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use super::Audited;
 use super::attribution::Role;
 use super::finding::{Finding, Severity};
+use super::home::GpuPlace;
 use super::memory::MemoryKind;
 use super::verdict::Locality;
 use crate::model::cpus::{CpuSet, ranges};
@@ -34,25 +36,29 @@ const RULES: &[Rule] = &[
     cpu_unbound::RULE,
     threads_astray::RULE,
     memory_near::RULE,
+    sources_disagree::RULE,
 ];
 
 /// What a rule looks at.
 struct Scene<'a> {
     processes: &'a [Audited],
+    gpus: &'a [GpuPlace],
     topology: &'a Topology,
 }
 
-/// Processes that break a rule together, and what is to be said of it.
+/// Processes that break a rule together, or a GPU, and what is to be said of it.
 struct Broken<'a> {
+    gpu: Option<u32>,
     group: Vec<&'a Audited>,
     message: String,
     remedy: String,
 }
 
 /// Applies every rule; the worst findings come first.
-pub fn check(processes: &[Audited], topology: &Topology) -> Vec<Finding> {
+pub fn check(processes: &[Audited], gpus: &[GpuPlace], topology: &Topology) -> Vec<Finding> {
     let scene = Scene {
         processes,
+        gpus,
         topology,
     };
     let mut findings: Vec<Finding> = Vec::new();
@@ -62,7 +68,7 @@ pub fn check(processes: &[Audited], topology: &Topology) -> Vec<Finding> {
             Finding {
                 rule: rule.name,
                 severity: rule.severity,
-                gpu: broken.group[0].part.gpus.first().copied(),
+                gpu: broken.gpu,
                 pids: broken
                     .group
                     .iter()
@@ -105,6 +111,11 @@ impl<'a> Scene<'a> {
             pid(group),
         )
     }
+}
+
+/// The GPU of a group, the first of several.
+fn gpu_of(group: &[&Audited]) -> Option<u32> {
+    group.first()?.part.gpus.first().copied()
 }
 
 /// `node 1`, `nodes 0-1`

@@ -51,6 +51,8 @@ pub struct Judged<'a> {
     pub on_gpu: &'a NodeSet,
     /// The machine's nodes.
     pub topology: &'a Topology,
+    /// Whether near is as bad as remote.
+    pub strict_node: bool,
 }
 
 impl Judged<'_> {
@@ -64,7 +66,7 @@ impl Judged<'_> {
         let mut local = self.local.iter();
         if self.local.contains(&node) || self.on_gpu.contains(&node) {
             Locality::Local
-        } else if local.any(|local| self.topology.same_package(*local, node)) {
+        } else if !self.strict_node && local.any(|local| self.topology.same_package(*local, node)) {
             Locality::Near
         } else {
             Locality::Remote

@@ -1,9 +1,10 @@
 //! GPUs and the processes that hold a context on them.
 
+use super::cpus::CpuSet;
 use super::memory::Bytes;
 use super::pci::PciAddress;
 use super::process::Pid;
-use super::topology::NodeId;
+use super::topology::{NodeId, NodeSet};
 
 /// One GPU: what the driver says of it and what sysfs says of its place.
 #[derive(Debug, Clone)]
@@ -22,6 +23,12 @@ pub struct Gpu {
     pub memory_used: Option<Bytes>,
     /// `numa_node` of its PCI device. `None` for -1 (the kernel does not know) and for no such file.
     pub sysfs_node: Option<NodeId>,
+    /// The node of the nearest PCI bridge above it that has one.
+    pub parent_node: Option<NodeId>,
+    /// The nodes that NVML calls near; `None` where it names none.
+    pub memory_affinity: Option<NodeSet>,
+    /// The CPUs that NVML calls near; `None` where it names none.
+    pub cpu_affinity: Option<CpuSet>,
     /// The node that its own memory is (`numa_status`; Grace, POWER9): pages there are on the GPU.
     /// `None` where its memory is no node.
     pub own_memory_node: Option<NodeId>,

@@ -5,6 +5,7 @@ use std::fmt;
 
 use super::cpus::{Cpu, CpuSet, ranges};
 use super::memory::Bytes;
+use super::pci::PciAddress;
 
 /// A NUMA node's number, as the kernel gives it. Numbers may have holes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -23,6 +24,9 @@ impl fmt::Display for NodeId {
 
 /// A set of nodes.
 pub type NodeSet = BTreeSet<NodeId>;
+
+/// The nodes near each PCI device, as a topology file tells them. A device of which it does not tell is not in it.
+pub type Places = BTreeMap<PciAddress, NodeSet>;
 
 /// Nodes as the kernel writes a list (`0-1,3`); the empty string for none.
 pub fn node_list(nodes: &NodeSet) -> String {

@@ -159,6 +159,8 @@ struct GpuJson<'a> {
     pci_bus_id: Option<String>,
     home_nodes: Vec<u32>,
     home_source: String,
+    /// All that the sources say, by source.
+    home_answers: BTreeMap<String, Vec<u32>>,
     local_nodes: Vec<u32>,
     own_memory_nodes: Vec<u32>,
     memory_total_bytes: Option<u64>,
@@ -174,6 +176,11 @@ fn gpu(place: &GpuPlace) -> GpuJson<'_> {
         pci_bus_id: gpu.address.map(|address| address.to_string()),
         home_nodes: ids(&place.home_nodes),
         home_source: place.source.to_string(),
+        home_answers: place
+            .answers
+            .iter()
+            .map(|(source, nodes)| (source.to_string(), ids(nodes)))
+            .collect(),
         local_nodes: ids(&place.local_nodes),
         own_memory_nodes: ids(&gpu.own_memory_node),
         memory_total_bytes: bytes(gpu.memory_total),

@@ -6,7 +6,7 @@ use owo_colors::Style;
 
 use super::rows::rows;
 use super::terminal::{Terminal, harmless};
-use crate::audit::finding::Severity;
+use crate::audit::finding::{Finding, Severity};
 use crate::audit::verdict::Verdict;
 use crate::audit::{Audited, Report};
 use crate::model::cpus::{CpuSet, ranges};
@@ -29,8 +29,9 @@ pub fn report(report: &Report, all: bool, terminal: &Terminal) -> String {
         if !group.is_empty() {
             out += &rows(&group, all, report, terminal);
         }
-        out += &findings(report, &group, terminal);
+        out += &of_group(report, &group, terminal);
     }
+    out += &of_machine(report, terminal);
     out += &gaps(report, terminal);
     out.push('\n');
     out + &sum(report, terminal)
@@ -165,14 +166,31 @@ fn gpu_heading(report: &Report, gpus: &[u32]) -> String {
     told.collect::<Vec<_>>().join("; ")
 }
 
-fn findings(report: &Report, group: &[&Audited], terminal: &Terminal) -> String {
-    let of_group = report.findings.iter().filter(|finding| {
-        group
-            .iter()
-            .any(|audited| finding.pids.contains(&audited.process.pid))
-    });
+fn of_group(report: &Report, group: &[&Audited], terminal: &Terminal) -> String {
+    let is_named = |finding: &&Finding| {
+        let mut pids = group.iter().map(|audited| audited.process.pid);
+        pids.any(|pid| finding.pids.contains(&pid))
+    };
+    findings(report.findings.iter().filter(is_named), terminal)
+}
+
+/// What is wrong with GPUs and with the machine, whoever uses them.
+fn of_machine(report: &Report, terminal: &Terminal) -> String {
+    let of_nobody = report
+        .findings
+        .iter()
+        .filter(|finding| finding.pids.is_empty());
+    let out = findings(of_nobody, terminal);
+    if out.is_empty() {
+        out
+    } else {
+        format!("\nThe machine:\n{out}")
+    }
+}
+
+fn findings<'a>(findings: impl Iterator<Item = &'a Finding>, terminal: &Terminal) -> String {
     let mut out = String::new();
-    for finding in of_group {
+    for finding in findings {
         let mark = format!("  {}: ", finding.severity);
         let text = terminal.wrap(&mark, &finding.message, 4);
         let style = match finding.severity {

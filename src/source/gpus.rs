@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::root::Root;
-use super::sysfs;
+use super::sysfs::{self, Seen};
 use crate::model::driver::{DriverAnswer, DriverGpu, DriverProcess};
 use crate::model::gap::{Fact, Gap, Reason};
 use crate::model::gpu::{Context, Gpu};
@@ -11,6 +11,8 @@ use crate::model::memory::Bytes;
 use crate::model::pci::{PciAddress, PciDevice};
 use crate::model::process::Pid;
 use crate::model::topology::NodeId;
+use crate::parse::Malformed;
+use crate::parse::list::{parse_cpu_list, parse_node_list};
 use crate::parse::nvidia::{parse_information, parse_numa_status};
 
 /// Joins what the driver and sysfs know of GPUs; gives the other devices too. Where no driver
@@ -21,10 +23,8 @@ pub fn read_gpus(
     gaps: &mut Vec<Gap>,
 ) -> (Vec<Gpu>, Vec<PciDevice>) {
     let pci = sysfs::read_pci(root, gaps);
-    let nodes: BTreeMap<PciAddress, _> = pci
-        .iter()
-        .map(|seen| (seen.device.address, seen.device.node))
-        .collect();
+    let on_bus: BTreeMap<PciAddress, &Seen> =
+        pci.iter().map(|seen| (seen.device.address, seen)).collect();
     let gpus: Vec<Gpu> = match &driver.gpus {
         Some(gpus) => gpus.iter().map(|gpu| of_driver(gpu, gaps)).collect(),
         None => {
@@ -48,10 +48,14 @@ pub fn read_gpus(
                 .collect()
         }
     };
-    let gpus = gpus.into_iter().map(|gpu| Gpu {
-        sysfs_node: gpu.address.and_then(|address| *nodes.get(&address)?),
-        own_memory_node: read_own_memory_node(root, &gpu, gaps),
-        ..gpu
+    let gpus = gpus.into_iter().map(|gpu| {
+        let seen = gpu.address.and_then(|address| on_bus.get(&address));
+        Gpu {
+            sysfs_node: seen.and_then(|seen| seen.device.node),
+            parent_node: seen.and_then(|seen| sysfs::read_parent_node(root, &seen.folder)),
+            own_memory_node: read_own_memory_node(root, &gpu, gaps),
+            ..gpu
+        }
     });
     let gpus: Vec<Gpu> = gpus.collect();
     let is_gpu = |device: &PciDevice| gpus.iter().any(|gpu| gpu.address == Some(device.address));
@@ -87,9 +91,17 @@ fn of_driver(gpu: &DriverGpu, gaps: &mut Vec<Gap>) -> Gpu {
         memory_total: gpu.memory_total_bytes.map(Bytes),
         memory_used: gpu.memory_used_bytes.map(Bytes),
         sysfs_node: None,
+        parent_node: None,
+        memory_affinity: near(&gpu.memory_affinity, parse_node_list),
+        cpu_affinity: near(&gpu.cpu_affinity, parse_cpu_list),
         own_memory_node: None,
         contexts: gpu.processes.as_ref().map(contexts),
     }
+}
+
+/// A list of NVML's; it has no other way to say that it does not know than to say nothing.
+fn near<T>(list: &Option<String>, parse: fn(&[u8]) -> Result<T, Malformed>) -> Option<T> {
+    parse(list.as_deref().filter(|list| !list.is_empty())?.as_bytes()).ok()
 }
 
 fn of_pci(root: &Root, address: PciAddress, index: u32) -> Gpu {
@@ -104,6 +116,9 @@ fn of_pci(root: &Root, address: PciAddress, index: u32) -> Gpu {
         memory_total: None,
         memory_used: None,
         sysfs_node: None,
+        parent_node: None,
+        memory_affinity: None,
+        cpu_affinity: None,
         own_memory_node: None,
         contexts: None,
     }

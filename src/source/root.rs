@@ -1,9 +1,11 @@
 //! The one door to files: the running system, or a recorded tree and never outside it.
 
 use std::collections::BTreeSet;
+use std::ffi::OsString;
 use std::fs::File;
 use std::io::{self, BufRead, BufReader, Cursor, Read};
 use std::os::fd::OwnedFd;
+use std::os::unix::ffi::OsStringExt;
 use std::path::PathBuf;
 use std::sync::{Mutex, PoisonError};
 
@@ -22,8 +24,8 @@ const LARGEST_BY_LINES: u64 = 256 << 20;
 /// The longest line of these: a path, each byte of it escaped, and counts on a thousand nodes.
 const LONGEST_LINE: u64 = 64 << 10;
 
-/// Below here folders are listed for their names alone, such as `net/eth0`.
-const DEVICE_NAMES: &str = "sys/bus/pci/devices/";
+/// Below these folders are listed for their names alone, such as `net/eth0`.
+const DEVICE_NAMES: &[&str] = &["sys/bus/pci/devices/", "sys/devices/pci"];
 
 /// Where files are read. Paths are given without the leading slash.
 #[derive(Debug)]
@@ -179,11 +181,40 @@ impl Root {
         names.sort_unstable();
         if let Some(mut tap) = self.tap() {
             // Elsewhere a name is only looked for to read what is below it, which then is kept.
-            for name in names.iter().filter(|_| path.starts_with(DEVICE_NAMES)) {
+            for name in names
+                .iter()
+                .filter(|_| DEVICE_NAMES.iter().any(|below| path.starts_with(below)))
+            {
                 tap.tree.insert(format!("{path}/{name}"), Entry::Folder);
             }
         }
         Ok(names)
+    }
+
+    /// A symbolic link's text.
+    ///
+    /// # Errors
+    /// The reason for a gap; absent where it is no link.
+    pub fn link(&self, path: &str) -> Result<String, Reason> {
+        let target = match &self.place {
+            Place::Live => std::fs::read_link(live_path(path)),
+            Place::Folder(root) => link_within(root, path),
+            Place::Archive(tree) => tree.link(path).ok_or(io::ErrorKind::NotFound.into()),
+        };
+        // What is no link answers EINVAL.
+        let absent =
+            |error: io::Error| match error.raw_os_error() == Some(Errno::INVAL.raw_os_error()) {
+                true => Reason::Absent,
+                false => self.note(path, &error),
+            };
+        let target = target.map_err(absent)?;
+        if let Some(mut tap) = self.tap() {
+            tap.tree.insert(path, Entry::Link(target.clone()));
+        }
+        target
+            .into_os_string()
+            .into_string()
+            .map_err(|_| Reason::Absent)
     }
 
     /// Opens a regular file. With a tap the whole of it is read at once.
@@ -252,6 +283,12 @@ fn open_within(root: &OwnedFd, path: &str) -> io::Result<File> {
         FileType::RegularFile => Ok(File::from(file)),
         _ => Err(io::Error::other("not a regular file")),
     }
+}
+
+fn link_within(root: &OwnedFd, path: &str) -> io::Result<PathBuf> {
+    let link = resolve(root, path, OFlags::PATH | OFlags::NOFOLLOW)?;
+    let target = rustix::fs::readlinkat(&link, "", Vec::new())?;
+    Ok(PathBuf::from(OsString::from_vec(target.into_bytes())))
 }
 
 fn folder_names(root: &OwnedFd, path: &str) -> io::Result<Vec<String>> {

@@ -90,6 +90,43 @@ pub struct Seen {
     pub device: PciDevice,
     /// Whether it is a GPU of NVIDIA's, as far as vendor and class tell.
     pub is_nvidia_gpu: bool,
+    /// Its own folder: below `sys/devices`, in that of the bridge that it hangs on.
+    pub folder: String,
+}
+
+/// A device's own folder, to which `sys/bus/pci/devices` has a link. A recording may have the files in the place
+/// of the link.
+fn device_folder(root: &Root, address: PciAddress) -> String {
+    let listed = format!("{PCI_DEVICES}/{address}");
+    let Ok(target) = root.link(&listed) else {
+        return listed;
+    };
+    let mut folder: Vec<&str> = PCI_DEVICES.split('/').collect();
+    for step in target.split('/') {
+        match step {
+            ".." => drop(folder.pop()),
+            step => folder.push(step),
+        }
+    }
+    match folder.starts_with(&["sys", "devices"]) {
+        true => folder.join("/"),
+        false => listed,
+    }
+}
+
+/// The node of the nearest bridge above a device that has one; `None` where none has, or the tree does not tell
+/// what is above.
+pub fn read_parent_node(root: &Root, folder: &str) -> Option<NodeId> {
+    let mut above = folder;
+    loop {
+        above = above.rsplit_once('/')?.0;
+        let name = above.rsplit('/').next()?;
+        name.parse::<PciAddress>().ok()?;
+        let node = read_as(root, &format!("{above}/numa_node"), parse_pci_node);
+        if let Ok(Some(node)) = node {
+            return Some(node);
+        }
+    }
 }
 
 /// Reads the PCI devices of the classes that are shown, by address.
@@ -107,7 +144,8 @@ pub fn read_pci(root: &Root, gaps: &mut Vec<Gap>) -> Vec<Seen> {
 }
 
 fn read_pci_device(root: &Root, address: PciAddress, gaps: &mut Vec<Gap>) -> Option<Seen> {
-    let file = |name: &str| format!("{PCI_DEVICES}/{address}/{name}");
+    let folder = device_folder(root, address);
+    let file = |name: &str| format!("{folder}/{name}");
     let code = read_as(root, &file("class"), parse_hex).ok()?;
     // Which folder of the device holds the names that the kernel gave it.
     let (class, named_in): (_, &[&str]) = match code >> 16 {
@@ -128,5 +166,6 @@ fn read_pci_device(root: &Root, address: PciAddress, gaps: &mut Vec<Gap>) -> Opt
             node: or_gap(node, Fact::PciNode(address), gaps).flatten(),
         },
         is_nvidia_gpu: class == PciClass::Display && vendor == Some(NVIDIA),
+        folder,
     })
 }

@@ -58,6 +58,16 @@ impl Tree {
         }
     }
 
+    /// A link's text; `None` where there is no link of that name.
+    pub fn link(&self, path: &str) -> Option<PathBuf> {
+        let path = Path::new(path);
+        let own = self.resolve(path.parent()?)?.join(path.file_name()?);
+        match self.entries.get(&own)? {
+            Entry::Link(target) => Some(target.clone()),
+            _ => None,
+        }
+    }
+
     /// The names in a folder, in no order and without repeats; `None` where there is no such folder.
     pub fn names(&self, path: &str) -> Option<Vec<String>> {
         let folder = self.resolve(Path::new(path))?;

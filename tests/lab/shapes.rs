@@ -234,4 +234,16 @@ fn dark() {
         serde_json::json!([])
     );
     assert_eq!(report["findings"], serde_json::json!([]));
+    for (answer, source) in [
+        ("override.json", "override"),
+        ("cpu-affinity.json", "nvml-cpu-affinity"),
+        ("memory-affinity.json", "nvml-memory-affinity"),
+    ] {
+        let told = left.json(answer);
+        let gpu = &told["topology"]["gpus"][0];
+        let home = (&gpu["home_nodes"][0], &gpu["home_source"]);
+        assert_eq!(home, (&0.into(), &source.into()));
+        verdicts(&left, &told, "bound", "ok", "ok");
+        verdicts(&left, &told, "crossed", "mismatch", "ok");
+    }
 }

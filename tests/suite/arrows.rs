@@ -11,7 +11,7 @@ const MAY_USE: &[(&str, &[&str])] = &[
     ("audit", &["model"]),
     ("report", &["model", "audit"]),
     ("record", &["model", "parse", "source"]),
-    ("cli", &["report"]),
+    ("cli", &["model", "parse", "report"]),
 ];
 
 fn sources(folder: &Path, found: &mut Vec<PathBuf>) {

@@ -129,7 +129,7 @@ fn four_gpus(name: &str, workers_each: usize, attribution: &str) -> Value {
     assert_eq!(document["summary"]["verdict"], "single-node");
     assert_eq!(
         document["topology"]["gpus"][0]["home_source"],
-        "single-node"
+        "nvml-memory-affinity"
     );
     document
 }

@@ -12,6 +12,8 @@ pub struct Tree {
     /// What NVML lists, by GPU.
     contexts: [Vec<Value>; 2],
     gpu_memory_used: u64,
+    /// NVML's CPU and memory affinity of GPU 0.
+    affinity: [Option<&'static str>; 2],
 }
 
 /// A process of it.
@@ -41,6 +43,7 @@ impl Tree {
             folder: tempfile::tempdir().unwrap(),
             contexts: Default::default(),
             gpu_memory_used: 1 << 30,
+            affinity: [None; 2],
         };
         tree.file("sys/devices/system/node/online", "0-1\n");
         for (node, cpus) in [(0, "0-1\n"), (1, "2-3\n")] {
@@ -75,6 +78,25 @@ impl Tree {
         self.file("sys/bus/pci/devices/0000:10:1c.0/class", "0x030200\n");
         self.file("sys/bus/pci/devices/0000:10:1c.0/vendor", "0x10de\n");
         self.file("sys/bus/pci/devices/0000:10:1c.0/numa_node", text);
+    }
+
+    /// Puts the GPU's folder below that of a bridge of this node, as sysfs has it, with a link to it.
+    fn hang_on_bridge(&self, node: &str) {
+        let bridge = "sys/devices/pci0000:0f/0000:0f:00.0";
+        self.file(&format!("{bridge}/numa_node"), node);
+        let gpu = format!("{bridge}/0000:10:1c.0");
+        let listed = "sys/bus/pci/devices/0000:10:1c.0";
+        let root = self.folder.path();
+        fs::rename(root.join(listed), root.join(&gpu)).unwrap();
+        let target = "../../../devices/pci0000:0f/0000:0f:00.0/0000:10:1c.0";
+        std::os::unix::fs::symlink(target, root.join(listed)).unwrap();
+    }
+
+    fn numa_node_below_bridge(&self, text: &str) {
+        self.file(
+            "sys/devices/pci0000:0f/0000:0f:00.0/0000:10:1c.0/numa_node",
+            text,
+        );
     }
 
     pub fn process(&self, process: &Process) {
@@ -129,6 +151,7 @@ impl Tree {
             json!({
                 "index": index, "name": "NVIDIA A100", "pci_bus_id": address, "uuid": format!("GPU-{index}aaa"),
                 "memory_used_bytes": self.gpu_memory_used, "processes": self.contexts[index],
+                "cpu_affinity": self.affinity[0], "memory_affinity": self.affinity[1],
             })
         };
         let mut gpus = vec![gpu(0, "00000000:10:1C.0")];
@@ -346,6 +369,109 @@ fn minus_one_on_two_nodes_is_unknown_and_not_node_zero() {
     assert_eq!(document["topology"]["gpus"][0]["home_source"], "unknown");
     assert_eq!(document["findings"], json!([]));
     assert_eq!(document["incomplete"][0]["what"], "home node of GPU 0");
+}
+
+/// The home nodes of GPU 0 with their source, where the kernel says -1.
+#[track_caller]
+fn home(tree: &Tree, arguments: &[&str]) -> (Value, Value) {
+    let document = tree.audit(&[arguments, &["--json"]].concat()).json();
+    let gpu = &document["topology"]["gpus"][0];
+    (gpu["home_nodes"].clone(), gpu["home_source"].clone())
+}
+
+#[test]
+fn each_source_answers_where_those_before_it_do_not() {
+    let mut tree = with_trainer(&Process {
+        threads: &[(2, "2-3")],
+        ..PLACED
+    });
+    tree.numa_node("-1\n");
+    assert_eq!(home(&tree, &[]), (json!([]), json!("unknown")));
+    tree.affinity = [Some("2-3"), None];
+    assert_eq!(home(&tree, &[]), (json!([1]), json!("nvml-cpu-affinity")));
+    tree.affinity = [Some("0-3"), Some("1")];
+    assert_eq!(
+        home(&tree, &[]),
+        (json!([1]), json!("nvml-memory-affinity"))
+    );
+    tree.hang_on_bridge("1\n");
+    assert_eq!(home(&tree, &[]), (json!([1]), json!("pci-parent")));
+    tree.numa_node_below_bridge("1\n");
+    assert_eq!(home(&tree, &[]), (json!([1]), json!("sysfs")));
+    let file = tree.folder.path().join("topology.xml");
+    let xml =
+        "<system version=\"1\"><cpu numaid=\"0\"><pci busid=\"0000:10:1c.0\"/></cpu></system>";
+    std::fs::write(&file, xml).unwrap();
+    let given = ["--topology", file.to_str().unwrap()];
+    assert_eq!(home(&tree, &given), (json!([0]), json!("topology-file")));
+    let typed = [&given[..], &["--gpu-node", "0=0-1"]].concat();
+    assert_eq!(home(&tree, &typed), (json!([0, 1]), json!("override")));
+    let typed = ["--gpu-node", "GPU-0a=1", "--gpu-node", "10:1c.0=1"];
+    assert_eq!(home(&tree, &typed), (json!([1]), json!("override")));
+}
+
+#[test]
+fn several_nodes_are_no_answer() {
+    let mut tree = with_trainer(&PLACED);
+    tree.numa_node("-1\n");
+    tree.affinity = [Some("0-3"), Some("0-1")];
+    let document = tree.judges("unknown", "unknown", 3);
+    let reason = document["incomplete"][0]["reason"].as_str().unwrap();
+    assert_eq!(
+        reason,
+        "ambiguous: nvml-memory-affinity names nodes 0-1, which is no answer, nvml-cpu-affinity names nodes 0-1, \
+         which is no answer; give it with --gpu-node or --topology"
+    );
+}
+
+#[test]
+fn sources_that_contradict_each_other_are_told() {
+    let mut tree = with_trainer(&PLACED);
+    tree.affinity = [Some("2-3"), Some("0")];
+    let document = tree.judges("ok", "ok", 0);
+    let finding = &document["findings"][0];
+    assert_eq!(finding["rule"], "sources-disagree");
+    assert_eq!(
+        finding["message"],
+        "the sources of GPU 0's home node disagree: sysfs says node 0 and is believed, nvml-cpu-affinity says node 1"
+    );
+    let table = tree.audit(&[]).stdout;
+    assert!(
+        table.contains("The machine:\n  warning: the sources of GPU 0's home node"),
+        "{table}"
+    );
+}
+
+#[test]
+fn bad_hints_are_refused() {
+    let tree = with_trainer(&PLACED);
+    let file = tree.folder.path().join("topology.xml");
+    std::fs::write(&file, "<html/>").unwrap();
+    tree.audit(&["--topology", file.to_str().unwrap()]).fails_with(&format!(
+        "cannot use the topology file {}: <html> is neither NCCL's <system> nor hwloc's <topology>",
+        file.display()
+    ));
+    tree.audit(&["--topology", "/dev/zero"])
+        .fails_with("cannot use the topology file /dev/zero: it is no file of at most 16 MiB");
+    tree.audit(&["--gpu-node", "7=0"])
+        .fails_with("no GPU \"7\": there are 0");
+    for typed in ["0", "0=", "=0", "0=x", "0=0-"] {
+        assert_eq!(tree.audit(&["--gpu-node", typed]).code, Some(2), "{typed}");
+    }
+}
+
+#[test]
+fn a_strict_audit_takes_near_for_remote() {
+    let tree = with_trainer(&Process {
+        threads: &[(2, "2-3")],
+        ..PLACED
+    });
+    for cpu in 0..4 {
+        let file = format!("sys/devices/system/cpu/cpu{cpu}/topology/physical_package_id");
+        tree.file(&file, "0\n");
+    }
+    tree.judges("at-risk", "ok", 0);
+    assert_eq!(tree.audit(&["--strict-node"]).code, Some(1));
 }
 
 #[test]

@@ -159,7 +159,7 @@ fn one_gpu_of_four() {
 gpu-box, Linux 6.18.44, NVIDIA driver 580.159.04, snapshot of 2026-11-22T06:09:00Z
 1 NUMA node: node 0 CPUs 0-63
 
-GPU 2  NVIDIA H200  0000:00:08.0  home node 0 (single-node)
+GPU 2  NVIDIA H200  0000:00:08.0  home node 0 (nvml-memory-affinity)
  ROLE       PID        RANK  GPU NODE  CPU NODE  CPUS  MEM BINDING  MEMORY BY NODE    VERDICT
  trainer    2696       2     0         0         0-63  [0]          0: 100% 1.3 GiB   single-node
  worker ×2  2741,2745  2     0         0         0-63  [0]          0: 100% ≤311 MiB  single-node

@@ -4,7 +4,7 @@
 use super::super::cpu::Standing;
 use super::super::finding::Severity;
 use super::super::verdict::Locality;
-use super::{Broken, Rule, Scene, cpu_nodes, on_nodes, subject};
+use super::{Broken, Rule, Scene, cpu_nodes, gpu_of, on_nodes, subject};
 
 pub(super) const RULE: Rule = Rule {
     name: "cpu-near",
@@ -18,6 +18,7 @@ fn check<'a>(scene: &Scene<'a>) -> Vec<Broken<'a>> {
         .groups(|audited| audited.cpu.standing == near)
         .into_iter();
     let broken = groups.map(|group| Broken {
+        gpu: gpu_of(&group),
         message: format!(
             "{} on {} of the same socket",
             subject(&group),

@@ -4,7 +4,7 @@
 use super::super::cpu::Standing;
 use super::super::finding::Severity;
 use super::super::verdict::Locality;
-use super::{Broken, Rule, Scene, cpu_nodes, is_bound_off, on_nodes, subject};
+use super::{Broken, Rule, Scene, cpu_nodes, gpu_of, is_bound_off, on_nodes, subject};
 
 pub(super) const RULE: Rule = Rule {
     name: "cpu-remote",
@@ -25,6 +25,7 @@ fn check<'a>(scene: &Scene<'a>) -> Vec<Broken<'a>> {
             some => format!("{some} of {} bound there", group.len()),
         };
         Broken {
+            gpu: gpu_of(&group),
             message: format!(
                 "GPU and CPU NUMA nodes do NOT match: {} on {} ({held})",
                 subject(&group),

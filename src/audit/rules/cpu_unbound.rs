@@ -3,7 +3,7 @@
 
 use super::super::cpu::Standing;
 use super::super::finding::Severity;
-use super::{Broken, Rule, Scene, on_nodes, subject};
+use super::{Broken, Rule, Scene, gpu_of, on_nodes, subject};
 use crate::model::topology::NodeSet;
 
 pub(super) const RULE: Rule = Rule {
@@ -25,6 +25,7 @@ fn check<'a>(scene: &Scene<'a>) -> Vec<Broken<'a>> {
         let allowed = group.iter().flat_map(|audited| &audited.cpu.affinity_nodes);
         let allowed: NodeSet = allowed.copied().collect();
         Broken {
+            gpu: gpu_of(&group),
             message: format!(
                 "{} there by chance: nothing holds {} there, {} are allowed",
                 subject(&group),

@@ -3,7 +3,7 @@
 
 use super::super::finding::Severity;
 use super::super::verdict::{Locality, Verdict};
-use super::{Broken, OffMemory, Rule, Scene};
+use super::{Broken, OffMemory, Rule, Scene, gpu_of};
 
 pub(super) const RULE: Rule = Rule {
     name: "memory-near",
@@ -19,6 +19,7 @@ fn check<'a>(scene: &Scene<'a>) -> Vec<Broken<'a>> {
     let broken = groups.map(|group| {
         let off = OffMemory::of(&group, Locality::Near);
         Broken {
+            gpu: gpu_of(&group),
             message: off.text.clone(),
             remedy: off.remedy(scene, &group),
             group,

@@ -3,7 +3,7 @@
 
 use super::super::finding::Severity;
 use super::super::verdict::{Locality, Verdict};
-use super::{Broken, OffMemory, Rule, Scene};
+use super::{Broken, OffMemory, Rule, Scene, gpu_of};
 
 pub(super) const RULE: Rule = Rule {
     name: "memory-remote",
@@ -24,6 +24,7 @@ fn check<'a>(scene: &Scene<'a>) -> Vec<Broken<'a>> {
             "GPU"
         };
         Broken {
+            gpu: gpu_of(&group),
             message: format!("{side} and memory NUMA nodes do NOT match: {}", off.text),
             remedy: off.remedy(scene, &group),
             group,

@@ -3,7 +3,7 @@
 
 use super::super::cpu::{Standing, Threads};
 use super::super::finding::Severity;
-use super::{Broken, Rule, Scene, subject};
+use super::{Broken, Rule, Scene, gpu_of, subject};
 use crate::audit::Audited;
 
 pub(super) const RULE: Rule = Rule {
@@ -28,6 +28,7 @@ fn check<'a>(scene: &Scene<'a>) -> Vec<Broken<'a>> {
         let threads = || group.iter().filter_map(|audited| audited.cpu.threads.as_ref());
         let sum = |count: fn(&Threads) -> usize| threads().map(count).sum::<usize>();
         Broken {
+            gpu: gpu_of(&group),
             message: format!(
                 "{} held there by the main thread alone: {} of {} threads may leave, {} last ran elsewhere",
                 subject(&group),
