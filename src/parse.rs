@@ -1,6 +1,7 @@
 //! The kernel's and the driver's text to model values: pure, and without a panic for any input.
 
 pub mod cgroup;
+pub mod fd;
 pub mod list;
 pub mod node;
 pub mod numa_maps;

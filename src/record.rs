@@ -10,7 +10,7 @@ use std::path::{Component, Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-use redact::without_secrets;
+use redact::{is_open_told, without_secrets};
 use serde::Serialize;
 use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
 use write::{archive_stem, parent, write_archive, write_folder};
@@ -141,7 +141,8 @@ fn tree_of(observation: Observation, options: &Options) -> Tree {
         denied: denied.collect(),
     };
     let mut kept = Tree::default();
-    for (path, entry) in tree.entries().iter().filter(|(path, _)| is_kept(path)) {
+    let is_told = |(path, entry): &(&PathBuf, &Entry)| is_kept(path) && is_open_told(path, entry);
+    for (path, entry) in tree.entries().iter().filter(is_told) {
         kept.insert(path, without_secrets(path, entry, options.redact));
     }
     let driver = DriverAnswer {

@@ -101,7 +101,7 @@ pub fn observe(source: Source, subjects: &Subjects) -> Observation {
     };
     host.driver_version = driver.driver_version.clone();
     let topology = sysfs::read_topology(&root, &mut gaps);
-    let (gpus, devices) = gpus::read_gpus(&root, &driver, &mut gaps);
+    let (mut gpus, devices) = gpus::read_gpus(&root, &driver, &mut gaps);
     let named: Vec<Pid> = match subjects {
         Subjects::Named(pids) => pids.clone(),
         Subjects::GpuUsers => manifest.named.iter().copied().map(Pid).collect(),
@@ -109,7 +109,7 @@ pub fn observe(source: Source, subjects: &Subjects) -> Observation {
     };
     let processes = match subjects {
         Subjects::Nobody => Vec::new(),
-        _ => processes::read_processes(&root, &gpus, &named, &mut gaps),
+        _ => processes::read_processes(&root, &mut gpus, &named, &mut gaps),
     };
     let users = user_names(&root, &manifest);
     let machine = Machine {

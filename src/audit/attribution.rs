@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 
 use super::home::GpuPlace;
-use crate::model::family::{Family, is_forkserver, is_resource_tracker};
+use crate::model::family::{Family, is_forkserver, is_resource_tracker, serves_gpus};
 use crate::model::process::{Pid, Process};
 
 /// What a process does in a job.
@@ -16,7 +16,7 @@ pub enum Role {
     Worker,
     /// An ancestor of trainers.
     Launcher,
-    /// Python's resource tracker or fork server.
+    /// Python's resource tracker or fork server; a server of GPUs, or what watches them.
     Helper,
 }
 
@@ -36,13 +36,16 @@ impl fmt::Display for Role {
 pub enum GpuSource {
     /// NVML names it.
     Nvml,
+    /// It holds that GPU's `/dev/nvidiaN` open clearly more often than any other's.
+    Fd,
 }
 
 impl fmt::Display for GpuSource {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Nvml => f.write_str("nvml"),
-        }
+        f.write_str(match self {
+            Self::Nvml => "nvml",
+            Self::Fd => "fd",
+        })
     }
 }
 
@@ -51,6 +54,8 @@ impl fmt::Display for GpuSource {
 pub enum Attribution {
     /// NVML names it.
     Nvml,
+    /// By the files that it has open.
+    Fd,
     /// It descends from its trainer.
     Ancestor,
     /// It descends from its trainer's fork server.
@@ -61,6 +66,7 @@ impl fmt::Display for Attribution {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
             Self::Nvml => "nvml",
+            Self::Fd => "fd",
             Self::Ancestor => "ancestor",
             Self::Forkserver => "forkserver",
         })
@@ -84,15 +90,24 @@ pub struct Part {
 
 /// Finds every process's part.
 pub fn attribute(processes: &[Process], gpus: &[GpuPlace]) -> BTreeMap<Pid, Part> {
-    let mut gpus_of: BTreeMap<Pid, Vec<u32>> = BTreeMap::new();
+    let mut trainers = BTreeMap::new();
+    let mut servers = BTreeMap::new();
     for process in processes {
-        let used = gpus.iter().filter(|place| place.is_used_by(process.pid));
-        let indexes: Vec<u32> = used.map(|place| place.gpu.index).collect();
-        if !indexes.is_empty() {
-            gpus_of.insert(process.pid, indexes);
-        }
+        let uses = gpus.iter().filter_map(|place| {
+            let source = place.used_by(process.pid)?;
+            Some((place.gpu.index, source))
+        });
+        let (indexes, sources): (Vec<u32>, Vec<GpuSource>) = uses.unzip();
+        let Some(source) = sources.first() else {
+            continue;
+        };
+        let holders = match serves_gpus(&process.name) {
+            true => &mut servers,
+            false => &mut trainers,
+        };
+        holders.insert(process.pid, (indexes, *source));
     }
-    let people = People::new(processes, gpus_of);
+    let people = People::new(processes, trainers, servers);
     processes
         .iter()
         .map(|process| (process.pid, people.part(process)))
@@ -107,25 +122,33 @@ pub fn family(processes: &[Process]) -> Family {
 /// All processes, with what is needed to place one among them.
 struct People<'a> {
     by_pid: BTreeMap<Pid, &'a Process>,
-    gpus_of: BTreeMap<Pid, Vec<u32>>,
+    /// Those that hold a GPU, with its index and how that is known.
+    trainers: BTreeMap<Pid, (Vec<u32>, GpuSource)>,
+    /// Those that hold one to serve or to watch others.
+    servers: BTreeMap<Pid, (Vec<u32>, GpuSource)>,
     /// The nearest trainer above each process, and how it is known.
     trainer_of: BTreeMap<Pid, (Pid, Attribution)>,
     launchers: BTreeSet<Pid>,
 }
 
 impl<'a> People<'a> {
-    fn new(processes: &'a [Process], gpus_of: BTreeMap<Pid, Vec<u32>>) -> Self {
+    fn new(
+        processes: &'a [Process],
+        trainers: BTreeMap<Pid, (Vec<u32>, GpuSource)>,
+        servers: BTreeMap<Pid, (Vec<u32>, GpuSource)>,
+    ) -> Self {
         let mut people = Self {
             by_pid: processes
                 .iter()
                 .map(|process| (process.pid, process))
                 .collect(),
-            gpus_of,
+            trainers,
+            servers,
             trainer_of: BTreeMap::new(),
             launchers: BTreeSet::new(),
         };
         let family = family(processes);
-        let trainers: Vec<Pid> = people.gpus_of.keys().copied().collect();
+        let trainers: Vec<Pid> = people.trainers.keys().copied().collect();
         for trainer in trainers {
             // Down to the next trainers, and up to a launcher that another trainer has been followed to.
             let mut open = vec![(trainer, Attribution::Ancestor)];
@@ -135,7 +158,7 @@ impl<'a> People<'a> {
                     false => known,
                 };
                 for child in family.children(parent) {
-                    let is_trainer = people.gpus_of.contains_key(child);
+                    let is_trainer = people.trainers.contains_key(child);
                     if !is_trainer && !people.trainer_of.contains_key(child) {
                         people.trainer_of.insert(*child, (trainer, known));
                         open.push((*child, known));
@@ -151,39 +174,47 @@ impl<'a> People<'a> {
     }
 
     fn part(&self, process: &Process) -> Part {
-        if let Some(gpus) = self.gpus_of.get(&process.pid) {
-            return Part {
-                role: Some(Role::Trainer),
-                gpus: gpus.clone(),
-                gpu_source: Some(GpuSource::Nvml),
-                trainer: Some(process.pid),
-                attribution: Some(Attribution::Nvml),
-            };
+        let pid = process.pid;
+        let holder = |(gpus, source): &(Vec<u32>, GpuSource), role, trainer| Part {
+            role: Some(role),
+            gpus: gpus.clone(),
+            gpu_source: Some(*source),
+            trainer,
+            attribution: Some(match source {
+                GpuSource::Nvml => Attribution::Nvml,
+                GpuSource::Fd => Attribution::Fd,
+            }),
+        };
+        if let Some(held) = self.trainers.get(&pid) {
+            return holder(held, Role::Trainer, Some(pid));
+        }
+        if let Some(held) = self.servers.get(&pid) {
+            return holder(held, Role::Helper, None);
         }
         let is_helper = self.is_helper(process);
-        match self.trainer_of.get(&process.pid) {
-            Some((trainer, attribution)) => Part {
-                role: Some(if is_helper {
-                    Role::Helper
-                } else {
-                    Role::Worker
-                }),
-                gpus: self.gpus_of.get(trainer).cloned().unwrap_or_default(),
-                gpu_source: Some(GpuSource::Nvml),
+        let role = if is_helper {
+            Role::Helper
+        } else {
+            Role::Worker
+        };
+        if let Some((trainer, attribution)) = self.trainer_of.get(&pid)
+            && let Some((gpus, source)) = self.trainers.get(trainer)
+        {
+            return Part {
+                role: Some(role),
+                gpus: gpus.clone(),
+                gpu_source: Some(*source),
                 trainer: Some(*trainer),
                 attribution: Some(*attribution),
+            };
+        }
+        let is_launcher = self.launchers.contains(&pid);
+        Part {
+            role: match is_helper {
+                true => Some(Role::Helper),
+                false => is_launcher.then_some(Role::Launcher),
             },
-            None if is_helper => Part {
-                role: Some(Role::Helper),
-                ..Part::default()
-            },
-            None => Part {
-                role: self
-                    .launchers
-                    .contains(&process.pid)
-                    .then_some(Role::Launcher),
-                ..Part::default()
-            },
+            ..Part::default()
         }
     }
 

@@ -4,9 +4,9 @@
 use std::collections::BTreeMap;
 use std::fmt;
 
+use super::attribution::GpuSource;
 use crate::model::gap::{Fact, Gap, Reason};
 use crate::model::gpu::Gpu;
-use crate::model::memory::Bytes;
 use crate::model::process::Pid;
 use crate::model::topology::{NodeSet, Places, Topology, node_list};
 
@@ -108,10 +108,13 @@ const LADDER: &[Rung] = &[
 ];
 
 impl GpuPlace {
-    /// Whether the driver says that this process has a context on it.
-    pub fn is_used_by(&self, pid: Pid) -> bool {
+    /// How it is known that this process works on it; `None` where nothing says so.
+    pub fn used_by(&self, pid: Pid) -> Option<GpuSource> {
         let mut contexts = self.gpu.contexts.iter().flatten();
-        contexts.any(|context| context.pid == pid)
+        match contexts.any(|context| context.pid == pid) {
+            true => Some(GpuSource::Nvml),
+            false => self.gpu.openers.contains(&pid).then_some(GpuSource::Fd),
+        }
     }
 
     /// The sources that name another node than the one that is believed.
@@ -193,15 +196,11 @@ fn homeless(place: &GpuPlace) -> Option<Gap> {
     })
 }
 
-/// GPU memory in use below this is the driver's own: an idle GPU was seen with some MiB.
-const DRIVERS_OWN: Bytes = Bytes(128 << 20);
-
 /// In another PID namespace the driver's lists are empty without a word, and memory is in use all the same.
 fn hidden_users(place: &GpuPlace) -> Option<Gap> {
     let gpu = &place.gpu;
-    let used = gpu.memory_used.filter(|used| *used > DRIVERS_OWN)?;
-    let nobody = gpu.contexts.as_ref().is_some_and(Vec::is_empty);
-    nobody.then(|| Gap {
+    let used = gpu.used_by_nobody().filter(|_| gpu.openers.is_empty())?;
+    Some(Gap {
         pid: None,
         fact: Fact::GpuProcesses(gpu.index),
         reason: Reason::Failed(format!(

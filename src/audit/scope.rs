@@ -100,7 +100,10 @@ pub(super) fn is_missed(
         }
         // Of a process that cannot be seen it is only known on which GPUs it is.
         (Fact::Process, Some(pid)) => {
-            let mut own = gpus.iter().filter(|place| place.is_used_by(pid)).peekable();
+            let mut own = gpus
+                .iter()
+                .filter(|place| place.used_by(pid).is_some())
+                .peekable();
             own.peek().is_none() || own.any(|place| asked.contains(&place.gpu.index))
         }
         (_, Some(pid)) => shown.contains(&pid),

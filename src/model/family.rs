@@ -77,6 +77,34 @@ fn has_argument(command: &[String], start: &str) -> bool {
     command.iter().any(|argument| argument.starts_with(start))
 }
 
+/// Whether this is a program that holds GPUs open to serve or to watch others, by its name as the kernel cuts it: MPS,
+/// monitors, displays.
+pub fn serves_gpus(name: &str) -> bool {
+    const SERVERS: &[&str] = &[
+        "nvidia-cuda-mps",
+        "nvidia-persiste",
+        "nvidia-powerd",
+        "nvidia-smi",
+        "nvidia-device-p",
+        "nv-hostengine",
+        "nv-fabricmanage",
+        "dcgm-exporter",
+        "dcgmi",
+        "nvitop",
+        "nvitop-exporter",
+        "nvtop",
+        "gpustat",
+        "btop",
+        "X",
+        "Xorg",
+        "Xwayland",
+        "gnome-shell",
+        "kwin_wayland",
+        "kwin_x11",
+    ];
+    SERVERS.contains(&name)
+}
+
 /// Whether a job ends below this process: it is a session, a service manager or a container
 /// runtime that would start anything, and no launcher of this job.
 pub fn bounds_job(name: &str, command: &[String]) -> bool {

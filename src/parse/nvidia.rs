@@ -12,6 +12,8 @@ pub struct Information {
     pub name: Option<String>,
     /// `GPU UUID`.
     pub uuid: Option<String>,
+    /// `Device Minor`.
+    pub minor: Option<u32>,
 }
 
 /// Reads `information`.
@@ -26,6 +28,7 @@ pub fn parse_information(bytes: &[u8]) -> Information {
     Information {
         name: field("Model"),
         uuid: field("GPU UUID"),
+        minor: field("Device Minor").and_then(|minor| minor.parse().ok()),
     }
 }
 
@@ -73,10 +76,11 @@ mod tests {
 
     #[test]
     fn reads_information() {
-        let text = b"Model: \t\t NVIDIA H200\nIRQ:   \t\t 32\nGPU UUID: \t GPU-e479aa74\n";
+        let text = b"Model: \t\t NVIDIA H200\nIRQ:   \t\t 32\nGPU UUID: \t GPU-e479aa74\nDevice Minor: \t 3\n";
         let read = parse_information(text);
         assert_eq!(read.name.as_deref(), Some("NVIDIA H200"));
         assert_eq!(read.uuid.as_deref(), Some("GPU-e479aa74"));
+        assert_eq!(read.minor, Some(3));
         let unused = b"GPU UUID: \t GPU-????????-????-????-????-????????????\n";
         assert_eq!(parse_information(unused), Information::default());
     }

@@ -4,8 +4,20 @@ use std::path::Path;
 
 use super::process_of;
 use crate::model::tenant;
+use crate::parse::fd::parse_driver_file;
 use crate::parse::numa_maps::redact_line;
 use crate::source::Entry;
+
+/// Whether a recording tells that a process has this open: only the driver's files. Anything else is no business of
+/// an audit.
+pub(super) fn is_open_told(path: &Path, entry: &Entry) -> bool {
+    match entry {
+        Entry::Link(target) if process_of(path).is_some() => target
+            .to_str()
+            .is_some_and(|target| parse_driver_file(target).is_some()),
+        _ => true,
+    }
+}
 
 /// The variables that tell of ranks, GPUs and the scheduler. All others may hold secrets.
 const VARIABLES: &[&str] = &[

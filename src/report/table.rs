@@ -259,7 +259,7 @@ fn hint(report: &Report, gap: &Gap) -> &'static str {
         report
             .gpus
             .iter()
-            .any(|gpu| gap.pid.is_some_and(|pid| gpu.is_used_by(pid)))
+            .any(|gpu| gap.pid.is_some_and(|pid| gpu.used_by(pid).is_some()))
     };
     match (&gap.fact, &gap.reason, report.host.origin) {
         // Where processes were named, the advice was taken.

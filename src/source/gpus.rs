@@ -95,7 +95,9 @@ fn of_driver(gpu: &DriverGpu, gaps: &mut Vec<Gap>) -> Gpu {
         memory_affinity: near(&gpu.memory_affinity, parse_node_list),
         cpu_affinity: near(&gpu.cpu_affinity, parse_cpu_list),
         own_memory_node: None,
+        minor: gpu.minor_number,
         contexts: gpu.processes.as_ref().map(contexts),
+        openers: Vec::new(),
     }
 }
 
@@ -120,7 +122,9 @@ fn of_pci(root: &Root, address: PciAddress, index: u32) -> Gpu {
         memory_affinity: None,
         cpu_affinity: None,
         own_memory_node: None,
+        minor: information.minor,
         contexts: None,
+        openers: Vec::new(),
     }
 }
 

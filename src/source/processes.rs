@@ -13,12 +13,10 @@ use crate::parse::stat::Stat;
 /// Reads the processes that matter, by PID.
 pub fn read_processes(
     root: &Root,
-    gpus: &[Gpu],
+    gpus: &mut [Gpu],
     named: &[Pid],
     gaps: &mut Vec<Gap>,
 ) -> Vec<Process> {
-    let contexts = gpus.iter().flat_map(|gpu| gpu.contexts.iter().flatten());
-    let holders: BTreeSet<Pid> = contexts.map(|context| context.pid).collect();
     let mut stats = BTreeMap::new();
     let mut unread = BTreeMap::new();
     match procfs::read_stats(root) {
@@ -39,6 +37,11 @@ pub fn read_processes(
     if root.is_live() {
         stats.remove(&Pid(std::process::id()));
     }
+    disbelieve(root, gpus, &stats, gaps);
+    find_openers(root, gpus, &stats);
+    let contexts = gpus.iter().flat_map(|gpu| gpu.contexts.iter().flatten());
+    let openers = gpus.iter().flat_map(|gpu| &gpu.openers).copied();
+    let holders: BTreeSet<Pid> = contexts.map(|context| context.pid).chain(openers).collect();
     let wanted: BTreeSet<Pid> = match named {
         [] => holders.clone(),
         named => named.iter().copied().collect(),
@@ -73,6 +76,59 @@ pub fn read_processes(
         reason,
     }));
     processes
+}
+
+/// Drops the contexts of processes that have no file of the driver open: the driver means another PID namespace's.
+/// Where that may not be read, the driver is believed.
+fn disbelieve(root: &Root, gpus: &mut [Gpu], stats: &BTreeMap<Pid, Stat>, gaps: &mut Vec<Gap>) {
+    let contexts = gpus.iter().flat_map(|gpu| gpu.contexts.iter().flatten());
+    let named: BTreeSet<Pid> = contexts.map(|context| context.pid).collect();
+    let is_another = |pid: &Pid| {
+        let files = procfs::read_driver_files(root, *pid);
+        stats.contains_key(pid) && files.is_ok_and(|files| files.total == 0)
+    };
+    let others: BTreeSet<Pid> = named.into_iter().filter(is_another).collect();
+    for gpu in gpus {
+        if let Some(contexts) = &mut gpu.contexts {
+            contexts.retain(|context| !others.contains(&context.pid));
+        }
+    }
+    gaps.extend(others.into_iter().map(|pid| Gap {
+        pid: Some(pid),
+        fact: Fact::Process,
+        reason: Reason::Failed(
+            "the driver names it, and it has no file of the driver's open: the driver means another one of that \
+             number, in another PID namespace"
+                .into(),
+        ),
+    }));
+}
+
+/// Where the driver names nobody and somebody may be there, looks for those that hold a GPU's file open.
+fn find_openers(root: &Root, gpus: &mut [Gpu], stats: &BTreeMap<Pid, Stat>) {
+    let is_silent = |gpu: &Gpu| gpu.contexts.is_none() || gpu.used_by_nobody().is_some();
+    if !gpus.iter().any(is_silent) {
+        return;
+    }
+    let holds = |gpu: &Gpu, pid: Pid| {
+        let mut contexts = gpu.contexts.iter().flatten();
+        contexts.any(|context| context.pid == pid)
+    };
+    for pid in stats
+        .keys()
+        .filter(|pid| !gpus.iter().any(|gpu| holds(gpu, **pid)))
+        .copied()
+        .collect::<Vec<_>>()
+    {
+        let files = procfs::read_driver_files(root, pid).unwrap_or_default();
+        let minor = files.clear_minor();
+        let own = gpus
+            .iter_mut()
+            .find(|gpu| minor.is_some() && gpu.minor == minor);
+        if let Some(gpu) = own.filter(|gpu| is_silent(gpu)) {
+            gpu.openers.push(pid);
+        }
+    }
 }
 
 /// Processes that nobody asked for by number, of which some may belong to a job all the same. With hidepid there

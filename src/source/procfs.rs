@@ -4,9 +4,11 @@ use std::collections::BTreeMap;
 
 use super::root::Root;
 use crate::model::gap::{Fact, Gap, Reason};
+use crate::model::gpu::DriverFiles;
 use crate::model::memory::Memory;
 use crate::model::process::{Pid, Process, Ranks, Thread};
 use crate::parse::cgroup::parse_cgroup;
+use crate::parse::fd::{DriverFile, parse_driver_file};
 use crate::parse::numa_maps::NumaMaps;
 use crate::parse::stat::{Stat, parse_stat};
 use crate::parse::status::parse_status;
@@ -58,6 +60,30 @@ fn read_stat(root: &Root, pid: Pid) -> Result<Stat, Reason> {
 /// The reason for a gap.
 pub fn read_command(root: &Root, pid: Pid) -> Result<Vec<String>, Reason> {
     Ok(parse_command(&root.read(&format!("proc/{pid}/cmdline"))?))
+}
+
+/// The driver's files that a process has open.
+///
+/// # Errors
+/// The reason for a gap.
+pub fn read_driver_files(root: &Root, pid: Pid) -> Result<DriverFiles, Reason> {
+    let folder = format!("proc/{pid}/fd");
+    let mut files = DriverFiles::default();
+    for name in root.names(&folder)? {
+        // One that was closed meanwhile is none that is open.
+        let Ok(target) = root.link(&format!("{folder}/{name}")) else {
+            continue;
+        };
+        match parse_driver_file(&target) {
+            None => {}
+            Some(DriverFile::Other) => files.total += 1,
+            Some(DriverFile::Gpu(minor)) => {
+                files.total += 1;
+                *files.by_minor.entry(minor).or_default() += 1;
+            }
+        }
+    }
+    Ok(files)
 }
 
 /// A process's control groups.

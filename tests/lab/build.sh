@@ -30,7 +30,7 @@ put() { # a program with every library that it names
   done
 }
 for program in bash cat chmod cp cut echo env grep gzip head hostname kill ln ls mkdir mount numactl numastat hwloc-ps hwloc-calc \
-               migratepages rm sed seq setpriv sleep sort stat sync tar taskset tr timeout umount uname unshare; do
+               migratepages mknod rm sed seq setpriv sleep sort stat sync tar taskset tr timeout umount uname unshare; do
   put "$(type -P "$program")"
 done
 put /bin/busybox; ln -s busybox root/usr/bin/poweroff

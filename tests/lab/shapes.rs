@@ -24,6 +24,7 @@ fn boot(shape: &str) -> Option<(Left, Value)> {
     );
     replays(&left, &report, shape);
     without_rights(&left, &report);
+    without_nvmls_word(&left, &report);
     Some((left, report))
 }
 
@@ -119,6 +120,25 @@ fn without_rights(left: &Left, report: &Value) {
     assert_eq!(left.code("hidepid.json"), 3);
     assert_eq!(
         left.json("hidepid.json")["processes"],
+        Value::Array(Vec::new())
+    );
+}
+
+/// The files that processes have open tell the same trainers, each on the same GPU; in another PID namespace nobody is
+/// seen, and it is never "all well".
+fn without_nvmls_word(left: &Left, report: &Value) {
+    let blind = left.json("blind.json");
+    let trainers = |report: &Value, source: &str| {
+        let processes = report["processes"].as_array().unwrap().iter();
+        let trainers = processes
+            .filter(|process| process["role"] == "trainer" && process["gpu_source"] == source);
+        let told = trainers.map(|process| (process["pid"].clone(), process["gpus"].clone()));
+        told.collect::<Vec<_>>()
+    };
+    assert_eq!(trainers(&blind, "fd"), trainers(report, "nvml"));
+    assert_eq!(left.code("namespace.json"), 3);
+    assert_eq!(
+        left.json("namespace.json")["processes"],
         Value::Array(Vec::new())
     );
 }

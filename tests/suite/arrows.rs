@@ -71,7 +71,8 @@ fn only_source_and_record_open_files() {
         "std::fs",
         "std::{fs",
         "rustix::fs",
-        "File::",
+        "File::open",
+        "File::create",
         "tempfile::",
         "procfs::process",
     ];

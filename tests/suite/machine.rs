@@ -149,7 +149,7 @@ impl Tree {
     fn audit_as_recorded(&self, arguments: &[&str]) -> Run {
         let gpu = |index: usize, address: &str| {
             json!({
-                "index": index, "name": "NVIDIA A100", "pci_bus_id": address, "uuid": format!("GPU-{index}aaa"),
+                "index": index, "minor_number": index, "name": "NVIDIA A100", "pci_bus_id": address, "uuid": format!("GPU-{index}aaa"),
                 "memory_used_bytes": self.gpu_memory_used, "processes": self.contexts[index],
                 "cpu_affinity": self.affinity[0], "memory_affinity": self.affinity[1],
             })
@@ -647,6 +647,97 @@ fn a_process_that_only_the_driver_sees() {
     assert_eq!(
         run.json()["incomplete"],
         json!([{"pid": 4242, "what": "process", "reason": "absent"}])
+    );
+}
+
+/// Puts links into a process's fd folder: so many on each /dev/nvidiaN, and one on nvidiactl.
+fn open_files(tree: &Tree, pid: u32, counts: &[usize]) {
+    let folder = tree.folder.path().join(format!("proc/{pid}/fd"));
+    fs::create_dir_all(&folder).unwrap();
+    let mut targets = vec!["/dev/null".to_owned()];
+    for (minor, count) in counts.iter().enumerate() {
+        targets.extend(std::iter::repeat_n(format!("/dev/nvidia{minor}"), *count));
+    }
+    for (fd, target) in targets.iter().enumerate() {
+        std::os::unix::fs::symlink(target, folder.join(fd.to_string())).unwrap();
+    }
+}
+
+#[test]
+fn open_files_tell_the_trainer_that_nvml_does_not() {
+    let mut tree = Tree::new();
+    tree.process(&PLACED);
+    open_files(&tree, 100, &[23, 7]);
+    tree.process(&Process {
+        pid: 101,
+        ppid: 100,
+        name: "pt_data_worker",
+        ..PLACED
+    });
+    tree.process(&Process { pid: 200, ..PLACED });
+    open_files(&tree, 200, &[7, 7]);
+    let document = tree.audit(&["--json"]).json();
+    let trainer = crate::program::of_role(&document, "trainer")[0];
+    assert_eq!(
+        (&trainer["pid"], &trainer["gpus"]),
+        (&json!(100), &json!([0]))
+    );
+    assert_eq!(
+        (&trainer["gpu_source"], &trainer["attribution"]),
+        (&json!("fd"), &json!("fd"))
+    );
+    assert_eq!(
+        crate::program::of_role(&document, "worker")[0]["trainer_pid"],
+        100
+    );
+    assert_eq!(
+        document["processes"].as_array().unwrap().len(),
+        2,
+        "one that opened all alike is on none"
+    );
+    assert_eq!(tree.audit(&[]).code, Some(0));
+    // What NVML says is never overruled by it.
+    tree.listed(0, 200, "compute", 1 << 30);
+    let document = tree.audit(&["--json"]).json();
+    let trainers = crate::program::of_role(&document, "trainer").into_iter();
+    assert_eq!(
+        trainers
+            .map(|process| process["pid"].clone())
+            .collect::<Vec<_>>(),
+        [200]
+    );
+}
+
+#[test]
+fn a_number_of_another_namespace_is_nobody_here() {
+    let tree = with_trainer(&PLACED);
+    open_files(&tree, 100, &[]);
+    let run = tree.audit(&["--json"]);
+    assert_eq!(run.code, Some(3));
+    let document = run.json();
+    assert_eq!(document["processes"], json!([]));
+    let gaps = document["incomplete"].as_array().unwrap();
+    assert!(
+        gaps.iter()
+            .any(|gap| gap["pid"] == 100 && gap["what"] == "process"),
+        "{gaps:?}"
+    );
+}
+
+#[test]
+fn servers_of_gpus_are_not_judged() {
+    let tree = with_trainer(&Process {
+        name: "nvidia-cuda-mps",
+        threads: &[(2, "2-3")],
+        ..PLACED
+    });
+    let run = tree.audit(&["--json"]);
+    assert_eq!(run.code, Some(0));
+    let document = run.json();
+    let server = crate::program::of_role(&document, "helper")[0];
+    assert_eq!(
+        (&server["gpus"], &server["verdict"]),
+        (&json!([0]), &Value::Null)
     );
 }
 

@@ -6,8 +6,10 @@
  *   -t CPULIST     a thread that may run on these CPUs alone
  *   -i NODES       a thread that interleaves over these nodes (a bit mask)
  *   -w COUNT       fork so many workers, with 8 MiB of their own and 4 MiB shared each
- * It neither needs nor uses libnuma: what it does, it does to the kernel. */
+ * The GPU whose number HOG_GPU has it works on: it has every /dev/nvidiaN open 7 times and that one 23 times, as driver
+ * 580 was seen to do, and its workers have none. It neither needs nor uses libnuma: what it does, it does to the kernel. */
 #define _GNU_SOURCE
+#include <fcntl.h>
 #include <pthread.h>
 #include <sched.h>
 #include <stdio.h>
@@ -71,8 +73,30 @@ static void start(void *(*run)(void *), char *argument)
     pthread_barrier_wait(&placed);
 }
 
+static int driver_files[1024], driver_file_count;
+
+static void hold(const char *path, int times)
+{
+    for (int i = 0; i < times; i++) {
+        int fd = open(path, O_RDWR | O_CLOEXEC);
+        if (fd < 0) fail(path);
+        driver_files[driver_file_count++] = fd;
+    }
+}
+
+static void hold_driver(int gpu)
+{
+    char path[32];
+    hold("/dev/nvidiactl", 2);
+    for (int n = 0; n < 16; n++) {
+        snprintf(path, sizeof path, "/dev/nvidia%d", n);
+        if (access(path, F_OK) == 0) hold(path, n == gpu ? 23 : 7);
+    }
+}
+
 static void work(int ready)
 {
+    for (int i = 0; i < driver_file_count; i++) close(driver_files[i]);
     prctl(PR_SET_NAME, "pt_data_worker");
     prctl(PR_SET_PDEATHSIG, 9);
     allocate(8, MAP_PRIVATE | MAP_ANONYMOUS, -1, -1);
@@ -95,6 +119,7 @@ static void fork_workers(int count)
 int main(int argc, char **argv)
 {
     int option, node = -1;
+    if (getenv("HOG_GPU")) hold_driver(atoi(getenv("HOG_GPU")));
     while ((option = getopt(argc, argv, "n:b:m:z:s:H:t:i:w:")) != -1) switch (option) {
     case 'n': prctl(PR_SET_NAME, optarg); break;
     case 'b': node = atoi(optarg); break;
