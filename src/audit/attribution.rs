@@ -220,7 +220,9 @@ impl<'a> People<'a> {
 
     fn is_helper(&self, process: &Process) -> bool {
         let command = process.command.as_deref().unwrap_or_default();
-        is_resource_tracker(command) || self.is_forkserver(process.pid)
+        is_resource_tracker(command)
+            || self.is_forkserver(process.pid)
+            || serves_gpus(&process.name)
     }
 
     /// The fork server's children have its command line, and are no fork servers.

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::procfs;
 use super::root::Root;
-use crate::model::family::{Family, bounds_job, is_forkserver, is_resource_tracker};
+use crate::model::family::{Family, bounds_job, is_forkserver, is_resource_tracker, serves_gpus};
 use crate::model::gap::{Fact, Gap, Reason};
 use crate::model::gpu::Gpu;
 use crate::model::process::{Pid, Process};
@@ -110,24 +110,24 @@ fn find_openers(root: &Root, gpus: &mut [Gpu], stats: &BTreeMap<Pid, Stat>) {
     if !gpus.iter().any(is_silent) {
         return;
     }
-    let holds = |gpu: &Gpu, pid: Pid| {
-        let mut contexts = gpu.contexts.iter().flatten();
-        contexts.any(|context| context.pid == pid)
+    let contexts = gpus.iter().flat_map(|gpu| gpu.contexts.iter().flatten());
+    let named: BTreeSet<Pid> = contexts.map(|context| context.pid).collect();
+    let mut minors: BTreeMap<Pid, u32> = BTreeMap::new();
+    for pid in stats.keys().filter(|pid| !named.contains(pid)) {
+        let files = procfs::read_driver_files(root, *pid).unwrap_or_default();
+        minors.extend(files.clear_minor().map(|minor| (*pid, minor)));
+    }
+    // A forked worker has inherited its trainer's files.
+    let has_inherited = |pid: Pid, minor: u32| {
+        let parent = stats.get(&pid).map(|stat| stat.ppid);
+        parent.is_some_and(|parent| parent != pid && minors.get(&parent) == Some(&minor))
     };
-    for pid in stats
-        .keys()
-        .filter(|pid| !gpus.iter().any(|gpu| holds(gpu, **pid)))
-        .copied()
-        .collect::<Vec<_>>()
-    {
-        let files = procfs::read_driver_files(root, pid).unwrap_or_default();
-        let minor = files.clear_minor();
-        let own = gpus
-            .iter_mut()
-            .find(|gpu| minor.is_some() && gpu.minor == minor);
-        if let Some(gpu) = own.filter(|gpu| is_silent(gpu)) {
-            gpu.openers.push(pid);
-        }
+    for gpu in gpus.iter_mut().filter(|gpu| is_silent(gpu)) {
+        let own = minors
+            .iter()
+            .filter(|(_, minor)| gpu.minor == Some(**minor));
+        let openers = own.filter(|(pid, minor)| !has_inherited(**pid, **minor));
+        gpu.openers = openers.map(|(pid, _)| *pid).collect();
     }
 }
 
@@ -172,7 +172,8 @@ fn select(
     let mut selected = family.with_descendants(holders.iter().copied());
     let command = |pid: Pid| procfs::read_command(root, pid).unwrap_or_default();
     let mut launchers = BTreeSet::new();
-    for holder in holders {
+    let is_server = |pid: &&Pid| stats.get(pid).is_some_and(|stat| serves_gpus(&stat.name));
+    for holder in holders.iter().filter(|pid| !is_server(pid)) {
         let ancestors = family.ancestors(*holder).into_iter();
         let of_job = ancestors.take_while(|pid| {
             let name = stats.get(pid).map_or("", |stat| &stat.name);

@@ -674,6 +674,8 @@ fn open_files_tell_the_trainer_that_nvml_does_not() {
         name: "pt_data_worker",
         ..PLACED
     });
+    // A forked worker inherits its trainer's files (seen with PyTorch on two H200s).
+    open_files(&tree, 101, &[23, 7]);
     tree.process(&Process { pid: 200, ..PLACED });
     open_files(&tree, 200, &[7, 7]);
     let document = tree.audit(&["--json"]).json();
@@ -726,14 +728,19 @@ fn a_number_of_another_namespace_is_nobody_here() {
 
 #[test]
 fn servers_of_gpus_are_not_judged() {
-    let tree = with_trainer(&Process {
+    let mut tree = Tree::new();
+    let server = Process {
         name: "nvidia-cuda-mps",
         threads: &[(2, "2-3")],
         ..PLACED
-    });
+    };
+    // The daemon and, below it, the server.
+    tree.process(&Process { pid: 99, ..server });
+    tree.trainer(&Process { ppid: 99, ..server });
     let run = tree.audit(&["--json"]);
     assert_eq!(run.code, Some(0));
     let document = run.json();
+    assert_eq!(document["summary"]["processes"], 0);
     let server = crate::program::of_role(&document, "helper")[0];
     assert_eq!(
         (&server["gpus"], &server["verdict"]),

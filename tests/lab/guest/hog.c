@@ -7,7 +7,7 @@
  *   -i NODES       a thread that interleaves over these nodes (a bit mask)
  *   -w COUNT       fork so many workers, with 8 MiB of their own and 4 MiB shared each
  * The GPU whose number HOG_GPU has it works on: it has every /dev/nvidiaN open 7 times and that one 23 times, as driver
- * 580 was seen to do, and its workers have none. It neither needs nor uses libnuma: what it does, it does to the kernel. */
+ * 580 was seen to do; its forked workers inherit them. It neither needs nor uses libnuma: what it does, it does to the kernel. */
 #define _GNU_SOURCE
 #include <fcntl.h>
 #include <pthread.h>
@@ -73,14 +73,10 @@ static void start(void *(*run)(void *), char *argument)
     pthread_barrier_wait(&placed);
 }
 
-static int driver_files[1024], driver_file_count;
-
 static void hold(const char *path, int times)
 {
     for (int i = 0; i < times; i++) {
-        int fd = open(path, O_RDWR | O_CLOEXEC);
-        if (fd < 0) fail(path);
-        driver_files[driver_file_count++] = fd;
+        if (open(path, O_RDWR | O_CLOEXEC) < 0) fail(path);
     }
 }
 
@@ -96,7 +92,6 @@ static void hold_driver(int gpu)
 
 static void work(int ready)
 {
-    for (int i = 0; i < driver_file_count; i++) close(driver_files[i]);
     prctl(PR_SET_NAME, "pt_data_worker");
     prctl(PR_SET_PDEATHSIG, 9);
     allocate(8, MAP_PRIVATE | MAP_ANONYMOUS, -1, -1);
