@@ -175,7 +175,7 @@ fn of_group(report: &Report, group: &[&Audited], terminal: &Terminal) -> String 
 }
 
 /// What is wrong with GPUs and with the machine, whoever uses them.
-fn of_machine(report: &Report, terminal: &Terminal) -> String {
+pub fn of_machine(report: &Report, terminal: &Terminal) -> String {
     let of_nobody = report
         .findings
         .iter()
