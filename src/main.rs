@@ -165,6 +165,13 @@ fn hints(cli: &Cli, machine: &Machine) -> Result<Hints, Trouble> {
         hints.places = read_topology_file(path)?;
     }
     for given in &cli.places.gpu_node {
+        if let Some(node) = given
+            .nodes
+            .iter()
+            .find(|node| !machine.topology.nodes().contains_key(node))
+        {
+            return Err(format!("no node {node} here, for GPU {:?}", given.gpu).into());
+        }
         hints
             .overrides
             .insert(gpu_named(&given.gpu, machine)?, given.nodes.clone());

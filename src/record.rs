@@ -113,6 +113,7 @@ fn tree_of(observation: Observation, options: &Options) -> Tree {
     let Observation {
         machine,
         driver,
+        strangers,
         tap: Tap { tree, denied },
     } = observation;
     let pids: BTreeSet<Pid> = machine
@@ -138,6 +139,7 @@ fn tree_of(observation: Observation, options: &Options) -> Tree {
         note: options.note.clone(),
         users: users.collect(),
         named: machine.named.iter().map(|pid| pid.0).collect(),
+        strangers: strangers.iter().map(|pid| pid.0).collect(),
         denied: denied.collect(),
     };
     let mut kept = Tree::default();

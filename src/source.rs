@@ -14,7 +14,7 @@ mod sysfs;
 mod topology_file;
 mod tree;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 use std::time::SystemTime;
 
@@ -70,6 +70,8 @@ pub struct Observation {
     pub machine: Machine,
     /// NVML's answers as they came.
     pub driver: DriverAnswer,
+    /// PIDs that NVML names and that are another process's here.
+    pub strangers: BTreeSet<Pid>,
     /// All that was read, if the source was tapped.
     pub tap: Tap,
 }
@@ -107,9 +109,10 @@ pub fn observe(source: Source, subjects: &Subjects) -> Observation {
         Subjects::GpuUsers => manifest.named.iter().copied().map(Pid).collect(),
         Subjects::Nobody => Vec::new(),
     };
+    let mut strangers: BTreeSet<Pid> = manifest.strangers.iter().copied().map(Pid).collect();
     let processes = match subjects {
         Subjects::Nobody => Vec::new(),
-        _ => processes::read_processes(&root, &mut gpus, &named, &mut gaps),
+        _ => processes::read_processes(&root, &mut gpus, &named, &mut strangers, &mut gaps),
     };
     let users = user_names(&root, &manifest);
     let machine = Machine {
@@ -125,6 +128,7 @@ pub fn observe(source: Source, subjects: &Subjects) -> Observation {
     Observation {
         machine,
         driver,
+        strangers,
         tap: root.into_tap(),
     }
 }

@@ -117,10 +117,14 @@ impl GpuPlace {
         }
     }
 
-    /// The sources that name another node than the one that is believed.
+    /// The sources that name another node than the one that is believed. Some can only name nodes with CPUs: where
+    /// the home has none, they name the nearest.
     pub fn contradictions(&self) -> impl Iterator<Item = &(HomeSource, NodeSet)> {
+        let is_near = |nodes: &NodeSet| {
+            !nodes.is_disjoint(&self.home_nodes) || !nodes.is_disjoint(&self.local_nodes)
+        };
         let answers = self.answers.iter();
-        answers.filter(|(_, nodes)| nodes.len() == 1 && nodes.is_disjoint(&self.home_nodes))
+        answers.filter(move |(_, nodes)| nodes.len() == 1 && !is_near(nodes))
     }
 }
 
@@ -185,9 +189,7 @@ fn homeless(place: &GpuPlace) -> Option<Gap> {
             "ambiguous: {}; give it with --gpu-node or --topology",
             several.join(", ")
         ),
-        (false, _) => {
-            "it has no CPUs, and no distances tell which node with CPUs is the nearest".to_owned()
-        }
+        (false, _) => "its nearest node with CPUs is not known".to_owned(),
     };
     Some(Gap {
         pid: None,

@@ -101,15 +101,27 @@ impl<'a> Scene<'a> {
     fn bind(&self, group: &[&Audited]) -> String {
         let local = &group[0].local_nodes;
         let nodes = node_list(local);
+        let cpus = cpus_of(local, self.topology);
         let start = match group[0].part.gpus.as_slice() {
             [] => "start it with",
             _ => "start this rank alone (a launcher would pass it on to all ranks) with",
         };
+        // numactl refuses a node without memory.
+        let with = match self.has_memory(local) {
+            true => format!("numactl --cpunodebind={nodes} --membind={nodes}"),
+            false => format!("taskset -c {cpus}"),
+        };
         format!(
-            "{start} numactl --cpunodebind={nodes} --membind={nodes}; a running process moves with taskset -a -p -c {} {}",
-            cpus_of(local, self.topology),
+            "{start} {with}; a running process moves with taskset -a -p -c {cpus} {}",
             pid(group),
         )
+    }
+
+    /// Whether memory can be bound to these nodes, as far as is known.
+    fn has_memory(&self, nodes: &NodeSet) -> bool {
+        let none = Some(Bytes(0));
+        let mut nodes = nodes.iter().filter_map(|id| self.topology.nodes().get(id));
+        nodes.all(|node| node.memory_total != none)
     }
 }
 
@@ -260,6 +272,13 @@ impl OffMemory {
     }
 
     fn remedy(&self, scene: &Scene, group: &[&Audited]) -> String {
+        let local = &group[0].local_nodes;
+        if !scene.has_memory(local) {
+            return format!(
+                "{} has no memory of its own: nothing can be nearer than its nearest",
+                on_nodes(local)
+            );
+        }
         format!(
             "{}; pages that are there already move with migratepages {} {} {}, pinned ones do not",
             scene.bind(group),

@@ -47,12 +47,17 @@ impl Gpu {
     /// In use below this is the driver's own memory: an idle GPU was seen with some MiB.
     const DRIVERS_OWN: Bytes = Bytes(128 << 20);
 
+    /// Whether more of its memory is in use than the driver's own; `false` where that is not known.
+    pub fn is_in_use(&self) -> bool {
+        self.memory_used
+            .is_some_and(|used| used > Self::DRIVERS_OWN)
+    }
+
     /// The memory in use on a GPU on which the driver sees nobody. In another PID namespace its lists are empty
     /// without a word.
     pub fn used_by_nobody(&self) -> Option<Bytes> {
         let nobody = self.contexts.as_ref().is_some_and(Vec::is_empty);
-        self.memory_used
-            .filter(|used| nobody && *used > Self::DRIVERS_OWN)
+        self.memory_used.filter(|_| nobody && self.is_in_use())
     }
 }
 

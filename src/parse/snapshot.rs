@@ -27,6 +27,9 @@ pub struct Manifest {
     /// The PIDs that were named when it was recorded.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub named: Vec<u32>,
+    /// PIDs that NVML names and that were another process's here. Of these nothing else is recorded.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub strangers: Vec<u32>,
     /// Files that the recording user was not permitted to read.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub denied: Vec<String>,

@@ -292,7 +292,7 @@ fn sum(report: &Report, terminal: &Terminal) -> String {
         "processes"
     };
     let single = match summary.verdict {
-        Verdict::SingleNode => " (one node has all CPUs: nothing to get wrong)",
+        Verdict::SingleNode => " (single node)",
         _ => "",
     };
     let text = format!(

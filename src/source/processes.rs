@@ -10,11 +10,13 @@ use crate::model::gpu::Gpu;
 use crate::model::process::{Pid, Process};
 use crate::parse::stat::Stat;
 
-/// Reads the processes that matter, by PID.
+/// Reads the processes that matter, by PID. `strangers` are the PIDs that a recording says are not whom NVML means; those
+/// that are found are added.
 pub fn read_processes(
     root: &Root,
     gpus: &mut [Gpu],
     named: &[Pid],
+    strangers: &mut BTreeSet<Pid>,
     gaps: &mut Vec<Gap>,
 ) -> Vec<Process> {
     let mut stats = BTreeMap::new();
@@ -37,7 +39,7 @@ pub fn read_processes(
     if root.is_live() {
         stats.remove(&Pid(std::process::id()));
     }
-    disbelieve(root, gpus, &stats, gaps);
+    disbelieve(root, gpus, &stats, strangers, gaps);
     find_openers(root, gpus, &stats);
     let contexts = gpus.iter().flat_map(|gpu| gpu.contexts.iter().flatten());
     let openers = gpus.iter().flat_map(|gpu| &gpu.openers).copied();
@@ -80,21 +82,28 @@ pub fn read_processes(
 
 /// Drops the contexts of processes that have no file of the driver open: the driver means another PID namespace's.
 /// Where that may not be read, the driver is believed.
-fn disbelieve(root: &Root, gpus: &mut [Gpu], stats: &BTreeMap<Pid, Stat>, gaps: &mut Vec<Gap>) {
+fn disbelieve(
+    root: &Root,
+    gpus: &mut [Gpu],
+    stats: &BTreeMap<Pid, Stat>,
+    strangers: &mut BTreeSet<Pid>,
+    gaps: &mut Vec<Gap>,
+) {
     let contexts = gpus.iter().flat_map(|gpu| gpu.contexts.iter().flatten());
     let named: BTreeSet<Pid> = contexts.map(|context| context.pid).collect();
-    let is_another = |pid: &Pid| {
+    let has_nothing_open = |pid: &Pid| {
         let files = procfs::read_driver_files(root, *pid);
         stats.contains_key(pid) && files.is_ok_and(|files| files.total == 0)
     };
-    let others: BTreeSet<Pid> = named.into_iter().filter(is_another).collect();
+    strangers.retain(|pid| named.contains(pid));
+    strangers.extend(named.into_iter().filter(has_nothing_open));
     for gpu in gpus {
         if let Some(contexts) = &mut gpu.contexts {
-            contexts.retain(|context| !others.contains(&context.pid));
+            contexts.retain(|context| !strangers.contains(&context.pid));
         }
     }
-    gaps.extend(others.into_iter().map(|pid| Gap {
-        pid: Some(pid),
+    gaps.extend(strangers.iter().map(|pid| Gap {
+        pid: Some(*pid),
         fact: Fact::Process,
         reason: Reason::Failed(
             "the driver names it, and it has no file of the driver's open: the driver means another one of that \
@@ -106,7 +115,12 @@ fn disbelieve(root: &Root, gpus: &mut [Gpu], stats: &BTreeMap<Pid, Stat>, gaps: 
 
 /// Where the driver names nobody and somebody may be there, looks for those that hold a GPU's file open.
 fn find_openers(root: &Root, gpus: &mut [Gpu], stats: &BTreeMap<Pid, Stat>) {
-    let is_silent = |gpu: &Gpu| gpu.contexts.is_none() || gpu.used_by_nobody().is_some();
+    // A context of a process that is not to be seen here is as good as none.
+    let is_silent = |gpu: &Gpu| {
+        let mut contexts = gpu.contexts.iter().flatten();
+        let is_seen = contexts.any(|context| stats.contains_key(&context.pid));
+        gpu.contexts.is_none() || (!is_seen && gpu.is_in_use())
+    };
     if !gpus.iter().any(is_silent) {
         return;
     }

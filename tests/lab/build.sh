@@ -8,8 +8,10 @@ exec 9>lock; flock 9 # one build at a time
 [ -s vmlinuz ] && [ -s base.cpio ] && [ -z "$(find "$here/guest" "$here/build.sh" -newer base.cpio -print -quit)" ] && exit
 
 if [ ! -s vmlinuz ]; then
-  kernel=$(apt-cache depends linux-image-cloud-amd64 | awk '/Depends:/{print $2; exit}')
-  [ -n "$kernel" ] || { apt-get -qq update; kernel=$(apt-cache depends linux-image-cloud-amd64 | awk '/Depends:/{print $2; exit}'); }
+  newest() { apt-cache depends linux-image-cloud-amd64 2>/dev/null | awk '/Depends:/{print $2; exit}' || true; }
+  kernel=$(newest)
+  [ -n "$kernel" ] || { apt-get -qq update; kernel=$(newest); }
+  [ -n "$kernel" ] || { echo 'lab: apt knows no package linux-image-cloud-amd64' >&2; exit 1; }
   apt-get -qq -o APT::Sandbox::User=root download "$kernel" || { apt-get -qq update; apt-get -qq -o APT::Sandbox::User=root download "$kernel"; }
   dpkg -x "$kernel"_*.deb kernel
   cp kernel/boot/vmlinuz-* vmlinuz

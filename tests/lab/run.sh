@@ -103,7 +103,7 @@ kernel="console=ttyS0 quiet panic=-1 rdinit=/init mitigations=off nowatchdog tsc
 boot() { # whether the scenario was done
   truncate -s 0 "$scratch/disk" "$scratch/console"; truncate -s 64M "$scratch/disk"
   # thread=single: with a thread for each CPU a boot hangs now and then.
-  setpriv --pdeathsig KILL timeout 300 qemu-system-x86_64 -machine "$machine" -accel tcg,thread=single,tb-size=256 -cpu "$cpu" \
+  setpriv --pdeathsig TERM timeout -k 5 300 setpriv --pdeathsig KILL qemu-system-x86_64 -machine "$machine" -accel tcg,thread=single,tb-size=256 -cpu "$cpu" \
     -smp "$cpus" -m "${memory}M" -nodefaults -display none -vga none -no-reboot -serial "file:$scratch/console" \
     -kernel "$build/vmlinuz" -initrd "$scratch/initrd" -append "${kernel//$'\n'/ }" \
     -drive "file=$scratch/disk,format=raw,if=none,id=disk,cache=unsafe" -device nvme,drive=disk,serial=disk,bus=pcie.0,addr=1e \

@@ -476,7 +476,7 @@ fn a_strict_audit_takes_near_for_remote() {
 
 #[test]
 fn a_home_without_cpus_sends_to_the_nearest_that_has_some() {
-    let tree = with_trainer(&PLACED);
+    let mut tree = with_trainer(&PLACED);
     tree.file("sys/devices/system/node/online", "0-2\n");
     tree.file("sys/devices/system/node/node2/cpulist", "\n");
     for (node, distances) in [(0, "10 21 17"), (1, "21 10 28"), (2, "17 28 10")] {
@@ -486,7 +486,13 @@ fn a_home_without_cpus_sends_to_the_nearest_that_has_some() {
         );
     }
     tree.numa_node("2\n");
+    tree.affinity = [Some("0-1"), None];
     let document = tree.judges("ok", "ok", 0);
+    assert_eq!(
+        document["findings"],
+        json!([]),
+        "NVML can only name CPUs that are there"
+    );
     assert_eq!(document["topology"]["gpus"][0]["home_nodes"], json!([2]));
     assert_eq!(document["topology"]["gpus"][0]["local_nodes"], json!([0]));
 }
@@ -588,6 +594,35 @@ fn a_process_that_cannot_be_read_is_not_left_out() {
     );
     tree.audit(&["--pid", "101"]).fails_with(
         "process 101 cannot be read: malformed: no field 9 in stat: \"101 (pt_data_worker) S\\n\"",
+    );
+}
+
+#[test]
+fn a_remedy_can_be_carried_out() {
+    let tree = with_trainer(&Process {
+        threads: &[(2, "2-3")],
+        numa_maps: Some("7f0000000000 default N1=25600 kernelpagesize_kB=4\n"),
+        ..PLACED
+    });
+    let remedies = |tree: &Tree| {
+        let findings = tree.audit(&["--json"]).json()["findings"].clone();
+        [0, 1].map(|at| findings[at]["remedy"].as_str().unwrap().to_owned())
+    };
+    let [cpu, memory] = remedies(&tree);
+    assert!(cpu.contains("numactl --cpunodebind=0 --membind=0"), "{cpu}");
+    assert!(memory.contains("migratepages 100 1 0"), "{memory}");
+    tree.file(
+        "sys/devices/system/node/node0/meminfo",
+        "Node 0 MemTotal: 0 kB\n",
+    );
+    let [cpu, memory] = remedies(&tree);
+    assert!(
+        cpu.contains("with taskset -c 0-1;") && !cpu.contains("numactl"),
+        "{cpu}"
+    );
+    assert_eq!(
+        memory,
+        "node 0 has no memory of its own: nothing can be nearer than its nearest"
     );
 }
 
@@ -724,6 +759,31 @@ fn a_number_of_another_namespace_is_nobody_here() {
             .any(|gap| gap["pid"] == 100 && gap["what"] == "process"),
         "{gaps:?}"
     );
+}
+
+/// NVML means another namespace's process, and the true one is found by its files: so too when the recording has nothing
+/// of the stranger but its number.
+#[test]
+fn a_stranger_hides_nobody_live_or_recorded() {
+    let tree = with_trainer(&Process { pid: 300, ..PLACED });
+    open_files(&tree, 300, &[]);
+    tree.process(&PLACED);
+    open_files(&tree, 100, &[23, 7]);
+    let seen = |tree: &Tree| {
+        let document = tree.audit_as_recorded(&["--json"]).json();
+        let trainers = crate::program::of_role(&document, "trainer").into_iter();
+        let trainers: Vec<Value> = trainers.map(|process| process["pid"].clone()).collect();
+        (trainers, document["incomplete"].clone())
+    };
+    tree.file("snapshot.json", "{\"format\": 1}");
+    let at_first = seen(&tree);
+    assert_eq!(at_first.0, [100]);
+    fs::remove_dir_all(tree.folder.path().join("proc/300")).unwrap();
+    tree.file("snapshot.json", "{\"format\": 1, \"strangers\": [300]}");
+    assert_eq!(seen(&tree), at_first);
+    // One that is nowhere to be seen hides nobody either.
+    tree.file("snapshot.json", "{\"format\": 1}");
+    assert_eq!(seen(&tree).0, [100]);
 }
 
 #[test]

@@ -169,7 +169,7 @@ Launchers and their helpers (not judged)
  ROLE      PID   RANK  GPU NODE  CPU NODE  CPUS  MEM BINDING  MEMORY BY NODE   VERDICT
  launcher  2615  -     -         0         0-63  [0]          0: 100% 271 MiB  -
 
-3 processes: 3 ok, 0 at risk, 0 mismatched, 0 unknown (one node has all CPUs: nothing to get wrong)
+3 processes: 3 ok, 0 at risk, 0 mismatched, 0 unknown (single node)
 
 "#]]
     );
