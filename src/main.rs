@@ -47,31 +47,35 @@ fn main() -> ExitCode {
 }
 
 fn run(cli: &Cli) -> Result<ExitCode, Trouble> {
-    let name = match &cli.command {
-        None => return run_audit(cli),
-        Some(Command::Topology) => "topology",
-        Some(Command::Record(_)) => "record",
-    };
-    let ignored = cli.audit_option().or(match &cli.command {
-        Some(Command::Topology) => (!cli.from.pid.is_empty()).then_some("--pid"),
-        _ if cli.from.snapshot.is_some() => Some("--snapshot"),
-        _ if cli.places.topology.is_some() => Some("--topology"),
-        _ if !cli.places.gpu_node.is_empty() => Some("--gpu-node"),
-        _ => cli.print.json.then_some("--json"),
-    });
-    if let Some(option) = ignored {
-        return Err(format!("{name} does not go with {option}").into());
-    }
     match &cli.command {
         None => run_audit(cli),
-        Some(Command::Topology) => run_topology(cli),
+        Some(Command::Topology) => {
+            refuse("topology", cli, &[("--pid", !cli.from.pid.is_empty())])?;
+            run_topology(cli)
+        }
         Some(Command::Record(what)) => {
+            let ignored = [
+                ("--snapshot", cli.from.snapshot.is_some()),
+                ("--topology", cli.places.topology.is_some()),
+                ("--gpu-node", !cli.places.gpu_node.is_empty()),
+                ("--json", cli.print.json),
+            ];
+            refuse("record", cli, &ignored)?;
             let options = Options {
                 note: what.note.clone(),
                 redact: what.redact,
             };
             run_record(cli, &what.path, &options)
         }
+    }
+}
+
+/// Refuses options that a subcommand would ignore, those of an audit among them.
+fn refuse(command: &str, cli: &Cli, ignored: &[(&str, bool)]) -> Result<(), Trouble> {
+    let given = ignored.iter().find(|(_, is_given)| *is_given);
+    match cli.audit_option().or(given.map(|(option, _)| *option)) {
+        Some(option) => Err(format!("{command} does not go with {option}").into()),
+        None => Ok(()),
     }
 }
 

@@ -150,7 +150,7 @@ impl<'a> People<'a> {
         let family = family(processes);
         let trainers: Vec<Pid> = people.trainers.keys().copied().collect();
         for trainer in trainers {
-            // Down to the next trainers, and up to a launcher that another trainer has been followed to.
+            // Down to the next trainers.
             let mut open = vec![(trainer, Attribution::Ancestor)];
             while let Some((parent, known)) = open.pop() {
                 let known = match people.is_forkserver(parent) {
@@ -165,11 +165,8 @@ impl<'a> People<'a> {
                     }
                 }
             }
-            let mut at = family.parent(trainer);
-            while let Some(launcher) = at.filter(|pid| people.launchers.insert(*pid)) {
-                at = family.parent(launcher);
-            }
         }
+        people.launchers = family.above(people.trainers.keys().copied());
         people
     }
 

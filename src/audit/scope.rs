@@ -44,13 +44,7 @@ impl Scope {
                 let part = parts.get(pid);
                 part.is_some_and(|part| part.role == Some(Role::Trainer))
             };
-            let mut launchers = BTreeSet::new();
-            for trainer in shown.iter().filter(is_trainer) {
-                let mut at = family.parent(*trainer);
-                while let Some(launcher) = at.filter(|pid| launchers.insert(*pid)) {
-                    at = family.parent(launcher);
-                }
-            }
+            let launchers = family.above(shown.iter().filter(is_trainer).copied());
             let helpers = launchers.iter().flat_map(|pid| family.children(*pid));
             let is_helper = |pid: &&Pid| {
                 let part = parts.get(pid);

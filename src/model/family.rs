@@ -38,10 +38,20 @@ impl Family {
         above
     }
 
-    /// The parent of `pid`, if it is known itself.
-    pub fn parent(&self, pid: Pid) -> Option<Pid> {
-        let parent = self.parent.get(&pid)?;
-        self.parent.contains_key(parent).then_some(*parent)
+    /// All that any of `pids` descends from, as far as it is known; each is looked at once.
+    pub fn above(&self, pids: impl IntoIterator<Item = Pid>) -> BTreeSet<Pid> {
+        let parent = |pid: Pid| {
+            let parent = self.parent.get(&pid)?;
+            self.parent.contains_key(parent).then_some(*parent)
+        };
+        let mut above = BTreeSet::new();
+        for pid in pids {
+            let mut at = parent(pid);
+            while let Some(ancestor) = at.filter(|pid| above.insert(*pid)) {
+                at = parent(ancestor);
+            }
+        }
+        above
     }
 
     /// The children of `pid`.
@@ -155,6 +165,7 @@ mod tests {
     fn climbs_to_the_last_known_ancestor() {
         let family = family(&[(30, 20), (20, 10), (10, 1)]);
         assert_eq!(family.ancestors(Pid(30)), [Pid(20), Pid(10)]);
+        assert_eq!(family.above([Pid(30), Pid(20)]), [10, 20].map(Pid).into());
         assert_eq!(
             family.with_descendants([Pid(20), Pid(99)]),
             [20, 30].map(Pid).into()
@@ -165,6 +176,7 @@ mod tests {
     fn ends_in_a_circle() {
         let family = family(&[(10, 20), (20, 10)]);
         assert_eq!(family.ancestors(Pid(10)), [Pid(20)]);
+        assert_eq!(family.above([Pid(10)]), [10, 20].map(Pid).into());
         assert_eq!(family.with_descendants([Pid(10)]), [10, 20].map(Pid).into());
     }
 

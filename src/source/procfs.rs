@@ -31,7 +31,7 @@ pub fn read_kernel(root: &Root) -> Option<String> {
 /// The reason for a gap, where /proc cannot be listed.
 pub fn read_stats(root: &Root) -> Result<BTreeMap<Pid, Result<Stat, Reason>>, Reason> {
     let names = root.names("proc")?;
-    let pids = names.iter().filter_map(|name| name.parse().ok().map(Pid));
+    let pids = names.iter().filter_map(|name| number(name)).map(Pid);
     let stats = pids.map(|pid| (pid, read_stat(root, pid)));
     let ended = |stat: &Result<Stat, Reason>| match stat {
         Ok(stat) => stat.is_dead(),

@@ -24,8 +24,12 @@ const LARGEST_BY_LINES: u64 = 256 << 20;
 /// The longest line of these: a path, each byte of it escaped, and counts on a thousand nodes.
 const LONGEST_LINE: u64 = 64 << 10;
 
-/// Below these folders are listed for their names alone, such as `net/eth0`.
-const DEVICE_NAMES: &[&str] = &["sys/bus/pci/devices/", "sys/devices/pci"];
+/// Whether a folder's names are looked for as such (`net/eth0` of a device, wherever its bus hangs), so that a recording
+/// has to keep them. Elsewhere a name is only looked for to read what is below it, which then is kept.
+fn is_listed_for_names(path: &str) -> bool {
+    let is_device = path.starts_with("sys/devices/") && !path.starts_with("sys/devices/system/");
+    is_device || path.starts_with("sys/bus/pci/devices/")
+}
 
 /// Where files are read. Paths are given without the leading slash.
 #[derive(Debug)]
@@ -180,11 +184,7 @@ impl Root {
         let mut names = listed.map_err(|error| self.note(path, &error))?;
         names.sort_unstable();
         if let Some(mut tap) = self.tap() {
-            // Elsewhere a name is only looked for to read what is below it, which then is kept.
-            for name in names
-                .iter()
-                .filter(|_| DEVICE_NAMES.iter().any(|below| path.starts_with(below)))
-            {
+            for name in names.iter().filter(|_| is_listed_for_names(path)) {
                 tap.tree.insert(format!("{path}/{name}"), Entry::Folder);
             }
         }
@@ -317,5 +317,30 @@ fn resolve(root: &OwnedFd, path: &str, flags: OFlags) -> io::Result<OwnedFd> {
             "this kernel cannot confine paths to a folder (openat2, Linux 5.6): pack the snapshot as a .tar.gz",
         )),
         opened => Ok(opened?),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_recording_keeps_the_names_of_devices_wherever_their_bus_hangs() {
+        for path in [
+            "sys/devices/pci0000:0f/0000:0f:00.0/0000:10:00.0/net",
+            "sys/devices/LNXSYSTM:00/LNXSYBUS:00/ACPI0004:00/VMBUS:00/x/pci0001:00/0001:00:00.0/net",
+            "sys/devices/platform/soc/pci0000:00/0000:00:01.0/nvme",
+            "sys/bus/pci/devices/0000:10:00.0/net",
+        ] {
+            assert!(is_listed_for_names(path), "{path}");
+        }
+        for path in [
+            "sys/devices/system/node",
+            "sys/bus/pci/devices",
+            "proc",
+            "proc/1/fd",
+        ] {
+            assert!(!is_listed_for_names(path), "{path}");
+        }
     }
 }

@@ -80,6 +80,14 @@ impl Tree {
         self.file("sys/bus/pci/devices/0000:10:1c.0/numa_node", text);
     }
 
+    /// Puts all CPUs into one socket.
+    fn one_socket(&self) {
+        for cpu in 0..4 {
+            let file = format!("sys/devices/system/cpu/cpu{cpu}/topology/physical_package_id");
+            self.file(&file, "0\n");
+        }
+    }
+
     /// Puts the GPU's folder below that of a bridge of this node, as sysfs has it, with a link to it.
     fn hang_on_bridge(&self, node: &str) {
         let bridge = "sys/devices/pci0000:0f/0000:0f:00.0";
@@ -223,10 +231,7 @@ fn on_another_node_of_the_socket_is_near() {
         threads: &[(2, "2-3")],
         ..PLACED
     });
-    for cpu in 0..4 {
-        let file = format!("sys/devices/system/cpu/cpu{cpu}/topology/physical_package_id");
-        tree.file(&file, "0\n");
-    }
+    tree.one_socket();
     tree.judges("at-risk", "ok", 0);
 }
 
@@ -466,10 +471,7 @@ fn a_strict_audit_takes_near_for_remote() {
         threads: &[(2, "2-3")],
         ..PLACED
     });
-    for cpu in 0..4 {
-        let file = format!("sys/devices/system/cpu/cpu{cpu}/topology/physical_package_id");
-        tree.file(&file, "0\n");
-    }
+    tree.one_socket();
     tree.judges("at-risk", "ok", 0);
     assert_eq!(tree.audit(&["--strict-node"]).code, Some(1));
 }
