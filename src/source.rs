@@ -13,6 +13,7 @@ mod snapshot;
 mod sysfs;
 mod topology_file;
 mod tree;
+mod users;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;

@@ -6,7 +6,7 @@ use std::fmt;
 
 use super::attribution::GpuSource;
 use crate::model::gap::{Fact, Gap, Reason};
-use crate::model::gpu::Gpu;
+use crate::model::gpu::{Evidence, Gpu};
 use crate::model::process::Pid;
 use crate::model::topology::{NodeSet, Places, Topology, node_list};
 
@@ -113,7 +113,9 @@ impl GpuPlace {
         let mut contexts = self.gpu.contexts.iter().flatten();
         match contexts.any(|context| context.pid == pid) {
             true => Some(GpuSource::Nvml),
-            false => self.gpu.openers.contains(&pid).then_some(GpuSource::Fd),
+            false => self.gpu.users.get(&pid).map(|evidence| match evidence {
+                Evidence::Files => GpuSource::Fd,
+            }),
         }
     }
 
@@ -201,7 +203,7 @@ fn homeless(place: &GpuPlace) -> Option<Gap> {
 /// In another PID namespace the driver's lists are empty without a word, and memory is in use all the same.
 fn hidden_users(place: &GpuPlace) -> Option<Gap> {
     let gpu = &place.gpu;
-    let used = gpu.used_by_nobody().filter(|_| gpu.openers.is_empty())?;
+    let used = gpu.used_by_nobody().filter(|_| gpu.users.is_empty())?;
     Some(Gap {
         pid: None,
         fact: Fact::GpuProcesses(gpu.index),

@@ -38,9 +38,16 @@ pub struct Gpu {
     pub minor: Option<u32>,
     /// Who holds a context on it; `None` where the driver did not say.
     pub contexts: Option<Vec<Context>>,
-    /// Who holds its `/dev/nvidiaN` open clearly more often than any other's. Looked for where the driver names
-    /// nobody and somebody may be there.
-    pub openers: Vec<Pid>,
+    /// Who works on it by other evidence than the driver's lists. Looked for where these name nobody and somebody may
+    /// be there.
+    pub users: BTreeMap<Pid, Evidence>,
+}
+
+/// How it is known that a process works on a GPU where the driver's lists do not say so.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Evidence {
+    /// It holds that GPU's `/dev/nvidiaN` open clearly more often than any other's.
+    Files,
 }
 
 impl Gpu {

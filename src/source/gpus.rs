@@ -97,7 +97,7 @@ fn of_driver(gpu: &DriverGpu, gaps: &mut Vec<Gap>) -> Gpu {
         own_memory_node: None,
         minor: gpu.minor_number,
         contexts: gpu.processes.as_ref().map(contexts),
-        openers: Vec::new(),
+        users: BTreeMap::new(),
     }
 }
 
@@ -124,7 +124,7 @@ fn of_pci(root: &Root, address: PciAddress, index: u32) -> Gpu {
         own_memory_node: None,
         minor: information.minor,
         contexts: None,
-        openers: Vec::new(),
+        users: BTreeMap::new(),
     }
 }
 

@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::procfs;
 use super::root::Root;
+use super::users;
 use crate::model::family::{Family, bounds_job, is_forkserver, is_resource_tracker, serves_gpus};
 use crate::model::gap::{Fact, Gap, Reason};
 use crate::model::gpu::Gpu;
@@ -39,11 +40,11 @@ pub fn read_processes(
     if root.is_live() {
         stats.remove(&Pid(std::process::id()));
     }
-    disbelieve(root, gpus, &stats, strangers, gaps);
-    find_openers(root, gpus, &stats);
+    users::disbelieve(root, gpus, &stats, strangers, gaps);
+    users::find(root, gpus, &stats);
     let contexts = gpus.iter().flat_map(|gpu| gpu.contexts.iter().flatten());
-    let openers = gpus.iter().flat_map(|gpu| &gpu.openers).copied();
-    let holders: BTreeSet<Pid> = contexts.map(|context| context.pid).chain(openers).collect();
+    let others = gpus.iter().flat_map(|gpu| gpu.users.keys()).copied();
+    let holders: BTreeSet<Pid> = contexts.map(|context| context.pid).chain(others).collect();
     let wanted: BTreeSet<Pid> = match named {
         [] => holders.clone(),
         named => named.iter().copied().collect(),
@@ -78,71 +79,6 @@ pub fn read_processes(
         reason,
     }));
     processes
-}
-
-/// Drops the contexts of processes that have no file of the driver open: the driver means another PID namespace's.
-/// Where that may not be read, the driver is believed.
-fn disbelieve(
-    root: &Root,
-    gpus: &mut [Gpu],
-    stats: &BTreeMap<Pid, Stat>,
-    strangers: &mut BTreeSet<Pid>,
-    gaps: &mut Vec<Gap>,
-) {
-    let contexts = gpus.iter().flat_map(|gpu| gpu.contexts.iter().flatten());
-    let named: BTreeSet<Pid> = contexts.map(|context| context.pid).collect();
-    let has_nothing_open = |pid: &Pid| {
-        let files = procfs::read_driver_files(root, *pid);
-        stats.contains_key(pid) && files.is_ok_and(|files| files.total == 0)
-    };
-    strangers.retain(|pid| named.contains(pid));
-    strangers.extend(named.into_iter().filter(has_nothing_open));
-    for gpu in gpus {
-        if let Some(contexts) = &mut gpu.contexts {
-            contexts.retain(|context| !strangers.contains(&context.pid));
-        }
-    }
-    gaps.extend(strangers.iter().map(|pid| Gap {
-        pid: Some(*pid),
-        fact: Fact::Process,
-        reason: Reason::Failed(
-            "the driver names it, and it has no file of the driver's open: the driver means another one of that \
-             number, in another PID namespace"
-                .into(),
-        ),
-    }));
-}
-
-/// Where the driver names nobody and somebody may be there, looks for those that hold a GPU's file open.
-fn find_openers(root: &Root, gpus: &mut [Gpu], stats: &BTreeMap<Pid, Stat>) {
-    // A context of a process that is not to be seen here is as good as none.
-    let is_silent = |gpu: &Gpu| {
-        let mut contexts = gpu.contexts.iter().flatten();
-        let is_seen = contexts.any(|context| stats.contains_key(&context.pid));
-        gpu.contexts.is_none() || (!is_seen && gpu.is_in_use())
-    };
-    if !gpus.iter().any(is_silent) {
-        return;
-    }
-    let contexts = gpus.iter().flat_map(|gpu| gpu.contexts.iter().flatten());
-    let named: BTreeSet<Pid> = contexts.map(|context| context.pid).collect();
-    let mut minors: BTreeMap<Pid, u32> = BTreeMap::new();
-    for pid in stats.keys().filter(|pid| !named.contains(pid)) {
-        let files = procfs::read_driver_files(root, *pid).unwrap_or_default();
-        minors.extend(files.clear_minor().map(|minor| (*pid, minor)));
-    }
-    // A forked worker has inherited its trainer's files.
-    let has_inherited = |pid: Pid, minor: u32| {
-        let parent = stats.get(&pid).map(|stat| stat.ppid);
-        parent.is_some_and(|parent| parent != pid && minors.get(&parent) == Some(&minor))
-    };
-    for gpu in gpus.iter_mut().filter(|gpu| is_silent(gpu)) {
-        let own = minors
-            .iter()
-            .filter(|(_, minor)| gpu.minor == Some(**minor));
-        let openers = own.filter(|(pid, minor)| !has_inherited(**pid, **minor));
-        gpu.openers = openers.map(|(pid, _)| *pid).collect();
-    }
 }
 
 /// Processes that nobody asked for by number, of which some may belong to a job all the same. With hidepid there
