@@ -10,6 +10,7 @@ pub mod home;
 pub mod memory;
 pub mod rules;
 pub mod scope;
+pub mod ties;
 pub mod verdict;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -22,7 +23,7 @@ use memory::MemoryPlace;
 pub use scope::Scope;
 use verdict::{Judged, Verdict};
 
-use crate::model::gap::{Fact, Gap};
+use crate::model::gap::{Fact, Gap, Reason};
 use crate::model::memory::Bytes;
 use crate::model::pci::PciDevice;
 use crate::model::process::{Pid, Process};
@@ -115,6 +116,8 @@ pub struct Audited {
     pub container: Option<String>,
     /// Its Slurm job, from its control group.
     pub job: Option<String>,
+    /// The UID of its Kubernetes pod, from its control group.
+    pub pod: Option<String>,
     /// The rules that it breaks.
     pub findings: Vec<&'static str>,
 }
@@ -156,6 +159,7 @@ pub fn audit(machine: Machine, settings: &Settings) -> Report {
         devices,
         processes,
         named,
+        orphans,
         users,
         mut gaps,
     } = machine;
@@ -164,7 +168,14 @@ pub fn audit(machine: Machine, settings: &Settings) -> Report {
         .map(|gpu| home::place(gpu, &topology, hints))
         .collect();
     gaps.extend(gpus.iter().flat_map(home::gaps));
-    let parts = attribution::attribute(&processes, &gpus);
+    let parts = attribution::attribute(&processes, &orphans, &gpus);
+    gaps.extend(parts.iter().filter_map(|(pid, part)| {
+        Some(Gap {
+            pid: Some(*pid),
+            fact: Fact::Trainer,
+            reason: Reason::Failed(part.doubt.clone()?),
+        })
+    }));
     let shown = scope.processes(&processes, &parts, &named);
     let processes = processes
         .into_iter()
@@ -240,16 +251,17 @@ fn judge(
         &settings.limits,
     );
     let verdict = match part.role {
-        Some(Role::Launcher | Role::Helper) => {
+        _ if !part.is_judged() => {
             (cpu.verdict, memory.verdict) = (None, None);
             None
         }
         _ => cpu.verdict.max(memory.verdict),
     };
-    let cgroups = process.cgroups.as_deref().unwrap_or_default();
+    let groups = process.groups.as_deref().unwrap_or_default();
     Audited {
-        container: tenant::container(cgroups),
-        job: tenant::slurm_job(cgroups),
+        container: tenant::container(groups),
+        job: tenant::slurm_job(groups),
+        pod: tenant::pod(groups),
         process,
         part,
         home_nodes,

@@ -5,7 +5,9 @@
 
 pub mod cpus;
 pub mod driver;
+pub mod environment;
 pub mod family;
+pub mod framework;
 pub mod gap;
 pub mod gpu;
 pub mod memory;
@@ -14,7 +16,7 @@ pub mod process;
 pub mod tenant;
 pub mod topology;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use gap::Gap;
 use gpu::Gpu;
@@ -39,6 +41,8 @@ pub struct Machine {
     /// The PIDs that were named on the command line: these are judged, though no GPU be involved, and
     /// no others.
     pub named: Vec<Pid>,
+    /// Those of them that look like somebody's workers and hang on an init: whose they are has to be found out.
+    pub orphans: BTreeSet<Pid>,
     /// Names of users by number, as far as they are known.
     pub users: BTreeMap<u32, String>,
     /// All that could not be learnt.

@@ -1,5 +1,6 @@
 //! Writes the tree that [`crate::source`] reads: what one observation read, and nothing else.
 
+mod groups;
 mod redact;
 mod write;
 
@@ -131,7 +132,9 @@ fn tree_of(observation: Observation, options: &Options) -> Tree {
         .users
         .into_iter()
         .filter(|(uid, _)| uids.contains(uid) && !options.redact);
-    let denied = denied.into_iter().filter(|path| is_kept(Path::new(path)));
+    let is_named = |path: &str| options.redact && path.starts_with(groups::TOP);
+    let denied = denied.into_iter();
+    let denied = denied.filter(|path| is_kept(Path::new(path)) && !is_named(path));
     let manifest = Manifest {
         format: FORMAT,
         recorded_at: machine.host.recorded_at,
@@ -146,6 +149,9 @@ fn tree_of(observation: Observation, options: &Options) -> Tree {
     let is_told = |(path, entry): &(&PathBuf, &Entry)| is_kept(path) && is_open_told(path, entry);
     for (path, entry) in tree.entries().iter().filter(is_told) {
         kept.insert(path, without_secrets(path, entry, options.redact));
+    }
+    if options.redact {
+        kept = groups::without_names(&kept);
     }
     let driver = DriverAnswer {
         // It may have the library's path.

@@ -3,12 +3,14 @@
 //! The two differ in [`Root`] and in where NVML's answers come from. All else is the same code.
 
 mod archive;
+mod cpuset;
 mod gpus;
 mod nvml;
 mod nvml_processes;
 mod processes;
 mod procfs;
 mod root;
+mod selection;
 mod snapshot;
 mod sysfs;
 mod topology_file;
@@ -111,8 +113,8 @@ pub fn observe(source: Source, subjects: &Subjects) -> Observation {
         Subjects::Nobody => Vec::new(),
     };
     let mut strangers: BTreeSet<Pid> = manifest.strangers.iter().copied().map(Pid).collect();
-    let processes = match subjects {
-        Subjects::Nobody => Vec::new(),
+    let (processes, orphans) = match subjects {
+        Subjects::Nobody => (Vec::new(), BTreeSet::new()),
         _ => processes::read_processes(&root, &mut gpus, &named, &mut strangers, &mut gaps),
     };
     let users = user_names(&root, &manifest);
@@ -123,6 +125,7 @@ pub fn observe(source: Source, subjects: &Subjects) -> Observation {
         devices,
         processes,
         named,
+        orphans,
         users,
         gaps,
     };

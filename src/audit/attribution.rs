@@ -4,7 +4,9 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 
 use super::home::GpuPlace;
-use crate::model::family::{Family, is_forkserver, is_resource_tracker, serves_gpus};
+use super::ties::{Tied, Trainers};
+use crate::model::family::{Family, is_forkserver, serves_gpus};
+use crate::model::framework::{Task, task};
 use crate::model::process::{Pid, Process};
 
 /// What a process does in a job.
@@ -38,6 +40,8 @@ pub enum GpuSource {
     Nvml,
     /// It holds that GPU's `/dev/nvidiaN` open clearly more often than any other's.
     Fd,
+    /// Its environment means that one, and it holds the driver open: a hint.
+    Environ,
 }
 
 impl fmt::Display for GpuSource {
@@ -45,6 +49,7 @@ impl fmt::Display for GpuSource {
         f.write_str(match self {
             Self::Nvml => "nvml",
             Self::Fd => "fd",
+            Self::Environ => "environ",
         })
     }
 }
@@ -60,6 +65,14 @@ pub enum Attribution {
     Ancestor,
     /// It descends from its trainer's fork server.
     Forkserver,
+    /// It holds pipes that no other trainer has.
+    Pipe,
+    /// Of a trainer, by its environment alone. Of a worker: it has its trainer's RANK in the same job.
+    Environ,
+    /// It is in its trainer's session and control groups.
+    Session,
+    /// It maps PyTorch's shared memory that its trainer made, or its trainer maps what it made.
+    Shm,
 }
 
 impl fmt::Display for Attribution {
@@ -69,6 +82,10 @@ impl fmt::Display for Attribution {
             Self::Fd => "fd",
             Self::Ancestor => "ancestor",
             Self::Forkserver => "forkserver",
+            Self::Pipe => "pipe",
+            Self::Environ => "environ",
+            Self::Session => "session",
+            Self::Shm => "shm",
         })
     }
 }
@@ -86,10 +103,30 @@ pub struct Part {
     pub trainer: Option<Pid>,
     /// How that is known.
     pub attribution: Option<Attribution>,
+    /// Why it is not known, of a worker that is somebody's.
+    pub doubt: Option<String>,
+    /// What a framework's name for it tells.
+    pub task: Option<Task>,
+}
+
+impl Part {
+    /// Whether it has a place to be at: that of its GPU or, without one, the node that it runs on. A worker that is no
+    /// trainer's has none.
+    pub fn is_judged(&self) -> bool {
+        match self.role {
+            Some(Role::Launcher | Role::Helper) => false,
+            Some(Role::Worker) => self.trainer.is_some() || self.doubt.is_some(),
+            Some(Role::Trainer) | None => true,
+        }
+    }
 }
 
 /// Finds every process's part.
-pub fn attribute(processes: &[Process], gpus: &[GpuPlace]) -> BTreeMap<Pid, Part> {
+pub fn attribute(
+    processes: &[Process],
+    orphans: &BTreeSet<Pid>,
+    gpus: &[GpuPlace],
+) -> BTreeMap<Pid, Part> {
     let mut trainers = BTreeMap::new();
     let mut servers = BTreeMap::new();
     for process in processes {
@@ -107,11 +144,16 @@ pub fn attribute(processes: &[Process], gpus: &[GpuPlace]) -> BTreeMap<Pid, Part
         };
         holders.insert(process.pid, (indexes, *source));
     }
-    let people = People::new(processes, trainers, servers);
-    processes
-        .iter()
-        .map(|process| (process.pid, people.part(process)))
-        .collect()
+    let people = People::new(processes, orphans, trainers, servers);
+    let parts = processes.iter().map(|process| {
+        let command = process.command.as_deref().unwrap_or_default();
+        let part = Part {
+            task: task(&process.name, command),
+            ..people.part(process)
+        };
+        (process.pid, part)
+    });
+    parts.collect()
 }
 
 /// The tree of these processes.
@@ -129,11 +171,14 @@ struct People<'a> {
     /// The nearest trainer above each process, and how it is known.
     trainer_of: BTreeMap<Pid, (Pid, Attribution)>,
     launchers: BTreeSet<Pid>,
+    /// Those whose trainer is not known, with the reason where they are somebody's.
+    strays: BTreeMap<Pid, Option<String>>,
 }
 
 impl<'a> People<'a> {
     fn new(
         processes: &'a [Process],
+        orphans: &BTreeSet<Pid>,
         trainers: BTreeMap<Pid, (Vec<u32>, GpuSource)>,
         servers: BTreeMap<Pid, (Vec<u32>, GpuSource)>,
     ) -> Self {
@@ -146,28 +191,62 @@ impl<'a> People<'a> {
             servers,
             trainer_of: BTreeMap::new(),
             launchers: BTreeSet::new(),
+            strays: BTreeMap::new(),
         };
         let family = family(processes);
         let trainers: Vec<Pid> = people.trainers.keys().copied().collect();
-        for trainer in trainers {
-            // Down to the next trainers.
-            let mut open = vec![(trainer, Attribution::Ancestor)];
-            while let Some((parent, known)) = open.pop() {
-                let known = match people.is_forkserver(parent) {
-                    true => Attribution::Forkserver,
-                    false => known,
-                };
-                for child in family.children(parent) {
-                    let is_trainer = people.trainers.contains_key(child);
-                    if !is_trainer && !people.trainer_of.contains_key(child) {
-                        people.trainer_of.insert(*child, (trainer, known));
-                        open.push((*child, known));
-                    }
+        for trainer in &trainers {
+            people.descend(&family, *trainer, *trainer, Attribution::Ancestor);
+        }
+        people.launchers = family.above(people.trainers.keys().copied());
+        people.adopt(&family, orphans);
+        people
+    }
+
+    /// Gives all below a process to a trainer, down to the next trainers.
+    fn descend(&mut self, family: &Family, top: Pid, trainer: Pid, known: Attribution) {
+        let mut open = vec![(top, known)];
+        while let Some((parent, known)) = open.pop() {
+            let known = match self.is_forkserver(parent) {
+                true => Attribution::Forkserver,
+                false => known,
+            };
+            for child in family.children(parent) {
+                let is_trainer = self.trainers.contains_key(child);
+                if !is_trainer && !self.trainer_of.contains_key(child) {
+                    self.trainer_of.insert(*child, (trainer, known));
+                    open.push((*child, known));
                 }
             }
         }
-        people.launchers = family.above(people.trainers.keys().copied());
-        people
+    }
+
+    /// Finds the trainers of workers that hang on an init, of each family the eldest first.
+    fn adopt(&mut self, family: &Family, orphans: &BTreeSet<Pid>) {
+        let of_pids = |pids: Vec<Pid>| {
+            let found = pids
+                .into_iter()
+                .filter_map(|pid| self.by_pid.get(&pid).copied());
+            found.collect::<Vec<_>>()
+        };
+        let trainers = Trainers::new(of_pids(self.trainers.keys().copied().collect()));
+        let by_age = |orphan: &&Process| (orphan.start_time_ticks, orphan.pid);
+        let mut orphans = of_pids(orphans.iter().copied().collect());
+        orphans.sort_by_key(by_age);
+        for orphan in orphans {
+            let pid = orphan.pid;
+            if self.trainers.contains_key(&pid) || self.trainer_of.contains_key(&pid) {
+                continue;
+            }
+            match trainers.of(orphan) {
+                Tied::To(trainer, by) => {
+                    self.trainer_of.insert(pid, (trainer, by));
+                    self.descend(family, pid, trainer, Attribution::Ancestor);
+                }
+                Tied::Torn(why) => drop(self.strays.insert(pid, Some(why))),
+                Tied::ToNobody => drop(self.strays.insert(pid, None)),
+            }
+        }
     }
 
     fn part(&self, process: &Process) -> Part {
@@ -180,7 +259,9 @@ impl<'a> People<'a> {
             attribution: Some(match source {
                 GpuSource::Nvml => Attribution::Nvml,
                 GpuSource::Fd => Attribution::Fd,
+                GpuSource::Environ => Attribution::Environ,
             }),
+            ..Part::default()
         };
         if let Some(held) = self.trainers.get(&pid) {
             return holder(held, Role::Trainer, Some(pid));
@@ -203,6 +284,14 @@ impl<'a> People<'a> {
                 gpu_source: Some(*source),
                 trainer: Some(*trainer),
                 attribution: Some(*attribution),
+                ..Part::default()
+            };
+        }
+        if let Some(doubt) = self.strays.get(&pid) {
+            return Part {
+                role: Some(role),
+                doubt: doubt.clone(),
+                ..Part::default()
             };
         }
         let is_launcher = self.launchers.contains(&pid);
@@ -217,7 +306,7 @@ impl<'a> People<'a> {
 
     fn is_helper(&self, process: &Process) -> bool {
         let command = process.command.as_deref().unwrap_or_default();
-        is_resource_tracker(command)
+        task(&process.name, command).is_some_and(|task| task.is_helper)
             || self.is_forkserver(process.pid)
             || serves_gpus(&process.name)
     }

@@ -16,7 +16,9 @@ pub struct CpuPlace {
     pub affinity: Option<CpuSet>,
     /// The nodes of these.
     pub affinity_nodes: NodeSet,
-    /// Whether these lie inside the local nodes; `None` where either is not known.
+    /// The nodes of the CPUs that its control group leaves it; `None` where that is not known.
+    pub cpuset_nodes: Option<NodeSet>,
+    /// Whether its affinity lies inside the local nodes; `None` where either is not known.
     pub bound: Option<bool>,
     /// All threads; `None` where they could not be listed.
     pub threads: Option<Threads>,
@@ -72,6 +74,10 @@ pub fn place(process: &Process, judged: &Judged) -> CpuPlace {
     CpuPlace {
         node,
         affinity: process.affinity.clone(),
+        cpuset_nodes: process
+            .cpuset
+            .as_ref()
+            .map(|cpuset| topology.nodes_of(&cpuset.cpus)),
         bound: (!judged.local.is_empty() && !affinity_nodes.is_empty())
             .then(|| affinity_nodes.is_subset(judged.local)),
         affinity_nodes,

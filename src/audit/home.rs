@@ -115,6 +115,7 @@ impl GpuPlace {
             true => Some(GpuSource::Nvml),
             false => self.gpu.users.get(&pid).map(|evidence| match evidence {
                 Evidence::Files => GpuSource::Fd,
+                Evidence::Environment => GpuSource::Environ,
             }),
         }
     }

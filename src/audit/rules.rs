@@ -3,6 +3,7 @@
 mod cpu_near;
 mod cpu_remote;
 mod cpu_unbound;
+mod cpuset_excludes_gpu;
 mod memory_near;
 mod memory_remote;
 mod sources_disagree;
@@ -32,6 +33,7 @@ struct Rule {
 const RULES: &[Rule] = &[
     cpu_remote::RULE,
     memory_remote::RULE,
+    cpuset_excludes_gpu::RULE,
     cpu_near::RULE,
     cpu_unbound::RULE,
     threads_astray::RULE,
@@ -97,9 +99,15 @@ impl<'a> Scene<'a> {
         groups.into_values().collect()
     }
 
-    /// How to bring a group to its local nodes.
-    fn bind(&self, group: &[&Audited]) -> String {
+    /// How to bring a group to its local nodes, and what that does not do.
+    fn bind(&self, group: &[&Audited], but: &str) -> String {
         let local = &group[0].local_nodes;
+        if group
+            .iter()
+            .any(|audited| lacks_cpus(audited) || self.lacks_memory(audited))
+        {
+            return "no binding of its own can: see cpuset-excludes-gpu".to_owned();
+        }
         let nodes = node_list(local);
         let cpus = cpus_of(local, self.topology);
         let start = match group[0].part.gpus.as_slice() {
@@ -112,9 +120,16 @@ impl<'a> Scene<'a> {
             false => format!("taskset -c {cpus}"),
         };
         format!(
-            "{start} {with}; a running process moves with taskset -a -p -c {cpus} {}",
+            "{start} {with}; a running process moves with taskset -a -p -c {cpus} {}{but}",
             pid(group),
         )
+    }
+
+    /// Whether its control group allows it none of its local nodes' memory, where these have any.
+    fn lacks_memory(&self, audited: &Audited) -> bool {
+        let (allowed, local) = (&audited.memory.mems_allowed, &audited.local_nodes);
+        let is_off = |allowed: &NodeSet| !local.is_empty() && allowed.is_disjoint(local);
+        allowed.as_ref().is_some_and(is_off) && self.has_memory(local)
     }
 
     /// Whether memory can be bound to these nodes, as far as is known.
@@ -206,6 +221,15 @@ fn cpu_nodes(group: &[&Audited]) -> NodeSet {
     on.copied().collect()
 }
 
+/// Whether its control group leaves it no CPU on its local nodes, so that no affinity could be right. `false` where that
+/// is not known.
+fn lacks_cpus(audited: &Audited) -> bool {
+    let given = audited.cpu.cpuset_nodes.as_ref();
+    given.is_some_and(|nodes| {
+        !audited.local_nodes.is_empty() && nodes.is_disjoint(&audited.local_nodes)
+    })
+}
+
 /// Whether it may run on none of its local nodes.
 fn is_bound_off(audited: &Audited) -> bool {
     let allowed = &audited.cpu.affinity_nodes;
@@ -279,12 +303,12 @@ impl OffMemory {
                 on_nodes(local)
             );
         }
-        format!(
-            "{}; pages that are there already move with migratepages {} {} {}, pinned ones do not",
-            scene.bind(group),
+        let pages = format!(
+            "; pages that are there already move with migratepages {} {} {}, pinned ones do not",
             pid(group),
             node_list(&self.from),
             node_list(&group[0].local_nodes),
-        )
+        );
+        scene.bind(group, &pages)
     }
 }

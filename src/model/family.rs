@@ -72,19 +72,19 @@ impl Family {
     }
 }
 
-/// Whether this is Python's multiprocessing resource tracker, which does no work for the GPU.
-pub fn is_resource_tracker(command: &[String]) -> bool {
-    has_argument(command, "from multiprocessing.resource_tracker import")
-}
-
 /// Whether this is the command line of Python's fork server. The workers that it forks keep it, so
 /// one whose parent has the very same is a worker.
 pub fn is_forkserver(command: &[String]) -> bool {
-    has_argument(command, "from multiprocessing.forkserver import")
+    command
+        .iter()
+        .any(|argument| argument.starts_with("from multiprocessing.forkserver import"))
 }
 
-fn has_argument(command: &[String], start: &str) -> bool {
-    command.iter().any(|argument| argument.starts_with(start))
+/// Whether this is a process that another one made to work for it, by PyTorch's name for data loaders or by what Python's
+/// multiprocessing starts.
+pub fn is_made_to_work(name: &str, command: &[String]) -> bool {
+    let is_spawned = command.iter().any(|word| word == "--multiprocessing-fork");
+    name == "pt_data_worker" || is_spawned || is_forkserver(command)
 }
 
 /// Whether this is a program that holds GPUs open to serve or to watch others, by its name as the kernel cuts it: MPS,

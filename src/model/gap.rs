@@ -52,6 +52,12 @@ pub enum Fact {
     Environ,
     /// A process's control group.
     Cgroup,
+    /// What a process's control group leaves it (`cpuset.cpus.effective` and its kin).
+    Cpuset,
+    /// The files that a process has open (`fd`).
+    OpenFiles,
+    /// The trainer that a process works for.
+    Trainer,
     /// A process's owner, affinity and mems allowed (`status`).
     Status,
     /// The list of a process's threads.
@@ -99,6 +105,9 @@ impl fmt::Display for Fact {
             Self::Command => f.write_str("command"),
             Self::Environ => f.write_str("environ"),
             Self::Cgroup => f.write_str("cgroup"),
+            Self::Cpuset => f.write_str("cpuset"),
+            Self::OpenFiles => f.write_str("open files"),
+            Self::Trainer => f.write_str("trainer"),
             Self::Status => f.write_str("status"),
             Self::Threads => f.write_str("threads"),
             Self::Thread(tid) => write!(f, "thread {tid}"),

@@ -9,7 +9,7 @@ use super::process::Pid;
 use super::topology::{NodeId, NodeSet};
 
 /// One GPU: what the driver says of it and what sysfs says of its place.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Default)]
 pub struct Gpu {
     /// NVML's index. Where no driver answered: its place among the GPUs by PCI address.
     pub index: u32,
@@ -43,11 +43,13 @@ pub struct Gpu {
     pub users: BTreeMap<Pid, Evidence>,
 }
 
-/// How it is known that a process works on a GPU where the driver's lists do not say so.
+/// How it is known that a process works on a GPU where the driver's lists do not say so, the hardest first.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Evidence {
     /// It holds that GPU's `/dev/nvidiaN` open clearly more often than any other's.
     Files,
+    /// It holds the driver open, and its environment means that GPU (CUDA_VISIBLE_DEVICES, LOCAL_RANK): a hint.
+    Environment,
 }
 
 impl Gpu {

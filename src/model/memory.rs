@@ -1,6 +1,6 @@
 //! A process's memory as `/proc/PID/numa_maps` shows it: its policy, and its pages by node.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use super::topology::{NodeId, NodeSet};
 
@@ -66,6 +66,9 @@ pub struct Memory {
     /// Present pages by what backs them. A page that several processes map is counted in full in
     /// each of them, so these never add up over processes.
     pub pages: BTreeMap<Backing, NodeBytes>,
+    /// The numbers in the names of PyTorch's shared memory that it maps: `/dev/shm/torch_PID_…`. Each is the PID of
+    /// the process that made it, in that one's own PID namespace.
+    pub torch_makers: BTreeSet<u32>,
 }
 
 /// A memory policy (mempolicy(7) of numa(7), `mpol_to_str` in the kernel's mm/mempolicy.c).

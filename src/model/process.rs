@@ -1,9 +1,12 @@
 //! Processes and their threads.
 
+use std::collections::BTreeSet;
 use std::fmt;
 
 use super::cpus::{Cpu, CpuSet};
+use super::environment::Environment;
 use super::memory::Memory;
+use super::tenant::ControlGroup;
 use super::topology::NodeSet;
 
 /// A process's number in the PID namespace of the observer.
@@ -24,6 +27,12 @@ pub struct Process {
     pub pid: Pid,
     /// Its parent's number; 0 for none in this namespace.
     pub ppid: Pid,
+    /// Its numbers in the PID namespaces within the observer's that it is in, outermost first. Empty where it is in the
+    /// observer's own, and where `status` could not be read.
+    pub inner_pids: Vec<u32>,
+    /// The PID of its session's leader, which a child inherits and a process keeps whoever its parent is; 0 for a leader
+    /// outside of this PID namespace.
+    pub session: Pid,
     /// When it started, in clock ticks after boot (field 22 of `stat`): with the PID its identity.
     pub start_time_ticks: u64,
     /// The main thread's name (`comm`), cut to 15 bytes by the kernel.
@@ -42,20 +51,50 @@ pub struct Process {
     pub threads: Option<Vec<Thread>>,
     /// Policy and pages; `None` where `numa_maps` could not be read.
     pub memory: Option<Memory>,
-    /// What its environment tells of its rank; `None` where that could not be read.
-    pub ranks: Option<Ranks>,
-    /// The paths of its control groups, of every hierarchy; `None` where they could not be read.
-    pub cgroups: Option<Vec<String>>,
+    /// What its environment tells; `None` where that could not be read.
+    pub environment: Option<Environment>,
+    /// Its control groups, of every hierarchy; `None` where they could not be read.
+    pub groups: Option<Vec<ControlGroup>>,
+    /// What its control group leaves it; `None` where that is not known, or no controller is at work.
+    pub cpuset: Option<Cpuset>,
+    /// The inodes of the pipes that it holds, its standard input and outputs aside. `None` where nobody looked, as no
+    /// worker's trainer was sought, and where they could not be read.
+    pub pipes: Option<BTreeSet<u64>>,
 }
 
-/// Ranks as they were in the environment when the program was started; `None` for a variable that was
-/// not set, or to no number.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub struct Ranks {
-    /// LOCAL_RANK: among the job's processes of this machine.
-    pub local: Option<u32>,
-    /// RANK: in the whole job.
-    pub global: Option<u32>,
+impl Process {
+    /// One of which nothing is known but its number.
+    pub fn bare(pid: Pid) -> Self {
+        Self {
+            pid,
+            ppid: Pid(0),
+            inner_pids: Vec::new(),
+            session: Pid(0),
+            start_time_ticks: 0,
+            name: String::new(),
+            command: None,
+            uid: None,
+            last_cpu: Cpu(0),
+            affinity: None,
+            mems_allowed: None,
+            threads: None,
+            memory: None,
+            environment: None,
+            groups: None,
+            cpuset: None,
+            pipes: None,
+        }
+    }
+}
+
+/// What a control group's cpuset controller leaves a process, whatever it would choose (`cpuset.cpus.effective` and
+/// `cpuset.mems.effective`).
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Cpuset {
+    /// The CPUs that its affinity may have.
+    pub cpus: CpuSet,
+    /// The nodes that its memory may be on.
+    pub mems: NodeSet,
 }
 
 /// One thread.

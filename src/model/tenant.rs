@@ -1,9 +1,20 @@
-//! For whom a process runs, from the paths of its control groups.
+//! For whom a process runs, from its control groups.
+
+/// A control group that a process is in.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ControlGroup {
+    /// The controllers of a hierarchy of version 1. Empty for version 2, and for one that only has a name.
+    pub controllers: Vec<String>,
+    /// Whether this is of version 2's one hierarchy.
+    pub is_v2: bool,
+    /// Its path below the reader's own root; one that begins with `/../` is outside of it.
+    pub path: String,
+}
 
 /// The container: the 64 hexadecimal digits that Docker, containerd, CRI-O and Podman name a group by,
 /// alone or in `docker-….scope` and its kin.
-pub fn container(cgroups: &[String]) -> Option<String> {
-    let names = cgroups.iter().flat_map(|path| path.rsplit('/'));
+pub fn container(groups: &[ControlGroup]) -> Option<String> {
+    let names = groups.iter().flat_map(|group| group.path.rsplit('/'));
     let mut ids = names.filter_map(|name| {
         let name = name.strip_suffix(".scope").unwrap_or(name);
         let id = name.rsplit('-').next()?;
@@ -12,11 +23,30 @@ pub fn container(cgroups: &[String]) -> Option<String> {
     ids.next().map(str::to_owned)
 }
 
+/// The Kubernetes pod's UID: `podUID` below kubelet's own group, with dashes where systemd wants underscores.
+pub fn pod(groups: &[ControlGroup]) -> Option<String> {
+    let kubelets = groups
+        .iter()
+        .filter(|group| group.path.contains("kubepods"));
+    let names = kubelets.flat_map(|group| group.path.split('/'));
+    let mut uids = names.filter_map(|name| {
+        let name = name.strip_suffix(".slice").unwrap_or(name);
+        let uid = name
+            .rsplit_once("pod")
+            .map(|(_, uid)| uid.replace('_', "-"))?;
+        // 32 digits in five pieces; of a pod that is no API object a digest of 32 digits.
+        let digits = uid.bytes().filter(u8::is_ascii_hexdigit).count();
+        let dashes = uid.bytes().filter(|byte| *byte == b'-').count();
+        (digits == 32 && digits + dashes == uid.len()).then_some(uid)
+    });
+    uids.next()
+}
+
 /// The Slurm job: `job_N` below Slurm's own group.
-pub fn slurm_job(cgroups: &[String]) -> Option<String> {
-    let slurm = cgroups.iter().filter(|path| path.contains("slurm"));
+pub fn slurm_job(groups: &[ControlGroup]) -> Option<String> {
+    let slurm = groups.iter().filter(|group| group.path.contains("slurm"));
     let mut numbers = slurm
-        .flat_map(|path| path.split('/'))
+        .flat_map(|group| group.path.split('/'))
         .filter_map(|name| name.strip_prefix("job_"))
         .filter(|number| !number.is_empty() && number.bytes().all(|byte| byte.is_ascii_digit()));
     numbers.next().map(str::to_owned)
@@ -25,6 +55,14 @@ pub fn slurm_job(cgroups: &[String]) -> Option<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    fn group(path: &str) -> Vec<ControlGroup> {
+        vec![ControlGroup {
+            controllers: Vec::new(),
+            is_v2: true,
+            path: path.to_owned(),
+        }]
+    }
 
     #[test]
     fn reads_the_runtimes_ways_to_name_a_group() {
@@ -35,13 +73,29 @@ mod tests {
             format!("/kubepods.slice/kubepods-pod12.slice/cri-containerd-{id}.scope"),
             format!("/machine.slice/libpod-{id}.scope/container"),
         ] {
-            assert_eq!(
-                container(std::slice::from_ref(&path)),
-                Some(id.clone()),
-                "{path}"
-            );
+            assert_eq!(container(&group(&path)), Some(id.clone()), "{path}");
         }
-        assert_eq!(container(&["/user.slice/session-3.scope".into()]), None);
+        assert_eq!(container(&group("/user.slice/session-3.scope")), None);
+    }
+
+    #[test]
+    fn reads_kubelets_groups() {
+        let uid = "2f48ee08-1f5c-4a2f-8d6c-111122223333";
+        for path in [
+            format!("/kubepods/burstable/pod{uid}/0123"),
+            format!(
+                "/kubepods.slice/kubepods-burstable.slice/kubepods-burstable-pod{}.slice/cri-containerd-01.scope",
+                uid.replace('-', "_")
+            ),
+            format!(
+                "/kubelet.slice/kubelet-kubepods.slice/kubelet-kubepods-pod{}.slice",
+                uid.replace('-', "_")
+            ),
+        ] {
+            assert_eq!(pod(&group(&path)).as_deref(), Some(uid), "{path}");
+        }
+        assert_eq!(pod(&group(&format!("/user/pod{uid}"))), None);
+        assert_eq!(pod(&group("/kubepods/burstable/podx")), None);
     }
 
     #[test]
@@ -50,8 +104,8 @@ mod tests {
             "/slurm/uid_1000/job_4711/step_0/task_0",
             "/system.slice/slurmstepd.scope/job_4711/step_0/user/task_0",
         ] {
-            assert_eq!(slurm_job(&[path.into()]).as_deref(), Some("4711"));
+            assert_eq!(slurm_job(&group(path)).as_deref(), Some("4711"));
         }
-        assert_eq!(slurm_job(&["/user/job_1".into()]), None);
+        assert_eq!(slurm_job(&group("/user/job_1")), None);
     }
 }

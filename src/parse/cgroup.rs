@@ -3,15 +3,21 @@
 use procfs::{FromBufRead, ProcessCGroups};
 
 use super::{Malformed, malformed};
+use crate::model::tenant::ControlGroup;
 
-/// The path in each hierarchy.
-pub fn parse_cgroup(bytes: &[u8]) -> Result<Vec<String>, Malformed> {
+/// The group in each hierarchy.
+pub fn parse_cgroup(bytes: &[u8]) -> Result<Vec<ControlGroup>, Malformed> {
     // The crate wants UTF-8; whoever may make a group may choose other bytes for its name.
     let text = String::from_utf8_lossy(bytes);
-    match ProcessCGroups::from_buf_read(text.as_bytes()) {
-        Ok(groups) => Ok(groups.into_iter().map(|group| group.pathname).collect()),
-        Err(_) => malformed("no list of control groups", bytes),
-    }
+    let Ok(groups) = ProcessCGroups::from_buf_read(text.as_bytes()) else {
+        return malformed("no list of control groups", bytes);
+    };
+    let groups = groups.into_iter().map(|group| ControlGroup {
+        is_v2: group.hierarchy == 0,
+        controllers: group.controllers,
+        path: group.pathname,
+    });
+    Ok(groups.collect())
 }
 
 #[cfg(test)]
@@ -22,11 +28,12 @@ mod tests {
 
     #[test]
     fn reads_both_versions() {
-        let text = b"12:cpuset:/docker/abc\n1:name=systemd:/a:b\n0::/user.slice\n";
-        assert_eq!(
-            parse_cgroup(text).unwrap(),
-            ["/docker/abc", "/a:b", "/user.slice"]
-        );
+        let text = b"12:cpuset,cpu:/docker/abc\n1:name=systemd:/a:b\n0::/user.slice\n";
+        let groups = parse_cgroup(text).unwrap();
+        let paths: Vec<&str> = groups.iter().map(|group| group.path.as_str()).collect();
+        assert_eq!(paths, ["/docker/abc", "/a:b", "/user.slice"]);
+        assert_eq!(groups[0].controllers, ["cpuset", "cpu"]);
+        assert!(groups[2].is_v2 && !groups[0].is_v2);
         assert!(parse_cgroup(b"nonsense\n").is_err());
     }
 

@@ -1,5 +1,7 @@
 //! What `/proc/PID/fd/N` links to.
 
+use super::number;
+
 /// A file of NVIDIA's driver.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum DriverFile {
@@ -21,9 +23,23 @@ pub fn parse_driver_file(target: &str) -> Option<DriverFile> {
     }
 }
 
+/// The inode of a pipe, `pipe:[12]`.
+pub fn parse_pipe(target: &str) -> Option<u64> {
+    let inode = target.strip_prefix("pipe:[")?.strip_suffix(']')?;
+    number("a pipe's inode", inode.as_bytes()).ok()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn tells_pipes() {
+        assert_eq!(parse_pipe("pipe:[4711]"), Some(4711));
+        for no in ["pipe:[]", "pipe:[+1]", "socket:[1]", "/tmp/pipe:[1]"] {
+            assert_eq!(parse_pipe(no), None, "{no}");
+        }
+    }
 
     #[test]
     fn tells_the_drivers_files() {

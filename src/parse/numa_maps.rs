@@ -95,6 +95,7 @@ impl NumaMaps {
             Some(name) => of_file(name),
             None => Backing::Anonymous,
         };
+        self.memory.torch_makers.extend(file.and_then(torch_maker));
         Ok((backing, page_kib))
     }
 
@@ -221,6 +222,17 @@ fn of_file(name: &[u8]) -> Backing {
     }
 }
 
+/// What the names of PyTorch's shared memory begin with; the maker's PID and an underscore follow ("/torch_{}_{}_{}" in
+/// libtorch_cpu).
+const TORCH: &[u8] = b"/dev/shm/torch_";
+
+/// The PID of who made a piece of PyTorch's shared memory.
+fn torch_maker(name: &[u8]) -> Option<u32> {
+    let rest = name.strip_prefix(TORCH)?;
+    let end = rest.iter().position(|byte| *byte == b'_')?;
+    number("PID", &rest[..end]).ok()
+}
+
 /// A line without what its file's name tells beyond the kind of memory it is, for a recording that is to
 /// hide names.
 pub fn redact_line(line: &[u8]) -> Vec<u8> {
@@ -230,8 +242,13 @@ pub fn redact_line(line: &[u8]) -> Vec<u8> {
     };
     let at = at + FILE.len();
     let (name, rest) = split(&line[at..]);
+    let torch;
     let short: &[u8] = match of_file(name) {
         Backing::File => b"/redacted",
+        Backing::Shared if let Some(maker) = torch_maker(name) => {
+            torch = [TORCH, format!("{maker}_redacted").as_bytes()].concat();
+            &torch
+        }
         Backing::Shared if name.starts_with(b"/dev/shm/") => b"/dev/shm/redacted",
         Backing::Shared if name.starts_with(b"/memfd:") => b"/memfd:redacted",
         _ => return line.to_owned(),

@@ -15,6 +15,8 @@ pub struct Stat {
     pub state: u8,
     /// Field 4.
     pub ppid: Pid,
+    /// Field 6: the PID of its session's leader.
+    pub session: Pid,
     /// Field 9: PF_ flags of the kernel's include/linux/sched.h.
     flags: u64,
     /// Field 22, in clock ticks after boot.
@@ -66,6 +68,7 @@ pub fn parse_stat(bytes: &[u8]) -> Result<Stat, Malformed> {
         name: String::from_utf8_lossy(&bytes[open + 1..close]).into_owned(),
         state: field(3)?[0],
         ppid: Pid(number("field 4 of stat", field(4)?)?),
+        session: Pid(number("field 6 of stat", field(6)?)?),
         start_time_ticks: number("field 22 of stat", field(22)?)?,
         last_cpu: Cpu(number("field 39 of stat", field(39)?)?),
     })
@@ -77,7 +80,7 @@ mod tests {
 
     use super::*;
 
-    const REST: &str = "T 245 0 0 0 -1 4194304 8571 0 0 0 270 215 0 0 20 0 5 0 831 393789440 22205 \
+    const REST: &str = "T 245 9 9 0 -1 4194304 8571 0 0 0 270 215 0 0 20 0 5 0 831 393789440 22205 \
         18446744073709551615 4321280 7138889 140725066232752 0 0 0 0 16781318 0 0 0 0 17 6 0 0 0 0 0 \
         9702856 11005272 710262784 140725066235694 140725066235739 140725066235739 140725066235879 19\n";
 
@@ -89,6 +92,7 @@ mod tests {
         assert_eq!(stat.name, "python3");
         assert_eq!(stat.state, b'T');
         assert_eq!(stat.ppid, Pid(245));
+        assert_eq!(stat.session, Pid(9));
         assert_eq!(stat.start_time_ticks, 831);
         assert_eq!(stat.last_cpu, Cpu(6));
     }

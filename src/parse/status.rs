@@ -10,6 +10,9 @@ use crate::model::topology::NodeSet;
 pub struct Status {
     /// The real user id, the first of four.
     pub uid: u32,
+    /// `NSpid` without its first: the PIDs in the namespaces within the reader's, outermost first. Empty where there
+    /// are none, and on kernels before 4.1.
+    pub inner_pids: Vec<u32>,
     /// `Cpus_allowed_list`: offline and merely possible CPUs may be among them.
     pub affinity: CpuSet,
     /// `Mems_allowed_list`; `None` on a kernel without cpusets.
@@ -31,9 +34,14 @@ pub fn parse_status(bytes: &[u8]) -> Result<Status, Malformed> {
         Some(value) => Ok(value),
         None => malformed(&format!("no {name} in status"), bytes),
     };
+    let inner_pids = field(b"NSpid").unwrap_or_default();
+    let inner_pids = inner_pids.split(u8::is_ascii_whitespace).skip(1);
     let uid = needed("Uid")?.split(u8::is_ascii_whitespace).next();
     Ok(Status {
         uid: number("Uid in status", uid.unwrap_or_default())?,
+        inner_pids: inner_pids
+            .map(|pid| number("NSpid in status", pid))
+            .collect::<Result<_, _>>()?,
         affinity: parse_cpu_list(needed("Cpus_allowed_list")?)?,
         mems_allowed: field(b"Mems_allowed_list")
             .map(parse_node_list)
@@ -49,10 +57,11 @@ mod tests {
 
     #[test]
     fn reads_the_lines_that_matter() {
-        let text = b"Name:\tpt_data: w 0\nUid:\t1000\t0\t0\t0\nNew:\tline\n\
+        let text = b"Name:\tpt_data: w 0\nUid:\t1000\t0\t0\t0\nNSpid:\t4711\t12\t1\nNew:\tline\n\
             Cpus_allowed:\tff\nCpus_allowed_list:\t0-3,8\nMems_allowed_list:\t0-1\n";
         let status = parse_status(text).unwrap();
         assert_eq!(status.uid, 1000);
+        assert_eq!(status.inner_pids, [12, 1]);
         assert_eq!(status.affinity.to_string(), "0-3,8");
         assert_eq!(status.mems_allowed.unwrap().len(), 2);
     }

@@ -1,6 +1,7 @@
 //! NUL-separated words: `/proc/PID/cmdline` and `/proc/PID/environ`.
 
 use super::number;
+use crate::model::environment::Environment;
 
 /// argv. A process may overwrite its own, so that nothing in it can be relied on.
 pub fn parse_command(bytes: &[u8]) -> Vec<String> {
@@ -14,14 +15,29 @@ pub fn parse_command(bytes: &[u8]) -> Vec<String> {
 
 /// The value of one variable: the first of that name, as getenv(3) finds it. A process that changes its
 /// title may have overwritten the first variables.
-pub fn parse_variable<'a>(environ: &'a [u8], name: &str) -> Option<&'a [u8]> {
+fn parse_variable<'a>(environ: &'a [u8], name: &str) -> Option<&'a [u8]> {
     let mut variables = environ.split(|byte| *byte == 0);
     variables.find_map(|variable| variable.strip_prefix(name.as_bytes())?.strip_prefix(b"="))
 }
 
-/// The value of a variable that is a number, such as a rank.
-pub fn parse_rank(environ: &[u8], name: &str) -> Option<u32> {
+/// The value of a variable that is a number.
+fn parse_number(environ: &[u8], name: &str) -> Option<u32> {
     number(name, parse_variable(environ, name)?).ok()
+}
+
+/// The variables that tell of a process's place in a job.
+pub fn parse_environment(environ: &[u8]) -> Environment {
+    let text = |name| {
+        let value = parse_variable(environ, name)?;
+        Some(String::from_utf8_lossy(value).into_owned())
+    };
+    Environment {
+        local_rank: parse_number(environ, "LOCAL_RANK"),
+        rank: parse_number(environ, "RANK"),
+        run_id: text("TORCHELASTIC_RUN_ID"),
+        master_port: parse_number(environ, "MASTER_PORT"),
+        visible_devices: text("CUDA_VISIBLE_DEVICES"),
+    }
 }
 
 #[cfg(test)]
@@ -41,8 +57,8 @@ mod tests {
     #[test]
     fn reads_ranks() {
         let environ = b"garbage\0XRANK=9\0RANK=3\0LOCAL_RANK=x\0RANK=4\0";
-        assert_eq!(parse_rank(environ, "RANK"), Some(3));
-        assert_eq!(parse_rank(environ, "LOCAL_RANK"), None);
-        assert_eq!(parse_rank(environ, "WORLD_SIZE"), None);
+        assert_eq!(parse_number(environ, "RANK"), Some(3));
+        assert_eq!(parse_number(environ, "LOCAL_RANK"), None);
+        assert_eq!(parse_number(environ, "WORLD_SIZE"), None);
     }
 }

@@ -3,18 +3,19 @@
 use std::path::Path;
 
 use super::process_of;
-use crate::model::tenant;
-use crate::parse::fd::parse_driver_file;
+use crate::parse::fd::{parse_driver_file, parse_pipe};
 use crate::parse::numa_maps::redact_line;
 use crate::source::Entry;
 
-/// Whether a recording tells that a process has this open: only the driver's files. Anything else is no business of
-/// an audit.
+/// Whether a recording tells that a process has this open: only the driver's files, and
+/// pipes, which tie workers to their trainers. Anything else is no business of an audit.
 pub(super) fn is_open_told(path: &Path, entry: &Entry) -> bool {
     match entry {
-        Entry::Link(target) if process_of(path).is_some() => target
-            .to_str()
-            .is_some_and(|target| parse_driver_file(target).is_some()),
+        Entry::Link(target) if process_of(path).is_some() => {
+            target.to_str().is_some_and(|target| {
+                parse_driver_file(target).is_some() || parse_pipe(target).is_some()
+            })
+        }
         _ => true,
     }
 }
@@ -52,7 +53,6 @@ pub(super) fn without_secrets(path: &Path, entry: &Entry, redact: bool) -> Entry
         Some("environ") if redact => allowed_variables(bytes, is_numbers),
         Some("environ") => allowed_variables(bytes, |_| true),
         Some("cmdline") if redact => redact_words(bytes),
-        Some("cgroup") if redact => redact_groups(bytes),
         Some("numa_maps") if redact => by_line(bytes, redact_line),
         _ => bytes.clone(),
     };
@@ -103,26 +103,7 @@ fn redact_words(cmdline: &[u8]) -> Vec<u8> {
     redacted.collect()
 }
 
-/// Control groups with nothing left but a container's or a Slurm job's number.
-fn redact_groups(cgroup: &[u8]) -> Vec<u8> {
-    by_line(cgroup, |line| {
-        let text = String::from_utf8_lossy(line);
-        let mut fields = text.splitn(3, ':');
-        let (number, controllers) = (fields.next(), fields.next());
-        let (Some(number), Some(controllers), Some(path)) = (number, controllers, fields.next())
-        else {
-            return Vec::new();
-        };
-        let path = [path.to_owned()];
-        let container = tenant::container(&path).map(|id| format!("/{id}"));
-        let job = tenant::slurm_job(&path).map(|job| format!("/slurm/job_{job}"));
-        let kept = [job, container].into_iter().flatten().collect::<String>();
-        let path = if kept.is_empty() { "/" } else { &kept };
-        format!("{number}:{controllers}:{path}").into_bytes()
-    })
-}
-
-fn by_line(bytes: &[u8], change: impl Fn(&[u8]) -> Vec<u8>) -> Vec<u8> {
+pub(super) fn by_line(bytes: &[u8], change: impl Fn(&[u8]) -> Vec<u8>) -> Vec<u8> {
     let lines = bytes.split_inclusive(|byte| *byte == b'\n');
     let changed = lines.flat_map(|line| match line.strip_suffix(b"\n") {
         Some(line) => [change(line), b"\n".to_vec()].concat(),
@@ -147,19 +128,6 @@ mod tests {
         assert_eq!(
             redacted(forkserver),
             "redacted\0redacted\0from multiprocessing.forkserver import main; main(5, 7, \0"
-        );
-    }
-
-    #[test]
-    fn redacting_leaves_the_container_and_the_job() {
-        let id = "0123456789abcdef".repeat(4);
-        let group = format!(
-            "0::/user.slice/ann/docker-{id}.scope\n1:cpuset:/slurm/uid_1/job_7/step_0\n2:x:/ann\n"
-        );
-        let redacted = String::from_utf8(redact_groups(group.as_bytes())).unwrap();
-        assert_eq!(
-            redacted,
-            format!("0::/{id}\n1:cpuset:/slurm/job_7\n2:x:/\n")
         );
     }
 

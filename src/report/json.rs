@@ -210,6 +210,8 @@ fn device(device: &PciDevice) -> DeviceJson {
 struct ProcessJson<'a> {
     pid: u32,
     ppid: u32,
+    /// Its numbers in the PID namespaces within ours, outermost first.
+    inner_pids: &'a [u32],
     start_time_ticks: u64,
     name: &'a str,
     command: Option<String>,
@@ -223,6 +225,10 @@ struct ProcessJson<'a> {
     rank: Option<u32>,
     container: Option<&'a str>,
     job: Option<&'a str>,
+    pod: Option<&'a str>,
+    /// Whose program it is by its name, and what it does there: `vLLM`, `worker`.
+    framework: Option<&'static str>,
+    task: Option<&'static str>,
     home_nodes: Vec<u32>,
     local_nodes: Vec<u32>,
     cpu: CpuJson,
@@ -234,9 +240,11 @@ struct ProcessJson<'a> {
 fn process<'a>(audited: &'a Audited, users: &BTreeMap<u32, String>) -> ProcessJson<'a> {
     let process = &audited.process;
     let part = &audited.part;
+    let environment = process.environment.as_ref();
     ProcessJson {
         pid: process.pid.0,
         ppid: process.ppid.0,
+        inner_pids: &process.inner_pids,
         start_time_ticks: process.start_time_ticks,
         name: &process.name,
         command: process.command.as_ref().map(|words| words.join(" ")),
@@ -248,10 +256,13 @@ fn process<'a>(audited: &'a Audited, users: &BTreeMap<u32, String>) -> ProcessJs
         gpu_source: part.gpu_source.map(|source| source.to_string()),
         trainer_pid: part.trainer.map(|pid| pid.0),
         attribution: part.attribution.map(|how| how.to_string()),
-        local_rank: process.ranks.and_then(|ranks| ranks.local),
-        rank: process.ranks.and_then(|ranks| ranks.global),
+        local_rank: environment.and_then(|environment| environment.local_rank),
+        rank: environment.and_then(|environment| environment.rank),
         container: audited.container.as_deref(),
         job: audited.job.as_deref(),
+        pod: audited.pod.as_deref(),
+        framework: part.task.map(|task| task.framework),
+        task: part.task.map(|task| task.name),
         home_nodes: ids(&audited.home_nodes),
         local_nodes: ids(&audited.local_nodes),
         cpu: cpu(audited),
@@ -266,6 +277,9 @@ struct CpuJson {
     node: Option<u32>,
     affinity: Option<String>,
     affinity_nodes: Vec<u32>,
+    /// What its control group leaves it; `None` where that is not known.
+    cpuset: Option<String>,
+    cpuset_nodes: Option<Vec<u32>>,
     bound: Option<bool>,
     verdict: Option<String>,
     /// `None` where the threads could not be listed.
@@ -281,10 +295,13 @@ struct ThreadsJson {
 
 fn cpu(audited: &Audited) -> CpuJson {
     let cpu = &audited.cpu;
+    let cpuset = audited.process.cpuset.as_ref();
     CpuJson {
         node: cpu.node.map(|node| node.0),
         affinity: cpu.affinity.as_ref().map(ToString::to_string),
         affinity_nodes: ids(&cpu.affinity_nodes),
+        cpuset: cpuset.map(|cpuset| cpuset.cpus.to_string()),
+        cpuset_nodes: cpu.cpuset_nodes.as_ref().map(ids),
         bound: cpu.bound,
         verdict: cpu.verdict.map(|verdict| verdict.to_string()),
         threads: cpu.threads.as_ref().map(|threads| ThreadsJson {

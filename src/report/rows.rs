@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use comfy_table::{Cell, Color, ColumnConstraint, Width};
 
 use super::terminal::{Terminal, harmless};
-use crate::audit::attribution::Role;
+use crate::audit::attribution::{GpuSource, Role};
 use crate::audit::memory::PagePlace;
 use crate::audit::verdict::Verdict;
 use crate::audit::{Audited, Report};
@@ -32,9 +32,11 @@ struct Cells {
     memory_nodes: Vec<u32>,
     verdict: String,
     user: String,
+    known_by: String,
+    job: String,
 }
 
-/// A column of the table.
+/// A column of the table. It is left out where no row has anything for it.
 struct Column {
     header: &'static str,
     room: Room,
@@ -57,6 +59,7 @@ const VERDICT: &str = "VERDICT";
 const COLUMNS: &[Column] = &[
     column("ROLE", Room::Whole, |row| row.role()),
     column("PID", Room::Whole, |row| pids(&row.people)),
+    column("INNER PID", Room::Words(5), |row| inner_pids(&row.people)),
     column("USER", Room::Wide(130), |row| row.cells.user.clone()),
     column("RANK", Room::Words(3), |row| row.cells.rank.clone()),
     column("GPU NODE", Room::Words(4), |row| row.cells.gpu_node.clone()),
@@ -68,6 +71,10 @@ const COLUMNS: &[Column] = &[
     column("MEMORY BY NODE", Room::Whole, |row| memory(&row.people)),
     column(VERDICT, Room::Whole, |row| row.cells.verdict.clone()),
     column("NAME", Room::Wide(130), |row| row.name()),
+    column("KNOWN BY", Room::Wide(130), |row| {
+        row.cells.known_by.clone()
+    }),
+    column("JOB", Room::Wide(130), |row| row.cells.job.clone()),
     column("KINDS OF MEMORY", Room::Wide(130), |row| kinds(&row.people)),
 ];
 
@@ -96,7 +103,11 @@ impl Column {
 fn fitting(rows: &[Row], terminal: &Terminal) -> Vec<&'static Column> {
     let is_wide =
         |column: &Column| matches!(column.room, Room::Wide(from) if from > terminal.width);
-    let mut columns: Vec<&Column> = COLUMNS.iter().filter(|column| !is_wide(column)).collect();
+    let says = |column: &Column| rows.iter().any(|row| !(column.cell)(row).is_empty());
+    let columns = COLUMNS
+        .iter()
+        .filter(|column| !is_wide(column) && says(column));
+    let mut columns: Vec<&Column> = columns.collect();
     let needs = |columns: &[&Column]| {
         let widths = columns
             .iter()
@@ -175,10 +186,13 @@ impl Row<'_> {
     }
 
     fn name(&self) -> String {
-        let names = self
-            .people
-            .iter()
-            .map(|audited| harmless(&audited.process.name));
+        let names = self.people.iter().map(|audited| match audited.part.task {
+            None => harmless(&audited.process.name),
+            Some(task) => {
+                let name = harmless(&audited.process.name);
+                format!("{name} ({} {})", task.framework, task.name)
+            }
+        });
         let names: BTreeSet<String> = names.collect();
         names.into_iter().collect::<Vec<_>>().join(", ")
     }
@@ -193,8 +207,14 @@ fn cells(audited: &Audited, report: &Report) -> Cells {
         _ if audited.part.gpus.is_empty() => "-".to_owned(),
         _ => or_unknown(node_list(&audited.home_nodes)),
     };
+    // It is told by its environment alone for which GPU.
+    let is_hint = audited.part.gpu_source == Some(GpuSource::Environ);
+    let mark = if is_hint { "?" } else { "" };
+    let known_by = audited.part.attribution.map(|how| how.to_string());
     Cells {
-        role: role.unwrap_or_else(|| "process".to_owned()),
+        role: role.map_or_else(|| "process".to_owned(), |role| format!("{role}{mark}")),
+        known_by: known_by.unwrap_or_else(|| "-".to_owned()),
+        job: job(audited),
         rank: rank(process),
         gpu_node: judged_on,
         cpu_node: audited.cpu.node.map_or("?".into(), |node| node.to_string()),
@@ -218,12 +238,33 @@ fn cells(audited: &Audited, report: &Report) -> Cells {
     }
 }
 
+/// For whom it runs: Slurm's job, Kubernetes' pod, the container by as many digits as `docker ps` shows.
+fn job(audited: &Audited) -> String {
+    const SHOWN: usize = 12;
+    let slurm = audited.job.as_ref().map(|job| format!("Slurm {job}"));
+    let pod = audited.pod.as_ref().map(|pod| format!("pod {pod}"));
+    let container = audited
+        .container
+        .as_ref()
+        .map(|id| format!("container {}", &id[..SHOWN]));
+    let told: Vec<String> = [slurm, pod, container].into_iter().flatten().collect();
+    told.join(", ")
+}
+
+/// Their PIDs in their own namespace, where that is another one than ours.
+fn inner_pids(people: &[&Audited]) -> String {
+    let pids = people
+        .iter()
+        .filter_map(|audited| audited.process.inner_pids.last());
+    shortened(pids.copied().collect())
+}
+
 /// `-` where it has none, `?` where that could not be read.
 fn rank(process: &Process) -> String {
-    let Some(ranks) = process.ranks else {
+    let Some(environment) = &process.environment else {
         return "?".to_owned();
     };
-    let rank = ranks.global.or(ranks.local);
+    let rank = environment.rank.or(environment.local_rank);
     rank.map_or("-".to_owned(), |rank| rank.to_string())
 }
 
@@ -278,12 +319,14 @@ fn binding(audited: &Audited) -> String {
 
 /// The PIDs of a row, shortened where they are many.
 fn pids(people: &[&Audited]) -> String {
+    shortened(people.iter().map(|audited| audited.process.pid.0).collect())
+}
+
+fn shortened(pids: Vec<u32>) -> String {
     const READABLE: usize = 13;
-    let list = ranges(people.iter().map(|audited| audited.process.pid.0));
-    match people {
-        [first, .., last] if list.len() > READABLE => {
-            format!("{}…{}", first.process.pid, last.process.pid)
-        }
+    let list = ranges(pids.iter().copied());
+    match pids.as_slice() {
+        [first, .., last] if list.len() > READABLE => format!("{first}…{last}"),
         _ => list,
     }
 }

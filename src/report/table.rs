@@ -6,6 +6,7 @@ use owo_colors::Style;
 
 use super::rows::rows;
 use super::terminal::{Terminal, harmless};
+use crate::audit::attribution::Role;
 use crate::audit::finding::{Finding, Severity};
 use crate::audit::verdict::Verdict;
 use crate::audit::{Audited, Report};
@@ -120,16 +121,21 @@ fn groups(report: &Report) -> Vec<(String, Vec<&Audited>)> {
         }
         groups.push((heading, group));
     }
-    for (heading, is_one) in [
-        ("Launchers and their helpers (not judged)", true),
+    type Belongs = fn(Option<Role>) -> bool;
+    let headings: [(&str, Belongs); 3] = [
+        ("Workers whose trainer is not known", |role| {
+            role == Some(Role::Worker)
+        }),
+        ("Launchers and their helpers (not judged)", |role| {
+            matches!(role, Some(Role::Launcher | Role::Helper))
+        }),
         (
             "Processes without a GPU: memory against the node they run on",
-            false,
+            |role| role.is_none(),
         ),
-    ] {
-        let group = without
-            .iter()
-            .filter(|audited| audited.part.role.is_some() == is_one);
+    ];
+    for (heading, is_here) in headings {
+        let group = without.iter().filter(|audited| is_here(audited.part.role));
         let group: Vec<&Audited> = group.copied().collect();
         if !group.is_empty() {
             groups.push((heading.to_owned(), group));

@@ -2,16 +2,16 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use super::cpuset::Cpusets;
 use super::procfs;
 use super::root::Root;
+use super::selection::{Selection, select};
 use super::users;
-use crate::model::family::{Family, bounds_job, is_forkserver, is_resource_tracker, serves_gpus};
 use crate::model::gap::{Fact, Gap, Reason};
 use crate::model::gpu::Gpu;
 use crate::model::process::{Pid, Process};
-use crate::parse::stat::Stat;
 
-/// Reads the processes that matter, by PID. `strangers` are the PIDs that a recording says are not whom NVML means; those
+/// Reads the processes that matter, by PID, and tells which of them are orphans. `strangers` are the PIDs that a recording says are not whom NVML means; those
 /// that are found are added.
 pub fn read_processes(
     root: &Root,
@@ -19,7 +19,7 @@ pub fn read_processes(
     named: &[Pid],
     strangers: &mut BTreeSet<Pid>,
     gaps: &mut Vec<Gap>,
-) -> Vec<Process> {
+) -> (Vec<Process>, BTreeSet<Pid>) {
     let mut stats = BTreeMap::new();
     let mut unread = BTreeMap::new();
     match procfs::read_stats(root) {
@@ -62,11 +62,18 @@ pub fn read_processes(
     }
     stats.retain(|_, stat| !stat.is_of_kernel());
     gaps.extend(hidden(unread));
+    let Selection { pids, mut orphans } = select(root, &stats, &holders, named);
     let mut processes = Vec::new();
-    for pid in select(root, &stats, &holders, named) {
+    let mut cpusets = Cpusets::default();
+    for pid in pids {
         if let Some(stat) = stats.remove(&pid) {
-            match procfs::read_process(root, pid, stat, gaps) {
-                Some(process) => processes.push(process),
+            match procfs::read_process(root, pid, stat, &mut cpusets, gaps) {
+                Some(mut process) => {
+                    if !orphans.is_empty() && (orphans.contains(&pid) || holders.contains(&pid)) {
+                        process.pipes = pipes(root, pid, gaps);
+                    }
+                    processes.push(process);
+                }
                 // One that ended by itself is none that is missing, but for whom it was asked by number.
                 None if named.contains(&pid) => drop(missing.insert(pid, Reason::Gone)),
                 None => {}
@@ -78,7 +85,20 @@ pub fn read_processes(
         fact: Fact::Process,
         reason,
     }));
-    processes
+    orphans.retain(|pid| processes.iter().any(|process| process.pid == *pid));
+    (processes, orphans)
+}
+
+/// What ties a worker to its trainer where no parent does.
+fn pipes(root: &Root, pid: Pid, gaps: &mut Vec<Gap>) -> Option<BTreeSet<u64>> {
+    let note = |reason| {
+        gaps.push(Gap {
+            pid: Some(pid),
+            fact: Fact::OpenFiles,
+            reason,
+        });
+    };
+    procfs::read_pipes(root, pid).map_err(note).ok()
 }
 
 /// Processes that nobody asked for by number, of which some may belong to a job all the same. With hidepid there
@@ -98,52 +118,4 @@ fn hidden(unread: BTreeMap<Pid, Reason>) -> Vec<Gap> {
         reason,
     });
     denied.into_iter().chain(other).collect()
-}
-
-/// The processes that matter. Of those that hold a context: with their descendants, the launchers above them
-/// and the launchers' own helpers. Of named ones: with their descendants, and what leads up to a trainer.
-fn select(
-    root: &Root,
-    stats: &BTreeMap<Pid, Stat>,
-    holders: &BTreeSet<Pid>,
-    named: &[Pid],
-) -> BTreeSet<Pid> {
-    let family = Family::new(stats.iter().map(|(pid, stat)| (*pid, stat.ppid)));
-    if !named.is_empty() {
-        let mut selected = family.with_descendants(named.iter().copied());
-        for pid in named {
-            let ancestors = family.ancestors(*pid);
-            if let Some(trainer) = ancestors.iter().position(|pid| holders.contains(pid)) {
-                selected.extend(&ancestors[..=trainer]);
-            }
-        }
-        return selected;
-    }
-    let mut selected = family.with_descendants(holders.iter().copied());
-    let command = |pid: Pid| procfs::read_command(root, pid).unwrap_or_default();
-    let mut launchers = BTreeSet::new();
-    let is_server = |pid: &&Pid| stats.get(pid).is_some_and(|stat| serves_gpus(&stat.name));
-    for holder in holders.iter().filter(|pid| !is_server(pid)) {
-        let ancestors = family.ancestors(*holder).into_iter();
-        let of_job = ancestors.take_while(|pid| {
-            let name = stats.get(pid).map_or("", |stat| &stat.name);
-            !bounds_job(name, &command(*pid)) && !is_init_of_another_group(root, *pid, *holder)
-        });
-        launchers.extend(of_job);
-    }
-    for launcher in &launchers {
-        let helpers = family.children(*launcher).iter().filter(|pid| {
-            let command = command(**pid);
-            is_resource_tracker(&command) || is_forkserver(&command)
-        });
-        selected.extend(helpers);
-    }
-    selected.extend(launchers);
-    selected
-}
-
-/// Whether this is the first process and of another control group than the job: an init. In a container
-/// the first process is in the job's own group, and may well be its launcher.
-fn is_init_of_another_group(root: &Root, pid: Pid, holder: Pid) -> bool {
-    pid == Pid(1) && procfs::read_cgroup(root, pid) != procfs::read_cgroup(root, holder)
 }

@@ -1,19 +1,22 @@
 //! What procfs tells of processes.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
+use super::cpuset::Cpusets;
 use super::root::Root;
+use crate::model::environment::Environment;
 use crate::model::gap::{Fact, Gap, Reason};
 use crate::model::gpu::DriverFiles;
 use crate::model::memory::Memory;
-use crate::model::process::{Pid, Process, Ranks, Thread};
+use crate::model::process::{Pid, Process, Thread};
+use crate::model::tenant::ControlGroup;
 use crate::parse::cgroup::parse_cgroup;
-use crate::parse::fd::{DriverFile, parse_driver_file};
+use crate::parse::fd::{DriverFile, parse_driver_file, parse_pipe};
 use crate::parse::numa_maps::NumaMaps;
 use crate::parse::stat::{Stat, parse_stat};
 use crate::parse::status::parse_status;
 use crate::parse::value;
-use crate::parse::words::{parse_command, parse_rank};
+use crate::parse::words::{parse_command, parse_environment};
 
 /// The kernel's release: `6.1.0-56-cloud-amd64`.
 pub fn read_kernel(root: &Root) -> Option<String> {
@@ -86,25 +89,56 @@ pub fn read_driver_files(root: &Root, pid: Pid) -> Result<DriverFiles, Reason> {
     Ok(files)
 }
 
+/// What a process's environment tells.
+///
+/// # Errors
+/// The reason for a gap.
+pub fn read_environment(root: &Root, pid: Pid) -> Result<Environment, Reason> {
+    Ok(parse_environment(
+        &root.read(&format!("proc/{pid}/environ"))?,
+    ))
+}
+
+/// The inodes of the pipes that a process holds. Standard input and outputs tell of a shell's pipeline.
+///
+/// # Errors
+/// The reason for a gap.
+pub fn read_pipes(root: &Root, pid: Pid) -> Result<BTreeSet<u64>, Reason> {
+    const STANDARD: &[&str] = &["0", "1", "2"];
+    let folder = format!("proc/{pid}/fd");
+    let names = root.names(&folder)?.into_iter();
+    let names = names.filter(|name| !STANDARD.contains(&name.as_str()));
+    let targets = names.filter_map(|name| root.link(&format!("{folder}/{name}")).ok());
+    Ok(targets.filter_map(|target| parse_pipe(&target)).collect())
+}
+
 /// A process's control groups.
 ///
 /// # Errors
 /// The reason for a gap.
-pub fn read_cgroup(root: &Root, pid: Pid) -> Result<Vec<String>, Reason> {
+pub fn read_cgroup(root: &Root, pid: Pid) -> Result<Vec<ControlGroup>, Reason> {
     Ok(parse_cgroup(&root.read(&format!("proc/{pid}/cgroup"))?)?)
 }
 
 /// Reads all that the audit needs of one process. `None` if it ended meanwhile, which is no gap.
-pub fn read_process(root: &Root, pid: Pid, stat: Stat, gaps: &mut Vec<Gap>) -> Option<Process> {
+pub fn read_process(
+    root: &Root,
+    pid: Pid,
+    stat: Stat,
+    cpusets: &mut Cpusets,
+    gaps: &mut Vec<Gap>,
+) -> Option<Process> {
     let mut reading = Reading {
         root,
         pid,
         gaps: Vec::new(),
     };
     let status = reading.file("status", Fact::Status, |text| Ok(parse_status(text)?));
-    let ranks = reading.file("environ", Fact::Environ, |text| Ok(ranks(text)));
+    let environment = reading.or_gap(Fact::Environ, read_environment(root, pid));
     let command = reading.or_gap(Fact::Command, read_command(root, pid));
-    let cgroups = reading.or_gap(Fact::Cgroup, read_cgroup(root, pid));
+    let groups = reading.or_gap(Fact::Cgroup, read_cgroup(root, pid));
+    let cpuset = groups.as_ref().map(|groups| cpusets.of(root, groups));
+    let cpuset = cpuset.and_then(|cpuset| reading.or_gap(Fact::Cpuset, cpuset));
     let threads = reading.threads();
     let memory = reading.or_gap(Fact::Memory, read_memory(root, pid));
     if memory
@@ -126,22 +160,22 @@ pub fn read_process(root: &Root, pid: Pid, stat: Stat, gaps: &mut Vec<Gap>) -> O
         command,
         uid: status.as_ref().map(|status| status.uid),
         last_cpu: stat.last_cpu,
-        ranks,
+        session: stat.session,
+        environment,
+        inner_pids: status
+            .as_ref()
+            .map(|status| status.inner_pids.clone())
+            .unwrap_or_default(),
         mems_allowed: status
             .as_ref()
             .and_then(|status| status.mems_allowed.clone()),
         affinity: status.map(|status| status.affinity),
         threads,
         memory,
-        cgroups,
+        groups,
+        cpuset: cpuset.flatten(),
+        pipes: None,
     })
-}
-
-fn ranks(environ: &[u8]) -> Ranks {
-    Ranks {
-        local: parse_rank(environ, "LOCAL_RANK"),
-        global: parse_rank(environ, "RANK"),
-    }
 }
 
 fn is_lost(reason: &Reason) -> bool {

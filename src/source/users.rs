@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::procfs;
 use super::root::Root;
+use crate::model::family::serves_gpus;
 use crate::model::gap::{Fact, Gap, Reason};
 use crate::model::gpu::{Evidence, Gpu};
 use crate::model::process::Pid;
@@ -50,26 +51,48 @@ pub fn find(root: &Root, gpus: &mut [Gpu], stats: &BTreeMap<Pid, Stat>) {
         let is_seen = contexts.any(|context| stats.contains_key(&context.pid));
         gpu.contexts.is_none() || (!is_seen && gpu.is_in_use())
     };
-    if !gpus.iter().any(is_silent) {
+    let silent: BTreeSet<usize> = (0..gpus.len()).filter(|at| is_silent(&gpus[*at])).collect();
+    if silent.is_empty() {
         return;
     }
     let contexts = gpus.iter().flat_map(|gpu| gpu.contexts.iter().flatten());
     let named: BTreeSet<Pid> = contexts.map(|context| context.pid).collect();
-    let mut minors: BTreeMap<Pid, u32> = BTreeMap::new();
-    for pid in stats.keys().filter(|pid| !named.contains(pid)) {
+    let mut found: BTreeMap<Pid, (usize, Evidence)> = BTreeMap::new();
+    for (pid, stat) in stats.iter().filter(|(pid, _)| !named.contains(pid)) {
         let files = procfs::read_driver_files(root, *pid).unwrap_or_default();
-        minors.extend(files.clear_minor().map(|minor| (*pid, minor)));
+        let by_files = files.clear_minor().and_then(|minor| {
+            let at = gpus.iter().position(|gpu| gpu.minor == Some(minor))?;
+            Some((at, Evidence::Files))
+        });
+        // What serves or watches GPUs has them all open, and works on none.
+        let is_open = files.total > 0 && !serves_gpus(&stat.name);
+        let by_environment = || {
+            let environment = procfs::read_environment(root, *pid)
+                .ok()
+                .filter(|_| is_open)?;
+            let index = environment.gpu_hint(gpus)?;
+            let at = gpus.iter().position(|gpu| gpu.index == index)?;
+            Some((at, Evidence::Environment))
+        };
+        found.extend(by_files.or_else(by_environment).map(|user| (*pid, user)));
     }
-    // A forked worker has inherited its trainer's files.
-    let has_inherited = |pid: Pid, minor: u32| {
-        let parent = stats.get(&pid).map(|stat| stat.ppid);
-        parent.is_some_and(|parent| parent != pid && minors.get(&parent) == Some(&minor))
-    };
-    for gpu in gpus.iter_mut().filter(|gpu| is_silent(gpu)) {
-        let own = minors
-            .iter()
-            .filter(|(_, minor)| gpu.minor == Some(**minor));
-        let openers = own.filter(|(pid, minor)| !has_inherited(**pid, **minor));
-        gpu.users = openers.map(|(pid, _)| (*pid, Evidence::Files)).collect();
+    for (pid, (at, evidence)) in &found {
+        // A forked worker has inherited its trainer's files, and its environment. A trainer is no worker of a launcher
+        // of which less is known.
+        let parent = stats
+            .get(pid)
+            .map(|stat| stat.ppid)
+            .filter(|parent| parent != pid);
+        let parents = parent.and_then(|parent| found.get(&parent));
+        let has_inherited =
+            parents.is_some_and(|(of_parent, how)| of_parent == at && how <= evidence);
+        if silent.contains(at) && !has_inherited {
+            gpus[*at].users.insert(*pid, *evidence);
+        }
+    }
+    // A hint stands where there is nothing harder.
+    for gpu in gpus {
+        let hardest = gpu.users.values().copied().min();
+        gpu.users.retain(|_, evidence| Some(*evidence) == hardest);
     }
 }

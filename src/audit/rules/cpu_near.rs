@@ -24,7 +24,7 @@ fn check<'a>(scene: &Scene<'a>) -> Vec<Broken<'a>> {
             subject(&group),
             on_nodes(&cpu_nodes(&group)),
         ),
-        remedy: format!("{}, and its memory stays where it is", scene.bind(&group)),
+        remedy: scene.bind(&group, ", and its memory stays where it is"),
         group,
     });
     broken.collect()

@@ -32,7 +32,7 @@ fn check<'a>(scene: &Scene<'a>) -> Vec<Broken<'a>> {
                 if group.len() == 1 { "it" } else { "them" },
                 on_nodes(&allowed),
             ),
-            remedy: scene.bind(&group),
+            remedy: scene.bind(&group, ""),
             group,
         }
     });

@@ -36,7 +36,7 @@ fn check<'a>(scene: &Scene<'a>) -> Vec<Broken<'a>> {
                 sum(|threads| threads.total),
                 sum(|threads| threads.astray.unwrap_or(0)),
             ),
-            remedy: scene.bind(&group),
+            remedy: scene.bind(&group, ""),
             group,
         }
     });

@@ -1,0 +1,173 @@
+//! Control groups without names: what a redacted recording keeps of them.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::{Path, PathBuf};
+
+use super::process_of;
+use super::redact::by_line;
+use crate::model::tenant::{self, ControlGroup};
+use crate::parse::cgroup::parse_cgroup;
+use crate::source::{Entry, Tree};
+
+/// The tree with every group renamed to what tells a job, a pod or a container and a number; groups that differ still
+/// do. The cpuset that held for a group, be it an ancestor's, is kept at its new name.
+pub(super) fn without_names(tree: &Tree) -> Tree {
+    let new_names = new_names(tree);
+    let mut renamed = Tree::default();
+    for (path, entry) in tree.entries() {
+        match entry {
+            Entry::File(bytes) if is_cgroup(path) => {
+                renamed.insert(path, Entry::File(rename(bytes, &new_names)));
+            }
+            _ if path.starts_with(TOP) => {}
+            _ => renamed.insert(path, entry.clone()),
+        }
+    }
+    for (old, new) in new_names.iter().filter(|(old, _)| !is_outside(old)) {
+        for (top, file) in FILES {
+            if let Some(entry) = nearest(tree, top, old, file) {
+                renamed.insert(Path::new(top).join(&new[1..]).join(file), entry.clone());
+            }
+        }
+    }
+    renamed
+}
+
+/// Where control groups are.
+pub(super) const TOP: &str = "sys/fs/cgroup";
+
+/// Where cpusets are, and the files that tell them.
+const FILES: &[(&str, &str)] = &[
+    (TOP, "cpuset.cpus.effective"),
+    (TOP, "cpuset.mems.effective"),
+    ("sys/fs/cgroup/cpuset", "cpuset.effective_cpus"),
+    ("sys/fs/cgroup/cpuset", "cpuset.effective_mems"),
+];
+
+fn is_cgroup(path: &Path) -> bool {
+    process_of(path).is_some() && path.ends_with("cgroup")
+}
+
+fn is_outside(path: &str) -> bool {
+    path.starts_with("/../")
+}
+
+/// Of every group that a process is in.
+fn new_names(tree: &Tree) -> BTreeMap<String, String> {
+    let texts = tree
+        .entries()
+        .iter()
+        .filter_map(|(path, entry)| match entry {
+            Entry::File(bytes) if is_cgroup(path) => parse_cgroup(bytes).ok(),
+            _ => None,
+        });
+    let groups: BTreeSet<String> = texts.flatten().map(|group| group.path).collect();
+    let named = groups.into_iter().zip(1..).map(|(path, number)| {
+        let new = new_name(&path, number);
+        (path, new)
+    });
+    named.collect()
+}
+
+fn new_name(path: &str, number: usize) -> String {
+    // The top tells nobody's name, and what is outside the recorder's own root stays so.
+    if path == "/" || is_outside(path) {
+        return path.chars().take("/../".len()).collect();
+    }
+    let group = [ControlGroup {
+        controllers: Vec::new(),
+        is_v2: true,
+        path: path.to_owned(),
+    }];
+    let job = tenant::slurm_job(&group).map(|job| format!("/slurm/job_{job}"));
+    let pod = tenant::pod(&group).map(|pod| format!("/kubepods/pod{pod}"));
+    let container = tenant::container(&group).map(|id| format!("/{id}"));
+    let kept: String = [job, pod, container].into_iter().flatten().collect();
+    format!("{kept}/group-{number}")
+}
+
+/// The lines of a process's `cgroup`, with new names. A line that is none is left out.
+fn rename(cgroup: &[u8], new_names: &BTreeMap<String, String>) -> Vec<u8> {
+    by_line(cgroup, |line| {
+        let text = String::from_utf8_lossy(line);
+        let mut fields = text.splitn(3, ':');
+        match (
+            fields.next(),
+            fields.next(),
+            fields.next().and_then(|path| new_names.get(path)),
+        ) {
+            (Some(number), Some(controllers), Some(new)) => {
+                format!("{number}:{controllers}:{new}").into_bytes()
+            }
+            _ => Vec::new(),
+        }
+    })
+}
+
+/// The file of this group or of its nearest ancestor that has it.
+fn nearest<'a>(tree: &'a Tree, top: &str, group: &str, file: &str) -> Option<&'a Entry> {
+    let mut folder = PathBuf::from(format!("{top}{group}"));
+    loop {
+        if let Some(entry) = tree.entries().get(&folder.join(file)) {
+            return Some(entry);
+        }
+        if folder == Path::new(top) || !folder.pop() {
+            return None;
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn file(text: &str) -> Entry {
+        Entry::File(text.as_bytes().to_vec())
+    }
+
+    #[test]
+    fn keeps_the_job_and_the_cpuset_and_no_name() {
+        let id = "0123456789abcdef".repeat(4);
+        let mut tree = Tree::default();
+        tree.insert(
+            "proc/7/cgroup",
+            file(&format!("0::/user.slice/ann/docker-{id}.scope\n")),
+        );
+        tree.insert(
+            "proc/8/cgroup",
+            file("4:cpuset:/slurm/uid_1/job_7/step_0\n0::/\n"),
+        );
+        tree.insert("proc/9/cgroup", file("0::/user.slice/ann/bob\n"));
+        let ann = "sys/fs/cgroup/user.slice/ann";
+        tree.insert(format!("{ann}/cpuset.cpus.effective"), file("0-3\n"));
+        tree.insert(format!("{ann}/bob/cpuset.cpus.effective"), file("4\n"));
+        tree.insert(
+            "sys/fs/cgroup/cpuset/slurm/uid_1/job_7/step_0/cpuset.effective_mems",
+            file("1\n"),
+        );
+        let renamed = without_names(&tree);
+        let told: Vec<String> = renamed
+            .entries()
+            .iter()
+            .filter_map(|(path, entry)| match entry {
+                Entry::File(text) => Some(format!(
+                    "{} {}",
+                    path.display(),
+                    String::from_utf8_lossy(text).trim_end()
+                )),
+                _ => None,
+            })
+            .collect();
+        assert_eq!(
+            told,
+            [
+                format!("proc/7/cgroup 0::/{id}/group-4"),
+                "proc/8/cgroup 4:cpuset:/slurm/job_7/group-2\n0::/".into(),
+                "proc/9/cgroup 0::/group-3".into(),
+                format!("sys/fs/cgroup/{id}/group-4/cpuset.cpus.effective 0-3"),
+                "sys/fs/cgroup/cpuset/slurm/job_7/group-2/cpuset.effective_mems 1".into(),
+                "sys/fs/cgroup/group-3/cpuset.cpus.effective 4".into(),
+            ]
+        );
+    }
+}
