@@ -32,7 +32,6 @@ struct Cells {
     memory_nodes: Vec<u32>,
     verdict: String,
     user: String,
-    known_by: String,
     job: String,
 }
 
@@ -70,10 +69,11 @@ const COLUMNS: &[Column] = &[
     }),
     column("MEMORY BY NODE", Room::Whole, |row| memory(&row.people)),
     column(VERDICT, Room::Whole, |row| row.cells.verdict.clone()),
-    column("NAME", Room::Wide(130), |row| row.name()),
-    column("KNOWN BY", Room::Wide(130), |row| {
-        row.cells.known_by.clone()
+    column("NAME", Room::Wide(130), |row| {
+        row.each(|of| Some(harmless(&of.process.name)))
     }),
+    column("TASK", Room::Wide(180), |row| row.each(task)),
+    column("KNOWN BY", Room::Wide(170), |row| row.each(known_by)),
     column("JOB", Room::Wide(130), |row| row.cells.job.clone()),
     column("KINDS OF MEMORY", Room::Wide(130), |row| kinds(&row.people)),
 ];
@@ -185,16 +185,10 @@ impl Row<'_> {
         }
     }
 
-    fn name(&self) -> String {
-        let names = self.people.iter().map(|audited| match audited.part.task {
-            None => harmless(&audited.process.name),
-            Some(task) => {
-                let name = harmless(&audited.process.name);
-                format!("{name} ({} {})", task.framework, task.name)
-            }
-        });
-        let names: BTreeSet<String> = names.collect();
-        names.into_iter().collect::<Vec<_>>().join(", ")
+    /// What is told of one after another, each once.
+    fn each(&self, tell: fn(&Audited) -> Option<String>) -> String {
+        let told: BTreeSet<String> = self.people.iter().filter_map(|of| tell(of)).collect();
+        told.into_iter().collect::<Vec<_>>().join(", ")
     }
 }
 
@@ -210,10 +204,8 @@ fn cells(audited: &Audited, report: &Report) -> Cells {
     // It is told by its environment alone for which GPU.
     let is_hint = audited.part.gpu_source == Some(GpuSource::Environ);
     let mark = if is_hint { "?" } else { "" };
-    let known_by = audited.part.attribution.map(|how| how.to_string());
     Cells {
         role: role.map_or_else(|| "process".to_owned(), |role| format!("{role}{mark}")),
-        known_by: known_by.unwrap_or_else(|| "-".to_owned()),
         job: job(audited),
         rank: rank(process),
         gpu_node: judged_on,
@@ -236,6 +228,15 @@ fn cells(audited: &Audited, report: &Report) -> Cells {
                 .map_or(uid.to_string(), |name| harmless(name)),
         },
     }
+}
+
+fn task(audited: &Audited) -> Option<String> {
+    let task = audited.part.task?;
+    Some(format!("{} {}", task.framework, task.name))
+}
+
+fn known_by(audited: &Audited) -> Option<String> {
+    audited.part.attribution.map(|how| how.to_string())
 }
 
 /// For whom it runs: Slurm's job, Kubernetes' pod, the container by as many digits as `docker ps` shows.

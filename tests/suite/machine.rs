@@ -8,7 +8,7 @@ use crate::program::{Run, program};
 
 /// A recorded tree in the making: two nodes of two CPUs each, in two sockets, and one GPU.
 pub struct Tree {
-    folder: tempfile::TempDir,
+    pub folder: tempfile::TempDir,
     /// What NVML lists, by GPU.
     contexts: [Vec<Value>; 2],
     gpu_memory_used: u64,
@@ -134,6 +134,15 @@ impl Tree {
         }
     }
 
+    /// What a process has open, as its fd folder links to it, from 0 on.
+    pub fn open(&self, pid: u32, targets: &[impl AsRef<str>]) {
+        let folder = self.folder.path().join(format!("proc/{pid}/fd"));
+        fs::create_dir_all(&folder).unwrap();
+        for (fd, target) in targets.iter().enumerate() {
+            std::os::unix::fs::symlink(target.as_ref(), folder.join(fd.to_string())).unwrap();
+        }
+    }
+
     /// A process that NVML names on GPU 0.
     pub fn trainer(&mut self, process: &Process) {
         self.process(process);
@@ -180,7 +189,7 @@ impl Tree {
 
     /// The verdicts on the first trainer's CPUs and memory, and the exit code.
     #[track_caller]
-    fn judges(&self, cpu: &str, memory: &str, code: i32) -> Value {
+    pub fn judges(&self, cpu: &str, memory: &str, code: i32) -> Value {
         let run = self.audit(&["--json"]);
         let document = run.json();
         let trainer = crate::program::of_role(&document, "trainer")[0].clone();
@@ -191,7 +200,7 @@ impl Tree {
     }
 }
 
-fn with_trainer(process: &Process) -> Tree {
+pub fn with_trainer(process: &Process) -> Tree {
     let mut tree = Tree::new();
     tree.trainer(process);
     tree
@@ -688,16 +697,12 @@ fn a_process_that_only_the_driver_sees() {
 }
 
 /// Puts links into a process's fd folder: so many on each /dev/nvidiaN, and one on nvidiactl.
-fn open_files(tree: &Tree, pid: u32, counts: &[usize]) {
-    let folder = tree.folder.path().join(format!("proc/{pid}/fd"));
-    fs::create_dir_all(&folder).unwrap();
+pub fn open_files(tree: &Tree, pid: u32, counts: &[usize]) {
     let mut targets = vec!["/dev/null".to_owned()];
     for (minor, count) in counts.iter().enumerate() {
         targets.extend(std::iter::repeat_n(format!("/dev/nvidia{minor}"), *count));
     }
-    for (fd, target) in targets.iter().enumerate() {
-        std::os::unix::fs::symlink(target, folder.join(fd.to_string())).unwrap();
-    }
+    tree.open(pid, &targets);
 }
 
 #[test]

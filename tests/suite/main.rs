@@ -17,3 +17,4 @@ mod peers;
 mod print;
 mod program;
 mod record;
+mod whose;

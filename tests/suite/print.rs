@@ -91,17 +91,12 @@ numa-vm, NVIDIA driver 570.133.20, snapshot of 2026-11-22T07:00:00Z
 2 NUMA nodes: node 0 CPUs 0-1,4-5; node 1 CPUs 2-3,6-7
 
 GPU 0  NVIDIA A100-SXM4-40GB  0000:10:1c.0  home node 0 (sysfs)
- ROLE     PID  USER  RANK  GPU NODE  CPU NODE  CPUS  MEM BINDING  MEMORY BY NODE  VERDICT   NAME                     KNOWN BY  KINDS OF MEMORY
- trainer  254  0     0     0         1         0-7   [0, 1]       1: 100% 80 MiB  MISMATCH  python3                  nvml      anonymous 56 MiB, pinned 24 MiB,
-                                                                                                                               file 7.2 MiB
- worker   265  0     0     0         1         0-7   [0, 1]       1: 100% 72 MiB  MISMATCH  pt_data_worker (PyTorch  ancestor  anonymous 68 MiB, shared 4.0
-                                                                                            data loader)                       MiB, file 6.1 MiB
- worker   266  0     0     0         1         0-7   [0, 1]       1: 100% 72 MiB  MISMATCH  pt_data_worker (PyTorch  ancestor  anonymous 68 MiB, shared 4.0
-                                                                                            data loader)                       MiB, file 6.1 MiB
- worker   267  0     0     0         1         0-7   [0, 1]       1: 100% 72 MiB  MISMATCH  pt_data_worker (PyTorch  ancestor  anonymous 68 MiB, shared 4.0
-                                                                                            data loader)                       MiB, file 6.1 MiB
- worker   268  0     0     0         1         0-7   [0, 1]       1: 100% 72 MiB  MISMATCH  pt_data_worker (PyTorch  ancestor  anonymous 68 MiB, shared 4.0
-                                                                                            data loader)                       MiB, file 6.1 MiB
+ ROLE     PID  USER  RANK  GPU NODE  CPU NODE  CPUS  MEM BINDING  MEMORY BY NODE  VERDICT   NAME            KINDS OF MEMORY
+ trainer  254  0     0     0         1         0-7   [0, 1]       1: 100% 80 MiB  MISMATCH  python3         anonymous 56 MiB, pinned 24 MiB, file 7.2 MiB
+ worker   265  0     0     0         1         0-7   [0, 1]       1: 100% 72 MiB  MISMATCH  pt_data_worker  anonymous 68 MiB, shared 4.0 MiB, file 6.1 MiB
+ worker   266  0     0     0         1         0-7   [0, 1]       1: 100% 72 MiB  MISMATCH  pt_data_worker  anonymous 68 MiB, shared 4.0 MiB, file 6.1 MiB
+ worker   267  0     0     0         1         0-7   [0, 1]       1: 100% 72 MiB  MISMATCH  pt_data_worker  anonymous 68 MiB, shared 4.0 MiB, file 6.1 MiB
+ worker   268  0     0     0         1         0-7   [0, 1]       1: 100% 72 MiB  MISMATCH  pt_data_worker  anonymous 68 MiB, shared 4.0 MiB, file 6.1 MiB
   error: GPU and CPU NUMA nodes do NOT match: GPU 0 hangs on node 0, trainer 254 and 4 workers on node 1 (last ran there, and nothing holds it there)
     to mend it: start this rank alone (a launcher would pass it on to all ranks) with numactl --cpunodebind=0 --membind=0; a running process moves with taskset
       -a -p -c 0-1,4-5 PID, and its memory stays where it is
@@ -111,9 +106,8 @@ GPU 0  NVIDIA A100-SXM4-40GB  0000:10:1c.0  home node 0 (sysfs)
       -a -p -c 0-1,4-5 PID; pages that are there already move with migratepages PID 1 0, pinned ones do not
 
 Launchers and their helpers (not judged)
- ROLE      PID  USER  RANK  GPU NODE  CPU NODE  CPUS  MEM BINDING  MEMORY BY NODE   VERDICT  NAME                 KNOWN BY  KINDS OF MEMORY
- launcher  245  0     -     -         1         0-7   [0, 1]       1: 100% 4.0 MiB  -        pt_elastic (PyTorch  -         anonymous 4.0 MiB, file 7.1 MiB
-                                                                                             torchrun agent)
+ ROLE      PID  USER  RANK  GPU NODE  CPU NODE  CPUS  MEM BINDING  MEMORY BY NODE   VERDICT  NAME        KINDS OF MEMORY
+ launcher  245  0     -     -         1         0-7   [0, 1]       1: 100% 4.0 MiB  -        pt_elastic  anonymous 4.0 MiB, file 7.1 MiB
 
 5 processes: 0 ok, 0 at risk, 5 mismatched, 0 unknown
 

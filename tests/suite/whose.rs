@@ -1,0 +1,425 @@
+//! Whose a process is, where no parent and no driver tells: orphaned workers, hints, names, and the walls around a job.
+
+use serde_json::{Value, json};
+
+use crate::machine::{PLACED, Process, Tree, open_files, with_trainer};
+use crate::program::of_role;
+
+/// Two trainers in two sessions, on GPU 0 and 1, that inherited one pipe and have one each.
+fn two_trainers() -> Tree {
+    let mut tree = Tree::new();
+    for (pid, gpu, own) in [(100, 0, "pipe:[10]"), (200, 1, "pipe:[20]")] {
+        tree.process(&Process { pid, ..PLACED });
+        tree.listed(gpu, pid, "compute", 1 << 30);
+        tree.open(
+            pid,
+            &[
+                "/dev/null",
+                "pipe:[1]",
+                "pipe:[1]",
+                "/dev/nvidiactl",
+                "pipe:[7]",
+                own,
+            ],
+        );
+    }
+    tree
+}
+
+/// A data loader whose parent has ended.
+const ORPHAN: Process = Process {
+    pid: 300,
+    ppid: 1,
+    name: "pt_data_worker",
+    ..PLACED
+};
+
+/// What the audit knows of PID 300.
+#[track_caller]
+fn of_300(tree: &Tree) -> (Value, Value) {
+    let document = tree.audit(&["--json"]).json();
+    let processes = document["processes"].as_array().unwrap().iter();
+    let mut found = processes.filter(|process| process["pid"] == 300);
+    (found.next().cloned().unwrap_or_default(), document)
+}
+
+#[test]
+fn an_orphan_is_tied_by_its_pipes() {
+    let tree = two_trainers();
+    tree.process(&ORPHAN);
+    tree.open(
+        300,
+        &["/dev/null", "pipe:[1]", "pipe:[1]", "pipe:[7]", "pipe:[20]"],
+    );
+    // What descends from it goes with it.
+    tree.process(&Process {
+        pid: 301,
+        ppid: 300,
+        ..ORPHAN
+    });
+    let (orphan, document) = of_300(&tree);
+    assert_eq!(orphan["role"], "worker");
+    assert_eq!(
+        (&orphan["trainer_pid"], &orphan["gpus"]),
+        (&json!(200), &json!([1]))
+    );
+    assert_eq!(orphan["attribution"], "pipe");
+    assert_eq!(orphan["verdict"], "mismatch", "GPU 1 is on the other node");
+    let below = of_role(&document, "worker")[1];
+    assert_eq!(
+        (&below["trainer_pid"], &below["attribution"]),
+        (&json!(200), &json!("ancestor"))
+    );
+}
+
+#[test]
+fn an_orphan_is_tied_by_its_rank() {
+    let tree = two_trainers();
+    tree.process(&ORPHAN);
+    // No fd folder was recorded of it.
+    for (pid, rank) in [(100, 0), (200, 1), (300, 1)] {
+        let environ = format!("RANK={rank}\0MASTER_PORT=29500\0TORCHELASTIC_RUN_ID=none\0");
+        tree.file(&format!("proc/{pid}/environ"), &environ);
+    }
+    let (orphan, _) = of_300(&tree);
+    assert_eq!(
+        (&orphan["trainer_pid"], &orphan["attribution"]),
+        (&json!(200), &json!("environ"))
+    );
+}
+
+#[test]
+fn an_orphan_is_tied_by_shared_memory() {
+    let tree = two_trainers();
+    let maps = "7f0000000000 default file=/dev/shm/torch_200_1766_0\\040(deleted) dirty=1 N0=1 kernelpagesize_kB=4\n";
+    tree.process(&Process {
+        numa_maps: Some(maps),
+        ..ORPHAN
+    });
+    let (orphan, _) = of_300(&tree);
+    assert_eq!(
+        (&orphan["trainer_pid"], &orphan["attribution"]),
+        (&json!(200), &json!("shm"))
+    );
+}
+
+#[test]
+fn evidence_that_conflicts_leaves_it_unattributed() {
+    let tree = two_trainers();
+    tree.process(&ORPHAN);
+    tree.open(
+        300,
+        &[
+            "/dev/null",
+            "/dev/null",
+            "/dev/null",
+            "pipe:[10]",
+            "pipe:[20]",
+        ],
+    );
+    let (orphan, document) = of_300(&tree);
+    assert_eq!(
+        (&orphan["trainer_pid"], &orphan["attribution"]),
+        (&json!(null), &json!(null))
+    );
+    assert_eq!(
+        (&orphan["role"], &orphan["verdict"]),
+        (&json!("worker"), &json!("unknown"))
+    );
+    let why = json!({"pid": 300, "what": "trainer", "reason": "the evidence names several: its pipes 100 and 200"});
+    assert!(
+        document["incomplete"].as_array().unwrap().contains(&why),
+        "{}",
+        document["incomplete"]
+    );
+    let run = tree.audit(&[]);
+    assert!(
+        run.stdout
+            .contains("\nWorkers whose trainer is not known\n"),
+        "{}",
+        run.stdout
+    );
+    // GPU 1's trainer is on the wrong node; that weighs more.
+    assert_eq!(run.code, Some(1));
+    assert_eq!(tree.audit(&["--fail-on", "never"]).code, Some(3));
+}
+
+#[test]
+fn a_dead_jobs_worker_is_listed_and_not_judged() {
+    let tree = two_trainers();
+    tree.process(&ORPHAN);
+    tree.open(300, &["/dev/null", "/dev/null", "/dev/null", "pipe:[99]"]);
+    let (orphan, document) = of_300(&tree);
+    assert_eq!(
+        (&orphan["role"], &orphan["verdict"]),
+        (&json!("worker"), &json!(null))
+    );
+    assert_eq!(document["incomplete"], json!([]));
+    assert_eq!(tree.audit(&["--fail-on", "never"]).code, Some(0));
+}
+
+/// A forked process has its trainer's command line and session; another job's has another session.
+#[test]
+fn a_nameless_fork_is_known_by_its_session() {
+    let tree = two_trainers();
+    let fork = Process {
+        name: "python3",
+        ..ORPHAN
+    };
+    let session = |pid: u32, session: u32| {
+        let path = tree.folder.path().join(format!("proc/{pid}/stat"));
+        let text = std::fs::read_to_string(&path).unwrap();
+        let mut fields: Vec<String> = text.split(' ').map(Into::into).collect();
+        fields[5] = session.to_string();
+        std::fs::write(path, fields.join(" ")).unwrap();
+    };
+    tree.process(&fork);
+    session(100, 100);
+    session(200, 200);
+    session(300, 100);
+    let (orphan, _) = of_300(&tree);
+    assert_eq!(
+        (&orphan["trainer_pid"], &orphan["attribution"]),
+        (&json!(100), &json!("session"))
+    );
+    session(300, 999);
+    assert_eq!(of_300(&tree).0, json!(null), "it may be anybody's");
+}
+
+/// A data loader below a Python program without a GPU is that one's.
+#[test]
+fn a_worker_with_a_parent_is_no_orphan() {
+    let tree = two_trainers();
+    tree.process(&Process { pid: 250, ..PLACED });
+    tree.process(&Process {
+        ppid: 250,
+        ..ORPHAN
+    });
+    assert_eq!(of_300(&tree).0, json!(null));
+}
+
+/// NVML silent, the driver open, and no GPU clearly most often.
+fn silent(environ: &str) -> Tree {
+    let tree = Tree::new();
+    tree.process(&PLACED);
+    open_files(&tree, 100, &[3, 3]);
+    tree.file("proc/100/environ", environ);
+    tree
+}
+
+#[test]
+fn the_environment_is_a_hint_and_marked_as_one() {
+    for environ in [
+        "CUDA_VISIBLE_DEVICES=0\0",
+        "CUDA_VISIBLE_DEVICES=GPU-0a\0",
+        "LOCAL_RANK=0\0",
+    ] {
+        let tree = silent(environ);
+        // The launcher above it has the variable too, and asked the driver how many GPUs there are.
+        let document = tree.audit(&["--json"]).json();
+        let trainer = of_role(&document, "trainer")[0];
+        assert_eq!(trainer["gpus"], json!([0]), "{environ}");
+        assert_eq!(
+            (&trainer["gpu_source"], &trainer["attribution"]),
+            (&json!("environ"), &json!("environ"))
+        );
+        let table = tree.audit(&[]).stdout;
+        assert!(table.contains("\n trainer?  100 "), "{table}");
+    }
+}
+
+#[test]
+fn a_hint_never_stands_against_harder_evidence() {
+    let tree = silent("CUDA_VISIBLE_DEVICES=0\0");
+    tree.process(&Process {
+        pid: 200,
+        ppid: 100,
+        ..PLACED
+    });
+    open_files(&tree, 200, &[23, 7]);
+    let document = tree.audit(&["--json"]).json();
+    let trainers = of_role(&document, "trainer");
+    assert_eq!(trainers.len(), 1);
+    assert_eq!(
+        (&trainers[0]["pid"], &trainers[0]["gpu_source"]),
+        (&json!(200), &json!("fd"))
+    );
+    assert_eq!(of_role(&document, "launcher")[0]["pid"], 100);
+}
+
+#[test]
+fn no_hint_is_no_guess() {
+    for environ in [
+        "",
+        "CUDA_VISIBLE_DEVICES=\0",
+        "CUDA_VISIBLE_DEVICES=7\0",
+        "LOCAL_RANK=5\0",
+    ] {
+        let run = silent(environ).audit(&["--json"]);
+        assert_eq!(run.json()["processes"], json!([]), "{environ}");
+        assert_eq!(run.code, Some(3), "somebody uses the GPU's memory");
+    }
+}
+
+#[test]
+fn a_cpuset_is_not_a_choice() {
+    let elsewhere = Process {
+        threads: &[(2, "2-3")],
+        ..PLACED
+    };
+    let tree = with_trainer(&elsewhere);
+    let group = "sys/fs/cgroup/job/step";
+    tree.file("proc/100/cgroup", "0::/job/step/task\n");
+    let given = |cpus: &str, mems: &str| {
+        tree.file(&format!("{group}/cpuset.cpus.effective"), cpus);
+        tree.file(&format!("{group}/cpuset.mems.effective"), mems);
+        tree.judges("mismatch", "ok", 1)
+    };
+    let rules = |document: &Value| of_role(document, "trainer")[0]["findings"].clone();
+    let message = |document: &Value| {
+        document["findings"][0]["message"]
+            .as_str()
+            .unwrap()
+            .to_owned()
+    };
+
+    let given_only_this = given("2-3\n", "0-1\n");
+    assert_eq!(
+        rules(&given_only_this),
+        json!(["cpu-remote", "cpuset-excludes-gpu"])
+    );
+    assert!(
+        message(&given_only_this).ends_with("(bound there: the control group leaves nothing else)")
+    );
+    assert_eq!(
+        given_only_this["findings"][0]["remedy"],
+        "no binding of its own can: see cpuset-excludes-gpu"
+    );
+    assert_eq!(
+        given_only_this["findings"][1]["message"],
+        "GPU 0 hangs on node 0, trainer 100 in a control group whose cpuset leaves CPUs of node 1 alone"
+    );
+    let cpu = &of_role(&given_only_this, "trainer")[0]["cpu"];
+    assert_eq!(
+        (&cpu["cpuset"], &cpu["cpuset_nodes"]),
+        (&json!("2-3"), &json!([1]))
+    );
+
+    let chose_this = given("0-3\n", "0-1\n");
+    assert_eq!(rules(&chose_this), json!(["cpu-remote"]));
+    assert!(
+        message(&chose_this).ends_with("(bound there by choice: the control group leaves more)")
+    );
+}
+
+#[test]
+fn a_cpuset_of_version_1() {
+    let tree = with_trainer(&PLACED);
+    tree.file("proc/100/cgroup", "5:cpuset:/slurm/uid_1/job_42\n0::/\n");
+    let group = "sys/fs/cgroup/cpuset/slurm/uid_1/job_42";
+    tree.file(&format!("{group}/cpuset.effective_cpus"), "2-3\n");
+    tree.file(&format!("{group}/cpuset.effective_mems"), "1\n");
+    let document = tree.audit(&["--json"]).json();
+    let trainer = of_role(&document, "trainer")[0];
+    assert_eq!(trainer["cpu"]["cpuset"], "2-3");
+    assert_eq!(trainer["job"], "42");
+}
+
+#[test]
+fn no_cpuset_to_be_seen_is_nothing_to_be_missed() {
+    for cgroup in [
+        "0::/\n",
+        "0::/../outside\n",
+        "0::/a/../../../etc\n",
+        "1:name=systemd:/\n",
+    ] {
+        let tree = with_trainer(&PLACED);
+        tree.file("proc/100/cgroup", cgroup);
+        let document = tree.judges("ok", "ok", 0);
+        assert_eq!(
+            of_role(&document, "trainer")[0]["cpu"]["cpuset"],
+            json!(null)
+        );
+        assert_eq!(document["incomplete"], json!([]));
+    }
+}
+
+#[test]
+fn a_memory_cpuset_that_excludes_the_gpus_node() {
+    let tree = with_trainer(&Process {
+        numa_maps: Some("7f0000000000 default anon=25600 N1=25600 kernelpagesize_kB=4\n"),
+        ..PLACED
+    });
+    let status = "Uid:\t7\t7\t7\t7\nCpus_allowed_list:\t0-1\nMems_allowed_list:\t1\n";
+    tree.file("proc/100/status", status);
+    let document = tree.judges("ok", "mismatch", 1);
+    let rules = &of_role(&document, "trainer")[0]["findings"];
+    assert_eq!(*rules, json!(["memory-remote", "cpuset-excludes-gpu"]));
+}
+
+#[test]
+fn tenants_and_inner_pids_are_told() {
+    let id = "0123456789abcdef".repeat(4);
+    let pod = "2f48ee08-1f5c-4a2f-8d6c-111122223333";
+    let tree = with_trainer(&PLACED);
+    tree.file(
+        "proc/100/cgroup",
+        &format!("0::/kubepods/burstable/pod{pod}/{id}\n"),
+    );
+    let status =
+        "Uid:\t7\t7\t7\t7\nNSpid:\t100\t1\nCpus_allowed_list:\t0-1\nMems_allowed_list:\t0-1\n";
+    tree.file("proc/100/status", status);
+    let document = tree.audit(&["--json"]).json();
+    let trainer = of_role(&document, "trainer")[0];
+    assert_eq!(
+        (&trainer["pod"], &trainer["container"]),
+        (&json!(pod), &json!(id))
+    );
+    assert_eq!(trainer["inner_pids"], json!([1]));
+    let mut command = crate::program::program();
+    command
+        .arg("--snapshot")
+        .arg(tree.folder.path())
+        .env("COLUMNS", "200");
+    let table = String::from_utf8(command.output().unwrap().stdout).unwrap();
+    assert!(table.contains("INNER PID"), "{table}");
+    assert!(table.contains(pod), "{table}");
+}
+
+#[test]
+fn frameworks_names_are_told_beside_the_evidence() {
+    let mut tree = Tree::new();
+    tree.process(&Process {
+        pid: 90,
+        name: "VLLM::EngineCor",
+        command: "VLLM::EngineCore\0",
+        ..PLACED
+    });
+    tree.trainer(&Process {
+        ppid: 90,
+        name: "VLLM::Worker_TP",
+        command: "VLLM::Worker_TP0\0",
+        ..PLACED
+    });
+    tree.process(&Process {
+        pid: 101,
+        ppid: 100,
+        command: "python3\0/x/torch/_inductor/compile_worker/__main__.py\0--kind=fork\0",
+        ..PLACED
+    });
+    let document = tree.audit(&["--json"]).json();
+    let told: Vec<Value> = document["processes"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|process| json!([process["role"], process["framework"], process["task"]]))
+        .collect();
+    assert_eq!(
+        told,
+        [
+            json!(["launcher", "vLLM", "engine core"]),
+            json!(["trainer", "vLLM", "worker"]),
+            json!(["helper", "PyTorch", "compile worker"]),
+        ]
+    );
+}
