@@ -5,7 +5,7 @@ use std::fmt;
 
 use super::home::GpuPlace;
 use super::ties::{Tied, Trainers};
-use crate::model::family::{Family, is_forkserver, serves_gpus};
+use crate::model::family::{DATA_LOADER, Family, is_forkserver, serves_gpus};
 use crate::model::framework::{Task, task};
 use crate::model::process::{Pid, Process};
 
@@ -171,6 +171,8 @@ struct People<'a> {
     /// The nearest trainer above each process, and how it is known.
     trainer_of: BTreeMap<Pid, (Pid, Attribution)>,
     launchers: BTreeSet<Pid>,
+    family: Family,
+    orphans: &'a BTreeSet<Pid>,
     /// Those whose trainer is not known, with the reason where they are somebody's.
     strays: BTreeMap<Pid, Option<String>>,
 }
@@ -178,7 +180,7 @@ struct People<'a> {
 impl<'a> People<'a> {
     fn new(
         processes: &'a [Process],
-        orphans: &BTreeSet<Pid>,
+        orphans: &'a BTreeSet<Pid>,
         trainers: BTreeMap<Pid, (Vec<u32>, GpuSource)>,
         servers: BTreeMap<Pid, (Vec<u32>, GpuSource)>,
     ) -> Self {
@@ -191,27 +193,28 @@ impl<'a> People<'a> {
             servers,
             trainer_of: BTreeMap::new(),
             launchers: BTreeSet::new(),
+            family: family(processes),
+            orphans,
             strays: BTreeMap::new(),
         };
-        let family = family(processes);
         let trainers: Vec<Pid> = people.trainers.keys().copied().collect();
         for trainer in &trainers {
-            people.descend(&family, *trainer, *trainer, Attribution::Ancestor);
+            people.descend(*trainer, *trainer, Attribution::Ancestor);
         }
-        people.launchers = family.above(people.trainers.keys().copied());
-        people.adopt(&family, orphans);
+        people.launchers = people.family.above(people.trainers.keys().copied());
+        people.adopt();
         people
     }
 
     /// Gives all below a process to a trainer, down to the next trainers.
-    fn descend(&mut self, family: &Family, top: Pid, trainer: Pid, known: Attribution) {
+    fn descend(&mut self, top: Pid, trainer: Pid, known: Attribution) {
         let mut open = vec![(top, known)];
         while let Some((parent, known)) = open.pop() {
             let known = match self.is_forkserver(parent) {
                 true => Attribution::Forkserver,
                 false => known,
             };
-            for child in family.children(parent) {
+            for child in self.family.children(parent) {
                 let is_trainer = self.trainers.contains_key(child);
                 if !is_trainer && !self.trainer_of.contains_key(child) {
                     self.trainer_of.insert(*child, (trainer, known));
@@ -222,7 +225,7 @@ impl<'a> People<'a> {
     }
 
     /// Finds the trainers of workers that hang on an init, of each family the eldest first.
-    fn adopt(&mut self, family: &Family, orphans: &BTreeSet<Pid>) {
+    fn adopt(&mut self) {
         let of_pids = |pids: Vec<Pid>| {
             let found = pids
                 .into_iter()
@@ -231,7 +234,7 @@ impl<'a> People<'a> {
         };
         let trainers = Trainers::new(of_pids(self.trainers.keys().copied().collect()));
         let by_age = |orphan: &&Process| (orphan.start_time_ticks, orphan.pid);
-        let mut orphans = of_pids(orphans.iter().copied().collect());
+        let mut orphans = of_pids(self.orphans.iter().copied().collect());
         orphans.sort_by_key(by_age);
         for orphan in orphans {
             let pid = orphan.pid;
@@ -241,7 +244,7 @@ impl<'a> People<'a> {
             match trainers.of(orphan) {
                 Tied::To(trainer, by) => {
                     self.trainer_of.insert(pid, (trainer, by));
-                    self.descend(family, pid, trainer, Attribution::Ancestor);
+                    self.descend(pid, trainer, Attribution::Ancestor);
                 }
                 Tied::Torn(why) => drop(self.strays.insert(pid, Some(why))),
                 Tied::ToNobody => drop(self.strays.insert(pid, None)),
@@ -311,17 +314,22 @@ impl<'a> People<'a> {
             || serves_gpus(&process.name)
     }
 
-    /// The fork server's children have its command line, and are no fork servers.
+    /// The fork server's children have its command line, and are no fork servers: not those that call themselves data
+    /// loaders, and not those whose parent has it too. An orphan's parent is not to be seen any more: it is one if it has
+    /// such children itself.
     fn is_forkserver(&self, pid: Pid) -> bool {
-        let command = |pid| {
-            self.by_pid
-                .get(&pid)
-                .and_then(|process| process.command.as_deref())
+        let process = |pid: &Pid| self.by_pid.get(pid).copied();
+        let command = |pid: &Pid| process(pid).and_then(|process| process.command.as_deref());
+        let (Some(process), Some(own)) = (process(&pid), command(&pid)) else {
+            return false;
         };
-        let parent = self
-            .by_pid
-            .get(&pid)
-            .and_then(|process| command(process.ppid));
-        command(pid).is_some_and(|own| is_forkserver(own) && parent != Some(own))
+        if process.name == DATA_LOADER || !is_forkserver(own) {
+            return false;
+        }
+        let is_like = |pid: &Pid| command(pid) == Some(own);
+        match self.orphans.contains(&pid) {
+            true => self.family.children(pid).iter().any(is_like),
+            false => !is_like(&process.ppid),
+        }
     }
 }

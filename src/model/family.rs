@@ -80,11 +80,14 @@ pub fn is_forkserver(command: &[String]) -> bool {
         .any(|argument| argument.starts_with("from multiprocessing.forkserver import"))
 }
 
+/// PyTorch's name for a process that loads data, from 2.5 on.
+pub const DATA_LOADER: &str = "pt_data_worker";
+
 /// Whether this is a process that another one made to work for it, by PyTorch's name for data loaders or by what Python's
 /// multiprocessing starts.
 pub fn is_made_to_work(name: &str, command: &[String]) -> bool {
     let is_spawned = command.iter().any(|word| word == "--multiprocessing-fork");
-    name == "pt_data_worker" || is_spawned || is_forkserver(command)
+    name == DATA_LOADER || is_spawned || is_forkserver(command)
 }
 
 /// Whether this is a program that holds GPUs open to serve or to watch others, by its name as the kernel cuts it: MPS,

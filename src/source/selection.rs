@@ -4,7 +4,9 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::procfs;
 use super::root::Root;
-use crate::model::family::{Family, bounds_job, is_forkserver, is_made_to_work, serves_gpus};
+use crate::model::family::{
+    DATA_LOADER, Family, bounds_job, is_forkserver, is_made_to_work, serves_gpus,
+};
 use crate::model::framework::task;
 use crate::model::process::Pid;
 use crate::parse::stat::Stat;
@@ -113,7 +115,7 @@ impl Candidates<'_> {
         let mut orphans = Vec::new();
         for (pid, stat) in self.stats.iter().filter(|(pid, _)| !selected.contains(pid)) {
             if launchers.contains(&stat.ppid) {
-                if stat.name == "pt_data_worker" {
+                if stat.name == DATA_LOADER {
                     orphans.push(*pid);
                 }
                 continue;

@@ -68,8 +68,8 @@ pub struct Left {
 }
 
 impl Left {
-    /// Boots a machine of this shape and runs the scenario there. `None` where the lab is not equipped.
-    pub fn of(shape: &str) -> Option<Self> {
+    /// Boots a machine of this shape and runs a scenario there. `None` where the lab is not equipped.
+    pub fn of(shape: &str, scenario: &str) -> Option<Self> {
         if !is_equipped() {
             return None;
         }
@@ -84,7 +84,7 @@ impl Left {
             "{}",
             String::from_utf8_lossy(&built.stderr)
         );
-        let own = build.join(shape);
+        let own = build.join(format!("{shape}-{scenario}"));
         let _ = fs::remove_dir_all(&own);
         fs::create_dir_all(&own).unwrap();
         // Symbols are of no use there, and have to be unpacked by an emulated processor.
@@ -103,12 +103,14 @@ impl Left {
                 .unwrap();
             assert!(strip.success());
         }
+        fs::copy(lab.join("guest").join(scenario), own.join("scenario")).unwrap();
         let out = own.join("out");
         let mut run = Command::new(lab.join("run.sh"));
         run.arg(&build).arg(shape).arg(&out);
-        run.arg(lab.join("guest/scenario"))
+        run.arg(own.join("scenario"))
             .arg(own.join("numa-audit"))
             .arg(own.join("libnvidia_ml.so"));
+        run.arg(lab.join("guest/jobs"));
         let shape_file = lab.join("guest/shapes").join(shape);
         if shape_file.exists() {
             let copy = own.join("shape");

@@ -1,7 +1,7 @@
 //! The lab: the live program under real kernels with many NUMA nodes, beside other programs that look at the same processes.
 //!
-//! Each test boots one shape of machine (tests/lab/run.sh) under QEMU, has `guest/scenario` start jobs of every kind
-//! of placement there, and compares what the program said with what its peers said, outside.
+//! Each test boots one shape of machine (tests/lab/run.sh) under QEMU, has one of the scenarios in `guest` start jobs
+//! of every kind there, and compares what the program said with what its peers said, outside.
 
 #![allow(
     clippy::expect_used,
@@ -10,6 +10,7 @@
     clippy::unwrap_used
 )]
 
+mod families;
 mod guest;
 mod machines;
 mod nvml;

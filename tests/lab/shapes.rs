@@ -1,4 +1,4 @@
-//! The shapes of machine, each with the jobs of `guest/scenario`.
+//! The shapes of machine, each with the jobs of `guest/placements`.
 
 use std::collections::BTreeSet;
 use std::process::Command;
@@ -11,7 +11,7 @@ use crate::peers::{self, Compared, by_pid};
 /// Boots a shape and holds the report against everybody else's word. `None` where the lab is not equipped.
 #[track_caller]
 fn boot(shape: &str) -> Option<(Left, Value)> {
-    let left = Left::of(shape)?;
+    let left = Left::of(shape, "placements")?;
     let report = left.json("audit.json");
     let mut compared = Compared::default();
     peers::numastat(&left, &report, &mut compared);
@@ -73,26 +73,27 @@ fn differences(path: &str, one: &Value, other: &Value) -> Vec<String> {
     }
 }
 
+/// Where the replay of the recording that was made in the guest differs from what the live program saw there. It is
+/// left as `replayed.json`.
+pub fn replay_differs(left: &Left, report: &Value) -> String {
+    let mut replay = Command::new(env!("CARGO_BIN_EXE_numa-audit"));
+    replay
+        .args(["--json", "--snapshot"])
+        .arg(left.path("recording.tar.gz"));
+    let output = replay.output().unwrap();
+    let replayed: Value = serde_json::from_slice(&output.stdout).unwrap();
+    std::fs::write(left.path("replayed.json"), &output.stdout).unwrap();
+    assert_eq!(output.status.code(), Some(left.code("audit.json")));
+    differences("", &timeless(&replayed), &timeless(report)).join("\n")
+}
+
 /// The recording that was made in the guest replays here to what the live program saw there, and the script that
 /// reads such trees by itself agrees.
 fn replays(left: &Left, report: &Value, shape: &str) {
+    let differ = replay_differs(left, report);
+    assert!(differ.is_empty(), "{shape}: replayed and live:\n{differ}");
     let recording = left.path("recording.tar.gz");
-    let mut replay = Command::new(env!("CARGO_BIN_EXE_numa-audit"));
-    let output = replay
-        .args(["--json", "--snapshot"])
-        .arg(&recording)
-        .output()
-        .unwrap();
-    let replayed: Value = serde_json::from_slice(&output.stdout).unwrap();
-    let differ = differences("", &timeless(&replayed), &timeless(report));
-    assert!(
-        differ.is_empty(),
-        "{shape}: replayed and live:\n{}",
-        differ.join("\n")
-    );
-    assert_eq!(output.status.code(), Some(left.code("audit.json")));
     let file = left.path("replayed.json");
-    std::fs::write(&file, &output.stdout).unwrap();
     let mut oracle = Command::new("python3");
     oracle.arg(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/oracle.py"));
     let output = oracle.arg(&recording).arg(&file).output().unwrap();

@@ -6,6 +6,8 @@
  *   -t CPULIST     a thread that may run on these CPUs alone
  *   -i NODES       a thread that interleaves over these nodes (a bit mask)
  *   -w COUNT       fork so many workers, with 8 MiB of their own and 4 MiB shared each
+ *   -o COUNT       the same through a process that ends: an init adopts them
+ *   -f COUNT       the same through a process with the command line of Python's fork server, which stays
  * The GPU whose number HOG_GPU has it works on: it has every /dev/nvidiaN open 7 times and that one 23 times, as driver
  * 580 was seen to do; its forked workers inherit them. It neither needs nor uses libnuma: what it does, it does to the kernel. */
 #define _GNU_SOURCE
@@ -18,6 +20,7 @@
 #include <sys/mman.h>
 #include <sys/prctl.h>
 #include <sys/syscall.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 enum { MPOL_BIND = 2, MPOL_INTERLEAVE = 3 };
@@ -90,32 +93,75 @@ static void hold_driver(int gpu)
     }
 }
 
-static void work(int ready)
+static void work(int ready, int ends_with_parent)
 {
     prctl(PR_SET_NAME, "pt_data_worker");
-    prctl(PR_SET_PDEATHSIG, 9);
+    if (ends_with_parent) prctl(PR_SET_PDEATHSIG, 9);
     allocate(8, MAP_PRIVATE | MAP_ANONYMOUS, -1, -1);
     share(4, -1);
     if (write(ready, "x", 1) != 1) fail("write");
     for (;;) pause();
 }
 
+static void fork_each(int count, int ready, int ends_with_parent)
+{
+    for (int i = 0; i < count; i++)
+        if (fork() == 0) work(ready, ends_with_parent);
+}
+
+static void wait_for(int count, int ready)
+{
+    char byte;
+    for (int i = 0; i < count; i++)
+        if (read(ready, &byte, 1) != 1) fail("read");
+}
+
 static void fork_workers(int count)
 {
     int ready[2];
-    char byte;
     if (pipe(ready)) fail("pipe");
-    for (int i = 0; i < count; i++)
-        if (fork() == 0) work(ready[1]);
-    for (int i = 0; i < count; i++)
-        if (read(ready[0], &byte, 1) != 1) fail("read");
+    fork_each(count, ready[1], 1);
+    wait_for(count, ready[0]);
+}
+
+static void orphan_workers(int count)
+{
+    int ready[2];
+    if (pipe(ready)) fail("pipe");
+    pid_t between = fork();
+    if (between == 0) {
+        fork_each(count, ready[1], 0);
+        _exit(0);
+    }
+    wait_for(count, ready[0]);
+    if (waitpid(between, NULL, 0) != between) fail("waitpid");
+}
+
+static void serve_workers(char *count)
+{
+    int ready[2];
+    char end[16];
+    if (pipe(ready)) fail("pipe");
+    snprintf(end, sizeof end, "%d", ready[1]);
+    if (fork() == 0) {
+        execl("/proc/self/exe", "python3", "-c", "from multiprocessing.forkserver import main; main(5, 7)", end, count, NULL);
+        fail("execl");
+    }
+    wait_for(atoi(count), ready[0]);
+}
+
+static void be_fork_server(char **argv)
+{
+    fork_each(atoi(argv[4]), atoi(argv[3]), 0);
+    for (;;) pause();
 }
 
 int main(int argc, char **argv)
 {
     int option, node = -1;
+    if (argc == 5 && strcmp(argv[1], "-c") == 0) be_fork_server(argv);
     if (getenv("HOG_GPU")) hold_driver(atoi(getenv("HOG_GPU")));
-    while ((option = getopt(argc, argv, "n:b:m:z:s:H:t:i:w:")) != -1) switch (option) {
+    while ((option = getopt(argc, argv, "n:b:m:z:s:H:t:i:w:o:f:")) != -1) switch (option) {
     case 'n': prctl(PR_SET_NAME, optarg); break;
     case 'b': node = atoi(optarg); break;
     case 'm': allocate(atol(optarg), MAP_PRIVATE | MAP_ANONYMOUS, -1, node); break;
@@ -125,6 +171,8 @@ int main(int argc, char **argv)
     case 't': start(bound, optarg); break;
     case 'i': start(interleaved, optarg); break;
     case 'w': fork_workers(atoi(optarg)); break;
+    case 'o': orphan_workers(atoi(optarg)); break;
+    case 'f': serve_workers(optarg); break;
     default: return 2;
     }
     printf("ready %d\n", (int)getpid());
