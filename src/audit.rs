@@ -228,7 +228,7 @@ fn judge(
     settings: &Settings,
 ) -> Audited {
     let own = || gpus.iter().filter(|gpu| part.gpus.contains(&gpu.gpu.index));
-    let home_nodes = own().flat_map(|gpu| &gpu.home_nodes).copied().collect();
+    let home_nodes: NodeSet = own().flat_map(|gpu| &gpu.home_nodes).copied().collect();
     // One GPU of several whose place is not known leaves open where the process should be.
     let all_known = own().all(|gpu| !gpu.local_nodes.is_empty());
     let local_nodes: NodeSet = match part.role {
@@ -236,10 +236,11 @@ fn judge(
         Some(_) => own().flat_map(|gpu| &gpu.local_nodes).copied().collect(),
         None => cpu::own_node(&process, topology),
     };
-    let on_gpu = own().filter_map(|gpu| gpu.gpu.own_memory_node).collect();
+    let own_memory: NodeSet = own().filter_map(|gpu| gpu.gpu.own_memory_node).collect();
+    let pages_too = &own_memory | &home_nodes;
     let judged = Judged {
         local: &local_nodes,
-        on_gpu: &on_gpu,
+        pages_too: &pages_too,
         topology,
         strict_node: settings.strict_node,
     };

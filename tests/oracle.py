@@ -701,7 +701,7 @@ def read_placement(box, family, process, gpus):
     local = box.union_over_gpus(gpus, "local_nodes")
     cpu = read_cpu(box, process, local, judged)
     # Pages on the memory of the process's own GPUs are not remote.
-    own = box.union_over_gpus(gpus, "own_memory_nodes") if local else []
+    own = box.union_over_gpus(gpus, "own_memory_nodes") + box.union_over_gpus(gpus, "home_nodes") if local else []
     memory = read_memory(box, process, sorted({*local, *own}), judged, process.pid in family.contexts)
     return {
         "gpus": gpus,

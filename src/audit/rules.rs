@@ -86,14 +86,14 @@ pub fn check(processes: &[Audited], gpus: &[GpuPlace], topology: &Topology) -> V
 }
 
 impl<'a> Scene<'a> {
-    /// The judged processes for which `is_broken` holds, those of the same GPUs together. A process without a GPU
-    /// stands for itself.
+    /// The judged processes for which `is_broken` holds, those of the same GPUs together, and apart from these those that
+    /// can do nothing about it. A process without a GPU stands for itself.
     fn groups(&self, is_broken: impl Fn(&Audited) -> bool) -> Vec<Vec<&'a Audited>> {
         let judged = self.processes.iter().filter(|audited| audited.is_judged());
         let mut groups: BTreeMap<_, Vec<&Audited>> = BTreeMap::new();
         for audited in judged.filter(|audited| is_broken(audited)) {
             let alone = audited.part.gpus.is_empty().then_some(audited.process.pid);
-            let key = (audited.part.gpus.clone(), alone);
+            let key = (audited.part.gpus.clone(), self.is_walled(audited), alone);
             groups.entry(key).or_default().push(audited);
         }
         groups.into_values().collect()
@@ -102,10 +102,7 @@ impl<'a> Scene<'a> {
     /// How to bring a group to its local nodes, and what that does not do.
     fn bind(&self, group: &[&Audited], but: &str) -> String {
         let local = &group[0].local_nodes;
-        if group
-            .iter()
-            .any(|audited| lacks_cpus(audited) || self.lacks_memory(audited))
-        {
+        if self.is_walled(group[0]) {
             return "no binding of its own can: see cpuset-excludes-gpu".to_owned();
         }
         let nodes = node_list(local);
@@ -123,6 +120,11 @@ impl<'a> Scene<'a> {
             "{start} {with}; a running process moves with taskset -a -p -c {cpus} {}{but}",
             pid(group),
         )
+    }
+
+    /// Whether its control group keeps it from its local nodes, so that it cannot go there itself.
+    fn is_walled(&self, audited: &Audited) -> bool {
+        lacks_cpus(audited) || self.lacks_memory(audited)
     }
 
     /// Whether its control group allows it none of its local nodes' memory, where these have any.

@@ -47,8 +47,8 @@ pub enum Locality {
 pub struct Judged<'a> {
     /// Where it should run. Empty where that is not known.
     pub local: &'a NodeSet,
-    /// The nodes that are its GPUs' own memory: pages there are not remote.
-    pub on_gpu: &'a NodeSet,
+    /// Where its pages are at home besides: on the GPUs' own memory, and on home nodes that have no CPUs.
+    pub pages_too: &'a NodeSet,
     /// The machine's nodes.
     pub topology: &'a Topology,
     /// Whether near is as bad as remote.
@@ -64,7 +64,7 @@ impl Judged<'_> {
     /// Where a node is.
     pub fn locality(&self, node: NodeId) -> Locality {
         let mut local = self.local.iter();
-        if self.local.contains(&node) || self.on_gpu.contains(&node) {
+        if self.local.contains(&node) || self.pages_too.contains(&node) {
             Locality::Local
         } else if !self.strict_node && local.any(|local| self.topology.same_package(*local, node)) {
             Locality::Near

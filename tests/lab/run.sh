@@ -74,6 +74,11 @@ shape_memoryless() { # node 1 has CPUs and a GPU, and no memory
   node 1280 0-1; node 0 2-3; distance 0 1 21
   bus 10 0; bus 90 1; gpu 10 1c; gpu 90 1c
 }
+shape_cpuless() { # GPU 0 hangs on a node of memory only, which is nearer to node 1
+  cpus=4,sockets=2,cores=2,threads=1
+  node 768 0-1; node 768 2-3; node 512; distance 0 1 21; distance 0 2 24; distance 1 2 14
+  bus 10 2; bus 90 0; gpu 10 1c; gpu 90 1c
+}
 shape_flat() { # one node, every PCI device's numa_node is -1
   cpus=4,sockets=1,cores=4,threads=1; memory=1280
   loose_gpu 10; loose_gpu 11

@@ -183,6 +183,26 @@ fn p4d() {
     let policy = &memory("threads")["policy"];
     assert_eq!(policy, "default", "one thread's is not the process's");
     assert_eq!(memory("cpuset")["mems_allowed"], serde_json::json!([1]));
+    // What a process chose and what it was given are two findings.
+    let rules = |job| processes[&left.job(job)]["findings"].to_string();
+    assert!(rules("cpuset").contains("cpuset-excludes-gpu"));
+    assert!(!rules("crossed").contains("cpuset-excludes-gpu"));
+    let findings = report["findings"].as_array().unwrap().iter();
+    let remote = findings.filter(|finding| finding["rule"] == "cpu-remote" && finding["gpu"] == 0);
+    let messages: Vec<&str> = remote
+        .map(|finding| finding["message"].as_str().unwrap())
+        .collect();
+    let [chosen, given] = messages.as_slice() else {
+        panic!("{messages:#?}");
+    };
+    assert!(
+        chosen.ends_with("bound there by choice: the control group leaves more)"),
+        "{chosen}"
+    );
+    assert!(
+        given.ends_with("(bound there: the control group leaves nothing else)"),
+        "{given}"
+    );
 }
 
 #[test]
@@ -229,6 +249,18 @@ fn memoryless() {
     let Some((left, report)) = boot("memoryless") else {
         return;
     };
+    verdicts(&left, &report, "bound", "ok", "ok");
+    verdicts(&left, &report, "crossed", "mismatch", "ok");
+}
+
+#[test]
+fn cpuless() {
+    let Some((left, report)) = boot("cpuless") else {
+        return;
+    };
+    let gpu = &report["topology"]["gpus"][0];
+    assert_eq!(gpu["home_nodes"], serde_json::json!([2]));
+    assert_eq!(gpu["local_nodes"], serde_json::json!([1]));
     verdicts(&left, &report, "bound", "ok", "ok");
     verdicts(&left, &report, "crossed", "mismatch", "ok");
 }

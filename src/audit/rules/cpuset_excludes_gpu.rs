@@ -13,9 +13,7 @@ pub(super) const RULE: Rule = Rule {
 };
 
 fn check<'a>(scene: &Scene<'a>) -> Vec<Broken<'a>> {
-    let is_broken = |audited: &Audited| {
-        !audited.part.gpus.is_empty() && (lacks_cpus(audited) || scene.lacks_memory(audited))
-    };
+    let is_broken = |audited: &Audited| !audited.part.gpus.is_empty() && scene.is_walled(audited);
     let groups = scene.groups(is_broken).into_iter();
     let broken = groups.map(|group| {
         let local = &group[0].local_nodes;
