@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::attribution::Attribution;
+use crate::model::cpus::ranges;
 use crate::model::process::{Pid, Process};
 
 /// Whose a worker is.
@@ -139,8 +140,7 @@ impl<'a> Trainers<'a> {
         });
         let words = || {
             let words = told.iter().map(|(_, what, named)| {
-                let pids: Vec<String> = named.iter().map(Pid::to_string).collect();
-                format!("{what} {}", pids.join(" and "))
+                format!("{what} {}", ranges(named.iter().map(|pid| pid.0)))
             });
             words.collect::<Vec<_>>().join(", ")
         };
@@ -148,7 +148,9 @@ impl<'a> Trainers<'a> {
             Some((trainer, by)) if told.iter().all(|(.., named)| named.contains(&trainer)) => {
                 Tied::To(trainer, by)
             }
-            _ if !told.is_empty() => Tied::Torn(format!("the evidence names several: {}", words())),
+            _ if !told.is_empty() => {
+                Tied::Torn(format!("nothing names one trainer alone: {}", words()))
+            }
             _ if !possible.is_empty() => {
                 Tied::Torn("nothing that could be read ties it to one".into())
             }
@@ -264,13 +266,13 @@ mod tests {
     #[test]
     fn what_conflicts_leaves_it_with_nobody() {
         let trainers = [rank(process(1, &[7, 10]), 0), rank(process(2, &[7, 20]), 1)];
-        let why = "the evidence names several: its pipes 1, its environment 2";
+        let why = "nothing names one trainer alone: its pipes 1, its environment 2";
         tied(
             &rank(process(9, &[10, 7]), 1),
             &trainers,
             Tied::Torn(why.into()),
         );
-        let why = "the evidence names several: its pipes 1 and 2";
+        let why = "nothing names one trainer alone: its pipes 1-2";
         tied(&process(9, &[10, 20]), &trainers, Tied::Torn(why.into()));
     }
 

@@ -83,10 +83,13 @@ pub fn is_forkserver(command: &[String]) -> bool {
 /// PyTorch's name for a process that loads data, from 2.5 on.
 pub const DATA_LOADER: &str = "pt_data_worker";
 
+/// The last word of a process that Python's multiprocessing spawned.
+pub const SPAWNED: &str = "--multiprocessing-fork";
+
 /// Whether this is a process that another one made to work for it, by PyTorch's name for data loaders or by what Python's
 /// multiprocessing starts.
 pub fn is_made_to_work(name: &str, command: &[String]) -> bool {
-    let is_spawned = command.iter().any(|word| word == "--multiprocessing-fork");
+    let is_spawned = command.iter().any(|word| word == SPAWNED);
     name == DATA_LOADER || is_spawned || is_forkserver(command)
 }
 

@@ -172,6 +172,16 @@ fn is_option_or_first(word: &String, command: &[String]) -> bool {
     word.starts_with('-') || command.first() == Some(word)
 }
 
+/// What of a word of argv tells a task, and nobody's name: for a recording that is to hide names.
+pub fn telling_part(word: &str) -> Option<&'static str> {
+    let told = TASKS.iter().find_map(|(sign, ..)| match sign {
+        Title(start) | Word(start) => word.starts_with(start).then_some(*start),
+        Module(module) => (word == *module).then_some(*module),
+        Path(end) => (word.ends_with(end) || word == &end[1..]).then_some(*end),
+    });
+    told.or_else(|| (word == "-m").then_some("-m"))
+}
+
 /// The task that a process's name (`comm`) and argv tell; `None` for any other process.
 pub fn task(name: &str, command: &[String]) -> Option<Task> {
     let (_, framework, task, is_helper) =

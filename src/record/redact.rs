@@ -3,6 +3,8 @@
 use std::path::Path;
 
 use super::process_of;
+use crate::model::family::SPAWNED;
+use crate::model::framework;
 use crate::parse::fd::{parse_driver_file, parse_pipe};
 use crate::parse::numa_maps::redact_line;
 use crate::source::Entry;
@@ -81,26 +83,39 @@ fn is_numbers(value: &[u8]) -> bool {
         .all(|byte| byte.is_ascii_digit() || *byte == b',')
 }
 
-/// argv with nothing left but what tells a multiprocessing helper, and one fork server from another.
+/// argv with nothing left but what tells a known task, and one fork server from another.
 fn redact_words(cmdline: &[u8]) -> Vec<u8> {
-    const KEPT: &[&[u8]] = &[
-        b"from multiprocessing.forkserver import main; main(",
-        b"from multiprocessing.forkserver import main",
-        b"from multiprocessing.resource_tracker import main",
-    ];
     let words = cmdline.split_inclusive(|byte| *byte == 0);
     let redacted = words.flat_map(|word| {
-        let kept = KEPT.iter().find(|kept| word.starts_with(kept));
-        let numbers = kept.map(|kept| {
-            let rest = word[kept.len()..].iter();
-            let length = rest
-                .take_while(|byte| b"0123456789, ".contains(byte))
-                .count();
-            &word[..kept.len() + length]
-        });
-        [numbers.unwrap_or(b"redacted"), b"\0"].concat()
+        let word = word.strip_suffix(b"\0").unwrap_or(word);
+        let text = String::from_utf8_lossy(word);
+        let kept = forkserver(&text).or_else(|| telling_part(&text));
+        [kept.unwrap_or("redacted").as_bytes(), b"\0"].concat()
     });
     redacted.collect()
+}
+
+/// What of a word tells a task.
+fn telling_part(word: &str) -> Option<&'static str> {
+    match word == SPAWNED {
+        true => Some(SPAWNED),
+        false => framework::telling_part(word),
+    }
+}
+
+/// The start of a fork server's program, with the numbers of its files, which differ from another's.
+fn forkserver(word: &str) -> Option<&str> {
+    const START: &str = "from multiprocessing.forkserver import main";
+    let behind = word.strip_prefix(START)?;
+    let arguments = behind.strip_prefix("; main(").unwrap_or_default();
+    let end = arguments.find(|letter: char| !letter.is_ascii_digit() && !", ".contains(letter));
+    let arguments = &arguments[..end.unwrap_or(arguments.len())];
+    let call = if arguments.is_empty() {
+        0
+    } else {
+        "; main(".len()
+    };
+    Some(&word[..START.len() + call + arguments.len()])
 }
 
 pub(super) fn by_line(bytes: &[u8], change: impl Fn(&[u8]) -> Vec<u8>) -> Vec<u8> {
@@ -122,6 +137,10 @@ mod tests {
         assert_eq!(
             redacted(b"python\0train.py\0--key=x\0"),
             "redacted\0redacted\0redacted\0"
+        );
+        assert_eq!(
+            redacted(b"/home/ann/bin/torchrun\0-m\0ann.train\0--multiprocessing-fork"),
+            "/torchrun\0-m\0redacted\0--multiprocessing-fork\0"
         );
         let forkserver =
             b"python\0-c\0from multiprocessing.forkserver import main; main(5, 7, ['__main__'])\0";
