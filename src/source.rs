@@ -3,7 +3,10 @@
 //! The two differ in [`Root`] and in where NVML's answers come from. All else is the same code.
 
 mod archive;
+mod drm;
+mod drm_users;
 mod gpus;
+mod kfd;
 mod nvml;
 mod nvml_processes;
 mod processes;
@@ -113,7 +116,10 @@ pub fn observe(source: Source, subjects: &Subjects) -> Observation {
     let mut strangers: BTreeSet<Pid> = manifest.strangers.iter().copied().map(Pid).collect();
     let processes = match subjects {
         Subjects::Nobody => Vec::new(),
-        _ => processes::read_processes(&root, &mut gpus, &named, &mut strangers, &mut gaps),
+        _ => {
+            let unseen = &manifest.unseen;
+            processes::read_processes(&root, &mut gpus, &named, &mut strangers, unseen, &mut gaps)
+        }
     };
     let users = user_names(&root, &manifest);
     let machine = Machine {

@@ -38,6 +38,10 @@ pub enum GpuSource {
     Nvml,
     /// It holds that GPU's `/dev/nvidiaN` open clearly more often than any other's.
     Fd,
+    /// AMD's KFD names it.
+    Kfd,
+    /// `fdinfo` of the DRM files that it has open tells of work there.
+    Drm,
 }
 
 impl fmt::Display for GpuSource {
@@ -45,6 +49,8 @@ impl fmt::Display for GpuSource {
         f.write_str(match self {
             Self::Nvml => "nvml",
             Self::Fd => "fd",
+            Self::Kfd => "kfd",
+            Self::Drm => "drm",
         })
     }
 }
@@ -56,6 +62,10 @@ pub enum Attribution {
     Nvml,
     /// By the files that it has open.
     Fd,
+    /// AMD's KFD names it.
+    Kfd,
+    /// By what `fdinfo` tells of the DRM files that it has open.
+    Drm,
     /// It descends from its trainer.
     Ancestor,
     /// It descends from its trainer's fork server.
@@ -67,6 +77,8 @@ impl fmt::Display for Attribution {
         f.write_str(match self {
             Self::Nvml => "nvml",
             Self::Fd => "fd",
+            Self::Kfd => "kfd",
+            Self::Drm => "drm",
             Self::Ancestor => "ancestor",
             Self::Forkserver => "forkserver",
         })
@@ -180,6 +192,8 @@ impl<'a> People<'a> {
             attribution: Some(match source {
                 GpuSource::Nvml => Attribution::Nvml,
                 GpuSource::Fd => Attribution::Fd,
+                GpuSource::Kfd => Attribution::Kfd,
+                GpuSource::Drm => Attribution::Drm,
             }),
         };
         if let Some(held) = self.trainers.get(&pid) {

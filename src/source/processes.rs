@@ -2,9 +2,8 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::procfs;
 use super::root::Root;
-use super::users;
+use super::{drm_users, procfs, users};
 use crate::model::family::{Family, bounds_job, is_forkserver, is_resource_tracker, serves_gpus};
 use crate::model::gap::{Fact, Gap, Reason};
 use crate::model::gpu::Gpu;
@@ -12,12 +11,13 @@ use crate::model::process::{Pid, Process};
 use crate::parse::stat::Stat;
 
 /// Reads the processes that matter, by PID. `strangers` are the PIDs that a recording says are not whom NVML means; those
-/// that are found are added.
+/// that are found are added. `unseen` is what it says of why it is not known who uses some GPUs.
 pub fn read_processes(
     root: &Root,
     gpus: &mut [Gpu],
     named: &[Pid],
     strangers: &mut BTreeSet<Pid>,
+    unseen: &BTreeMap<u32, String>,
     gaps: &mut Vec<Gap>,
 ) -> Vec<Process> {
     let mut stats = BTreeMap::new();
@@ -42,6 +42,7 @@ pub fn read_processes(
     }
     users::disbelieve(root, gpus, &stats, strangers, gaps);
     users::find(root, gpus, &stats);
+    drm_users::find(root, gpus, &stats, unseen, gaps);
     let contexts = gpus.iter().flat_map(|gpu| gpu.contexts.iter().flatten());
     let others = gpus.iter().flat_map(|gpu| gpu.users.keys()).copied();
     let holders: BTreeSet<Pid> = contexts.map(|context| context.pid).chain(others).collect();
