@@ -90,8 +90,12 @@ pub struct Report {
 impl Report {
     /// Whether it is known who uses this GPU.
     pub fn users_are_known(&self, gpu: u32) -> bool {
+        let mut places = self.gpus.iter();
+        let by_driver = places.any(|place| place.gpu.index == gpu && place.gpu.drm.is_none());
         let mut gaps = self.gaps.iter().map(|gap| &gap.fact);
-        !gaps.any(|fact| matches!(fact, Fact::Driver) || *fact == Fact::GpuProcesses(gpu))
+        !gaps.any(|fact| {
+            (by_driver && matches!(fact, Fact::Driver)) || *fact == Fact::GpuProcesses(gpu)
+        })
     }
 }
 

@@ -1,7 +1,9 @@
 //! The kernel's and the driver's text to model values: pure, and without a panic for any input.
 
 pub mod cgroup;
+pub mod drm;
 pub mod fd;
+pub mod kfd;
 pub mod list;
 pub mod node;
 pub mod numa_maps;

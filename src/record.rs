@@ -1,23 +1,24 @@
 //! Writes the tree that [`crate::source`] reads: what one observation read, and nothing else.
 
 mod groups;
+mod kept;
 mod redact;
 mod write;
 
 use std::collections::BTreeSet;
 use std::fs;
 use std::io;
-use std::path::{Component, Path, PathBuf};
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
+use kept::{Kept, unseen};
 use redact::{is_open_told, without_secrets};
 use serde::Serialize;
 use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
 use write::{archive_stem, parent, write_archive, write_folder};
 
 use crate::model::driver::DriverAnswer;
-use crate::model::process::Pid;
 use crate::parse::snapshot::{FORMAT, Manifest};
 use crate::source::{Entry, Observation, Tap, Tree};
 
@@ -117,12 +118,8 @@ fn tree_of(observation: Observation, options: &Options) -> Tree {
         strangers,
         tap: Tap { tree, denied },
     } = observation;
-    let pids: BTreeSet<Pid> = machine
-        .processes
-        .iter()
-        .map(|process| process.pid)
-        .collect();
-    let is_kept = |path: &Path| process_of(path).is_none_or(|pid| pids.contains(&pid));
+    let kept_files = Kept::of(&machine);
+    let unseen = unseen(&machine);
     let uids: BTreeSet<u32> = machine
         .processes
         .iter()
@@ -134,7 +131,7 @@ fn tree_of(observation: Observation, options: &Options) -> Tree {
         .filter(|(uid, _)| uids.contains(uid) && !options.redact);
     let is_named = |path: &str| options.redact && path.starts_with(groups::TOP);
     let denied = denied.into_iter();
-    let denied = denied.filter(|path| is_kept(Path::new(path)) && !is_named(path));
+    let denied = denied.filter(|path| kept_files.has(Path::new(path)) && !is_named(path));
     let manifest = Manifest {
         format: FORMAT,
         recorded_at: machine.host.recorded_at,
@@ -143,10 +140,12 @@ fn tree_of(observation: Observation, options: &Options) -> Tree {
         users: users.collect(),
         named: machine.named.iter().map(|pid| pid.0).collect(),
         strangers: strangers.iter().map(|pid| pid.0).collect(),
+        unseen,
         denied: denied.collect(),
     };
     let mut kept = Tree::default();
-    let is_told = |(path, entry): &(&PathBuf, &Entry)| is_kept(path) && is_open_told(path, entry);
+    let is_told =
+        |(path, entry): &(&PathBuf, &Entry)| kept_files.has(path) && is_open_told(path, entry);
     for (path, entry) in tree.entries().iter().filter(is_told) {
         kept.insert(path, without_secrets(path, entry, options.redact));
     }
@@ -166,16 +165,6 @@ fn tree_of(observation: Observation, options: &Options) -> Tree {
     kept.insert("snapshot.json", json(&manifest));
     kept.insert("nvml.json", json(&driver));
     kept
-}
-
-/// The process whose file this is: `proc/12/…`.
-fn process_of(path: &Path) -> Option<Pid> {
-    let mut names = path.components().map(Component::as_os_str);
-    let pid = names
-        .next()
-        .filter(|first| *first == "proc")
-        .and(names.next())?;
-    pid.to_str()?.parse().ok().map(Pid)
 }
 
 fn json<T: Serialize>(value: &T) -> Entry {

@@ -4,7 +4,10 @@
 
 mod archive;
 mod cpuset;
+mod drm;
+mod drm_users;
 mod gpus;
+mod kfd;
 mod nvml;
 mod nvml_processes;
 mod processes;
@@ -115,7 +118,10 @@ pub fn observe(source: Source, subjects: &Subjects) -> Observation {
     let mut strangers: BTreeSet<Pid> = manifest.strangers.iter().copied().map(Pid).collect();
     let (processes, orphans) = match subjects {
         Subjects::Nobody => (Vec::new(), BTreeSet::new()),
-        _ => processes::read_processes(&root, &mut gpus, &named, &mut strangers, &mut gaps),
+        _ => {
+            let unseen = &manifest.unseen;
+            processes::read_processes(&root, &mut gpus, &named, &mut strangers, unseen, &mut gaps)
+        }
     };
     let users = user_names(&root, &manifest);
     let machine = Machine {

@@ -40,6 +40,10 @@ pub enum GpuSource {
     Nvml,
     /// It holds that GPU's `/dev/nvidiaN` open clearly more often than any other's.
     Fd,
+    /// AMD's KFD names it.
+    Kfd,
+    /// `fdinfo` of the DRM files that it has open tells of work there.
+    Drm,
     /// Its environment means that one, and it holds the driver open: a hint.
     Environ,
 }
@@ -49,6 +53,8 @@ impl fmt::Display for GpuSource {
         f.write_str(match self {
             Self::Nvml => "nvml",
             Self::Fd => "fd",
+            Self::Kfd => "kfd",
+            Self::Drm => "drm",
             Self::Environ => "environ",
         })
     }
@@ -61,6 +67,10 @@ pub enum Attribution {
     Nvml,
     /// By the files that it has open.
     Fd,
+    /// AMD's KFD names it.
+    Kfd,
+    /// By what `fdinfo` tells of the DRM files that it has open.
+    Drm,
     /// It descends from its trainer.
     Ancestor,
     /// It descends from its trainer's fork server.
@@ -80,6 +90,8 @@ impl fmt::Display for Attribution {
         f.write_str(match self {
             Self::Nvml => "nvml",
             Self::Fd => "fd",
+            Self::Kfd => "kfd",
+            Self::Drm => "drm",
             Self::Ancestor => "ancestor",
             Self::Forkserver => "forkserver",
             Self::Pipe => "pipe",
@@ -262,6 +274,8 @@ impl<'a> People<'a> {
             attribution: Some(match source {
                 GpuSource::Nvml => Attribution::Nvml,
                 GpuSource::Fd => Attribution::Fd,
+                GpuSource::Kfd => Attribution::Kfd,
+                GpuSource::Drm => Attribution::Drm,
                 GpuSource::Environ => Attribution::Environ,
             }),
             ..Part::default()

@@ -115,6 +115,8 @@ impl GpuPlace {
             true => Some(GpuSource::Nvml),
             false => self.gpu.users.get(&pid).map(|evidence| match evidence {
                 Evidence::Files => GpuSource::Fd,
+                Evidence::Kfd => GpuSource::Kfd,
+                Evidence::Drm => GpuSource::Drm,
                 Evidence::Environment => GpuSource::Environ,
             }),
         }

@@ -88,7 +88,14 @@ pub(super) fn is_missed(
 ) -> bool {
     match (&gap.fact, gap.pid) {
         // Where no GPU is involved, nothing is hidden by a driver that is not there.
-        (Fact::Driver, _) => named.is_empty() || !gpus.is_empty(),
+        (Fact::Driver, _) if !named.is_empty() => !gpus.is_empty(),
+        // NVIDIA's driver tells nothing of others' GPUs.
+        (Fact::Driver, _) => {
+            let mut places = gpus.iter();
+            let is_nvidias = |place: &GpuPlace| place.gpu.drm.is_none();
+            asked.is_empty()
+                || places.any(|place| asked.contains(&place.gpu.index) && is_nvidias(place))
+        }
         (Fact::GpuProcesses(gpu) | Fact::GpuHomeNode(gpu) | Fact::GpuMemoryNode(gpu), _) => {
             asked.contains(gpu)
         }

@@ -1,6 +1,6 @@
 //! GPUs and the processes that hold a context on them.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use super::cpus::CpuSet;
 use super::memory::Bytes;
@@ -11,7 +11,8 @@ use super::topology::{NodeId, NodeSet};
 /// One GPU: what the driver says of it and what sysfs says of its place.
 #[derive(Debug, Clone, Default)]
 pub struct Gpu {
-    /// NVML's index. Where no driver answered: its place among the GPUs by PCI address.
+    /// NVML's index. Where no driver answered: its place among the GPUs by PCI address. Those of AMD and Intel come
+    /// after NVIDIA's, by PCI address too.
     pub index: u32,
     /// `GPU-…`; `None` where no driver answered.
     pub uuid: Option<String>,
@@ -41,6 +42,20 @@ pub struct Gpu {
     /// Who works on it by other evidence than the driver's lists. Looked for where these name nobody and somebody may
     /// be there.
     pub users: BTreeMap<Pid, Evidence>,
+    /// What tells of it where it is AMD's or Intel's; `None` for one of NVIDIA's.
+    pub drm: Option<DrmGpu>,
+}
+
+/// A GPU that the kernel's DRM drivers (amdgpu, i915, xe) tell of, by files alone.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct DrmGpu {
+    /// Its files in `/dev/dri`, by name: `card0`, `renderD128`. Empty where KFD alone has it.
+    pub nodes: BTreeSet<String>,
+    /// The numbers that AMD's KFD has for it: several where it is partitioned, none where KFD does not know it.
+    pub kfd_ids: BTreeSet<u32>,
+    /// The host's memory that is mapped for it (`mem_info_gtt_used`): one that has no memory of its own works there.
+    /// `None` where its driver does not tell.
+    pub host_memory_used: Option<Bytes>,
 }
 
 /// How it is known that a process works on a GPU where the driver's lists do not say so, the hardest first.
@@ -48,6 +63,11 @@ pub struct Gpu {
 pub enum Evidence {
     /// It holds that GPU's `/dev/nvidiaN` open clearly more often than any other's.
     Files,
+    /// AMD's KFD has a queue of it there or, where it has none anywhere, memory.
+    Kfd,
+    /// `/proc/PID/fdinfo` of the DRM files that it has open tells of time on the GPU's engines or, where it tells of
+    /// none on any, of the GPU's memory.
+    Drm,
     /// It holds the driver open, and its environment means that GPU (CUDA_VISIBLE_DEVICES, LOCAL_RANK): a hint.
     Environment,
 }
@@ -56,17 +76,35 @@ impl Gpu {
     /// In use below this is the driver's own memory: an idle GPU was seen with some MiB.
     const DRIVERS_OWN: Bytes = Bytes(128 << 20);
 
+    /// The same of amdgpu, of which nothing was seen: large GPUs are said to show more than 256 MiB.
+    const DRM_DRIVERS_OWN: Bytes = Bytes(512 << 20);
+
+    /// The memory in use on it, if it is more than the driver's own; `None` too where that is not known.
+    pub fn in_use(&self) -> Option<Bytes> {
+        let (host, drivers_own) = match &self.drm {
+            Some(drm) => (drm.host_memory_used, Self::DRM_DRIVERS_OWN),
+            None => (None, Self::DRIVERS_OWN),
+        };
+        self.memory_used
+            .max(host)
+            .filter(|used| *used > drivers_own)
+    }
+
     /// Whether more of its memory is in use than the driver's own; `false` where that is not known.
     pub fn is_in_use(&self) -> bool {
-        self.memory_used
-            .is_some_and(|used| used > Self::DRIVERS_OWN)
+        self.in_use().is_some()
+    }
+
+    /// Whether it is known that no more of its memory is in use than the driver's own.
+    pub fn is_seen_unused(&self) -> bool {
+        self.memory_used.is_some() && !self.is_in_use()
     }
 
     /// The memory in use on a GPU on which the driver sees nobody. In another PID namespace its lists are empty
     /// without a word.
     pub fn used_by_nobody(&self) -> Option<Bytes> {
         let nobody = self.contexts.as_ref().is_some_and(Vec::is_empty);
-        self.memory_used.filter(|_| nobody && self.is_in_use())
+        self.in_use().filter(|_| nobody)
     }
 }
 

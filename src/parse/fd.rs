@@ -11,7 +11,7 @@ pub enum DriverFile {
     Other,
 }
 
-/// Whether a link's text names a file of the driver's.
+/// Whether a link's text names a file of NVIDIA's driver.
 pub fn parse_driver_file(target: &str) -> Option<DriverFile> {
     if target == "/dev/dxg" {
         return Some(DriverFile::Other);
@@ -27,6 +27,20 @@ pub fn parse_driver_file(target: &str) -> Option<DriverFile> {
 pub fn parse_pipe(target: &str) -> Option<u64> {
     let inode = target.strip_prefix("pipe:[")?.strip_suffix(']')?;
     number("a pipe's inode", inode.as_bytes()).ok()
+}
+
+/// The one file through which AMD's GPUs are computed on.
+pub const KFD_FILE: &str = "/dev/kfd";
+
+/// The name of a DRM driver's file, of whatever vendor: `renderD128` of `/dev/dri/renderD128`.
+pub fn parse_drm_file(target: &str) -> Option<&str> {
+    let name = target.strip_prefix("/dev/dri/")?;
+    (!name.is_empty() && !name.contains('/')).then_some(name)
+}
+
+/// Whether a link's text names a file of any GPU's driver.
+pub fn is_gpu_file(target: &str) -> bool {
+    parse_driver_file(target).is_some() || parse_drm_file(target).is_some() || target == KFD_FILE
 }
 
 #[cfg(test)]
@@ -59,5 +73,18 @@ mod tests {
         for no in ["/dev/null", "pipe:[12]", "/home/dev/nvidia0", ""] {
             assert_eq!(parse_driver_file(no), None, "{no}");
         }
+    }
+
+    #[test]
+    fn tells_the_files_of_other_drivers() {
+        assert_eq!(parse_drm_file("/dev/dri/renderD128"), Some("renderD128"));
+        assert_eq!(parse_drm_file("/dev/dri/card0"), Some("card0"));
+        for no in ["/dev/dri/", "/dev/dri/a/b", "/dev/drinks", "/dev/kfd", ""] {
+            assert_eq!(parse_drm_file(no), None, "{no}");
+        }
+        for target in ["/dev/dri/card0", "/dev/kfd", "/dev/nvidia0"] {
+            assert!(is_gpu_file(target), "{target}");
+        }
+        assert!(!is_gpu_file("/dev/kfd (deleted)") && !is_gpu_file("/home/ann/secret"));
     }
 }

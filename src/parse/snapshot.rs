@@ -30,6 +30,10 @@ pub struct Manifest {
     /// PIDs that NVML names and that were another process's here. Of these nothing else is recorded.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub strangers: Vec<u32>,
+    /// Why it was not known who uses some GPUs of AMD's and Intel's, by their index. What told so is of processes that
+    /// are not recorded.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    pub unseen: BTreeMap<u32, String>,
     /// Files that the recording user was not permitted to read.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub denied: Vec<String>,

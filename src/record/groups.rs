@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
-use super::process_of;
+use super::kept::process_of;
 use super::redact::by_line;
 use crate::model::tenant::{self, ControlGroup};
 use crate::parse::cgroup::parse_cgroup;

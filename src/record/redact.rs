@@ -2,21 +2,20 @@
 
 use std::path::Path;
 
-use super::process_of;
+use super::kept::process_of;
 use crate::model::family::SPAWNED;
 use crate::model::framework;
-use crate::parse::fd::{parse_driver_file, parse_pipe};
+use crate::parse::fd::{is_gpu_file, parse_pipe};
 use crate::parse::numa_maps::redact_line;
 use crate::source::Entry;
 
-/// Whether a recording tells that a process has this open: only the driver's files, and
+/// Whether a recording tells that a process has this open: only the files of GPUs' drivers, and
 /// pipes, which tie workers to their trainers. Anything else is no business of an audit.
 pub(super) fn is_open_told(path: &Path, entry: &Entry) -> bool {
     match entry {
         Entry::Link(target) if process_of(path).is_some() => {
-            target.to_str().is_some_and(|target| {
-                parse_driver_file(target).is_some() || parse_pipe(target).is_some()
-            })
+            let is_told = |target: &str| is_gpu_file(target) || parse_pipe(target).is_some();
+            target.to_str().is_some_and(is_told)
         }
         _ => true,
     }
@@ -56,6 +55,7 @@ pub(super) fn without_secrets(path: &Path, entry: &Entry, redact: bool) -> Entry
         Some("environ") => allowed_variables(bytes, |_| true),
         Some("cmdline") if redact => redact_words(bytes),
         Some("numa_maps") if redact => by_line(bytes, redact_line),
+        _ if redact && is_fdinfo(path) => without_client_names(bytes),
         _ => bytes.clone(),
     };
     Entry::File(bytes)
@@ -118,6 +118,18 @@ fn forkserver(word: &str) -> Option<&str> {
     Some(&word[..START.len() + call + arguments.len()])
 }
 
+fn is_fdinfo(path: &Path) -> bool {
+    let folder = path.parent().and_then(Path::file_name);
+    folder.is_some_and(|name| name == "fdinfo")
+}
+
+/// `fdinfo` of a DRM file without the name that the process chose for itself there.
+fn without_client_names(fdinfo: &[u8]) -> Vec<u8> {
+    let lines = fdinfo.split_inclusive(|byte| *byte == b'\n');
+    let kept = lines.filter(|line| !line.starts_with(b"drm-client-name"));
+    kept.flatten().copied().collect()
+}
+
 pub(super) fn by_line(bytes: &[u8], change: impl Fn(&[u8]) -> Vec<u8>) -> Vec<u8> {
     let lines = bytes.split_inclusive(|byte| *byte == b'\n');
     let changed = lines.flat_map(|line| match line.strip_suffix(b"\n") {
@@ -148,6 +160,37 @@ mod tests {
             redacted(forkserver),
             "redacted\0redacted\0from multiprocessing.forkserver import main; main(5, 7, \0"
         );
+    }
+
+    #[test]
+    fn links_to_the_files_of_gpus_are_told_and_no_others() {
+        let is_told =
+            |path: &str, target: &str| is_open_told(Path::new(path), &Entry::Link(target.into()));
+        for target in [
+            "/dev/nvidia0",
+            "/dev/nvidia-uvm",
+            "/dev/kfd",
+            "/dev/dri/renderD128",
+            "/dev/dri/card0",
+        ] {
+            assert!(is_told("proc/7/fd/3", target), "{target}");
+        }
+        for target in ["/home/ann/secret", "socket:[7]", "/dev/null", "/dev/dri/"] {
+            assert!(!is_told("proc/7/fd/3", target), "{target}");
+        }
+        assert!(is_told("sys/bus/pci/devices/0000:01:00.0", "../../x"));
+    }
+
+    #[test]
+    fn redacting_leaves_what_a_client_does() {
+        let fdinfo = b"drm-pdev:\t0000:01:00.0\ndrm-client-name:\tann\ndrm-engine-gfx:\t9 ns\n";
+        let path = Path::new("proc/7/fdinfo/3");
+        let kept = |redact| without_secrets(path, &Entry::File(fdinfo.to_vec()), redact);
+        assert_eq!(
+            kept(true),
+            Entry::File(b"drm-pdev:\t0000:01:00.0\ndrm-engine-gfx:\t9 ns\n".to_vec())
+        );
+        assert_eq!(kept(false), Entry::File(fdinfo.to_vec()));
     }
 
     #[test]

@@ -1,7 +1,8 @@
-//! The GPUs: what the driver and sysfs know of them, joined.
+//! The GPUs: what the drivers and sysfs know of them, joined.
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use super::drm;
 use super::root::Root;
 use super::sysfs::{self, Seen};
 use crate::model::driver::{DriverAnswer, DriverGpu, DriverProcess};
@@ -16,7 +17,7 @@ use crate::parse::list::{parse_cpu_list, parse_node_list};
 use crate::parse::nvidia::{parse_information, parse_numa_status};
 
 /// Joins what the driver and sysfs know of GPUs; gives the other devices too. Where no driver
-/// answered, the GPUs are those that PCI shows.
+/// answered, the GPUs of NVIDIA's are those that PCI shows. Those of AMD and Intel come after them.
 pub fn read_gpus(
     root: &Root,
     driver: &DriverAnswer,
@@ -25,29 +26,27 @@ pub fn read_gpus(
     let pci = sysfs::read_pci(root, gaps);
     let on_bus: BTreeMap<PciAddress, &Seen> =
         pci.iter().map(|seen| (seen.device.address, seen)).collect();
-    let gpus: Vec<Gpu> = match &driver.gpus {
+    let others = drm::read_gpus(root, &on_bus);
+    let mut gpus: Vec<Gpu> = match &driver.gpus {
         Some(gpus) => gpus.iter().map(|gpu| of_driver(gpu, gaps)).collect(),
         None => {
-            let error = driver.error.clone().unwrap_or_default();
-            gaps.push(Gap {
-                pid: None,
-                fact: Fact::Driver,
-                reason: Reason::Failed(error),
-            });
-            let on_bus = pci.iter().filter(|seen| seen.is_nvidia_gpu);
-            let mut addresses: BTreeSet<_> = on_bus.map(|seen| seen.device.address).collect();
-            let by_module = root.names(DRIVER_GPUS).unwrap_or_default();
-            addresses.extend(
-                by_module
-                    .iter()
-                    .filter_map(|name| name.parse::<PciAddress>().ok()),
-            );
-            let numbered = addresses.into_iter().zip(0..);
+            let found = find_nvidias(root, &pci);
+            // A machine of others' GPUs alone has nothing of which NVIDIA's driver could tell.
+            if !found.is_empty() || others.is_empty() {
+                let error = driver.error.clone().unwrap_or_default();
+                gaps.push(Gap {
+                    pid: None,
+                    fact: Fact::Driver,
+                    reason: Reason::Failed(error),
+                });
+            }
+            let numbered = found.into_iter().zip(0..);
             numbered
                 .map(|(address, index)| of_pci(root, address, index))
                 .collect()
         }
     };
+    append(&mut gpus, others);
     let gpus = gpus.into_iter().map(|gpu| {
         let seen = gpu.address.and_then(|address| on_bus.get(&address));
         Gpu {
@@ -65,6 +64,29 @@ pub fn read_gpus(
 }
 
 const DRIVER_GPUS: &str = "proc/driver/nvidia/gpus";
+
+/// NVIDIA's GPUs where its driver does not answer: those on PCI, and those that its kernel module has.
+fn find_nvidias(root: &Root, pci: &[Seen]) -> BTreeSet<PciAddress> {
+    let on_bus = pci.iter().filter(|seen| seen.is_nvidia_gpu());
+    let by_module = root.names(DRIVER_GPUS).unwrap_or_default();
+    let by_module = by_module.iter().filter_map(|name| name.parse().ok());
+    on_bus
+        .map(|seen| seen.device.address)
+        .chain(by_module)
+        .collect()
+}
+
+/// Puts other vendors' GPUs after NVIDIA's, with the next indexes that are free.
+fn append(gpus: &mut Vec<Gpu>, others: Vec<Gpu>) {
+    let taken: BTreeSet<u32> = gpus.iter().map(|gpu| gpu.index).collect();
+    let next = taken.last().map_or(0, |last| last.saturating_add(1));
+    // A recorded answer may claim any index.
+    let free = (next..=u32::MAX).chain(0..next);
+    let free = free.filter(|index| !taken.contains(index));
+    let numbered = others.into_iter().zip(free);
+    gpus.extend(numbered.map(|(gpu, index)| Gpu { index, ..gpu }));
+    gpus.sort_by_key(|gpu| gpu.index);
+}
 
 fn of_driver(gpu: &DriverGpu, gaps: &mut Vec<Gap>) -> Gpu {
     if gpu.processes.is_none() || gpu.error.is_some() {
@@ -98,6 +120,7 @@ fn of_driver(gpu: &DriverGpu, gaps: &mut Vec<Gap>) -> Gpu {
         minor: gpu.minor_number,
         contexts: gpu.processes.as_ref().map(contexts),
         users: BTreeMap::new(),
+        drm: None,
     }
 }
 
@@ -125,11 +148,15 @@ fn of_pci(root: &Root, address: PciAddress, index: u32) -> Gpu {
         minor: information.minor,
         contexts: None,
         users: BTreeMap::new(),
+        drm: None,
     }
 }
 
 /// A GPU whose memory is no node has no such file.
 fn read_own_memory_node(root: &Root, gpu: &Gpu, gaps: &mut Vec<Gap>) -> Option<NodeId> {
+    if gpu.drm.is_some() {
+        return None;
+    }
     let status = root.read(&format!("{DRIVER_GPUS}/{}/numa_status", gpu.address?));
     match status.and_then(|status| Ok(parse_numa_status(&status)?)) {
         Ok(node) => node,

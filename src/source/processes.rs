@@ -3,21 +3,22 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::cpuset::Cpusets;
-use super::procfs;
 use super::root::Root;
 use super::selection::{Selection, select};
-use super::users;
+use super::{drm_users, procfs, users};
 use crate::model::gap::{Fact, Gap, Reason};
 use crate::model::gpu::Gpu;
 use crate::model::process::{Pid, Process};
 
-/// Reads the processes that matter, by PID, and tells which of them are orphans. `strangers` are the PIDs that a recording says are not whom NVML means; those
-/// that are found are added.
+/// Reads the processes that matter, by PID, and tells which of them are orphans. `strangers` are the PIDs that a recording
+/// says are not whom NVML means; those that are found are added. `unseen` is what it says of why it is not known who uses
+/// some GPUs.
 pub fn read_processes(
     root: &Root,
     gpus: &mut [Gpu],
     named: &[Pid],
     strangers: &mut BTreeSet<Pid>,
+    unseen: &BTreeMap<u32, String>,
     gaps: &mut Vec<Gap>,
 ) -> (Vec<Process>, BTreeSet<Pid>) {
     let mut stats = BTreeMap::new();
@@ -42,6 +43,7 @@ pub fn read_processes(
     }
     users::disbelieve(root, gpus, &stats, strangers, gaps);
     users::find(root, gpus, &stats);
+    drm_users::find(root, gpus, &stats, unseen, gaps);
     let contexts = gpus.iter().flat_map(|gpu| gpu.contexts.iter().flatten());
     let others = gpus.iter().flat_map(|gpu| gpu.users.keys()).copied();
     let holders: BTreeSet<Pid> = contexts.map(|context| context.pid).chain(others).collect();

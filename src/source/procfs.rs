@@ -44,7 +44,7 @@ pub fn read_stats(root: &Root) -> Result<BTreeMap<Pid, Result<Stat, Reason>>, Re
 }
 
 /// A PID's or TID's folder: the kernel writes neither a sign nor leading zeros.
-fn number(name: &str) -> Option<u32> {
+pub fn number(name: &str) -> Option<u32> {
     let number: u32 = name.parse().ok()?;
     (number.to_string() == name).then_some(number)
 }
@@ -65,19 +65,29 @@ pub fn read_command(root: &Root, pid: Pid) -> Result<Vec<String>, Reason> {
     Ok(parse_command(&root.read(&format!("proc/{pid}/cmdline"))?))
 }
 
-/// The driver's files that a process has open.
+/// The files that a process has open, by descriptor.
+///
+/// # Errors
+/// The reason for a gap.
+pub fn read_open_files(root: &Root, pid: Pid) -> Result<BTreeMap<String, String>, Reason> {
+    let folder = format!("proc/{pid}/fd");
+    let names = root.names(&folder)?.into_iter();
+    // One that was closed meanwhile is none that is open.
+    let files = names.filter_map(|fd| {
+        let target = root.link(&format!("{folder}/{fd}")).ok()?;
+        Some((fd, target))
+    });
+    Ok(files.collect())
+}
+
+/// The files of NVIDIA's driver that a process has open.
 ///
 /// # Errors
 /// The reason for a gap.
 pub fn read_driver_files(root: &Root, pid: Pid) -> Result<DriverFiles, Reason> {
-    let folder = format!("proc/{pid}/fd");
     let mut files = DriverFiles::default();
-    for name in root.names(&folder)? {
-        // One that was closed meanwhile is none that is open.
-        let Ok(target) = root.link(&format!("{folder}/{name}")) else {
-            continue;
-        };
-        match parse_driver_file(&target) {
+    for target in read_open_files(root, pid)?.values() {
+        match parse_driver_file(target) {
             None => {}
             Some(DriverFile::Other) => files.total += 1,
             Some(DriverFile::Gpu(minor)) => {

@@ -14,11 +14,18 @@ use crate::parse::{Malformed, value};
 const NODES: &str = "sys/devices/system/node";
 const PCI_DEVICES: &str = "sys/bus/pci/devices";
 
-/// NVIDIA's number among PCI vendors.
-const NVIDIA: u32 = 0x10de;
+/// A vendor's number among PCI's.
+pub mod vendor {
+    /// NVIDIA.
+    pub const NVIDIA: u32 = 0x10de;
+    /// AMD, ATI as it was.
+    pub const AMD: u32 = 0x1002;
+    /// Intel.
+    pub const INTEL: u32 = 0x8086;
+}
 
 /// Reads one file and parses it; any trouble is a gap.
-fn read_as<T>(
+pub fn read_as<T>(
     root: &Root,
     path: &str,
     parse: impl FnOnce(&[u8]) -> Result<T, Malformed>,
@@ -88,10 +95,17 @@ fn read_package(root: &Root, cpus: &CpuSet) -> Option<u32> {
 pub struct Seen {
     /// The device, if it is of a class that is shown.
     pub device: PciDevice,
-    /// Whether it is a GPU of NVIDIA's, as far as vendor and class tell.
-    pub is_nvidia_gpu: bool,
+    /// Whose it is, by PCI's numbers; `None` where that could not be read.
+    pub vendor: Option<u32>,
     /// Its own folder: below `sys/devices`, in that of the bridge that it hangs on.
     pub folder: String,
+}
+
+impl Seen {
+    /// Whether it is a GPU of NVIDIA's, as far as vendor and class tell.
+    pub fn is_nvidia_gpu(&self) -> bool {
+        self.device.class == PciClass::Display && self.vendor == Some(vendor::NVIDIA)
+    }
 }
 
 /// A device's own folder, to which `sys/bus/pci/devices` has a link. A recording may have the files in the place
@@ -165,7 +179,7 @@ fn read_pci_device(root: &Root, address: PciAddress, gaps: &mut Vec<Gap>) -> Opt
             names: names.flatten().collect(),
             node: or_gap(node, Fact::PciNode(address), gaps).flatten(),
         },
-        is_nvidia_gpu: class == PciClass::Display && vendor == Some(NVIDIA),
+        vendor,
         folder,
     })
 }

@@ -1,4 +1,4 @@
-//! Who works on which GPU: whom of the driver's lists to believe, and whom else the files tell.
+//! Who works on which GPU of NVIDIA's: whom of the driver's lists to believe, and whom else the files tell.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -49,7 +49,7 @@ pub fn find(root: &Root, gpus: &mut [Gpu], stats: &BTreeMap<Pid, Stat>) {
     let is_silent = |gpu: &Gpu| {
         let mut contexts = gpu.contexts.iter().flatten();
         let is_seen = contexts.any(|context| stats.contains_key(&context.pid));
-        gpu.contexts.is_none() || (!is_seen && gpu.is_in_use())
+        gpu.drm.is_none() && (gpu.contexts.is_none() || (!is_seen && gpu.is_in_use()))
     };
     let silent: BTreeSet<usize> = (0..gpus.len()).filter(|at| is_silent(&gpus[*at])).collect();
     if silent.is_empty() {

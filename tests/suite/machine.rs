@@ -1,6 +1,7 @@
 //! Machines made up for one question each: two sockets, a GPU on node 0, a trainer.
 
 use std::fs;
+use std::process::Command;
 
 use serde_json::{Value, json};
 
@@ -12,6 +13,8 @@ pub struct Tree {
     /// What NVML lists, by GPU.
     contexts: [Vec<Value>; 2],
     gpu_memory_used: u64,
+    /// Whether there is NVIDIA's driver, with GPU 0.
+    has_nvidia: bool,
     /// NVML's CPU and memory affinity of GPU 0.
     affinity: [Option<&'static str>; 2],
 }
@@ -40,9 +43,20 @@ pub const PLACED: Process = Process {
 impl Tree {
     pub fn new() -> Self {
         let tree = Self {
+            has_nvidia: true,
+            ..Self::without_gpu()
+        };
+        tree.numa_node("0\n");
+        tree
+    }
+
+    /// The same machine without the GPU and without NVIDIA's driver.
+    pub fn without_gpu() -> Self {
+        let tree = Self {
             folder: tempfile::tempdir().unwrap(),
             contexts: Default::default(),
             gpu_memory_used: 1 << 30,
+            has_nvidia: false,
             affinity: [None; 2],
         };
         tree.file("sys/devices/system/node/online", "0-1\n");
@@ -63,7 +77,6 @@ impl Tree {
             tree.file(&file, &format!("{}\n", cpu / 2));
         }
         tree.file("proc/sys/kernel/osrelease", "6.1.0\n");
-        tree.numa_node("0\n");
         tree
     }
 
@@ -71,6 +84,22 @@ impl Tree {
         let path = self.folder.path().join(path);
         fs::create_dir_all(path.parent().unwrap()).unwrap();
         fs::write(path, text).unwrap();
+    }
+
+    pub fn link(&self, path: &str, target: &str) {
+        let path = self.folder.path().join(path);
+        fs::create_dir_all(path.parent().unwrap()).unwrap();
+        std::os::unix::fs::symlink(target, path).unwrap();
+    }
+
+    /// The program with this tree for its machine.
+    pub fn command(&self, arguments: &[&str]) -> Command {
+        let mut command = program();
+        command
+            .arg("--snapshot")
+            .arg(self.folder.path())
+            .args(arguments);
+        command
     }
 
     /// What sysfs says of the GPU.
@@ -163,7 +192,7 @@ impl Tree {
         self.audit_as_recorded(arguments)
     }
 
-    fn audit_as_recorded(&self, arguments: &[&str]) -> Run {
+    pub fn audit_as_recorded(&self, arguments: &[&str]) -> Run {
         let gpu = |index: usize, address: &str| {
             json!({
                 "index": index, "minor_number": index, "name": "NVIDIA A100", "pci_bus_id": address, "uuid": format!("GPU-{index}aaa"),
@@ -177,14 +206,12 @@ impl Tree {
             self.file("sys/bus/pci/devices/0000:90:1c.0/numa_node", "1\n");
             gpus.push(gpu(1, "00000000:90:1C.0"));
         }
-        let nvml = json!({"gpus": gpus});
+        let nvml = match self.has_nvidia {
+            true => json!({"gpus": gpus}),
+            false => json!({"error": "libnvidia-ml.so.1: not found"}),
+        };
         self.file("nvml.json", &nvml.to_string());
-        let mut command = program();
-        command
-            .arg("--snapshot")
-            .arg(self.folder.path())
-            .args(arguments);
-        command.output().unwrap().into()
+        self.command(arguments).output().unwrap().into()
     }
 
     /// The verdicts on the first trainer's CPUs and memory, and the exit code.

@@ -1,0 +1,96 @@
+//! Of whom a recording keeps files.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::{Component, Path};
+
+use crate::model::Machine;
+use crate::model::gap::Fact;
+use crate::model::gpu::Evidence;
+use crate::model::process::Pid;
+
+/// Those of whom files are kept. All others are no business of whoever reads the recording.
+#[derive(Debug)]
+pub(super) struct Kept {
+    processes: BTreeSet<Pid>,
+    /// Those of them of whom KFD's files tell: it has others by the numbers of the host, which may be the same.
+    by_kfd: BTreeSet<Pid>,
+}
+
+impl Kept {
+    /// The processes that were selected.
+    pub(super) fn of(machine: &Machine) -> Self {
+        let users = machine.gpus.iter().flat_map(|gpu| &gpu.users);
+        let by_kfd = users.filter(|(_, evidence)| **evidence == Evidence::Kfd);
+        let processes = machine.processes.iter();
+        Self {
+            processes: processes.map(|process| process.pid).collect(),
+            by_kfd: by_kfd.map(|(pid, _)| *pid).collect(),
+        }
+    }
+
+    /// Whether a file is of one of them, or of the machine.
+    pub(super) fn has(&self, path: &Path) -> bool {
+        let is_ours = |pid: &Pid| self.processes.contains(pid);
+        let of_kfd = number_below(KFD_PROCESSES, path);
+        process_of(path).is_none_or(|pid| is_ours(&pid))
+            && of_kfd.is_none_or(|pid| is_ours(&pid) && self.by_kfd.contains(&pid))
+    }
+}
+
+const KFD_PROCESSES: &str = "sys/class/kfd/kfd/proc";
+
+/// The process whose file this is: `proc/12/…`.
+pub(super) fn process_of(path: &Path) -> Option<Pid> {
+    number_below("proc", path)
+}
+
+fn number_below(folder: &str, path: &Path) -> Option<Pid> {
+    let rest = path.strip_prefix(folder).ok()?;
+    let name = rest.components().map(Component::as_os_str).next()?;
+    name.to_str()?.parse().ok().map(Pid)
+}
+
+/// Why it is not known who uses some GPUs of AMD's and Intel's, by their index: the files that told so are not kept.
+pub(super) fn unseen(machine: &Machine) -> BTreeMap<u32, String> {
+    let others = machine.gpus.iter().filter(|gpu| gpu.drm.is_some());
+    let others: BTreeSet<u32> = others.map(|gpu| gpu.index).collect();
+    let unseen = machine.gaps.iter().filter_map(|gap| match gap.fact {
+        Fact::GpuProcesses(index) if others.contains(&index) => {
+            Some((index, gap.reason.to_string()))
+        }
+        _ => None,
+    });
+    unseen.collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn nothing_is_kept_of_others() {
+        let kept = Kept {
+            processes: [7, 8].map(Pid).into(),
+            by_kfd: [7, 9].map(Pid).into(),
+        };
+        for path in [
+            "proc/7/fd/4",
+            "proc/8/fdinfo/4",
+            "proc/sys/kernel/osrelease",
+            "sys/class/kfd/kfd/proc/7/queues/0/gpuid",
+            "sys/class/kfd/kfd/topology/nodes/9/gpu_id",
+            "sys/devices/pci0000:00/0000:00:01.0/0000:01:00.0/drm/renderD128",
+        ] {
+            assert!(kept.has(Path::new(path)), "{path}");
+        }
+        for path in [
+            "proc/9/fd/4",
+            "proc/9/fdinfo/4",
+            "sys/class/kfd/kfd/proc/8/queues/0/gpuid",
+            "sys/class/kfd/kfd/proc/9/vram_49391",
+            "sys/class/kfd/kfd/proc/10",
+        ] {
+            assert!(!kept.has(Path::new(path)), "{path}");
+        }
+    }
+}
