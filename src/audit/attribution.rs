@@ -7,6 +7,7 @@ use super::home::GpuPlace;
 use super::ties::{Tied, Trainers};
 use crate::model::family::{DATA_LOADER, Family, is_forkserver, serves_gpus};
 use crate::model::framework::{Task, task};
+use crate::model::gpu::{Gpu, Instance};
 use crate::model::process::{Pid, Process};
 
 /// What a process does in a job.
@@ -109,6 +110,8 @@ pub struct Part {
     pub role: Option<Role>,
     /// The GPUs that it works for, by index. Empty for a launcher.
     pub gpus: Vec<u32>,
+    /// The MIG instances that it works for, each with its GPU's index.
+    pub instances: Vec<(u32, Instance)>,
     /// How these are known.
     pub gpu_source: Option<GpuSource>,
     /// The trainer that it works for; its own PID for a trainer.
@@ -142,19 +145,14 @@ pub fn attribute(
     let mut trainers = BTreeMap::new();
     let mut servers = BTreeMap::new();
     for process in processes {
-        let uses = gpus.iter().filter_map(|place| {
-            let source = place.used_by(process.pid)?;
-            Some((place.gpu.index, source))
-        });
-        let (indexes, sources): (Vec<u32>, Vec<GpuSource>) = uses.unzip();
-        let Some(source) = sources.first() else {
+        let Some(held) = Held::by(process.pid, gpus) else {
             continue;
         };
         let holders = match serves_gpus(&process.name) {
             true => &mut servers,
             false => &mut trainers,
         };
-        holders.insert(process.pid, (indexes, *source));
+        holders.insert(process.pid, held);
     }
     let people = People::new(processes, orphans, trainers, servers);
     let parts = processes.iter().map(|process| {
@@ -173,13 +171,71 @@ pub fn family(processes: &[Process]) -> Family {
     Family::new(processes.iter().map(|process| (process.pid, process.ppid)))
 }
 
+/// What a process holds of GPUs.
+struct Held {
+    gpus: Vec<u32>,
+    instances: Vec<(u32, Instance)>,
+    source: GpuSource,
+}
+
+impl Held {
+    /// `None` for one that holds none.
+    fn by(pid: Pid, gpus: &[GpuPlace]) -> Option<Self> {
+        let uses = gpus
+            .iter()
+            .filter_map(|place| Some((&place.gpu, place.used_by(pid)?)));
+        let (gpus, sources): (Vec<&Gpu>, Vec<GpuSource>) = uses.unzip();
+        let instances = gpus.iter().flat_map(|gpu| {
+            let contexts = gpu
+                .contexts
+                .iter()
+                .flatten()
+                .filter(|context| context.pid == pid);
+            contexts.filter_map(|context| Some((gpu.index, context.instance?)))
+        });
+        // A context may stand in two lists of the driver's.
+        let instances: BTreeSet<_> = instances.collect();
+        Some(Self {
+            instances: instances.into_iter().collect(),
+            gpus: gpus.iter().map(|gpu| gpu.index).collect(),
+            source: *sources.first()?,
+        })
+    }
+
+    /// The part of a process that works for these.
+    fn part(&self, role: Role, trainer: Option<Pid>, attribution: Attribution) -> Part {
+        Part {
+            role: Some(role),
+            gpus: self.gpus.clone(),
+            instances: self.instances.clone(),
+            gpu_source: Some(self.source),
+            trainer,
+            attribution: Some(attribution),
+            ..Part::default()
+        }
+    }
+}
+
+impl From<GpuSource> for Attribution {
+    /// That of one that holds the GPU itself.
+    fn from(source: GpuSource) -> Self {
+        match source {
+            GpuSource::Nvml => Self::Nvml,
+            GpuSource::Fd => Self::Fd,
+            GpuSource::Kfd => Self::Kfd,
+            GpuSource::Drm => Self::Drm,
+            GpuSource::Environ => Self::Environ,
+        }
+    }
+}
+
 /// All processes, with what is needed to place one among them.
 struct People<'a> {
     by_pid: BTreeMap<Pid, &'a Process>,
-    /// Those that hold a GPU, with its index and how that is known.
-    trainers: BTreeMap<Pid, (Vec<u32>, GpuSource)>,
+    /// Those that hold a GPU.
+    trainers: BTreeMap<Pid, Held>,
     /// Those that hold one to serve or to watch others.
-    servers: BTreeMap<Pid, (Vec<u32>, GpuSource)>,
+    servers: BTreeMap<Pid, Held>,
     /// The nearest trainer above each process, and how it is known.
     trainer_of: BTreeMap<Pid, (Pid, Attribution)>,
     launchers: BTreeSet<Pid>,
@@ -193,8 +249,8 @@ impl<'a> People<'a> {
     fn new(
         processes: &'a [Process],
         orphans: &'a BTreeSet<Pid>,
-        trainers: BTreeMap<Pid, (Vec<u32>, GpuSource)>,
-        servers: BTreeMap<Pid, (Vec<u32>, GpuSource)>,
+        trainers: BTreeMap<Pid, Held>,
+        servers: BTreeMap<Pid, Held>,
     ) -> Self {
         let mut people = Self {
             by_pid: processes
@@ -266,25 +322,11 @@ impl<'a> People<'a> {
 
     fn part(&self, process: &Process) -> Part {
         let pid = process.pid;
-        let holder = |(gpus, source): &(Vec<u32>, GpuSource), role, trainer| Part {
-            role: Some(role),
-            gpus: gpus.clone(),
-            gpu_source: Some(*source),
-            trainer,
-            attribution: Some(match source {
-                GpuSource::Nvml => Attribution::Nvml,
-                GpuSource::Fd => Attribution::Fd,
-                GpuSource::Kfd => Attribution::Kfd,
-                GpuSource::Drm => Attribution::Drm,
-                GpuSource::Environ => Attribution::Environ,
-            }),
-            ..Part::default()
-        };
         if let Some(held) = self.trainers.get(&pid) {
-            return holder(held, Role::Trainer, Some(pid));
+            return held.part(Role::Trainer, Some(pid), held.source.into());
         }
         if let Some(held) = self.servers.get(&pid) {
-            return holder(held, Role::Helper, None);
+            return held.part(Role::Helper, None, held.source.into());
         }
         let is_helper = self.is_helper(process);
         let role = if is_helper {
@@ -293,16 +335,9 @@ impl<'a> People<'a> {
             Role::Worker
         };
         if let Some((trainer, attribution)) = self.trainer_of.get(&pid)
-            && let Some((gpus, source)) = self.trainers.get(trainer)
+            && let Some(held) = self.trainers.get(trainer)
         {
-            return Part {
-                role: Some(role),
-                gpus: gpus.clone(),
-                gpu_source: Some(*source),
-                trainer: Some(*trainer),
-                attribution: Some(*attribution),
-                ..Part::default()
-            };
+            return held.part(role, Some(*trainer), *attribution);
         }
         if let Some(doubt) = self.strays.get(&pid) {
             return Part {

@@ -45,11 +45,26 @@ pub struct DriverGpu {
     pub memory_affinity: Option<String>,
     /// The node that its own memory is (Grace), not the node that it hangs on.
     pub numa_node_id: Option<i32>,
+    /// Its MIG devices by instance. Empty where MIG is off, not known to the GPU, or not told.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub mig_devices: Vec<MigDevice>,
     /// Who uses it; `None` where the driver did not say.
     pub processes: Option<Vec<DriverProcess>>,
     /// Why there are no processes, or why some may be missing.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub error: Option<String>,
+}
+
+/// One MIG device: a compute instance of a GPU instance, nvidia-smi's `GI ID` and `CI ID`.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub struct MigDevice {
+    /// The GPU instance.
+    pub gpu_instance_id: u32,
+    /// The compute instance in it.
+    pub compute_instance_id: u32,
+    /// `MIG-…`, by which CUDA_VISIBLE_DEVICES means it.
+    #[serde(default)]
+    pub uuid: Option<String>,
 }
 
 /// One entry of NVML's process lists.

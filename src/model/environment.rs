@@ -37,6 +37,10 @@ impl Environment {
             return Some(gpus.get(at)?.index);
         }
         let is_meant = |gpu: &&Gpu| {
+            let mut instances = gpu.mig_devices.iter();
+            if instances.any(|device| device.uuid.as_deref() == Some(name)) {
+                return true;
+            }
             let uuid = gpu.uuid.as_deref().unwrap_or_default();
             // `MIG-GPU-…/1/0` is how drivers before 470 named an instance.
             let old_name = name.strip_prefix("MIG-").unwrap_or(name);

@@ -1,8 +1,10 @@
 //! GPUs and the processes that hold a context on them.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::fmt;
 
 use super::cpus::CpuSet;
+use super::driver::MigDevice;
 use super::memory::Bytes;
 use super::pci::PciAddress;
 use super::process::Pid;
@@ -37,6 +39,8 @@ pub struct Gpu {
     pub own_memory_node: Option<NodeId>,
     /// N of `/dev/nvidiaN`; `None` where nobody tells it.
     pub minor: Option<u32>,
+    /// Its MIG devices, by instance.
+    pub mig_devices: Vec<MigDevice>,
     /// Who holds a context on it; `None` where the driver did not say.
     pub contexts: Option<Vec<Context>>,
     /// Who works on it by other evidence than the driver's lists. Looked for where these name nobody and somebody may
@@ -135,6 +139,28 @@ impl DriverFiles {
 pub struct Context {
     /// Whose it is.
     pub pid: Pid,
+    /// On which MIG instance; `None` for one on the whole GPU. It hangs where the GPU does.
+    pub instance: Option<Instance>,
+}
+
+/// A MIG instance of a GPU.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Instance {
+    /// The GPU instance: nvidia-smi's `GI ID`.
+    pub gpu: u32,
+    /// The compute instance in it: nvidia-smi's `CI ID`. `None` where the driver does not tell.
+    pub compute: Option<u32>,
+}
+
+impl fmt::Display for Instance {
+    /// In nvidia-smi's words.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "GI {}", self.gpu)?;
+        match self.compute {
+            Some(compute) => write!(f, " CI {compute}"),
+            None => Ok(()),
+        }
+    }
 }
 
 #[cfg(test)]

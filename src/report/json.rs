@@ -6,6 +6,8 @@ use serde::Serialize;
 
 use crate::audit::home::GpuPlace;
 use crate::audit::{Audited, Report};
+use crate::model::driver::MigDevice;
+use crate::model::gpu::Instance;
 use crate::model::memory::{Bytes, NodeBytes};
 use crate::model::pci::PciDevice;
 use crate::model::topology::{Node, NodeId, NodeSet};
@@ -165,6 +167,7 @@ struct GpuJson<'a> {
     own_memory_nodes: Vec<u32>,
     memory_total_bytes: Option<u64>,
     memory_used_bytes: Option<u64>,
+    mig_devices: &'a [MigDevice],
 }
 
 fn gpu(place: &GpuPlace) -> GpuJson<'_> {
@@ -185,6 +188,7 @@ fn gpu(place: &GpuPlace) -> GpuJson<'_> {
         own_memory_nodes: ids(&gpu.own_memory_node),
         memory_total_bytes: bytes(gpu.memory_total),
         memory_used_bytes: bytes(gpu.memory_used),
+        mig_devices: &gpu.mig_devices,
     }
 }
 
@@ -218,6 +222,8 @@ struct ProcessJson<'a> {
     user: Option<String>,
     role: Option<String>,
     gpus: &'a [u32],
+    /// The MIG instances among these.
+    mig_instances: Vec<InstanceJson>,
     gpu_source: Option<String>,
     trainer_pid: Option<u32>,
     attribution: Option<String>,
@@ -253,6 +259,7 @@ fn process<'a>(audited: &'a Audited, users: &BTreeMap<u32, String>) -> ProcessJs
             .map(|uid| users.get(&uid).cloned().unwrap_or_else(|| uid.to_string())),
         role: part.role.map(|role| role.to_string()),
         gpus: &part.gpus,
+        mig_instances: part.instances.iter().map(instance).collect(),
         gpu_source: part.gpu_source.map(|source| source.to_string()),
         trainer_pid: part.trainer.map(|pid| pid.0),
         attribution: part.attribution.map(|how| how.to_string()),
@@ -269,6 +276,21 @@ fn process<'a>(audited: &'a Audited, users: &BTreeMap<u32, String>) -> ProcessJs
         memory: memory(audited),
         verdict: audited.verdict.map(|verdict| verdict.to_string()),
         findings: &audited.findings,
+    }
+}
+
+#[derive(Serialize)]
+struct InstanceJson {
+    gpu: u32,
+    gpu_instance_id: u32,
+    compute_instance_id: Option<u32>,
+}
+
+fn instance((gpu, instance): &(u32, Instance)) -> InstanceJson {
+    InstanceJson {
+        gpu: *gpu,
+        gpu_instance_id: instance.gpu,
+        compute_instance_id: instance.compute,
     }
 }
 

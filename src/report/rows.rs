@@ -26,6 +26,7 @@ struct Cells {
     role: String,
     rank: String,
     gpu_node: String,
+    mig: String,
     cpu_node: String,
     cpus: String,
     binding: String,
@@ -62,6 +63,7 @@ const COLUMNS: &[Column] = &[
     column("USER", Room::Wide(130), |row| row.cells.user.clone()),
     column("RANK", Room::Words(3), |row| row.cells.rank.clone()),
     column("GPU NODE", Room::Words(4), |row| row.cells.gpu_node.clone()),
+    column("MIG", Room::Words(1), |row| row.cells.mig.clone()),
     column("CPU NODE", Room::Words(0), |row| row.cells.cpu_node.clone()),
     column("CPUS", Room::Words(1), |row| row.cells.cpus.clone()),
     column("MEM BINDING", Room::Words(2), |row| {
@@ -209,6 +211,7 @@ fn cells(audited: &Audited, report: &Report) -> Cells {
         job: job(audited),
         rank: rank(process),
         gpu_node: judged_on,
+        mig: mig(audited),
         cpu_node: audited.cpu.node.map_or("?".into(), |node| node.to_string()),
         cpus: cpus(audited),
         binding: binding(audited),
@@ -228,6 +231,15 @@ fn cells(audited: &Audited, report: &Report) -> Cells {
                 .map_or(uid.to_string(), |name| harmless(name)),
         },
     }
+}
+
+/// The MIG instances that it works for, in nvidia-smi's words.
+fn mig(audited: &Audited) -> String {
+    let instances = audited.part.instances.iter();
+    let told: Vec<String> = instances
+        .map(|(_, instance)| instance.to_string())
+        .collect();
+    told.join(", ")
 }
 
 fn task(audited: &Audited) -> Option<String> {

@@ -7,7 +7,7 @@ use super::root::Root;
 use super::sysfs::{self, Seen};
 use crate::model::driver::{DriverAnswer, DriverGpu, DriverProcess};
 use crate::model::gap::{Fact, Gap, Reason};
-use crate::model::gpu::{Context, Gpu};
+use crate::model::gpu::{Context, Gpu, Instance};
 use crate::model::memory::Bytes;
 use crate::model::pci::{PciAddress, PciDevice};
 use crate::model::process::Pid;
@@ -102,6 +102,10 @@ fn of_driver(gpu: &DriverGpu, gaps: &mut Vec<Gap>) -> Gpu {
         with_context
             .map(|process| Context {
                 pid: Pid(process.pid),
+                instance: process.gpu_instance_id.map(|gpu| Instance {
+                    gpu,
+                    compute: process.compute_instance_id,
+                }),
             })
             .collect()
     };
@@ -112,15 +116,12 @@ fn of_driver(gpu: &DriverGpu, gaps: &mut Vec<Gap>) -> Gpu {
         address: gpu.pci_bus_id.as_ref().and_then(|id| id.parse().ok()),
         memory_total: gpu.memory_total_bytes.map(Bytes),
         memory_used: gpu.memory_used_bytes.map(Bytes),
-        sysfs_node: None,
-        parent_node: None,
         memory_affinity: near(&gpu.memory_affinity, parse_node_list),
         cpu_affinity: near(&gpu.cpu_affinity, parse_cpu_list),
-        own_memory_node: None,
         minor: gpu.minor_number,
         contexts: gpu.processes.as_ref().map(contexts),
-        users: BTreeMap::new(),
-        drm: None,
+        mig_devices: gpu.mig_devices.clone(),
+        ..Gpu::default()
     }
 }
 
@@ -138,17 +139,8 @@ fn of_pci(root: &Root, address: PciAddress, index: u32) -> Gpu {
         uuid: information.uuid,
         name: information.name,
         address: Some(address),
-        memory_total: None,
-        memory_used: None,
-        sysfs_node: None,
-        parent_node: None,
-        memory_affinity: None,
-        cpu_affinity: None,
-        own_memory_node: None,
         minor: information.minor,
-        contexts: None,
-        users: BTreeMap::new(),
-        drm: None,
+        ..Gpu::default()
     }
 }
 

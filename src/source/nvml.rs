@@ -7,9 +7,9 @@ use nvml_wrapper::Nvml;
 use nvml_wrapper::device::Device;
 use nvml_wrapper::error::NvmlError;
 
-use super::nvml_processes::processes;
+use super::nvml_processes::{instance_ids, processes};
 use crate::model::cpus::CpuSet;
-use crate::model::driver::{DriverAnswer, DriverGpu};
+use crate::model::driver::{DriverAnswer, DriverGpu, DriverProcess, MigDevice};
 
 /// Where the library is, by the names that dlopen(3) is to try in this order: what the loader finds,
 /// then where a driver container and WSL keep it.
@@ -89,7 +89,14 @@ fn gpu(nvml: &Nvml, device: &Device, index: u32) -> DriverGpu {
     let memory = device.memory_info().ok();
     let cpus = device.cpu_affinity(CPU_WORDS);
     let nodes = device.memory_affinity(NODE_WORDS, SCOPE_NODE);
-    let (processes, error) = processes(nvml, device);
+    let mig_devices = mig_devices(nvml, device);
+    let (processes, error) = match processes(nvml, device) {
+        // The whole GPU's list is for those with the right to it; an instance's is for whoever was given it.
+        (None, Some(NvmlError::NoPermission)) if !mig_devices.is_empty() => {
+            processes_of_instances(nvml, &mig_devices)
+        }
+        answer => answer,
+    };
     DriverGpu {
         index,
         uuid: device.uuid().ok(),
@@ -101,9 +108,59 @@ fn gpu(nvml: &Nvml, device: &Device, index: u32) -> DriverGpu {
         cpu_affinity: cpus.ok().and_then(bits),
         memory_affinity: nodes.ok().and_then(bits),
         numa_node_id: device.numa_node_id().ok().and_then(|id| id.try_into().ok()),
+        mig_devices: mig_devices.into_iter().map(|(device, _)| device).collect(),
         processes,
         error: error.map(|error| error.to_string()),
     }
+}
+
+/// The MIG devices of a GPU with their handles, by instance. Most GPUs have none, and say so to the first question.
+fn mig_devices<'nvml>(
+    nvml: &'nvml Nvml,
+    device: &Device<'nvml>,
+) -> Vec<(MigDevice, Device<'nvml>)> {
+    // NVML_DEVICE_MIG_ENABLE
+    const ENABLED: u32 = 1;
+    /// A GPU has 8 at most.
+    const MOST: u32 = 64;
+    if device.mig_mode().is_ok_and(|mode| mode.current != ENABLED) {
+        return Vec::new();
+    }
+    let count = device.mig_device_count().unwrap_or(0).min(MOST);
+    // A place that holds none answers NOT_FOUND.
+    let handles = (0..count).filter_map(|index| device.mig_device_by_index(index).ok());
+    let devices = handles.filter_map(|handle| {
+        let (gpu_instance_id, compute_instance_id) = instance_ids(nvml, &handle).ok()?;
+        let device = MigDevice {
+            gpu_instance_id,
+            compute_instance_id,
+            uuid: handle.uuid().ok(),
+        };
+        Some((device, handle))
+    });
+    let mut devices: Vec<_> = devices.collect();
+    devices.sort_by(|one, other| one.0.cmp(&other.0));
+    devices
+}
+
+/// Who uses the instances of a GPU, by the lists of each. With it the first error, for which some may be missing.
+fn processes_of_instances(
+    nvml: &Nvml,
+    devices: &[(MigDevice, Device)],
+) -> (Option<Vec<DriverProcess>>, Option<NvmlError>) {
+    let (mut found, mut first_error) = (None, None);
+    for (device, handle) in devices {
+        let (listed, error) = processes(nvml, handle);
+        first_error = first_error.or(error);
+        let Some(listed) = listed else { continue };
+        let of_instance = listed.into_iter().map(|process| DriverProcess {
+            gpu_instance_id: Some(device.gpu_instance_id),
+            compute_instance_id: Some(device.compute_instance_id),
+            ..process
+        });
+        found.get_or_insert_with(Vec::new).extend(of_instance);
+    }
+    (found, first_error)
 }
 
 /// The set bits as a list; `None` for none, which says nothing.

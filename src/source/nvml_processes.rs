@@ -3,7 +3,7 @@
 //! Drivers 535.43 to 535.86 write entries of 32 bytes under a name whose entries have 24 in every
 //! other driver: a caller that makes room for 24 has its heap overwritten. So the room here is for
 //! 32, and what was written tells which it was.
-#![allow(unsafe_code)] // The wrapper's own calls make room for 24 bytes an entry.
+#![allow(unsafe_code)] // The wrapper's own calls make room for 24 bytes an entry, and it has none for instances' ids.
 
 use std::collections::BTreeSet;
 use std::ffi::{c_uint, c_void};
@@ -40,10 +40,27 @@ pub fn processes(nvml: &Nvml, device: &Device) -> (Option<Vec<DriverProcess>>, O
     }
     if let Some(found) = &mut found {
         let mut seen = BTreeSet::new();
-        found.retain(|process| seen.insert((process.kind, process.pid, process.gpu_instance_id)));
+        found.retain(|process| {
+            let instance = (process.gpu_instance_id, process.compute_instance_id);
+            seen.insert((process.kind, process.pid, instance))
+        });
         found.sort_by_key(|process| (process.kind, process.pid));
     }
     (found, first_error)
+}
+
+/// The GPU instance and the compute instance of a MIG device.
+pub fn instance_ids(nvml: &Nvml, device: &Device) -> Result<(u32, u32), NvmlError> {
+    let lib = nvml.lib();
+    let gpu_instance = nvml_sym(lib.nvmlDeviceGetGpuInstanceId.as_ref())?;
+    let compute_instance = nvml_sym(lib.nvmlDeviceGetComputeInstanceId.as_ref())?;
+    let (mut gpu, mut compute) = (0, 0);
+    // SAFETY: the handle is of an initialised library, and each function writes one c_uint.
+    unsafe {
+        nvml_try(gpu_instance(device.handle(), &mut gpu))?;
+        nvml_try(compute_instance(device.handle(), &mut compute))?;
+    }
+    Ok((gpu, compute))
 }
 
 fn is_not_there(error: &NvmlError) -> bool {

@@ -92,6 +92,19 @@ fn families() {
         (&json!("trainer"), &json!([1]))
     );
 
+    // A MIG device: it hangs where its GPU does, and its worker works for it too.
+    let on_mig = of_pid(&report, left.job("mig"));
+    let instance = json!([{"gpu": 7, "gpu_instance_id": 1, "compute_instance_id": 0}]);
+    assert_eq!(
+        (&on_mig["mig_instances"], &on_mig["home_nodes"]),
+        (&instance, &json!([1]))
+    );
+    assert_eq!(
+        workers(&report, left.job("mig"))[0].1["mig_instances"],
+        instance
+    );
+    assert!(table.contains("GI 1 CI 0"), "{table}");
+
     // Another PID namespace, from outside.
     let nested = of_pid(&report, left.job("nested"));
     assert_eq!(

@@ -153,3 +153,44 @@ fn lists_that_are_refused_are_not_empty_lists() {
     assert_eq!(facts(&document)[0], ("processes of GPU 0", reason));
     assert_eq!(exit, Some(3));
 }
+
+/// GPU 0 with two MIG devices, and this process on the second of them.
+fn with_mig(more: &str) -> (Value, Option<i32>) {
+    let own = std::process::id();
+    let lists = format!(
+        "process 0 compute {own} 1073741824 2 0\nprocess 0 compute {NOBODYS} 1073741824 1 0\n"
+    );
+    let devices = "mig 0 2 0 MIG-bbbb\nmig 0 1 0 MIG-aaaa\n";
+    audit(&stand_in(&[]), &format!("{GPU}{devices}{lists}{more}"))
+}
+
+#[test]
+fn mig_instances_by_the_list_of_the_gpu_and_by_their_own() {
+    // NVML_ERROR_NO_PERMISSION
+    for more in ["", "fail processes 0 4\n"] {
+        let (document, _) = with_mig(more);
+        let gpus = &document["topology"]["gpus"];
+        assert_eq!(
+            gpus[0]["mig_devices"],
+            json!([
+                {"gpu_instance_id": 1, "compute_instance_id": 0, "uuid": "MIG-aaaa"},
+                {"gpu_instance_id": 2, "compute_instance_id": 0, "uuid": "MIG-bbbb"},
+            ])
+        );
+        assert_eq!(gpus[1]["mig_devices"], json!([]));
+        // This process has no file of a driver's open, so that it is not believed to be a trainer: it stands as a gap.
+        assert_eq!(pids(&document).len(), 2, "{more}: {document:#}");
+    }
+}
+
+#[test]
+fn an_instance_that_refuses_its_list_is_missed() {
+    let (document, exit) = with_mig("fail processes 0 4\nfail instance 1 4\n");
+    let reason = "the current user does not have permission to perform this operation";
+    assert!(
+        facts(&document).contains(&("processes of GPU 0", reason)),
+        "{document:#}"
+    );
+    assert_eq!(pids(&document), [std::process::id()]);
+    assert_eq!(exit, Some(3));
+}

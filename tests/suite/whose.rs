@@ -423,3 +423,76 @@ fn frameworks_names_are_told_beside_the_evidence() {
         ]
     );
 }
+
+#[test]
+fn a_mig_instance_is_shown_and_hangs_where_its_gpu_does() {
+    let tree = Tree::new();
+    tree.process(&PLACED);
+    tree.process(&Process {
+        pid: 101,
+        ppid: 100,
+        ..PLACED
+    });
+    tree.process(&Process { pid: 200, ..PLACED });
+    let nvml = json!({"gpus": [{
+        "index": 0, "pci_bus_id": "00000000:10:1C.0", "name": "NVIDIA A100",
+        "mig_devices": [{"gpu_instance_id": 1, "compute_instance_id": 0, "uuid": "MIG-a"}],
+        "processes": [
+            {"pid": 100, "kind": "compute", "gpu_instance_id": 1, "compute_instance_id": 0},
+            {"pid": 200, "kind": "compute", "gpu_instance_id": 2},
+        ],
+    }]});
+    tree.file("snapshot.json", "{\"format\": 1}");
+    tree.file("nvml.json", &nvml.to_string());
+    let replay = |arguments: &[&str]| -> crate::program::Run {
+        let mut command = crate::program::program();
+        command
+            .arg("--snapshot")
+            .arg(tree.folder.path())
+            .args(arguments);
+        command.output().unwrap().into()
+    };
+    let document = replay(&["--json"]).json();
+    let instances: Vec<Value> = document["processes"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|of| of["mig_instances"].clone())
+        .collect();
+    let first = json!([{"gpu": 0, "gpu_instance_id": 1, "compute_instance_id": 0}]);
+    let second = json!([{"gpu": 0, "gpu_instance_id": 2, "compute_instance_id": null}]);
+    assert_eq!(instances, [first.clone(), first, second]);
+    snapbox::assert_data_eq!(
+        replay(&[]).stdout,
+        snapbox::str![[r#"
+a machine without a name, Linux 6.1.0, snapshot
+2 NUMA nodes: node 0 CPUs 0-1; node 1 CPUs 2-3
+
+GPU 0  NVIDIA A100  0000:10:1c.0  home node 0 (sysfs)
+ ROLE     PID  RANK  GPU NODE  MIG        CPU NODE  CPUS  MEM BINDING  MEMORY BY NODE   VERDICT
+ trainer  100  -     0         GI 1 CI 0  0         0-1   [0, 1]       0: 100% 100 MiB  ok
+ worker   101  -     0         GI 1 CI 0  0         0-1   [0, 1]       0: 100% 100 MiB  ok
+ trainer  200  -     0         GI 2       0         0-1   [0, 1]       0: 100% 100 MiB  ok
+
+3 processes: 3 ok, 0 at risk, 0 mismatched, 0 unknown
+
+"#]]
+    );
+}
+
+#[test]
+fn a_mig_devices_name_is_a_hint_too() {
+    let tree = silent("CUDA_VISIBLE_DEVICES=MIG-a\0");
+    tree.file("snapshot.json", "{\"format\": 1}");
+    let nvml = json!({"gpus": [{
+        "index": 0, "minor_number": 0, "pci_bus_id": "00000000:10:1C.0", "memory_used_bytes": 1u64 << 30, "processes": [],
+        "mig_devices": [{"gpu_instance_id": 1, "compute_instance_id": 0, "uuid": "MIG-a"}],
+    }]});
+    tree.file("nvml.json", &nvml.to_string());
+    let mut command = crate::program::program();
+    command
+        .args(["--json", "--snapshot"])
+        .arg(tree.folder.path());
+    let document = crate::program::Run::from(command.output().unwrap()).json();
+    assert_eq!(of_role(&document, "trainer")[0]["gpu_source"], "environ");
+}

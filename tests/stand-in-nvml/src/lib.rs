@@ -7,6 +7,8 @@
 //! driver 580.159.04
 //! gpu INDEX PCI MINOR UUID TOTAL_BYTES USED_BYTES CPUS NODES NAME...     CPUS and NODES are lists, or - for none
 //! process INDEX compute|graphics|mps PID BYTES [GPU_INSTANCE COMPUTE_INSTANCE]
+//! mig INDEX GPU_INSTANCE COMPUTE_INSTANCE UUID    a MIG device of the GPU, which so has MIG on
+//! fail instance GPU_INSTANCE CODE                 its lists of processes cannot be had
 //! fail init CODE                 nvmlInit_v2 returns this nvmlReturn_t
 //! fail gpu INDEX CODE            the GPU's handle cannot be had
 //! fail processes INDEX CODE      its lists of processes cannot be had
@@ -26,6 +28,7 @@ const SUCCESS: c_uint = 0;
 const UNINITIALIZED: c_uint = 1;
 const INVALID_ARGUMENT: c_uint = 2;
 const NOT_SUPPORTED: c_uint = 3;
+const NOT_FOUND: c_uint = 6;
 const INSUFFICIENT_SIZE: c_uint = 7;
 
 /// The file's lines, each as its words.
@@ -59,11 +62,80 @@ fn failure(what: &[&str]) -> Option<c_uint> {
     find(&[&["fail"], what].concat()).map(|rest| number(rest.first()) as c_uint)
 }
 
-/// A handle is the GPU's index and one, so that none is null.
+/// A handle is the GPU's index and one, so that none is null. That of a MIG device has its place and one above that.
 type Device = usize;
 
+const PLACE: u32 = 16;
+
+fn index(device: Device) -> String {
+    ((device & ((1 << PLACE) - 1)) - 1).to_string()
+}
+
 fn gpu(device: Device) -> Option<Vec<String>> {
-    find(&["gpu", &(device - 1).to_string()])
+    find(&["gpu", &index(device)])
+}
+
+/// The words behind `mig INDEX` of each MIG device of a GPU.
+fn mig_devices(device: Device) -> Vec<Vec<String>> {
+    let own = |line: &Vec<String>| line.len() > 4 && line[0] == "mig" && line[1] == index(device);
+    let devices = lines().into_iter().filter(own);
+    devices.map(|line| line[2..].to_vec()).collect()
+}
+
+/// The MIG device that this is; `None` for a GPU.
+fn mig_device(device: Device) -> Option<Vec<String>> {
+    mig_devices(device)
+        .get((device >> PLACE).checked_sub(1)?)
+        .cloned()
+}
+
+#[unsafe(no_mangle)]
+unsafe extern "C" fn nvmlDeviceGetMigMode(
+    device: Device,
+    current: *mut c_uint,
+    pending: *mut c_uint,
+) -> c_uint {
+    let is_on = c_uint::from(!mig_devices(device).is_empty());
+    unsafe { (*current, *pending) = (is_on, is_on) };
+    SUCCESS
+}
+
+#[unsafe(no_mangle)]
+unsafe extern "C" fn nvmlDeviceGetMaxMigDeviceCount(_: Device, count: *mut c_uint) -> c_uint {
+    unsafe { *count = 7 };
+    SUCCESS
+}
+
+#[unsafe(no_mangle)]
+unsafe extern "C" fn nvmlDeviceGetMigDeviceHandleByIndex(
+    device: Device,
+    at: c_uint,
+    to: *mut Device,
+) -> c_uint {
+    if at as usize >= mig_devices(device).len() {
+        return NOT_FOUND;
+    }
+    unsafe { *to = device | (at as usize + 1) << PLACE };
+    SUCCESS
+}
+
+/// One of the numbers of a MIG device.
+unsafe fn put_instance(device: Device, field: usize, to: *mut c_uint) -> c_uint {
+    let Some(words) = mig_device(device) else {
+        return INVALID_ARGUMENT;
+    };
+    unsafe { *to = number(words.get(field)) as c_uint };
+    SUCCESS
+}
+
+#[unsafe(no_mangle)]
+unsafe extern "C" fn nvmlDeviceGetGpuInstanceId(device: Device, to: *mut c_uint) -> c_uint {
+    unsafe { put_instance(device, 0, to) }
+}
+
+#[unsafe(no_mangle)]
+unsafe extern "C" fn nvmlDeviceGetComputeInstanceId(device: Device, to: *mut c_uint) -> c_uint {
+    unsafe { put_instance(device, 1, to) }
 }
 
 unsafe fn put(text: &str, to: *mut c_char, room: c_uint) -> c_uint {
@@ -132,7 +204,8 @@ unsafe extern "C" fn nvmlDeviceGetHandleByIndex_v2(index: c_uint, to: *mut Devic
 
 #[unsafe(no_mangle)]
 unsafe extern "C" fn nvmlDeviceGetUUID(device: Device, to: *mut c_char, room: c_uint) -> c_uint {
-    let uuid = gpu(device).and_then(|words| words.get(2).cloned());
+    let words = mig_device(device).or_else(|| gpu(device));
+    let uuid = words.and_then(|words| words.get(2).cloned());
     unsafe { put(&uuid.unwrap_or_default(), to, room) }
 }
 
@@ -223,8 +296,12 @@ unsafe fn put_processes(
     count: *mut c_uint,
     to: *mut u8,
 ) -> c_uint {
-    let index = (device - 1).to_string();
-    if let Some(code) = failure(&["processes", &index]) {
+    let (index, instance) = (index(device), mig_device(device));
+    let refused = match &instance {
+        Some(words) => failure(&["instance", &words[0]]),
+        None => failure(&["processes", &index]),
+    };
+    if let Some(code) = refused {
         return code;
     }
     while find(&["hang", "processes"]).is_some() {
@@ -238,6 +315,7 @@ unsafe fn put_processes(
         .filter(|line| line[..].len() >= 5 && line[0] == "process");
     let mut listed: Vec<Vec<String>> = listed
         .filter(|line| line[1] == index && line[2] == kind)
+        .filter(|line| instance.as_ref().is_none_or(|own| line[5..] == own[..2]))
         .map(|line| line[3..].to_vec())
         .collect();
     let grown = find(&["grow"]).map_or(0, |rest| number(rest.first()));
