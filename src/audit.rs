@@ -8,10 +8,14 @@ pub mod cpu;
 pub mod finding;
 pub mod home;
 pub mod memory;
+mod off_memory;
+mod remedy;
 pub mod rules;
+mod scene;
 pub mod scope;
 pub mod ties;
 pub mod verdict;
+mod words;
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -20,15 +24,16 @@ use cpu::CpuPlace;
 use finding::Finding;
 use home::{GpuPlace, Hints};
 use memory::MemoryPlace;
+use scene::Scene;
 pub use scope::Scope;
-use verdict::{Judged, Verdict};
+use verdict::{Judged, Locality, Verdict};
 
 use crate::model::gap::{Fact, Gap, Reason};
 use crate::model::memory::Bytes;
 use crate::model::pci::PciDevice;
 use crate::model::process::{Pid, Process};
 use crate::model::tenant;
-use crate::model::topology::{NodeSet, Topology};
+use crate::model::topology::{NodeId, NodeSet, Topology};
 use crate::model::{Host, Machine};
 
 /// How much memory off the local nodes is a mismatch: more than both.
@@ -60,6 +65,8 @@ pub struct Settings {
     pub hints: Hints,
     /// Whether another node of the same socket is as bad as another socket.
     pub strict_node: bool,
+    /// The rules, by name, that are not applied. Verdicts stay what they are.
+    pub allowed: BTreeSet<&'static str>,
 }
 
 /// One machine, judged.
@@ -112,6 +119,8 @@ pub struct Audited {
     pub local_nodes: NodeSet,
     /// Where its threads are.
     pub cpu: CpuPlace,
+    /// How far each node of the machine is from its GPUs; empty where that is not known.
+    pub locality: BTreeMap<NodeId, Locality>,
     /// Where its memory is.
     pub memory: MemoryPlace,
     /// The worse of the two. `None` for launchers and helpers, which are not judged.
@@ -127,6 +136,12 @@ pub struct Audited {
 }
 
 impl Audited {
+    /// How far a node is from its GPUs; `None` for a node that the machine does not have, and where its place is not
+    /// known.
+    pub fn locality(&self, node: NodeId) -> Option<Locality> {
+        self.locality.get(&node).copied()
+    }
+
     /// Whether it gets a verdict: launchers and helpers may be anywhere.
     pub fn is_judged(&self) -> bool {
         self.verdict.is_some()
@@ -165,6 +180,7 @@ pub fn audit(machine: Machine, settings: &Settings) -> Report {
         named,
         orphans,
         users,
+        kernel,
         mut gaps,
     } = machine;
     let gpus: Vec<GpuPlace> = gpus
@@ -192,9 +208,15 @@ pub fn audit(machine: Machine, settings: &Settings) -> Report {
         .collect();
     let asked = scope.gpus(&processes, &gpus, &named);
     gaps.retain(|gap| scope::is_missed(gap, &shown, &asked, &gpus, &named));
-    let mut findings = rules::check(&processes, &gpus, &topology);
-    let is_asked = |gpu: Option<u32>| gpu.is_none_or(|gpu| asked.contains(&gpu));
-    findings.retain(|finding| !finding.pids.is_empty() || is_asked(finding.gpu));
+    let scene = Scene::new(&processes, &gpus, &topology, kernel, settings.limits);
+    let mut findings = rules::check(&scene);
+    let is_asked = |finding: &Finding| {
+        let gpus = &finding.gpus;
+        gpus.is_empty() || gpus.iter().any(|gpu| asked.contains(gpu))
+    };
+    let is_allowed = |finding: &Finding| settings.allowed.contains(finding.rule);
+    findings
+        .retain(|finding| !is_allowed(finding) && (!finding.pids.is_empty() || is_asked(finding)));
     let mut broken: BTreeMap<Pid, Vec<&'static str>> = BTreeMap::new();
     for finding in &findings {
         for pid in &finding.pids {
@@ -248,6 +270,14 @@ fn judge(
         topology,
         strict_node: settings.strict_node,
     };
+    let locality = match local_nodes.is_empty() {
+        true => BTreeMap::new(),
+        false => topology
+            .nodes()
+            .keys()
+            .map(|node| (*node, judged.locality(*node)))
+            .collect(),
+    };
     let mut cpu = cpu::place(&process, &judged);
     let mut memory = memory::place(
         &process,
@@ -267,6 +297,7 @@ fn judge(
         container: tenant::container(groups),
         job: tenant::slurm_job(groups),
         pod: tenant::pod(groups),
+        locality,
         process,
         part,
         home_nodes,

@@ -43,6 +43,7 @@ impl Cli {
             remote_percent,
             remote_mib,
             strict_node,
+            allow,
             fail_on,
         } = &self.judge;
         let given = [
@@ -51,7 +52,9 @@ impl Cli {
             ("--remote-percent", remote_percent.is_some()),
             ("--remote-mib", remote_mib.is_some()),
             ("--strict-node", *strict_node),
+            ("--allow", !allow.is_empty()),
             ("--fail-on", fail_on.is_some()),
+            ("--remedies", self.print.remedies),
             ("--all", self.print.all),
         ];
         given
@@ -78,6 +81,13 @@ pub enum Command {
     Record(Record),
     /// Print the map: the NUMA nodes with their CPUs, memory, distances, GPUs and controllers.
     Topology,
+    /// List the rules.
+    Rules,
+    /// Say what a rule finds, why that costs, what it cannot know and what to do.
+    Explain {
+        /// A name from the list.
+        rule: String,
+    },
 }
 
 /// What is recorded.
@@ -161,6 +171,9 @@ pub struct Judge {
     /// Another node of the GPU's socket is as bad as another socket.
     #[arg(long)]
     pub strict_node: bool,
+    /// Do not apply these rules.
+    #[arg(long, value_name = "RULE", value_delimiter = ',')]
+    pub allow: Vec<String>,
     /// From which verdict on the exit code is 1. [default: mismatch]
     #[arg(long, value_name = "VERDICT")]
     pub fail_on: Option<FailOn>,
@@ -169,10 +182,10 @@ pub struct Judge {
 /// From which verdict on the exit code is 1.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, ValueEnum)]
 pub enum FailOn {
-    /// A mismatch.
+    /// A mismatch, or another error.
     #[default]
     Mismatch,
-    /// A mismatch, or what is in place by chance.
+    /// The same, or a warning about a process: it is in place by chance.
     AtRisk,
     /// Nothing.
     Never,
@@ -184,6 +197,9 @@ pub struct Print {
     /// Print a JSON document instead of a table.
     #[arg(long, global = true)]
     pub json: bool,
+    /// Print what would mend it, as a shell script with comments.
+    #[arg(long, conflicts_with_all = ["json", "all"])]
+    pub remedies: bool,
     /// Give every process a row of its own.
     #[arg(long, conflicts_with = "json")]
     pub all: bool,

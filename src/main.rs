@@ -6,7 +6,9 @@ use std::path::Path;
 use std::process::ExitCode;
 
 use clap::Parser;
+use numa_audit::audit::finding::Severity;
 use numa_audit::audit::home::Hints;
+use numa_audit::audit::rules::Rule;
 use numa_audit::audit::{Limits, Report, Scope, Settings, audit};
 use numa_audit::cli::{Cli, Command, FailOn};
 use numa_audit::model::Machine;
@@ -16,7 +18,7 @@ use numa_audit::model::pci::PciAddress;
 use numa_audit::model::process::Pid;
 use numa_audit::record::{self, Options};
 use numa_audit::report::terminal::{Surroundings, Terminal, harmless};
-use numa_audit::report::{json, table, topology};
+use numa_audit::report::{explain, json, remedies, table, topology};
 use numa_audit::source::{Source, Subjects, observe, read_topology_file};
 
 /// It could not run: a bad argument, an unreadable snapshot.
@@ -53,6 +55,20 @@ fn run(cli: &Cli) -> Result<ExitCode, Trouble> {
             refuse("topology", cli, &[("--pid", !cli.from.pid.is_empty())])?;
             run_topology(cli)
         }
+        Some(Command::Rules) => {
+            refuse("rules", cli, &machine_options(cli))?;
+            print(&match cli.print.json {
+                true => json::rules(),
+                false => explain::rules(&terminal(cli)),
+            })?;
+            Ok(ExitCode::SUCCESS)
+        }
+        Some(Command::Explain { rule }) => {
+            let ignored = [&machine_options(cli)[..], &[("--json", cli.print.json)]].concat();
+            refuse("explain", cli, &ignored)?;
+            print(&explain::explain(rule_named(rule)?, &terminal(cli)))?;
+            Ok(ExitCode::SUCCESS)
+        }
         Some(Command::Record(what)) => {
             let ignored = [
                 ("--snapshot", cli.from.snapshot.is_some()),
@@ -70,6 +86,21 @@ fn run(cli: &Cli) -> Result<ExitCode, Trouble> {
     }
 }
 
+/// The options that say which machine, and what is known of it.
+fn machine_options(cli: &Cli) -> [(&'static str, bool); 5] {
+    [
+        ("--snapshot", cli.from.snapshot.is_some()),
+        ("--pid", !cli.from.pid.is_empty()),
+        ("--nvml-lib", cli.from.nvml_lib.is_some()),
+        ("--topology", cli.places.topology.is_some()),
+        ("--gpu-node", !cli.places.gpu_node.is_empty()),
+    ]
+}
+
+fn rule_named(name: &str) -> Result<&'static Rule, Trouble> {
+    Rule::named(name).ok_or_else(|| format!("no rule {name:?}: numa-audit rules lists them").into())
+}
+
 /// Refuses options that a subcommand would ignore, those of an audit among them.
 fn refuse(command: &str, cli: &Cli, ignored: &[(&str, bool)]) -> Result<(), Trouble> {
     let given = ignored.iter().find(|(_, is_given)| *is_given);
@@ -84,6 +115,11 @@ fn run_audit(cli: &Cli) -> Result<ExitCode, Trouble> {
     ensure_named_are_there(&machine)?;
     let default = Limits::default();
     let mib = cli.judge.remote_mib.map(|mib| Bytes(u64::from(mib) << 20));
+    let allowed = cli
+        .judge
+        .allow
+        .iter()
+        .map(|name| Ok(rule_named(name)?.name));
     let settings = Settings {
         limits: Limits {
             remote_percent: cli.judge.remote_percent.unwrap_or(default.remote_percent),
@@ -92,11 +128,13 @@ fn run_audit(cli: &Cli) -> Result<ExitCode, Trouble> {
         scope: scope(cli, &machine)?,
         hints: hints(cli, &machine)?,
         strict_node: cli.judge.strict_node,
+        allowed: allowed.collect::<Result<_, Trouble>>()?,
     };
     let report = audit(machine, &settings);
-    print(&match cli.print.json {
-        true => json::report(&report),
-        false => table::report(&report, cli.print.all, &terminal(cli)),
+    print(&match (cli.print.json, cli.print.remedies) {
+        (true, _) => json::report(&report),
+        (false, true) => remedies::remedies(&report),
+        (false, false) => table::report(&report, cli.print.all, &terminal(cli)),
     })?;
     Ok(ExitCode::from(exit_code(
         &report,
@@ -271,11 +309,12 @@ fn print(text: &str) -> Result<(), Trouble> {
 /// 1 for what was found wrong; 3 where nothing is, and not everything could be judged.
 fn exit_code(report: &Report, fail_on: FailOn) -> u8 {
     let summary = &report.summary;
-    let failed = match fail_on {
-        FailOn::Mismatch => summary.mismatch > 0,
-        FailOn::AtRisk => summary.mismatch + summary.at_risk > 0,
+    let failed = report.findings.iter().any(|finding| match fail_on {
+        FailOn::Mismatch => finding.severity == Severity::Error,
+        // Warnings about the machine alone put no process at risk.
+        FailOn::AtRisk => finding.severity <= Severity::Warning && !finding.pids.is_empty(),
         FailOn::Never => false,
-    };
+    });
     let hidden = report.gaps.iter().any(|gap| gap.fact.leaves_open());
     match (failed, summary.unknown > 0 || hidden) {
         (true, _) => 1,

@@ -13,6 +13,7 @@ pub mod gpu;
 pub mod memory;
 pub mod pci;
 pub mod process;
+pub mod settings;
 pub mod tenant;
 pub mod topology;
 
@@ -43,6 +44,8 @@ pub struct Machine {
     pub named: Vec<Pid>,
     /// Those of them that look like somebody's workers and hang on an init: whose they are has to be found out.
     pub orphans: BTreeSet<Pid>,
+    /// The kernel's settings that have to do with it.
+    pub kernel: settings::Settings,
     /// Names of users by number, as far as they are known.
     pub users: BTreeMap<u32, String>,
     /// All that could not be learnt.

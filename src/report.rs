@@ -1,6 +1,8 @@
 //! The forms that a report takes. Each gives text back; who prints it is `main`.
 
+pub mod explain;
 pub mod json;
+pub mod remedies;
 mod rows;
 pub mod table;
 pub mod terminal;

@@ -14,6 +14,7 @@ mod processes;
 mod procfs;
 mod root;
 mod selection;
+mod settings;
 mod snapshot;
 mod sysfs;
 mod topology_file;
@@ -123,6 +124,7 @@ pub fn observe(source: Source, subjects: &Subjects) -> Observation {
             processes::read_processes(&root, &mut gpus, &named, &mut strangers, unseen, &mut gaps)
         }
     };
+    let settings = settings::read_settings(&root, &topology);
     let users = user_names(&root, &manifest);
     let machine = Machine {
         host,
@@ -132,6 +134,7 @@ pub fn observe(source: Source, subjects: &Subjects) -> Observation {
         processes,
         named,
         orphans,
+        kernel: settings,
         users,
         gaps,
     };

@@ -1,24 +1,85 @@
 //! Findings: a broken rule with its evidence, as data.
 
+use std::collections::BTreeMap;
 use std::fmt;
 
+use crate::model::cpus::CpuSet;
+use crate::model::memory::Bytes;
 use crate::model::process::Pid;
+use crate::model::topology::NodeSet;
 
 /// One broken rule.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct Finding {
     /// The rule's public name.
     pub rule: &'static str,
     /// How bad it is.
     pub severity: Severity,
-    /// The GPU that it is about, by index.
-    pub gpu: Option<u32>,
+    /// The GPUs that it is about, by index.
+    pub gpus: Vec<u32>,
     /// Who breaks it.
     pub pids: Vec<Pid>,
-    /// One sentence with the evidence.
+    /// One sentence.
     pub message: String,
-    /// What to do, in words.
-    pub remedy: String,
+    /// What the sentence rests on, by name.
+    pub evidence: Evidence,
+    /// What to do.
+    pub remedy: Remedy,
+}
+
+/// Facts by name. One that is not known is not among them.
+pub type Evidence = BTreeMap<&'static str, Value>;
+
+/// A fact of the evidence.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Value {
+    /// Nodes.
+    Nodes(NodeSet),
+    /// CPUs.
+    Cpus(CpuSet),
+    /// Processes.
+    Pids(Vec<Pid>),
+    /// A size.
+    Bytes(Bytes),
+    /// A number of things.
+    Count(usize),
+    /// From 0 to 1.
+    Share(f64),
+    /// A text that somebody else wrote, or a word.
+    Text(String),
+}
+
+/// What would mend it. Nothing of it is ever run by this program.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Remedy {
+    /// In words.
+    pub words: String,
+    /// Lines to paste into a shell, for what is running now.
+    pub commands: Vec<String>,
+    /// What it will not do; empty where there is nothing to warn of.
+    pub but: String,
+}
+
+impl Remedy {
+    /// One that is words alone.
+    pub fn in_words(words: impl Into<String>) -> Self {
+        Self {
+            words: words.into(),
+            ..Self::default()
+        }
+    }
+}
+
+impl fmt::Display for Remedy {
+    /// As one sentence, without the commands.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.words)?;
+        if self.but.is_empty() {
+            Ok(())
+        } else {
+            write!(f, "; {}", self.but)
+        }
+    }
 }
 
 /// How bad a finding is, the worst first.

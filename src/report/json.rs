@@ -3,8 +3,11 @@
 use std::collections::BTreeMap;
 
 use serde::Serialize;
+use serde_json::Value;
 
+use crate::audit::finding;
 use crate::audit::home::GpuPlace;
+use crate::audit::rules::{RULES, Rule};
 use crate::audit::{Audited, Report};
 use crate::model::driver::MigDevice;
 use crate::model::gpu::Instance;
@@ -34,6 +37,30 @@ pub fn report(report: &Report) -> String {
         incomplete: incomplete(report),
         summary: Some(summary(report)),
     })
+}
+
+/// The rules.
+pub fn rules() -> String {
+    let rules: Vec<RuleJson> = RULES.iter().map(rule).collect();
+    let mut text = serde_json::to_string_pretty(&rules).unwrap_or_default();
+    text.push('\n');
+    text
+}
+
+#[derive(Serialize)]
+struct RuleJson {
+    name: &'static str,
+    severity: String,
+    /// A paragraph each: what it finds, why it costs, what it cannot know, what to do.
+    explanation: Vec<String>,
+}
+
+fn rule(rule: &Rule) -> RuleJson {
+    RuleJson {
+        name: rule.name,
+        severity: rule.severity.to_string(),
+        explanation: rule.explanation(),
+    }
 }
 
 /// The machine alone: the same document without processes.
@@ -393,20 +420,45 @@ fn by_id(by_node: &NodeBytes) -> BTreeMap<u32, u64> {
 struct FindingJson<'a> {
     rule: &'static str,
     severity: String,
+    /// The first of its GPUs.
     gpu: Option<u32>,
+    gpus: &'a [u32],
     pids: Vec<u32>,
     message: &'a str,
-    remedy: &'a str,
+    evidence: BTreeMap<&'static str, Value>,
+    remedy: String,
+    /// Lines to paste into a shell.
+    commands: &'a [String],
 }
 
-fn finding(finding: &crate::audit::finding::Finding) -> FindingJson<'_> {
+fn finding(finding: &finding::Finding) -> FindingJson<'_> {
     FindingJson {
         rule: finding.rule,
         severity: finding.severity.to_string(),
-        gpu: finding.gpu,
+        gpu: finding.gpus.first().copied(),
+        gpus: &finding.gpus,
         pids: finding.pids.iter().map(|pid| pid.0).collect(),
         message: &finding.message,
-        remedy: &finding.remedy,
+        evidence: finding
+            .evidence
+            .iter()
+            .map(|(name, of)| (*name, fact(of)))
+            .collect(),
+        remedy: finding.remedy.to_string(),
+        commands: &finding.remedy.commands,
+    }
+}
+
+fn fact(fact: &finding::Value) -> Value {
+    use finding::Value::{Bytes, Count, Cpus, Nodes, Pids, Share, Text};
+    match fact {
+        Nodes(nodes) => ids(nodes).into(),
+        Cpus(cpus) => cpus.to_string().into(),
+        Pids(pids) => pids.iter().map(|pid| pid.0).collect(),
+        Bytes(bytes) => bytes.0.into(),
+        Count(count) => (*count).into(),
+        Share(share) => (*share).into(),
+        Text(text) => text.as_str().into(),
     }
 }
 

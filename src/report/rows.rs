@@ -25,6 +25,7 @@ struct Row<'a> {
 struct Cells {
     role: String,
     rank: String,
+    gpus: String,
     gpu_node: String,
     mig: String,
     cpu_node: String,
@@ -57,12 +58,13 @@ enum Room {
 const VERDICT: &str = "VERDICT";
 
 const COLUMNS: &[Column] = &[
+    column("GPU", Room::Words(0), |row| row.cells.gpus.clone()),
     column("ROLE", Room::Whole, |row| row.role()),
     column("PID", Room::Whole, |row| pids(&row.people)),
     column("INNER PID", Room::Words(5), |row| inner_pids(&row.people)),
     column("USER", Room::Wide(130), |row| row.cells.user.clone()),
-    column("RANK", Room::Words(3), |row| row.cells.rank.clone()),
-    column("GPU NODE", Room::Words(4), |row| row.cells.gpu_node.clone()),
+    column("RANK", Room::Words(4), |row| row.cells.rank.clone()),
+    column("GPU NODE", Room::Words(3), |row| row.cells.gpu_node.clone()),
     column("MIG", Room::Words(1), |row| row.cells.mig.clone()),
     column("CPU NODE", Room::Words(0), |row| row.cells.cpu_node.clone()),
     column("CPUS", Room::Words(1), |row| row.cells.cpus.clone()),
@@ -210,6 +212,7 @@ fn cells(audited: &Audited, report: &Report) -> Cells {
         role: role.map_or_else(|| "process".to_owned(), |role| format!("{role}{mark}")),
         job: job(audited),
         rank: rank(process),
+        gpus: ranges(audited.part.gpus.iter().copied()),
         gpu_node: judged_on,
         mig: mig(audited),
         cpu_node: audited.cpu.node.map_or("?".into(), |node| node.to_string()),

@@ -1,13 +1,14 @@
-//! The report for people: grouped by GPU, like workers folded into one row.
+//! The report for people: the GPUs, their processes with like workers folded into one row, and what is wrong.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use owo_colors::Style;
 
 use super::rows::rows;
 use super::terminal::{Terminal, harmless};
 use crate::audit::attribution::Role;
-use crate::audit::finding::{Finding, Severity};
+use crate::audit::finding::{Remedy, Severity};
+use crate::audit::home::GpuPlace;
 use crate::audit::verdict::Verdict;
 use crate::audit::{Audited, Report};
 use crate::model::cpus::{CpuSet, ranges};
@@ -19,20 +20,15 @@ use crate::model::{Host, Origin};
 pub fn report(report: &Report, all: bool, terminal: &Terminal) -> String {
     let mut out = head(&report.host, terminal);
     out += &nodes(report, terminal);
-    let mut after_rows = true;
+    out += &gpus(report, terminal);
     for (heading, group) in groups(report) {
-        // GPUs without a process stand close together.
-        if after_rows || !group.is_empty() {
-            out.push('\n');
+        out.push('\n');
+        if !heading.is_empty() {
+            out += &terminal.wrap("", heading, 2);
         }
-        after_rows = !group.is_empty();
-        out += &terminal.wrap("", &heading, 2);
-        if !group.is_empty() {
-            out += &rows(&group, all, report, terminal);
-        }
-        out += &of_group(report, &group, terminal);
+        out += &rows(&group, all, report, terminal);
     }
-    out += &of_machine(report, terminal);
+    out += &findings(report, terminal);
     out += &gaps(report, terminal);
     out.push('\n');
     out + &sum(report, terminal)
@@ -90,37 +86,61 @@ fn brief(cpus: &CpuSet) -> String {
     }
 }
 
-/// What belongs under one heading: the processes of the same GPUs; then those of none.
-fn groups(report: &Report) -> Vec<(String, Vec<&Audited>)> {
-    let (with_gpu, without): (Vec<&Audited>, Vec<&Audited>) = report
+/// A line for each GPU that matters: those that were asked for, and those of the processes that are shown.
+fn gpus(report: &Report, terminal: &Terminal) -> String {
+    let used: BTreeSet<u32> = report
+        .processes
+        .iter()
+        .flat_map(|of| of.part.gpus.clone())
+        .collect();
+    let is_shown = |index: u32| used.contains(&index) || report.gpus_in_scope.contains(&index);
+    let shown = report.gpus.iter().filter(|place| is_shown(place.gpu.index));
+    let mut out = String::new();
+    for place in shown {
+        let who = match report.users_are_known(place.gpu.index) {
+            _ if used.contains(&place.gpu.index) => "",
+            true => ": no process",
+            false => ": processes not known",
+        };
+        out += &terminal.wrap("", &(gpu_heading(place) + who), 2);
+    }
+    if out.is_empty() {
+        out
+    } else {
+        format!("\n{out}")
+    }
+}
+
+fn gpu_heading(place: &GpuPlace) -> String {
+    let gpu = &place.gpu;
+    let mut words = vec![format!("GPU {}", gpu.index)];
+    words.extend(gpu.name.as_deref().map(harmless));
+    words.extend(gpu.address.map(|address| address.to_string()));
+    let (home, source) = (node_list(&place.home_nodes), place.source);
+    words.push(match place.home_nodes.len() {
+        0 => "home node unknown".to_owned(),
+        1 => format!("home node {home} ({source})"),
+        _ => format!("home nodes {home} ({source})"),
+    });
+    words.join("  ")
+}
+
+/// The tables with what stands above each: the processes of GPUs; then those of none.
+fn groups(report: &Report) -> Vec<(&'static str, Vec<&Audited>)> {
+    let (mut with_gpu, without): (Vec<&Audited>, Vec<&Audited>) = report
         .processes
         .iter()
         .partition(|audited| !audited.part.gpus.is_empty());
-    let mut by_gpus: BTreeMap<&[u32], Vec<&Audited>> = BTreeMap::new();
-    for audited in &with_gpu {
-        by_gpus.entry(&audited.part.gpus).or_default().push(audited);
-    }
-    // A GPU with nobody on it is told too, if GPUs were asked for.
-    for gpu in &report.gpus_in_scope {
-        if !with_gpu
-            .iter()
-            .any(|audited| audited.part.gpus.contains(gpu))
-        {
-            by_gpus.insert(std::slice::from_ref(gpu), Vec::new());
-        }
-    }
-    let mut groups: Vec<(String, Vec<&Audited>)> = Vec::new();
-    for (gpus, mut group) in by_gpus {
-        group.sort_by_key(|audited| (audited.part.trainer, audited.part.role, audited.process.pid));
-        let mut heading = gpu_heading(report, gpus);
-        if group.is_empty() {
-            heading += match gpus.iter().all(|gpu| report.users_are_known(*gpu)) {
-                true => ": no process",
-                false => ": processes not known",
-            };
-        }
-        groups.push((heading, group));
-    }
+    let order = |of: &&Audited| {
+        (
+            of.part.gpus.clone(),
+            of.part.trainer,
+            of.part.role,
+            of.process.pid,
+        )
+    };
+    with_gpu.sort_by_key(order);
+    let mut groups = vec![("", with_gpu)];
     type Belongs = fn(Option<Role>) -> bool;
     let headings: [(&str, Belongs); 3] = [
         ("Workers whose trainer is not known", |role| {
@@ -136,69 +156,20 @@ fn groups(report: &Report) -> Vec<(String, Vec<&Audited>)> {
     ];
     for (heading, is_here) in headings {
         let group = without.iter().filter(|audited| is_here(audited.part.role));
-        let group: Vec<&Audited> = group.copied().collect();
-        if !group.is_empty() {
-            groups.push((heading.to_owned(), group));
-        }
+        groups.push((heading, group.copied().collect()));
     }
+    groups.retain(|(_, group)| !group.is_empty());
     groups
 }
 
-fn gpu_heading(report: &Report, gpus: &[u32]) -> String {
-    let places = report
-        .gpus
-        .iter()
-        .filter(|place| gpus.contains(&place.gpu.index));
-    let told = places.map(|place| {
-        let gpu = &place.gpu;
-        let mut words = vec![format!("GPU {}", gpu.index)];
-        words.extend(gpu.name.as_deref().map(harmless));
-        words.extend(gpu.address.map(|address| address.to_string()));
-        words.push(match place.home_nodes.len() {
-            0 => "home node unknown".to_owned(),
-            1 => format!(
-                "home node {} ({})",
-                node_list(&place.home_nodes),
-                place.source
-            ),
-            _ => format!(
-                "home nodes {} ({})",
-                node_list(&place.home_nodes),
-                place.source
-            ),
-        });
-        words.join("  ")
-    });
-    told.collect::<Vec<_>>().join("; ")
-}
-
-fn of_group(report: &Report, group: &[&Audited], terminal: &Terminal) -> String {
-    let is_named = |finding: &&Finding| {
-        let mut pids = group.iter().map(|audited| audited.process.pid);
-        pids.any(|pid| finding.pids.contains(&pid))
-    };
-    findings(report.findings.iter().filter(is_named), terminal)
-}
-
-/// What is wrong with GPUs and with the machine, whoever uses them.
-pub fn of_machine(report: &Report, terminal: &Terminal) -> String {
-    let of_nobody = report
-        .findings
-        .iter()
-        .filter(|finding| finding.pids.is_empty());
-    let out = findings(of_nobody, terminal);
-    if out.is_empty() {
-        out
-    } else {
-        format!("\nThe machine:\n{out}")
-    }
-}
-
-fn findings<'a>(findings: impl Iterator<Item = &'a Finding>, terminal: &Terminal) -> String {
+/// What is wrong, the worst first, and what would mend it: of several findings with the same remedy it stands with the
+/// first.
+pub fn findings(report: &Report, terminal: &Terminal) -> String {
     let mut out = String::new();
-    for finding in findings {
-        let mark = format!("  {}: ", finding.severity);
-        let text = terminal.wrap(&mark, &finding.message, 4);
+    let mut said = BTreeSet::new();
+    for finding in &report.findings {
+        let mark = format!("{}[{}]: ", finding.severity, finding.rule);
+        let text = terminal.wrap(&mark, &finding.message, 2);
         let style = match finding.severity {
             Severity::Error => Style::new().red(),
             Severity::Warning => Style::new().yellow(),
@@ -206,7 +177,37 @@ fn findings<'a>(findings: impl Iterator<Item = &'a Finding>, terminal: &Terminal
         };
         out += &terminal.paint(text.trim_end(), style);
         out.push('\n');
-        out += &terminal.wrap("    to mend it: ", &finding.remedy, 6);
+        if finding.severity < Severity::Info {
+            out += &remedy(&finding.remedy, &mut said, terminal);
+        }
+    }
+    if out.is_empty() {
+        out
+    } else {
+        format!("\n{out}")
+    }
+}
+
+fn remedy<'a>(remedy: &'a Remedy, said: &mut BTreeSet<&'a str>, terminal: &Terminal) -> String {
+    let Remedy {
+        words,
+        commands,
+        but,
+    } = remedy;
+    let mut out = String::new();
+    if said.insert(words) {
+        out += &terminal.wrap("  to mend it: ", words, 4);
+    }
+    let lines = commands.iter().filter(|command| said.insert(command));
+    let lines: Vec<String> = lines.map(|command| format!("  now: {command}\n")).collect();
+    // A line that was broken could not be pasted.
+    let width = usize::from(terminal.width);
+    out += &match lines.iter().all(|line| line.chars().count() <= width) {
+        true => lines.concat(),
+        false => "  now: numa-audit --remedies prints what to paste\n".to_owned(),
+    };
+    if !but.is_empty() && said.insert(but) {
+        out += &terminal.wrap("  but: ", but, 4);
     }
     out
 }

@@ -2,7 +2,7 @@
 
 use comfy_table::Cell;
 
-use super::table::{gaps, head, of_machine};
+use super::table::{findings, gaps, head};
 use super::terminal::{Terminal, harmless};
 use crate::audit::Report;
 use crate::model::memory::Bytes;
@@ -16,7 +16,7 @@ pub fn topology(report: &Report, terminal: &Terminal) -> String {
     out += &nodes(report, terminal);
     out += &gpus(report, terminal);
     out += &devices(report, terminal);
-    out += &of_machine(report, terminal);
+    out += &findings(report, terminal);
     out + &gaps(report, terminal)
 }
 

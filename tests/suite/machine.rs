@@ -5,7 +5,7 @@ use std::process::Command;
 
 use serde_json::{Value, json};
 
-use crate::program::{Run, program};
+use crate::program::{Run, about_processes, program};
 
 /// A recorded tree in the making: two nodes of two CPUs each, in two sockets, and one GPU.
 pub struct Tree {
@@ -237,7 +237,7 @@ pub fn with_trainer(process: &Process) -> Tree {
 fn held_on_the_gpus_node() {
     let document = with_trainer(&PLACED).judges("ok", "ok", 0);
     assert_eq!(document["summary"]["local_fraction"], 1.0);
-    assert_eq!(document["findings"], json!([]));
+    assert_eq!(about_processes(&document), [&json!(null); 0]);
 }
 
 #[test]
@@ -408,7 +408,7 @@ fn minus_one_on_two_nodes_is_unknown_and_not_node_zero() {
     let document = tree.judges("unknown", "unknown", 3);
     assert_eq!(document["topology"]["gpus"][0]["home_nodes"], json!([]));
     assert_eq!(document["topology"]["gpus"][0]["home_source"], "unknown");
-    assert_eq!(document["findings"], json!([]));
+    assert_eq!(about_processes(&document), [&json!(null); 0]);
     assert_eq!(document["incomplete"][0]["what"], "home node of GPU 0");
 }
 
@@ -470,15 +470,14 @@ fn sources_that_contradict_each_other_are_told() {
     let mut tree = with_trainer(&PLACED);
     tree.affinity = [Some("2-3"), Some("0")];
     let document = tree.judges("ok", "ok", 0);
-    let finding = &document["findings"][0];
-    assert_eq!(finding["rule"], "sources-disagree");
+    let finding = crate::program::finding(&document, "sources-disagree");
     assert_eq!(
         finding["message"],
         "the sources of GPU 0's home node disagree: sysfs says node 0 and is believed, nvml-cpu-affinity says node 1"
     );
     let table = tree.audit(&[]).stdout;
     assert!(
-        table.contains("The machine:\n  warning: the sources of GPU 0's home node"),
+        table.contains("\nwarning[sources-disagree]: the sources of GPU 0's home node"),
         "{table}"
     );
 }
@@ -527,8 +526,8 @@ fn a_home_without_cpus_sends_to_the_nearest_that_has_some() {
     tree.affinity = [Some("0-1"), None];
     let document = tree.judges("ok", "ok", 0);
     assert_eq!(
-        document["findings"],
-        json!([]),
+        about_processes(&document),
+        [&json!(null); 0],
         "NVML can only name CPUs that are there"
     );
     assert_eq!(document["topology"]["gpus"][0]["home_nodes"], json!([2]));
@@ -643,23 +642,38 @@ fn a_remedy_can_be_carried_out() {
         ..PLACED
     });
     let remedies = |tree: &Tree| {
-        let findings = tree.audit(&["--json"]).json()["findings"].clone();
-        [0, 1].map(|at| findings[at]["remedy"].as_str().unwrap().to_owned())
+        let document = tree.audit(&["--json"]).json();
+        ["cpu-remote", "memory-remote"].map(|rule| {
+            let finding = crate::program::finding(&document, rule);
+            (
+                finding["remedy"].as_str().unwrap().to_owned(),
+                finding["commands"].clone(),
+            )
+        })
     };
     let [cpu, memory] = remedies(&tree);
-    assert!(cpu.contains("numactl --cpunodebind=0 --membind=0"), "{cpu}");
-    assert!(memory.contains("migratepages 100 1 0"), "{memory}");
+    assert_eq!(
+        cpu,
+        (
+            "start it with numactl --cpunodebind=0 --membind=0; what is in memory already stays where it is".into(),
+            json!(["taskset -a -p -c 0-1 100"])
+        )
+    );
+    assert_eq!(
+        memory.1,
+        json!(["taskset -a -p -c 0-1 100", "migratepages 100 1 0"])
+    );
     tree.file(
         "sys/devices/system/node/node0/meminfo",
         "Node 0 MemTotal: 0 kB\n",
     );
     let [cpu, memory] = remedies(&tree);
     assert!(
-        cpu.contains("with taskset -c 0-1;") && !cpu.contains("numactl"),
-        "{cpu}"
+        cpu.0.starts_with("start it with taskset -c 0-1;"),
+        "{cpu:?}"
     );
     assert_eq!(
-        memory,
+        memory.0,
         "node 0 has no memory of its own: nothing can be nearer than its nearest"
     );
 }

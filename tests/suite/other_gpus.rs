@@ -190,21 +190,21 @@ made-up, Linux 6.1.0, snapshot
 2 NUMA nodes: node 0 CPUs 0-1; node 1 CPUs 2-3
 
 GPU 0  AMD aldebaran  0000:03:00.0  home node 0 (sysfs)
- ROLE     PID  RANK  GPU NODE  CPU NODE  CPUS  MEM BINDING  MEMORY BY NODE   VERDICT
- trainer  100  -     0         1         2-3   [0, 1]       1: 100% 100 MiB  MISMATCH
- worker   101  -     0         1         2-3   [0, 1]       1: 100% 100 MiB  MISMATCH
-  error: GPU and CPU NUMA nodes do NOT match: GPU 0 hangs on node 0, trainer 100 and worker 101 on
-    node 1 (bound there)
-    to mend it: start this rank alone (a launcher would pass it on to all ranks) with numactl
-      --cpunodebind=0 --membind=0; a running process moves with taskset -a -p -c 0-1 PID, and its
-      memory stays where it is
-  error: GPU and memory NUMA nodes do NOT match: GPU 0 hangs on node 0, trainer 100 and worker 101
-    have up to 100% of the working memory on node 1 (up to 100 MiB each: anonymous 100 MiB)
-    to mend it: start this rank alone (a launcher would pass it on to all ranks) with numactl
-      --cpunodebind=0 --membind=0; a running process moves with taskset -a -p -c 0-1 PID; pages that
-      are there already move with migratepages PID 1 0, pinned ones do not
-
 GPU 1  AMD aldebaran  0000:c1:00.0  home node 1 (sysfs): no process
+
+ GPU  ROLE     PID  RANK  GPU NODE  CPU NODE  CPUS  MEM BINDING  MEMORY BY NODE   VERDICT
+ 0    trainer  100  -     0         1         2-3   [0, 1]       1: 100% 100 MiB  MISMATCH
+ 0    worker   101  -     0         1         2-3   [0, 1]       1: 100% 100 MiB  MISMATCH
+
+error[cpu-remote]: GPU and CPU NUMA nodes do NOT match: GPU 0 hangs on node 0, trainer 100 and
+  worker 101 on node 1 (bound there)
+  to mend it: start it with numactl --cpunodebind=0 --membind=0
+  now: for pid in 100 101; do taskset -a -p -c 0-1 $pid; done
+  but: what is in memory already stays where it is
+error[memory-remote]: GPU and memory NUMA nodes do NOT match: GPU 0 hangs on node 0, trainer 100 and
+  worker 101 have up to 100% of the working memory on node 1 (up to 100 MiB each: anonymous 100 MiB)
+  now: for pid in 100 101; do migratepages $pid 1 0; done
+  but: pinned pages do not move
 
 2 processes: 0 ok, 0 at risk, 2 mismatched, 0 unknown
 

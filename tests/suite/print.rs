@@ -21,24 +21,33 @@ numa-vm, NVIDIA driver 570.133.20, snapshot of 2026-11-22T07:00:00Z
 2 NUMA nodes: node 0 CPUs 0-1,4-5; node 1 CPUs 2-3,6-7
 
 GPU 0  NVIDIA A100-SXM4-40GB  0000:10:1c.0  home node 0 (sysfs)
- ROLE       PID      RANK  GPU NODE  CPU NODE  CPUS  MEM BINDING  MEMORY BY NODE   VERDICT
- trainer    254      0     0         1         0-7   [0, 1]       1: 100% 80 MiB   MISMATCH
- worker ×4  265-268  0     0         1         0-7   [0, 1]       1: 100% ≤72 MiB  MISMATCH
-  error: GPU and CPU NUMA nodes do NOT match: GPU 0 hangs on node 0, trainer 254 and 4 workers on
-    node 1 (last ran there, and nothing holds it there)
-    to mend it: start this rank alone (a launcher would pass it on to all ranks) with numactl
-      --cpunodebind=0 --membind=0; a running process moves with taskset -a -p -c 0-1,4-5 PID, and
-      its memory stays where it is
-  error: GPU and memory NUMA nodes do NOT match: GPU 0 hangs on node 0, trainer 254 and 4 workers
-    have up to 100% of the working memory on node 1 (up to 80 MiB each: anonymous 68 MiB, pinned 24
-    MiB, shared 4.0 MiB)
-    to mend it: start this rank alone (a launcher would pass it on to all ranks) with numactl
-      --cpunodebind=0 --membind=0; a running process moves with taskset -a -p -c 0-1,4-5 PID; pages
-      that are there already move with migratepages PID 1 0, pinned ones do not
+
+ GPU  ROLE       PID      RANK  GPU NODE  CPU NODE  CPUS  MEM BINDING  MEMORY BY NODE   VERDICT
+ 0    trainer    254      0     0         1         0-7   [0, 1]       1: 100% 80 MiB   MISMATCH
+ 0    worker ×4  265-268  0     0         1         0-7   [0, 1]       1: 100% ≤72 MiB  MISMATCH
 
 Launchers and their helpers (not judged)
  ROLE      PID  RANK  GPU NODE  CPU NODE  CPUS  MEM BINDING  MEMORY BY NODE   VERDICT
  launcher  245  -     -         1         0-7   [0, 1]       1: 100% 4.0 MiB  -
+
+error[cpu-remote]: GPU and CPU NUMA nodes do NOT match: GPU 0 hangs on node 0, trainer 254 and 4
+  workers on node 1 (last ran there, and nothing holds it there)
+  to mend it: start it with torchrun --numa-binding=node (PyTorch 2.9 and later; binds CPUs alone,
+    before memory is touched)
+  now: for pid in 254 265 266 267 268; do taskset -a -p -c 0-1,4-5 $pid; done
+  but: what is in memory already stays where it is
+error[memory-remote]: GPU and memory NUMA nodes do NOT match: GPU 0 hangs on node 0, trainer 254 and
+  4 workers have up to 100% of the working memory on node 1 (up to 80 MiB each: anonymous 68 MiB,
+  pinned 24 MiB, shared 4.0 MiB)
+  now: for pid in 254 265 266 267 268; do migratepages $pid 1 0; done
+  but: pinned pages do not move
+error[pinned-remote]: GPU 0 hangs on node 0, trainer 254 has 24 MiB pinned on node 1: every batch
+  crosses the interconnect, and it cannot migrate
+  but: what is pinned already stays until the process ends
+info[node-crowded]: trainer 254 and 4 workers belong on node 0, which has 4 CPUs: binding them all
+  can hurt
+info[node-without-gpus]: no GPU hangs on node 1: who binds every rank to its GPU's node leaves these
+  CPUs unused
 
 5 processes: 0 ok, 0 at risk, 5 mismatched, 0 unknown
 
@@ -55,26 +64,35 @@ numa-vm, NVIDIA driver 570.133.20, snapshot of 2026-11-22T07:00:00Z
 2 NUMA nodes: node 0 CPUs 0-1,4-5; node 1 CPUs 2-3,6-7
 
 GPU 0  NVIDIA A100-SXM4-40GB  0000:10:1c.0  home node 0 (sysfs)
-ROLE      PID     RANK GPU NODE CPU NODE CPUS MEM      MEMORY BY NODE  VERDICT
-                                              BINDING
-trainer   254     0    0        1        0-7  [0, 1]   1: 100% 80 MiB  MISMATCH
-worker ×4 265-268 0    0        1        0-7  [0, 1]   1: 100% ≤72 MiB MISMATCH
-  error: GPU and CPU NUMA nodes do NOT match: GPU 0 hangs on node 0, trainer 254
-    and 4 workers on node 1 (last ran there, and nothing holds it there)
-    to mend it: start this rank alone (a launcher would pass it on to all ranks)
-      with numactl --cpunodebind=0 --membind=0; a running process moves with
-      taskset -a -p -c 0-1,4-5 PID, and its memory stays where it is
-  error: GPU and memory NUMA nodes do NOT match: GPU 0 hangs on node 0, trainer
-    254 and 4 workers have up to 100% of the working memory on node 1 (up to 80
-    MiB each: anonymous 68 MiB, pinned 24 MiB, shared 4.0 MiB)
-    to mend it: start this rank alone (a launcher would pass it on to all ranks)
-      with numactl --cpunodebind=0 --membind=0; a running process moves with
-      taskset -a -p -c 0-1,4-5 PID; pages that are there already move with
-      migratepages PID 1 0, pinned ones do not
+
+GPU ROLE      PID     RANK GPU     CPU    CPUS MEM     MEMORY BY NODE  VERDICT
+                           NODE    NODE        BINDING
+0   trainer   254     0    0       1      0-7  [0, 1]  1: 100% 80 MiB  MISMATCH
+0   worker ×4 265-268 0    0       1      0-7  [0, 1]  1: 100% ≤72 MiB MISMATCH
 
 Launchers and their helpers (not judged)
 ROLE     PID RANK GPU NODE CPU NODE CPUS MEM BINDING MEMORY BY NODE  VERDICT
 launcher 245 -    -        1        0-7  [0, 1]      1: 100% 4.0 MiB -
+
+error[cpu-remote]: GPU and CPU NUMA nodes do NOT match: GPU 0 hangs on node 0,
+  trainer 254 and 4 workers on node 1 (last ran there, and nothing holds it
+  there)
+  to mend it: start it with torchrun --numa-binding=node (PyTorch 2.9 and later;
+    binds CPUs alone, before memory is touched)
+  now: for pid in 254 265 266 267 268; do taskset -a -p -c 0-1,4-5 $pid; done
+  but: what is in memory already stays where it is
+error[memory-remote]: GPU and memory NUMA nodes do NOT match: GPU 0 hangs on
+  node 0, trainer 254 and 4 workers have up to 100% of the working memory on
+  node 1 (up to 80 MiB each: anonymous 68 MiB, pinned 24 MiB, shared 4.0 MiB)
+  now: for pid in 254 265 266 267 268; do migratepages $pid 1 0; done
+  but: pinned pages do not move
+error[pinned-remote]: GPU 0 hangs on node 0, trainer 254 has 24 MiB pinned on
+  node 1: every batch crosses the interconnect, and it cannot migrate
+  but: what is pinned already stays until the process ends
+info[node-crowded]: trainer 254 and 4 workers belong on node 0, which has 4
+  CPUs: binding them all can hurt
+info[node-without-gpus]: no GPU hangs on node 1: who binds every rank to its
+  GPU's node leaves these CPUs unused
 
 5 processes: 0 ok, 0 at risk, 5 mismatched, 0 unknown
 
@@ -91,23 +109,30 @@ numa-vm, NVIDIA driver 570.133.20, snapshot of 2026-11-22T07:00:00Z
 2 NUMA nodes: node 0 CPUs 0-1,4-5; node 1 CPUs 2-3,6-7
 
 GPU 0  NVIDIA A100-SXM4-40GB  0000:10:1c.0  home node 0 (sysfs)
- ROLE     PID  USER  RANK  GPU NODE  CPU NODE  CPUS  MEM BINDING  MEMORY BY NODE  VERDICT   NAME            KINDS OF MEMORY
- trainer  254  0     0     0         1         0-7   [0, 1]       1: 100% 80 MiB  MISMATCH  python3         anonymous 56 MiB, pinned 24 MiB, file 7.2 MiB
- worker   265  0     0     0         1         0-7   [0, 1]       1: 100% 72 MiB  MISMATCH  pt_data_worker  anonymous 68 MiB, shared 4.0 MiB, file 6.1 MiB
- worker   266  0     0     0         1         0-7   [0, 1]       1: 100% 72 MiB  MISMATCH  pt_data_worker  anonymous 68 MiB, shared 4.0 MiB, file 6.1 MiB
- worker   267  0     0     0         1         0-7   [0, 1]       1: 100% 72 MiB  MISMATCH  pt_data_worker  anonymous 68 MiB, shared 4.0 MiB, file 6.1 MiB
- worker   268  0     0     0         1         0-7   [0, 1]       1: 100% 72 MiB  MISMATCH  pt_data_worker  anonymous 68 MiB, shared 4.0 MiB, file 6.1 MiB
-  error: GPU and CPU NUMA nodes do NOT match: GPU 0 hangs on node 0, trainer 254 and 4 workers on node 1 (last ran there, and nothing holds it there)
-    to mend it: start this rank alone (a launcher would pass it on to all ranks) with numactl --cpunodebind=0 --membind=0; a running process moves with taskset
-      -a -p -c 0-1,4-5 PID, and its memory stays where it is
-  error: GPU and memory NUMA nodes do NOT match: GPU 0 hangs on node 0, trainer 254 and 4 workers have up to 100% of the working memory on node 1 (up to 80 MiB
-    each: anonymous 68 MiB, pinned 24 MiB, shared 4.0 MiB)
-    to mend it: start this rank alone (a launcher would pass it on to all ranks) with numactl --cpunodebind=0 --membind=0; a running process moves with taskset
-      -a -p -c 0-1,4-5 PID; pages that are there already move with migratepages PID 1 0, pinned ones do not
+
+ GPU  ROLE     PID  USER  RANK  GPU NODE  CPU NODE  CPUS  MEM BINDING  MEMORY BY NODE  VERDICT   NAME            KINDS OF MEMORY
+ 0    trainer  254  0     0     0         1         0-7   [0, 1]       1: 100% 80 MiB  MISMATCH  python3         anonymous 56 MiB, pinned 24 MiB, file 7.2 MiB
+ 0    worker   265  0     0     0         1         0-7   [0, 1]       1: 100% 72 MiB  MISMATCH  pt_data_worker  anonymous 68 MiB, shared 4.0 MiB, file 6.1 MiB
+ 0    worker   266  0     0     0         1         0-7   [0, 1]       1: 100% 72 MiB  MISMATCH  pt_data_worker  anonymous 68 MiB, shared 4.0 MiB, file 6.1 MiB
+ 0    worker   267  0     0     0         1         0-7   [0, 1]       1: 100% 72 MiB  MISMATCH  pt_data_worker  anonymous 68 MiB, shared 4.0 MiB, file 6.1 MiB
+ 0    worker   268  0     0     0         1         0-7   [0, 1]       1: 100% 72 MiB  MISMATCH  pt_data_worker  anonymous 68 MiB, shared 4.0 MiB, file 6.1 MiB
 
 Launchers and their helpers (not judged)
  ROLE      PID  USER  RANK  GPU NODE  CPU NODE  CPUS  MEM BINDING  MEMORY BY NODE   VERDICT  NAME        KINDS OF MEMORY
  launcher  245  0     -     -         1         0-7   [0, 1]       1: 100% 4.0 MiB  -        pt_elastic  anonymous 4.0 MiB, file 7.1 MiB
+
+error[cpu-remote]: GPU and CPU NUMA nodes do NOT match: GPU 0 hangs on node 0, trainer 254 and 4 workers on node 1 (last ran there, and nothing holds it there)
+  to mend it: start it with torchrun --numa-binding=node (PyTorch 2.9 and later; binds CPUs alone, before memory is touched)
+  now: for pid in 254 265 266 267 268; do taskset -a -p -c 0-1,4-5 $pid; done
+  but: what is in memory already stays where it is
+error[memory-remote]: GPU and memory NUMA nodes do NOT match: GPU 0 hangs on node 0, trainer 254 and 4 workers have up to 100% of the working memory on node 1
+  (up to 80 MiB each: anonymous 68 MiB, pinned 24 MiB, shared 4.0 MiB)
+  now: for pid in 254 265 266 267 268; do migratepages $pid 1 0; done
+  but: pinned pages do not move
+error[pinned-remote]: GPU 0 hangs on node 0, trainer 254 has 24 MiB pinned on node 1: every batch crosses the interconnect, and it cannot migrate
+  but: what is pinned already stays until the process ends
+info[node-crowded]: trainer 254 and 4 workers belong on node 0, which has 4 CPUs: binding them all can hurt
+info[node-without-gpus]: no GPU hangs on node 1: who binds every rank to its GPU's node leaves these CPUs unused
 
 5 processes: 0 ok, 0 at risk, 5 mismatched, 0 unknown
 
@@ -124,26 +149,34 @@ numa-vm, NVIDIA driver 570.133.20, snapshot of 2026-11-22T07:00:00Z
 2 NUMA nodes: node 0 CPUs 0-1,4-5; node 1 CPUs 2-3,6-7
 
 GPU 0  NVIDIA A100-SXM4-40GB  0000:10:1c.0  home node 0 (sysfs)
- ROLE       PID          RANK  GPU NODE  CPU NODE  CPUS     MEM BINDING  MEMORY BY NODE   VERDICT
- trainer    248          0     0         0         0-1,4-5  bind [0]     0: 100% 38 MiB   ok
- worker ×3  265,268,271  0     0         0         0-1,4-5  bind [0]     0: 100% ≤40 MiB  ok
-
 GPU 1  NVIDIA A100-SXM4-40GB  0000:10:1d.0  home node 0 (sysfs): no process
 GPU 2  NVIDIA A100-SXM4-40GB  0000:20:1c.0  home node 0 (sysfs): no process
 GPU 3  NVIDIA A100-SXM4-40GB  0000:20:1d.0  home node 0 (sysfs): no process
-
 GPU 4  NVIDIA A100-SXM4-40GB  0000:90:1c.0  home node 1 (sysfs)
- ROLE       PID      RANK  GPU NODE  CPU NODE  CPUS     MEM BINDING  MEMORY BY NODE   VERDICT
- trainer    249      1     1         1         2-3,6-7  bind [1]     1: 100% 36 MiB   ok
- worker ×2  262-263  1     1         1         2-3,6-7  bind [1]     1: 100% ≤38 MiB  ok
-
 GPU 5  NVIDIA A100-SXM4-40GB  0000:90:1d.0  home node 1 (sysfs): no process
 GPU 6  NVIDIA A100-SXM4-40GB  0000:a0:1c.0  home node 1 (sysfs): no process
 GPU 7  NVIDIA A100-SXM4-40GB  0000:a0:1d.0  home node 1 (sysfs): no process
 
+ GPU  ROLE       PID          RANK  GPU NODE  CPU NODE  CPUS     MEM      MEMORY BY NODE   VERDICT
+                                                                 BINDING
+ 0    trainer    248          0     0         0         0-1,4-5  bind     0: 100% 38 MiB   ok
+                                                                 [0]
+ 0    worker ×3  265,268,271  0     0         0         0-1,4-5  bind     0: 100% ≤40 MiB  ok
+                                                                 [0]
+ 4    trainer    249          1     1         1         2-3,6-7  bind     1: 100% 36 MiB   ok
+                                                                 [1]
+ 4    worker ×2  262-263      1     1         1         2-3,6-7  bind     1: 100% ≤38 MiB  ok
+                                                                 [1]
+
 Launchers and their helpers (not judged)
  ROLE      PID  RANK  GPU NODE  CPU NODE  CPUS  MEM BINDING  MEMORY BY NODE   VERDICT
  launcher  242  -     -         1         0-7   [0, 1]       1: 100% 4.4 MiB  -
+
+warning[numa-balancing-on]: kernel.numa_balancing is on: it costs bound processes page faults, and
+  moves pages under them
+  to mend it: turn it off, if nothing else here needs it
+  now: sysctl kernel.numa_balancing=0
+  but: it does not move pages back
 
 7 processes: 7 ok, 0 at risk, 0 mismatched, 0 unknown
 
@@ -160,10 +193,12 @@ gpu-box, Linux 6.18.44, NVIDIA driver 580.159.04, snapshot of 2026-11-22T06:09:0
 1 NUMA node: node 0 CPUs 0-63
 
 GPU 2  NVIDIA H200  0000:00:08.0  home node 0 (nvml-memory-affinity)
- ROLE       PID        RANK  GPU NODE  CPU NODE  CPUS  MEM BINDING  MEMORY BY NODE    VERDICT
- trainer    2696       2     0         0         0-63  [0]          0: 100% 1.3 GiB   single-node
- worker ×2  2741,2745  2     0         0         0-63  [0]          0: 100% ≤311 MiB  single-node
- helper ×2  2734,2737  2     0         0         0-63  [0]          0: 100% ≤7.7 MiB  -
+
+ GPU  ROLE       PID        RANK  GPU NODE  CPU NODE  CPUS  MEM      MEMORY BY NODE    VERDICT
+                                                            BINDING
+ 2    trainer    2696       2     0         0         0-63  [0]      0: 100% 1.3 GiB   single-node
+ 2    worker ×2  2741,2745  2     0         0         0-63  [0]      0: 100% ≤311 MiB  single-node
+ 2    helper ×2  2734,2737  2     0         0         0-63  [0]      0: 100% ≤7.7 MiB  -
 
 Launchers and their helpers (not judged)
  ROLE      PID   RANK  GPU NODE  CPU NODE  CPUS  MEM BINDING  MEMORY BY NODE   VERDICT

@@ -80,3 +80,20 @@ pub fn of_role<'a>(document: &'a Value, role: &str) -> Vec<&'a Value> {
         .filter(|process| process["role"] == role)
         .collect()
 }
+
+/// The findings that name processes: not those about the machine.
+pub fn about_processes(document: &Value) -> Vec<&Value> {
+    let findings = document["findings"].as_array().expect("an array");
+    let names_some = |finding: &&Value| finding["pids"] != serde_json::json!([]);
+    findings.iter().filter(names_some).collect()
+}
+
+/// The first finding of a rule.
+#[track_caller]
+pub fn finding<'a>(document: &'a Value, rule: &str) -> &'a Value {
+    let findings = document["findings"].as_array().expect("an array");
+    match findings.iter().find(|finding| finding["rule"] == rule) {
+        Some(finding) => finding,
+        None => panic!("no {rule} in {findings:#?}"),
+    }
+}

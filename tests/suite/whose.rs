@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 
 use crate::machine::{PLACED, Process, Tree, open_files, with_trainer};
-use crate::program::of_role;
+use crate::program::{finding, of_role};
 
 /// Two trainers in two sessions, on GPU 0 and 1, that inherited one pipe and have one each.
 fn two_trainers() -> Tree {
@@ -224,7 +224,7 @@ fn the_environment_is_a_hint_and_marked_as_one() {
             (&json!("environ"), &json!("environ"))
         );
         let table = tree.audit(&[]).stdout;
-        assert!(table.contains("\n trainer?  100 "), "{table}");
+        assert!(table.contains("  trainer?  100 "), "{table}");
     }
 }
 
@@ -277,26 +277,24 @@ fn a_cpuset_is_not_a_choice() {
     };
     let rules = |document: &Value| of_role(document, "trainer")[0]["findings"].clone();
     let message = |document: &Value| {
-        document["findings"][0]["message"]
-            .as_str()
-            .unwrap()
-            .to_owned()
+        let finding = finding(document, "cpu-remote");
+        finding["message"].as_str().unwrap().to_owned()
     };
 
     let given_only_this = given("2-3\n", "0-1\n");
     assert_eq!(
         rules(&given_only_this),
-        json!(["cpu-remote", "cpuset-excludes-gpu"])
+        json!(["cpuset-excludes-gpu", "cpu-remote"])
     );
     assert!(
         message(&given_only_this).ends_with("(bound there: the control group leaves nothing else)")
     );
     assert_eq!(
-        given_only_this["findings"][0]["remedy"],
+        finding(&given_only_this, "cpu-remote")["remedy"],
         "no binding of its own can: see cpuset-excludes-gpu"
     );
     assert_eq!(
-        given_only_this["findings"][1]["message"],
+        finding(&given_only_this, "cpuset-excludes-gpu")["message"],
         "GPU 0 hangs on node 0, trainer 100 in a control group whose cpuset leaves CPUs of node 1 alone"
     );
     let cpu = &of_role(&given_only_this, "trainer")[0]["cpu"];
@@ -354,7 +352,7 @@ fn a_memory_cpuset_that_excludes_the_gpus_node() {
     tree.file("proc/100/status", status);
     let document = tree.judges("ok", "mismatch", 1);
     let rules = &of_role(&document, "trainer")[0]["findings"];
-    assert_eq!(*rules, json!(["memory-remote", "cpuset-excludes-gpu"]));
+    assert_eq!(*rules, json!(["cpuset-excludes-gpu", "memory-remote"]));
 }
 
 #[test]
@@ -469,10 +467,19 @@ a machine without a name, Linux 6.1.0, snapshot
 2 NUMA nodes: node 0 CPUs 0-1; node 1 CPUs 2-3
 
 GPU 0  NVIDIA A100  0000:10:1c.0  home node 0 (sysfs)
- ROLE     PID  RANK  GPU NODE  MIG        CPU NODE  CPUS  MEM BINDING  MEMORY BY NODE   VERDICT
- trainer  100  -     0         GI 1 CI 0  0         0-1   [0, 1]       0: 100% 100 MiB  ok
- worker   101  -     0         GI 1 CI 0  0         0-1   [0, 1]       0: 100% 100 MiB  ok
- trainer  200  -     0         GI 2       0         0-1   [0, 1]       0: 100% 100 MiB  ok
+
+ GPU  ROLE     PID  RANK  GPU NODE  MIG        CPU NODE  CPUS  MEM      MEMORY BY NODE   VERDICT
+                                                               BINDING
+ 0    trainer  100  -     0         GI 1 CI 0  0         0-1   [0, 1]   0: 100% 100 MiB  ok
+ 0    worker   101  -     0         GI 1 CI 0  0         0-1   [0, 1]   0: 100% 100 MiB  ok
+ 0    trainer  200  -     0         GI 2       0         0-1   [0, 1]   0: 100% 100 MiB  ok
+
+warning[cpus-crowded]: 2 trainers and worker 101 share and are bound to run on 2 CPUs (0-1)
+  to mend it: start it with numactl --cpunodebind=0 --membind=0
+  now: for pid in 100 101 200; do taskset -a -p -c 0-1 $pid; done
+  but: what is in memory already stays where it is
+info[node-without-gpus]: no GPU hangs on node 1: who binds every rank to its GPU's node leaves these
+  CPUs unused
 
 3 processes: 3 ok, 0 at risk, 0 mismatched, 0 unknown
 

@@ -1,31 +1,45 @@
-//! `cpu-near`: a process runs on another node of its GPU's socket (sub-NUMA clusters, NPS2 and NPS4). Nothing crosses
-//! the sockets, and the way to the GPU is longer than it need be.
+//! A process runs on another node of its GPU's socket (sub-NUMA clusters, NPS2 and NPS4).
+//!
+//! Why it costs: nothing crosses the sockets, and the way to the GPU and to memory is longer than it need be, by some
+//! percent.
+//!
+//! What it cannot know: how much that costs on this machine. --strict-node takes near for remote.
+//!
+//! What to do: bind it to the GPU's own node, if that has CPUs enough for all that is to run there.
 
-use super::super::cpu::Standing;
-use super::super::finding::Severity;
-use super::super::verdict::Locality;
-use super::{Broken, Rule, Scene, cpu_nodes, gpu_of, on_nodes, subject};
+use super::{Broken, Rule, Scene};
+use crate::audit::cpu::Standing;
+use crate::audit::finding::{Evidence, Severity, Value};
+use crate::audit::remedy::bind;
+use crate::audit::scene::nodes_of_all;
+use crate::audit::verdict::Locality;
+use crate::audit::words::{on_nodes, subject};
 
 pub(super) const RULE: Rule = Rule {
     name: "cpu-near",
     severity: Severity::Warning,
+    text: include_str!("cpu_near.rs"),
     check,
 };
 
-fn check<'a>(scene: &Scene<'a>) -> Vec<Broken<'a>> {
+fn check(scene: &Scene) -> Vec<Broken> {
     let near = Some(Standing::Off(Locality::Near));
-    let groups = scene
-        .groups(|audited| audited.cpu.standing == near)
-        .into_iter();
-    let broken = groups.map(|group| Broken {
-        gpu: gpu_of(&group),
-        message: format!(
-            "{} on {} of the same socket",
-            subject(&group),
-            on_nodes(&cpu_nodes(&group)),
-        ),
-        remedy: scene.bind(&group, ", and its memory stays where it is"),
-        group,
+    let groups = scene.groups(|audited| audited.cpu.standing == near);
+    let broken = groups.into_iter().map(|group| {
+        let nodes = nodes_of_all(&group);
+        Broken::by(
+            &group,
+            format!(
+                "{} on {} of the same socket",
+                subject(&group),
+                on_nodes(&nodes)
+            ),
+            Evidence::from([
+                ("home_nodes", Value::Nodes(group[0].home_nodes.clone())),
+                ("cpu_nodes", Value::Nodes(nodes)),
+            ]),
+            bind(scene, &group),
+        )
     });
     broken.collect()
 }

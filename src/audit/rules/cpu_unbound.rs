@@ -1,40 +1,48 @@
-//! `cpu-unbound`: a process is on its GPU's nodes now, and may run on others: the scheduler moves it when it likes,
-//! and memory that it touches there stays there.
+//! A process is on its GPU's nodes now, and may run on others: nothing holds it.
+//!
+//! Why it costs: the scheduler moves it when it likes, and memory that it touches elsewhere stays there.
+//!
+//! What it cannot know: how often it moves. --for looks for a while, and says where its CPU time went.
+//!
+//! What to do: bind it, at its start.
 
-use super::super::cpu::Standing;
-use super::super::finding::Severity;
-use super::{Broken, Rule, Scene, gpu_of, on_nodes, subject};
+use super::{Broken, Rule, Scene};
+use crate::audit::cpu::Standing;
+use crate::audit::finding::{Evidence, Severity, Value};
+use crate::audit::remedy::bind;
+use crate::audit::words::{each, on_nodes, subject};
 use crate::model::topology::NodeSet;
 
 pub(super) const RULE: Rule = Rule {
     name: "cpu-unbound",
     severity: Severity::Warning,
+    text: include_str!("cpu_unbound.rs"),
     check,
 };
 
-fn check<'a>(scene: &Scene<'a>) -> Vec<Broken<'a>> {
+fn check(scene: &Scene) -> Vec<Broken> {
     // A single node holds everybody.
-    if scene.topology.single_node().is_some() {
+    if scene.is_single_node() {
         return Vec::new();
     }
-    let loose = Some(Standing::Loose);
-    let groups = scene
-        .groups(|audited| audited.cpu.standing == loose)
-        .into_iter();
-    let broken = groups.map(|group| {
+    let groups = scene.groups(|audited| audited.cpu.standing == Some(Standing::Loose));
+    let broken = groups.into_iter().map(|group| {
         let allowed = group.iter().flat_map(|audited| &audited.cpu.affinity_nodes);
         let allowed: NodeSet = allowed.copied().collect();
-        Broken {
-            gpu: gpu_of(&group),
-            message: format!(
+        Broken::by(
+            &group,
+            format!(
                 "{} there by chance: nothing holds {} there, {} are allowed",
                 subject(&group),
-                if group.len() == 1 { "it" } else { "them" },
+                each(&group, "it", "them"),
                 on_nodes(&allowed),
             ),
-            remedy: scene.bind(&group, ""),
-            group,
-        }
+            Evidence::from([
+                ("home_nodes", Value::Nodes(group[0].home_nodes.clone())),
+                ("affinity_nodes", Value::Nodes(allowed)),
+            ]),
+            bind(scene, &group),
+        )
     });
     broken.collect()
 }

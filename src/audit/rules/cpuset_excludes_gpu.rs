@@ -1,50 +1,70 @@
-//! `cpuset-excludes-gpu`: a process's control group leaves it no CPU, or no memory, on its GPU's nodes. It did not choose
-//! that, and no binding of its own can mend it: whoever made the group can, the scheduler or the administrator.
+//! A process's control group leaves it no CPU, or no memory, on its GPU's nodes.
+//!
+//! Why it costs: as cpu-remote and memory-remote do, and no binding of the process's own can mend it.
+//!
+//! What it cannot know: who made the group, and why. Where /sys/fs/cgroup is not to be seen, only memory is told.
+//!
+//! What to do: only the scheduler or the administrator can mend it: the job must be given CPUs and memory of the nodes on
+//! which its GPUs hang.
 
-use super::super::finding::Severity;
-use super::{Broken, Rule, Scene, gpu_of, lacks_cpus, on_nodes, subject};
+use super::{Broken, Rule, Scene};
 use crate::audit::Audited;
+use crate::audit::finding::{Evidence, Remedy, Severity, Value};
+use crate::audit::scene::lacks_cpus;
+use crate::audit::words::{on_nodes, subject};
 use crate::model::topology::NodeSet;
 
 pub(super) const RULE: Rule = Rule {
     name: "cpuset-excludes-gpu",
     severity: Severity::Error,
+    text: include_str!("cpuset_excludes_gpu.rs"),
     check,
 };
 
-fn check<'a>(scene: &Scene<'a>) -> Vec<Broken<'a>> {
-    let is_broken = |audited: &Audited| !audited.part.gpus.is_empty() && scene.is_walled(audited);
-    let groups = scene.groups(is_broken).into_iter();
-    let broken = groups.map(|group| {
-        let local = &group[0].local_nodes;
-        let given = |of: fn(&Audited) -> Option<&NodeSet>| {
+fn check(scene: &Scene) -> Vec<Broken> {
+    let groups = scene.groups(|audited| !audited.part.gpus.is_empty() && scene.is_walled(audited));
+    let broken = groups.into_iter().map(|group| {
+        let given = |of: fn(&Audited) -> Option<&NodeSet>| -> NodeSet {
             let nodes = group.iter().filter_map(|audited| of(audited));
-            on_nodes(&nodes.flatten().copied().collect())
+            nodes.flatten().copied().collect()
         };
+        let cpus = given(|audited| audited.cpu.cpuset_nodes.as_ref());
+        let mems = given(|audited| audited.memory.mems_allowed.as_ref());
         let mut lacking = Vec::new();
         if group.iter().any(|audited| lacks_cpus(audited)) {
-            let cpus = given(|audited| audited.cpu.cpuset_nodes.as_ref());
-            lacking.push(format!("CPUs of {cpus} alone"));
+            lacking.push(format!("CPUs of {} alone", on_nodes(&cpus)));
         }
         if group.iter().any(|audited| scene.lacks_memory(audited)) {
-            let mems = given(|audited| audited.memory.mems_allowed.as_ref());
-            lacking.push(format!("memory of {mems} alone"));
+            lacking.push(format!("memory of {} alone", on_nodes(&mems)));
         }
-        Broken {
-            gpu: gpu_of(&group),
-            message: format!(
+        Broken::by(
+            &group,
+            format!(
                 "{} in a control group whose cpuset leaves {}",
                 subject(&group),
-                lacking.join(" and "),
+                lacking.join(" and ")
             ),
-            remedy: format!(
-                "only who made the group can: {} must be in its cpuset. Slurm: --gres-flags=enforce-binding; \
-                 Kubernetes: the topology manager's policy single-numa-node with static CPU and memory managers; else \
-                 cpuset.cpus and cpuset.mems of the group",
-                on_nodes(local),
-            ),
-            group,
-        }
+            Evidence::from([
+                ("home_nodes", Value::Nodes(group[0].home_nodes.clone())),
+                ("cpuset_nodes", Value::Nodes(cpus)),
+                ("mems_allowed", Value::Nodes(mems)),
+            ]),
+            remedy(group[0]),
+        )
     });
     broken.collect()
+}
+
+/// In the words of whoever gave it the group.
+fn remedy(audited: &Audited) -> Remedy {
+    let nodes = on_nodes(&audited.local_nodes);
+    let by = match (&audited.job, &audited.pod) {
+        (Some(job), _) => format!("Slurm's job {job} needs CPUs there: sbatch --gres-flags=enforce-binding"),
+        (None, Some(_)) => "Kubernetes gives them with kubelet's topology manager policy single-numa-node, and its static CPU and memory managers".to_owned(),
+        (None, None) if audited.container.is_some() => "start the container with --cpuset-cpus and --cpuset-mems of that node".to_owned(),
+        (None, None) => "cpuset.cpus and cpuset.mems of the group".to_owned(),
+    };
+    Remedy::in_words(format!(
+        "only who made the group can: its cpuset must have {nodes}; {by}"
+    ))
 }

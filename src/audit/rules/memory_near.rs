@@ -1,29 +1,34 @@
-//! `memory-near`: more of a process's working memory than the limits allow lies on another node of its GPU's socket, or
-//! on a node of memory only (HBM, CXL) that belongs to it.
+//! More of a process's working memory than the limits allow lies on another node of its GPU's socket, or on a node of
+//! memory only (HBM, CXL) that belongs to it.
+//!
+//! Why it costs: nothing crosses the sockets, and the way is longer than it need be.
+//!
+//! What it cannot know: whether that memory was chosen, as for its size or speed. --strict-node takes near for remote.
+//!
+//! What to do: bind the memory too (numactl --membind), or leave it, if the node's own does not suffice.
 
-use super::super::finding::Severity;
-use super::super::verdict::{Locality, Verdict};
-use super::{Broken, OffMemory, Rule, Scene, gpu_of};
+use super::{Broken, Rule, Scene};
+use crate::audit::finding::{Severity, Value};
+use crate::audit::off_memory::OffMemory;
+use crate::audit::remedy::bind_and_move;
+use crate::audit::verdict::{Locality, Verdict};
 
 pub(super) const RULE: Rule = Rule {
     name: "memory-near",
     severity: Severity::Warning,
+    text: include_str!("memory_near.rs"),
     check,
 };
 
-fn check<'a>(scene: &Scene<'a>) -> Vec<Broken<'a>> {
+fn check(scene: &Scene) -> Vec<Broken> {
     let at_risk = Some(Verdict::AtRisk);
-    let groups = scene
-        .groups(|audited| audited.memory.verdict == at_risk)
-        .into_iter();
-    let broken = groups.map(|group| {
+    let groups = scene.groups(|audited| audited.memory.verdict == at_risk);
+    let broken = groups.into_iter().map(|group| {
         let off = OffMemory::of(&group, Locality::Near);
-        Broken {
-            gpu: gpu_of(&group),
-            message: off.text.clone(),
-            remedy: off.remedy(scene, &group),
-            group,
-        }
+        let mut evidence = off.evidence();
+        evidence.insert("home_nodes", Value::Nodes(group[0].home_nodes.clone()));
+        let remedy = bind_and_move(scene, &group, &off.from);
+        Broken::by(&group, off.sentence(&group), evidence, remedy)
     });
     broken.collect()
 }

@@ -1,32 +1,46 @@
-//! `sources-disagree`: two sources name different home nodes for a GPU. One of them is wrong, and every verdict on that
-//! GPU's processes hangs on which.
+//! Two sources name different home nodes for a GPU.
+//!
+//! Why it costs: one of them is wrong, and every verdict on that GPU's processes hangs on which.
+//!
+//! What it cannot know: which. It believes the first of its ladder (see the README).
+//!
+//! What to do: find out which is right, and give it with --gpu-node or --topology.
 
-use super::super::finding::Severity;
-use super::{Broken, Rule, Scene, on_nodes};
+use super::{Broken, Rule, Scene};
+use crate::audit::finding::{Evidence, Remedy, Severity, Value};
+use crate::audit::words::on_nodes;
 
 pub(super) const RULE: Rule = Rule {
     name: "sources-disagree",
     severity: Severity::Warning,
+    text: include_str!("sources_disagree.rs"),
     check,
 };
 
-fn check<'a>(scene: &Scene<'a>) -> Vec<Broken<'a>> {
+fn check(scene: &Scene) -> Vec<Broken> {
     let broken = scene.gpus.iter().filter_map(|place| {
         let others = place
             .contradictions()
             .map(|(source, nodes)| format!("{source} says {}", on_nodes(nodes)));
         let others: Vec<String> = others.collect();
-        (!others.is_empty()).then(|| Broken {
-            gpu: Some(place.gpu.index),
-            group: Vec::new(),
-            message: format!(
-                "the sources of GPU {}'s home node disagree: {} says {} and is believed, {}",
+        (!others.is_empty()).then(|| {
+            Broken::of_gpu(
                 place.gpu.index,
-                place.source,
-                on_nodes(&place.home_nodes),
-                others.join(", "),
-            ),
-            remedy: "find out which is right, and give it with --gpu-node or --topology".to_owned(),
+                format!(
+                    "the sources of GPU {}'s home node disagree: {} says {} and is believed, {}",
+                    place.gpu.index,
+                    place.source,
+                    on_nodes(&place.home_nodes),
+                    others.join(", "),
+                ),
+                Evidence::from([
+                    ("home_nodes", Value::Nodes(place.home_nodes.clone())),
+                    ("home_source", Value::Text(place.source.to_string())),
+                ]),
+                Remedy::in_words(
+                    "find out which is right, and give it with --gpu-node or --topology",
+                ),
+            )
         })
     });
     broken.collect()

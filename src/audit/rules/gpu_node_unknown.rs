@@ -1,0 +1,35 @@
+//! A GPU whose home node is not known.
+//!
+//! Why it costs: nobody can say where its processes belong, this program included. Tools that bind take such a GPU for
+//! one of node 0, silently: in virtual machines and on boards whose firmware does not tell, sysfs has -1 for it.
+//!
+//! What it cannot know: anything that the sources of the ladder do not tell.
+//!
+//! What to do: give it with --gpu-node, or with the topology file that the cloud's maker publishes (--topology).
+
+use super::{Broken, Rule, Scene};
+use crate::audit::finding::{Evidence, Remedy, Severity};
+
+pub(super) const RULE: Rule = Rule {
+    name: "gpu-node-unknown",
+    severity: Severity::Warning,
+    text: include_str!("gpu_node_unknown.rs"),
+    check,
+};
+
+fn check(scene: &Scene) -> Vec<Broken> {
+    let unknown = scene
+        .gpus
+        .iter()
+        .filter(|place| place.local_nodes.is_empty());
+    let broken = unknown.map(|place| {
+        let index = place.gpu.index;
+        Broken::of_gpu(
+            index,
+            format!("nobody tells on which node GPU {index} hangs: tools that bind may take it for node 0"),
+            Evidence::new(),
+            Remedy::in_words("give it with --gpu-node or --topology, to this program and to the tool that binds"),
+        )
+    });
+    broken.collect()
+}

@@ -1,0 +1,67 @@
+//! Binding everyone to the node of their GPU would put more processes on it than it has CPUs: the post's warning that
+//! pinning can hurt.
+//!
+//! Why it costs: processes that wait for a CPU lose more than remote memory costs.
+//!
+//! What it cannot know: how busy each of them is. It counts trainers and workers, each as one.
+//!
+//! What to do: start fewer workers before you bind, or bind to the socket instead of the node.
+
+use std::collections::BTreeMap;
+
+use super::{Broken, Rule, Scene};
+use crate::audit::Audited;
+use crate::audit::finding::{Evidence, Remedy, Severity, Value};
+use crate::audit::remedy::cpus_of;
+use crate::audit::scene::gpus_of;
+use crate::audit::words::{on_nodes, who};
+use crate::model::topology::NodeSet;
+
+pub(super) const RULE: Rule = Rule {
+    name: "node-crowded",
+    severity: Severity::Info,
+    text: include_str!("node_crowded.rs"),
+    check,
+};
+
+fn check(scene: &Scene) -> Vec<Broken> {
+    if scene.is_single_node() {
+        return Vec::new();
+    }
+    let mut by_nodes: BTreeMap<&NodeSet, Vec<&Audited>> = BTreeMap::new();
+    let with_place = scene
+        .judged()
+        .filter(|of| !of.part.gpus.is_empty() && !of.local_nodes.is_empty());
+    for audited in with_place {
+        by_nodes
+            .entry(&audited.local_nodes)
+            .or_default()
+            .push(audited);
+    }
+    let broken = by_nodes.into_iter().filter_map(|(nodes, group)| {
+        let cpus = cpus_of(nodes, scene.topology).iter().count();
+        let is_there_already = group.iter().all(|audited| audited.cpu.bound == Some(true));
+        (group.len() > cpus && cpus > 0 && !is_there_already).then(|| Broken {
+            gpus: gpus_of(&group),
+            pids: Vec::new(),
+            message: format!(
+                "{} belong on {}, which {} CPUs: binding them all can hurt",
+                who(&group),
+                on_nodes(nodes),
+                has(nodes, cpus)
+            ),
+            evidence: Evidence::from([
+                ("nodes", Value::Nodes(nodes.clone())),
+                ("processes", Value::Count(group.len())),
+                ("cpu_count", Value::Count(cpus)),
+            ]),
+            remedy: Remedy::in_words("start fewer workers before you bind, or bind to the socket"),
+        })
+    });
+    broken.collect()
+}
+
+fn has(nodes: &NodeSet, cpus: usize) -> String {
+    let verb = if nodes.len() == 1 { "has" } else { "have" };
+    format!("{verb} {cpus}")
+}

@@ -1,0 +1,44 @@
+//! A node with CPUs and no GPU, where other nodes have some.
+//!
+//! Why it costs: binding every rank to its GPU's node leaves this node's CPUs and memory unused; with many workers that
+//! may cost more than it gains.
+//!
+//! What it cannot know: what else runs there.
+//!
+//! What to do: mind it when workers are counted: they have the CPUs of the GPUs' nodes alone.
+
+use super::{Broken, Rule, Scene};
+use crate::audit::finding::{Evidence, Remedy, Severity, Value};
+use crate::audit::words::on_nodes;
+use crate::model::topology::NodeSet;
+
+pub(super) const RULE: Rule = Rule {
+    name: "node-without-gpus",
+    severity: Severity::Info,
+    text: include_str!("node_without_gpus.rs"),
+    check,
+};
+
+fn check(scene: &Scene) -> Vec<Broken> {
+    let is_all_known = scene.gpus.iter().all(|place| !place.local_nodes.is_empty());
+    if scene.gpus.is_empty() || !is_all_known || !scene.topology.is_whole() {
+        return Vec::new();
+    }
+    let used: NodeSet = scene
+        .gpus
+        .iter()
+        .flat_map(|place| place.local_nodes.clone())
+        .collect();
+    let unused = &scene.topology.cpu_bearing() - &used;
+    if unused.is_empty() {
+        return Vec::new();
+    }
+    vec![Broken::of_machine(
+        format!(
+            "no GPU hangs on {}: who binds every rank to its GPU's node leaves these CPUs unused",
+            on_nodes(&unused)
+        ),
+        Evidence::from([("nodes", Value::Nodes(unused))]),
+        Remedy::in_words("mind it when workers are counted"),
+    )]
+}

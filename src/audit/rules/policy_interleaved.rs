@@ -1,0 +1,49 @@
+//! A trainer or a worker interleaves its memory over nodes.
+//!
+//! Why it costs: of what it touches, the share of all nodes but the GPU's is remote by design. Interleaving serves many
+//! readers on many nodes, and this memory has one.
+//!
+//! What it cannot know: whether it is meant, as where one node's memory does not suffice.
+//!
+//! What to do: start it without --interleave, or bind it.
+
+use super::{Broken, Rule, Scene};
+use crate::audit::Audited;
+use crate::audit::finding::{Evidence, Remedy, Severity, Value};
+use crate::audit::words::{each, on_nodes, subject};
+use crate::model::memory::{Mode, Policy};
+use crate::model::topology::NodeSet;
+
+pub(super) const RULE: Rule = Rule {
+    name: "policy-interleaved",
+    severity: Severity::Info,
+    text: include_str!("policy_interleaved.rs"),
+    check,
+};
+
+fn check(scene: &Scene) -> Vec<Broken> {
+    let groups = scene.groups(|audited| interleaved(audited).is_some());
+    let broken = groups.into_iter().map(|group| {
+        let nodes = group.iter().filter_map(|audited| interleaved(audited));
+        let nodes: NodeSet = nodes.flat_map(|policy| &policy.nodes).copied().collect();
+        Broken::by(
+            &group,
+            format!(
+                "{} {} memory over {}",
+                subject(&group),
+                each(&group, "interleaves its", "interleave their"),
+                on_nodes(&nodes)
+            ),
+            Evidence::from([("policy_nodes", Value::Nodes(nodes))]),
+            Remedy::in_words("start it without --interleave, if one node's memory suffices"),
+        )
+    });
+    broken.collect()
+}
+
+/// The policy, if it interleaves over several nodes.
+fn interleaved(audited: &Audited) -> Option<&Policy> {
+    let policy = &audited.memory.pages.as_ref()?.policy;
+    let interleaves = matches!(policy.mode, Mode::Interleave | Mode::WeightedInterleave);
+    (interleaves && policy.nodes.len() > 1).then_some(policy)
+}

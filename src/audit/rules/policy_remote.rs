@@ -1,0 +1,76 @@
+//! A memory policy that binds or prefers nodes that are not the GPU's.
+//!
+//! Why it costs: what the process will touch goes there too, wherever it runs.
+//!
+//! What it cannot know: policies that mappings have of their own (mbind), and those of other threads.
+//!
+//! What to do: start it with the policy of its GPU's node (numactl --membind). Nobody else can change a running
+//! process's policy.
+
+use super::{Broken, Rule, Scene};
+use crate::audit::Audited;
+use crate::audit::finding::{Evidence, Remedy, Severity, Value};
+use crate::audit::remedy::bind;
+use crate::audit::verdict::Locality;
+use crate::audit::words::{each, on_nodes, subject};
+use crate::model::memory::{Mode, Policy};
+use crate::model::topology::NodeSet;
+
+pub(super) const RULE: Rule = Rule {
+    name: "policy-remote",
+    severity: Severity::Error,
+    text: include_str!("policy_remote.rs"),
+    check,
+};
+
+fn check(scene: &Scene) -> Vec<Broken> {
+    if scene.is_single_node() {
+        return Vec::new();
+    }
+    let is_broken = |audited: &Audited| {
+        let policy = chosen(audited);
+        policy.is_some_and(|policy| {
+            policy
+                .nodes
+                .iter()
+                .all(|node| audited.locality(*node) == Some(Locality::Remote))
+        })
+    };
+    let mode = |audited: &Audited| chosen(audited).map(|policy| policy.mode.to_string());
+    let groups = scene.groups_by(is_broken, mode);
+    let broken = groups.into_iter().map(|group| {
+        let nodes = group
+            .iter()
+            .filter_map(|audited| chosen(audited))
+            .flat_map(|policy| &policy.nodes);
+        let nodes: NodeSet = nodes.copied().collect();
+        let mode = mode(group[0]).unwrap_or_default();
+        Broken::by(
+            &group,
+            format!(
+                "{} {} the memory policy {mode} for {}",
+                subject(&group),
+                each(&group, "has", "have"),
+                on_nodes(&nodes),
+            ),
+            Evidence::from([
+                ("home_nodes", Value::Nodes(group[0].home_nodes.clone())),
+                ("policy", Value::Text(mode)),
+                ("policy_nodes", Value::Nodes(nodes)),
+            ]),
+            Remedy {
+                commands: Vec::new(),
+                but: "a running process keeps its policy".to_owned(),
+                ..bind(scene, &group)
+            },
+        )
+    });
+    broken.collect()
+}
+
+/// The policy, if it names nodes to take memory from.
+fn chosen(audited: &Audited) -> Option<&Policy> {
+    let policy = &audited.memory.pages.as_ref()?.policy;
+    let names = matches!(policy.mode, Mode::Bind | Mode::Prefer | Mode::PreferMany);
+    (names && !policy.nodes.is_empty() && !policy.truncated).then_some(policy)
+}

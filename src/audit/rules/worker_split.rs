@@ -1,0 +1,66 @@
+//! A worker runs on another node than its trainer: the post's horrendous case.
+//!
+//! Why it costs: its samples cross the interconnect to the trainer and, where that is on the wrong node itself, cross it
+//! back to the GPU.
+//!
+//! What it cannot know: of processes that nothing holds, where they will be next.
+//!
+//! What to do: bind the rank before it starts its workers: they inherit that.
+
+use super::{Broken, Rule, Scene};
+use crate::audit::Audited;
+use crate::audit::attribution::Role;
+use crate::audit::finding::{Evidence, Severity, Value};
+use crate::audit::remedy::bind;
+use crate::audit::scene::nodes_of;
+use crate::audit::words::{on_nodes, who};
+use crate::model::topology::NodeSet;
+
+pub(super) const RULE: Rule = Rule {
+    name: "worker-split",
+    severity: Severity::Error,
+    text: include_str!("worker_split.rs"),
+    check,
+};
+
+fn check(scene: &Scene) -> Vec<Broken> {
+    if scene.is_single_node() {
+        return Vec::new();
+    }
+    let trainer_nodes = |worker: &Audited| -> NodeSet {
+        let trainer = worker.part.trainer.and_then(|pid| scene.process(pid));
+        trainer.map(nodes_of).unwrap_or_default()
+    };
+    let is_split = |audited: &Audited| {
+        let (own, trainers) = (nodes_of(audited), trainer_nodes(audited));
+        let is_known = !own.is_empty() && !trainers.is_empty() && !audited.local_nodes.is_empty();
+        audited.part.role == Some(Role::Worker) && is_known && own.is_disjoint(&trainers)
+    };
+    let key = |audited: &Audited| (trainer_nodes(audited), nodes_of(audited));
+    let groups = scene.groups_by(is_split, key);
+    let broken = groups.into_iter().map(|group| {
+        let (trainers, own) = key(group[0]);
+        let local = &group[0].local_nodes;
+        // The workers are where the GPU is, and the trainer between them is not.
+        let back = match own.is_subset(local) && trainers.is_disjoint(local) {
+            true => ", and cross it back to the GPU",
+            false => "",
+        };
+        Broken::by(
+            &group,
+            format!(
+                "{} on {}, and their trainers on {}: samples cross the interconnect{back}",
+                who(&group),
+                on_nodes(&own),
+                on_nodes(&trainers),
+            ),
+            Evidence::from([
+                ("home_nodes", Value::Nodes(group[0].home_nodes.clone())),
+                ("worker_nodes", Value::Nodes(own)),
+                ("trainer_nodes", Value::Nodes(trainers)),
+            ]),
+            bind(scene, &group),
+        )
+    });
+    broken.collect()
+}

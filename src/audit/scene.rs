@@ -1,0 +1,179 @@
+//! What a rule looks at: a whole machine, judged, and what its processes have to do with each other.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use super::attribution::Role;
+use super::home::GpuPlace;
+use super::{Audited, Limits};
+use crate::model::family::Family;
+use crate::model::memory::Bytes;
+use crate::model::process::Pid;
+use crate::model::settings;
+use crate::model::topology::{NodeSet, Topology};
+
+/// A machine as the rules see it.
+pub(super) struct Scene<'a> {
+    pub processes: &'a [Audited],
+    pub gpus: &'a [GpuPlace],
+    pub topology: &'a Topology,
+    pub settings: settings::Settings,
+    pub limits: Limits,
+    family: Family,
+    by_pid: BTreeMap<Pid, &'a Audited>,
+}
+
+/// Processes that break a rule alike.
+pub(super) type Group<'a> = Vec<&'a Audited>;
+
+impl<'a> Scene<'a> {
+    pub fn new(
+        processes: &'a [Audited],
+        gpus: &'a [GpuPlace],
+        topology: &'a Topology,
+        settings: settings::Settings,
+        limits: Limits,
+    ) -> Self {
+        let pairs = processes.iter().map(|of| (of.process.pid, of.process.ppid));
+        Self {
+            family: Family::new(pairs),
+            by_pid: processes.iter().map(|of| (of.process.pid, of)).collect(),
+            processes,
+            gpus,
+            topology,
+            settings,
+            limits,
+        }
+    }
+
+    /// Whether one node has all CPUs, so that there is nothing to get wrong.
+    pub fn is_single_node(&self) -> bool {
+        self.topology.single_node().is_some()
+    }
+
+    /// The processes that have a verdict.
+    pub fn judged(&self) -> impl Iterator<Item = &'a Audited> + '_ {
+        self.processes.iter().filter(|audited| audited.is_judged())
+    }
+
+    /// The trainers.
+    pub fn trainers(&self) -> impl Iterator<Item = &'a Audited> + '_ {
+        self.judged()
+            .filter(|of| of.part.role == Some(Role::Trainer))
+    }
+
+    /// A process by its number.
+    pub fn process(&self, pid: Pid) -> Option<&'a Audited> {
+        self.by_pid.get(&pid).copied()
+    }
+
+    /// The judged processes for which `is_broken` holds. Those that belong on the same nodes stand together, and apart
+    /// from these those that can do nothing about it. A process without a GPU stands for itself.
+    pub fn groups(&self, is_broken: impl Fn(&Audited) -> bool) -> Vec<Group<'a>> {
+        self.groups_by(is_broken, |_| ())
+    }
+
+    /// The same, and of each only those for which `key` is the same.
+    pub fn groups_by<K: Ord>(
+        &self,
+        is_broken: impl Fn(&Audited) -> bool,
+        key: impl Fn(&Audited) -> K,
+    ) -> Vec<Group<'a>> {
+        let mut groups: BTreeMap<_, Group> = BTreeMap::new();
+        for audited in self.judged().filter(|audited| is_broken(audited)) {
+            let alone = audited.part.gpus.is_empty().then_some(audited.process.pid);
+            let place = (audited.home_nodes.clone(), audited.local_nodes.clone());
+            let key = (place, self.is_walled(audited), key(audited), alone);
+            groups.entry(key).or_default().push(audited);
+        }
+        groups.into_values().collect()
+    }
+
+    /// The trainers of each job that has several: those below one launcher, else of one Slurm job, else of one parent.
+    pub fn jobs(&self) -> Vec<Group<'a>> {
+        #[derive(PartialEq, Eq, PartialOrd, Ord)]
+        enum Job<'a> {
+            Launcher(Pid),
+            Slurm(&'a str),
+            Parent(Pid),
+        }
+        let mut jobs: BTreeMap<Job, Group> = BTreeMap::new();
+        for trainer in self.trainers() {
+            let job = match (self.launchers(trainer).last(), &trainer.job) {
+                (Some(top), _) => Job::Launcher(top.process.pid),
+                (None, Some(job)) => Job::Slurm(job),
+                (None, None) => Job::Parent(trainer.process.ppid),
+            };
+            jobs.entry(job).or_default().push(trainer);
+        }
+        jobs.into_values().filter(|job| job.len() > 1).collect()
+    }
+
+    /// The launchers above a process, nearest first.
+    pub fn launchers(&self, audited: &Audited) -> Vec<&'a Audited> {
+        let above = self.family.ancestors(audited.process.pid).into_iter();
+        let above = above.filter_map(|pid| self.process(pid));
+        above
+            .filter(|of| of.part.role == Some(Role::Launcher))
+            .collect()
+    }
+
+    /// Whether its control group keeps it from its local nodes, so that it cannot go there itself.
+    pub fn is_walled(&self, audited: &Audited) -> bool {
+        lacks_cpus(audited) || self.lacks_memory(audited)
+    }
+
+    /// Whether its control group allows it none of its local nodes' memory, where these have any.
+    pub fn lacks_memory(&self, audited: &Audited) -> bool {
+        let (allowed, local) = (&audited.memory.mems_allowed, &audited.local_nodes);
+        let is_off = |allowed: &NodeSet| !local.is_empty() && allowed.is_disjoint(local);
+        allowed.as_ref().is_some_and(is_off) && self.has_memory(local)
+    }
+
+    /// Whether memory can be bound to these nodes, as far as is known.
+    pub fn has_memory(&self, nodes: &NodeSet) -> bool {
+        let none = Some(Bytes(0));
+        let mut nodes = nodes.iter().filter_map(|id| self.topology.nodes().get(id));
+        nodes.all(|node| node.memory_total != none)
+    }
+}
+
+/// Whether its control group leaves it no CPU on its local nodes, so that no affinity could be right. `false` where that
+/// is not known.
+pub(super) fn lacks_cpus(audited: &Audited) -> bool {
+    let (given, local) = (&audited.cpu.cpuset_nodes, &audited.local_nodes);
+    given
+        .as_ref()
+        .is_some_and(|given| !local.is_empty() && given.is_disjoint(local))
+}
+
+/// Whether it may run on none of its local nodes.
+pub(super) fn is_bound_off(audited: &Audited) -> bool {
+    let allowed = &audited.cpu.affinity_nodes;
+    !allowed.is_empty() && allowed.is_disjoint(&audited.local_nodes)
+}
+
+/// The nodes that a process is on: where it is held off its local nodes, as a sleeper's last CPU is old news; where it
+/// may run on one node alone, that one; else where it last ran. Empty where that is not known.
+pub(super) fn nodes_of(audited: &Audited) -> NodeSet {
+    let allowed = &audited.cpu.affinity_nodes;
+    match allowed.len() == 1 || is_bound_off(audited) {
+        true => allowed.clone(),
+        false => audited.cpu.node.into_iter().collect(),
+    }
+}
+
+/// The nodes that a group is on.
+pub(super) fn nodes_of_all(group: &[&Audited]) -> NodeSet {
+    group.iter().flat_map(|audited| nodes_of(audited)).collect()
+}
+
+/// The GPUs that a group works for, by index.
+pub(super) fn gpus_of(group: &[&Audited]) -> Vec<u32> {
+    let gpus: BTreeSet<u32> = group.iter().flat_map(|of| of.part.gpus.clone()).collect();
+    gpus.into_iter().collect()
+}
+
+/// Its processes' numbers.
+pub(super) fn pids_of(group: &[&Audited]) -> Vec<Pid> {
+    group.iter().map(|audited| audited.process.pid).collect()
+}

@@ -1,0 +1,66 @@
+//! The words that findings are made of.
+
+use super::Audited;
+use super::attribution::Role;
+use super::scene::gpus_of;
+use crate::model::cpus::ranges;
+use crate::model::topology::{NodeSet, node_list};
+
+/// `node 1`, `nodes 0-1`
+pub(super) fn on_nodes(nodes: &NodeSet) -> String {
+    let word = if nodes.len() == 1 { "node" } else { "nodes" };
+    format!("{word} {}", node_list(nodes))
+}
+
+/// `GPU 0 hangs on node 0`, `GPUs 0-3 hang on node 0`
+pub(super) fn gpus_hang_on(gpus: &[u32], home: &NodeSet) -> String {
+    let list = ranges(gpus.iter().copied());
+    match gpus.len() {
+        1 => format!("GPU {list} hangs on {}", on_nodes(home)),
+        _ => format!("GPUs {list} hang on {}", on_nodes(home)),
+    }
+}
+
+/// `GPU 0 hangs on node 0, trainer 254 and 4 workers` or, without a GPU, `process 250 runs on node 1 and`.
+pub(super) fn subject(group: &[&Audited]) -> String {
+    let first = group[0];
+    match gpus_of(group).as_slice() {
+        [] => format!(
+            "{} runs on {} and",
+            who(group),
+            on_nodes(&first.local_nodes)
+        ),
+        gpus => format!("{}, {}", gpus_hang_on(gpus, &first.home_nodes), who(group)),
+    }
+}
+
+/// `trainer 254 and 4 workers`
+pub(super) fn who(group: &[&Audited]) -> String {
+    let of_role = |role| {
+        group
+            .iter()
+            .filter(move |audited| audited.part.role == role)
+    };
+    let mut words = Vec::new();
+    for (role, one, several) in [
+        (Some(Role::Trainer), "trainer", "trainers"),
+        (Some(Role::Worker), "worker", "workers"),
+        (None, "process", "processes"),
+    ] {
+        let pids: Vec<_> = of_role(role).map(|audited| audited.process.pid).collect();
+        match pids.as_slice() {
+            [] => {}
+            [pid] => words.push(format!("{one} {pid}")),
+            pids => words.push(format!("{} {several}", pids.len())),
+        }
+    }
+    words.join(" and ")
+}
+
+/// `one` of one, else `several`.
+pub(super) fn each(group: &[&Audited], one: &'static str, several: &'static str) -> &'static str {
+    match group {
+        [_] => one,
+        _ => several,
+    }
+}
