@@ -61,6 +61,8 @@ pub struct Host {
     pub kernel: Option<String>,
     /// RFC 3339, UTC: when the machine was looked at. `None` in a recording that does not tell.
     pub recorded_at: Option<String>,
+    /// When it was started, in seconds since 1970 (`btime` of `/proc/stat`). `None` where that could not be read.
+    pub started: Option<u64>,
     /// Whether this is the machine that the program runs on.
     pub origin: Origin,
     /// The NVIDIA driver's version; `None` where NVML did not answer.

@@ -166,6 +166,7 @@ fn host(root: &Root, manifest: &Manifest) -> Host {
         hostname,
         kernel: procfs::read_kernel(root),
         recorded_at,
+        started: procfs::read_boot_time(root),
         origin,
         driver_version: None,
     }

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use serde::Serialize;
 use serde_json::Value;
 
+use super::age::started;
 use crate::audit::finding;
 use crate::audit::home::GpuPlace;
 use crate::audit::rules::{RULES, Rule};
@@ -30,7 +31,7 @@ pub fn report(report: &Report) -> String {
             report
                 .processes
                 .iter()
-                .map(|of| process(of, &report.users))
+                .map(|of| process(of, report))
                 .collect(),
         ),
         findings: Some(report.findings.iter().map(finding).collect()),
@@ -244,6 +245,8 @@ struct ProcessJson<'a> {
     /// Its numbers in the PID namespaces within ours, outermost first.
     inner_pids: &'a [u32],
     start_time_ticks: u64,
+    /// RFC 3339, UTC; `None` where it is not known when the machine was started.
+    started_at: Option<String>,
     name: &'a str,
     command: Option<String>,
     user: Option<String>,
@@ -270,8 +273,9 @@ struct ProcessJson<'a> {
     findings: &'a [&'static str],
 }
 
-fn process<'a>(audited: &'a Audited, users: &BTreeMap<u32, String>) -> ProcessJson<'a> {
+fn process<'a>(audited: &'a Audited, report: &Report) -> ProcessJson<'a> {
     let process = &audited.process;
+    let users = &report.users;
     let part = &audited.part;
     let environment = process.environment.as_ref();
     ProcessJson {
@@ -279,6 +283,8 @@ fn process<'a>(audited: &'a Audited, users: &BTreeMap<u32, String>) -> ProcessJs
         ppid: process.ppid.0,
         inner_pids: &process.inner_pids,
         start_time_ticks: process.start_time_ticks,
+        started_at: started(process, &report.host)
+            .map(|when| humantime::format_rfc3339_seconds(when).to_string()),
         name: &process.name,
         command: process.command.as_ref().map(|words| words.join(" ")),
         user: process

@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use comfy_table::{Cell, Color, ColumnConstraint, Width};
 
+use super::age::age;
 use super::terminal::{Terminal, harmless};
 use crate::audit::attribution::{GpuSource, Role};
 use crate::audit::memory::PagePlace;
@@ -19,6 +20,8 @@ struct Row<'a> {
     people: Vec<&'a Audited>,
     /// All but PIDs and sizes. Processes with equal cells fold into one row.
     cells: Cells,
+    /// Since when the first of them is there.
+    age: String,
 }
 
 #[derive(PartialEq, Eq)]
@@ -63,6 +66,7 @@ const COLUMNS: &[Column] = &[
     column("PID", Room::Whole, |row| pids(&row.people)),
     column("INNER PID", Room::Words(5), |row| inner_pids(&row.people)),
     column("USER", Room::Wide(130), |row| row.cells.user.clone()),
+    column("AGE", Room::Wide(130), |row| row.age.clone()),
     column("RANK", Room::Words(4), |row| row.cells.rank.clone()),
     column("GPU NODE", Room::Words(3), |row| row.cells.gpu_node.clone()),
     column("MIG", Room::Words(1), |row| row.cells.mig.clone()),
@@ -175,6 +179,7 @@ fn folded<'a>(group: &[&'a Audited], all: bool, report: &Report) -> Vec<Row<'a>>
             _ => rows.push(Row {
                 people: vec![audited],
                 cells,
+                age: age(&audited.process, &report.host).unwrap_or_default(),
             }),
         }
     }

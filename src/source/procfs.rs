@@ -28,6 +28,15 @@ pub fn read_kernel(root: &Root) -> Option<String> {
     Some(value(&version).split_whitespace().nth(2)?.to_owned())
 }
 
+/// When the machine was started, in seconds since 1970: `btime` of `/proc/stat`.
+pub fn read_boot_time(root: &Root) -> Option<u64> {
+    let text = root.read("proc/stat").ok()?;
+    let mut lines = text.split(|byte| *byte == b'\n');
+    value(lines.find_map(|line| line.strip_prefix(b"btime "))?)
+        .parse()
+        .ok()
+}
+
 /// `stat` of all processes. One that ended meanwhile is left out; for one that cannot be read it has the reason.
 ///
 /// # Errors

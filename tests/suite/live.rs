@@ -68,6 +68,11 @@ fn a_named_process_is_read_right() {
     let run = run(NO_DRIVER.iter().copied().chain(["--json", "--pid", &pid]));
     let json = run.json();
     let process = &json["processes"][0];
+    let started = process["started_at"].as_str().unwrap();
+    let started = humantime::parse_rfc3339(started).unwrap();
+    // To the second, both of the boot and of the process.
+    let age = std::time::SystemTime::now().duration_since(started);
+    assert!(age.unwrap().as_secs() < 120);
     assert_eq!(process["name"], "sleep");
     assert_eq!(process["command"], "sleep 600");
     assert_eq!(process["rank"], 3);
