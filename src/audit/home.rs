@@ -210,9 +210,6 @@ fn hidden_users(place: &GpuPlace) -> Option<Gap> {
     Some(Gap {
         pid: None,
         fact: Fact::GpuProcesses(gpu.index),
-        reason: Reason::Failed(format!(
-            "{used} in use by processes that are not visible here: another PID namespace; run on the host or \
-             with the host's PID namespace"
-        )),
+        reason: Reason::InUseByNobody(used),
     })
 }

@@ -2,6 +2,7 @@
 
 use std::fmt;
 
+use super::memory::Bytes;
 use super::pci::PciAddress;
 use super::process::Pid;
 use super::topology::NodeId;
@@ -128,6 +129,8 @@ pub enum Reason {
     Absent,
     /// It was there and made no sense; says what.
     Malformed(String),
+    /// So much of a GPU's memory is in use, and nobody who uses it is to be seen.
+    InUseByNobody(Bytes),
     /// Something else went wrong; says what.
     Failed(String),
 }
@@ -139,6 +142,11 @@ impl fmt::Display for Reason {
             Self::Gone => f.write_str("gone"),
             Self::Absent => f.write_str("absent"),
             Self::Malformed(what) => write!(f, "malformed: {what}"),
+            Self::InUseByNobody(used) => write!(
+                f,
+                "{used} in use by processes that are not visible here: another PID namespace; run on the host or with \
+                 the host's PID namespace"
+            ),
             Self::Failed(what) => f.write_str(what),
         }
     }

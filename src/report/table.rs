@@ -13,6 +13,7 @@ use crate::audit::verdict::Verdict;
 use crate::audit::{Audited, Report};
 use crate::model::cpus::{CpuSet, ranges};
 use crate::model::gap::{Fact, Gap, Reason};
+use crate::model::memory::Bytes;
 use crate::model::topology::node_list;
 use crate::model::{Host, Origin};
 
@@ -212,45 +213,60 @@ fn remedy<'a>(remedy: &'a Remedy, said: &mut BTreeSet<&'a str>, terminal: &Termi
     out
 }
 
-/// What could not be learnt, and what would help; one line for all processes of the same lack. Empty where
+/// Like lacks, which one line tells together.
+struct Lack<'a> {
+    what: String,
+    gap: &'a Gap,
+    pids: Vec<u32>,
+    gpus: Vec<u32>,
+    in_use: Bytes,
+}
+
+/// What could not be learnt, and what would help; one line for all processes, or all GPUs, of the same lack. Empty where
 /// nothing is missing.
 pub fn gaps(report: &Report, terminal: &Terminal) -> String {
-    let mut grouped: Vec<(String, &Gap, Vec<u32>)> = Vec::new();
+    let mut lacks: Vec<Lack> = Vec::new();
     let mut places: BTreeMap<(String, String), usize> = BTreeMap::new();
     for gap in &report.gaps {
-        let what = match gap.fact {
-            Fact::Thread(_) => "some threads".to_owned(),
-            _ => gap.fact.to_string(),
+        let (what, gpu) = match gap.fact {
+            Fact::Thread(_) => ("some threads".to_owned(), None),
+            Fact::GpuProcesses(gpu) => ("processes of GPU".to_owned(), Some(gpu)),
+            _ => (gap.fact.to_string(), None),
         };
-        let pid = gap.pid.map(|pid| pid.0);
-        let place = *places
-            .entry((what.clone(), gap.reason.to_string()))
-            .or_insert(grouped.len());
-        match grouped.get_mut(place) {
-            Some((.., pids)) => pids.extend(pid.filter(|pid| pids.last() != Some(pid))),
-            None => grouped.push((what, gap, pid.into_iter().collect())),
+        let (why, in_use) = match gap.reason {
+            Reason::InUseByNobody(used) => ("in use".to_owned(), used),
+            _ => (gap.reason.to_string(), Bytes(0)),
+        };
+        let place = *places.entry((what.clone(), why)).or_insert(lacks.len());
+        if place == lacks.len() {
+            let (pids, gpus, in_use) = (Vec::new(), Vec::new(), Bytes(0));
+            lacks.push(Lack {
+                what,
+                gap,
+                pids,
+                gpus,
+                in_use,
+            });
         }
+        let lack = &mut lacks[place];
+        let pid = gap.pid.map(|pid| pid.0);
+        lack.pids
+            .extend(pid.filter(|pid| lack.pids.last() != Some(pid)));
+        lack.gpus.extend(gpu);
+        lack.in_use = [lack.in_use, in_use].into_iter().sum();
     }
     let mut out = String::new();
-    for (what, gap, mut pids) in grouped {
-        pids.sort_unstable();
-        let whom = match (&gap.fact, pids.as_slice()) {
-            (_, []) => what,
-            (Fact::Process, [pid]) => format!("process {pid}"),
-            (Fact::Process, several) => format!("processes {}", ranges(several.iter().copied())),
-            (_, [pid]) => format!("{what} of process {pid}"),
-            (_, several) => {
-                format!(
-                    "{what} of {} processes ({})",
-                    several.len(),
-                    ranges(several.iter().copied())
-                )
-            }
+    for lack in &mut lacks {
+        lack.pids.sort_unstable();
+        let reason = match lack.gap.reason {
+            Reason::InUseByNobody(_) => Reason::InUseByNobody(lack.in_use).to_string(),
+            _ => lack.gap.reason.to_string(),
         };
         let text = format!(
-            "{whom}: {}{}",
-            harmless(&gap.reason.to_string()),
-            hint(report, gap)
+            "{}: {}{}",
+            whose(lack),
+            harmless(&reason),
+            hint(report, lack.gap)
         );
         out += &terminal.wrap("  ? ", &text, 4);
     }
@@ -258,6 +274,21 @@ pub fn gaps(report: &Report, terminal: &Terminal) -> String {
         out
     } else {
         format!("\nNot known:\n{out}")
+    }
+}
+
+/// `memory of 3 processes (12-14)`
+fn whose(lack: &Lack) -> String {
+    let what = &lack.what;
+    let pids = || ranges(lack.pids.iter().copied());
+    match (&lack.gap.fact, lack.pids.as_slice(), lack.gpus.as_slice()) {
+        (_, [], []) => what.clone(),
+        (_, [], [gpu]) => format!("{what} {gpu}"),
+        (_, [], gpus) => format!("{what}s {}", ranges(gpus.iter().copied())),
+        (Fact::Process, [pid], _) => format!("process {pid}"),
+        (Fact::Process, ..) => format!("processes {}", pids()),
+        (_, [pid], _) => format!("{what} of process {pid}"),
+        (_, several, _) => format!("{what} of {} processes ({})", several.len(), pids()),
     }
 }
 

@@ -712,6 +712,15 @@ fn gpu_memory_that_nobody_visible_uses() {
         reason.starts_with("1.0 GiB in use by processes that are not visible here"),
         "{reason}"
     );
+    let mut two = Tree::new();
+    two.listed(1, 999, "mps", 0);
+    let table = two.audit(&[]).stdout;
+    assert!(
+        table.contains(
+            "? processes of GPUs 0-1: 2.0 GiB in use by processes that are not visible here"
+        ),
+        "one line for all GPUs: {table}"
+    );
     let idle = Tree {
         gpu_memory_used: 5 << 20,
         ..Tree::new()
