@@ -1,5 +1,6 @@
 //! The forms that a report takes. Each gives text back; who prints it is `main`.
 
+mod columns;
 pub mod explain;
 pub mod json;
 pub mod remedies;
