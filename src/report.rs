@@ -1,6 +1,8 @@
 //! The forms that a report takes. Each gives text back; who prints it is `main`.
 
 mod columns;
+pub mod diff;
+pub mod diff_json;
 pub mod explain;
 pub mod json;
 pub mod remedies;
