@@ -428,7 +428,7 @@ fn diff_exit_code(diff: &Diff, fail_on: FailOn) -> u8 {
         FailOn::Mismatch => change.worsened_to == Some(Verdict::Mismatch),
         FailOn::Never => false,
     });
-    let mut findings = diff.findings.iter().filter(|change| change.is_worse());
+    let mut findings = diff.findings.iter().filter(|change| change.is_worse);
     let finding = findings.any(|change| match fail_on {
         FailOn::AtRisk => true,
         FailOn::Mismatch => change.severity == Some(Severity::Error),

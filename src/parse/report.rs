@@ -5,6 +5,7 @@
 use std::collections::BTreeMap;
 
 use serde::Deserialize;
+use serde::de::IgnoredAny;
 
 use super::list::parse_cpu_list;
 use super::{Malformed, QUOTED};
@@ -24,6 +25,13 @@ const SCHEMA_VERSION: u64 = 1;
 
 /// Reads a document.
 pub fn parse_report(bytes: &[u8]) -> Result<Outline, Malformed> {
+    // serde would take a list for a document, field by field.
+    let first = bytes.iter().find(|byte| !byte.is_ascii_whitespace());
+    if first != Some(&b'{') {
+        return Err(Malformed(
+            "it is no JSON object: no document of this program's".to_owned(),
+        ));
+    }
     let version: VersionJson = json(bytes)?;
     match version.schema_version {
         Some(SCHEMA_VERSION) => {}
@@ -38,12 +46,13 @@ pub fn parse_report(bytes: &[u8]) -> Result<Outline, Malformed> {
             ));
         }
     }
-    let document: DocumentJson = json(bytes)?;
-    let Some(topology) = document.topology else {
+    if version.topology.is_none() {
         return Err(Malformed(
             "it has no topology: no audit's document, nor topology --json's".to_owned(),
         ));
-    };
+    }
+    let document: DocumentJson = json(bytes)?;
+    let topology = document.topology;
     let nodes = topology.nodes.into_iter().map(node);
     let gpus = topology.gpus.into_iter().map(gpu);
     let processes = document.processes.map(|processes| {
@@ -65,7 +74,7 @@ pub fn parse_report(bytes: &[u8]) -> Result<Outline, Malformed> {
     })
 }
 
-/// serde_json gives up on nesting deeper than 128, so that no text can exhaust the stack.
+/// No nesting can exhaust the stack: unknown fields are skipped without recursion, known ones are only so deep.
 fn json<'a, T: Deserialize<'a>>(bytes: &'a [u8]) -> Result<T, Malformed> {
     serde_json::from_slice(bytes).map_err(|error| {
         // An unexpected text is repeated in the message, however long it is.
@@ -82,13 +91,14 @@ fn json<'a, T: Deserialize<'a>>(bytes: &'a [u8]) -> Result<T, Malformed> {
 #[derive(Deserialize)]
 struct VersionJson {
     schema_version: Option<u64>,
+    topology: Option<IgnoredAny>,
 }
 
 #[derive(Deserialize)]
 struct DocumentJson {
     #[serde(default)]
     host: HostJson,
-    topology: Option<TopologyJson>,
+    topology: TopologyJson,
     #[serde(default)]
     settings: SettingsJson,
     processes: Option<Vec<ProcessJson>>,
@@ -388,7 +398,9 @@ mod tests {
             r#"{"schema_version": 1, "topology": {"nodes": [{"id": 0, "cpus": "3-1"}]}}"#,
             "no list of numbers: \"3-1\"",
         );
-        refuses("", "EOF while parsing a value at line 1 column 0");
+        for text in ["", "[1]", "null", "x"] {
+            refuses(text, "it is no JSON object: no document of this program's");
+        }
     }
 
     #[test]

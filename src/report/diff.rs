@@ -57,7 +57,7 @@ fn machine(diff: &Diff, terminal: &Terminal) -> String {
     }
     match out.is_empty() {
         true => out,
-        false => format!("\nThe machine is another in this:\n{out}"),
+        false => format!("\nChanges of the machine:\n{out}"),
     }
 }
 
@@ -65,6 +65,7 @@ fn machine(diff: &Diff, terminal: &Terminal) -> String {
 struct Row<'a> {
     people: Vec<&'a ProcessChange<'a>>,
     cells: Cells,
+    pids: String,
 }
 
 #[derive(PartialEq, Eq)]
@@ -90,12 +91,12 @@ const COLUMNS: &[Column] = &[
         several => format!("{} ×{several}", row.cells.role),
     }),
     ("RANK", Room::Short(1), |row| row.cells.rank.clone()),
-    ("PID", Room::Words(4), pids),
+    ("PID", Room::Short(4), |row| row.pids.clone()),
     ("GPU", Room::Short(5), |row| row.cells.gpus.clone()),
     ("GPU NODE", Room::Short(3), |row| row.cells.gpu_node.clone()),
     ("CPU NODE", Room::Short(2), |row| row.cells.cpu_node.clone()),
-    ("CPUS", Room::Words(1), |row| row.cells.cpus.clone()),
-    ("MEM BINDING", Room::Words(2), |row| {
+    ("CPUS", Room::Short(1), |row| row.cells.cpus.clone()),
+    ("MEM BINDING", Room::Short(2), |row| {
         row.cells.binding.clone()
     }),
     ("LOCAL MEMORY", Room::Short(0), shares),
@@ -110,7 +111,7 @@ fn processes(diff: &Diff, all: bool, terminal: &Terminal) -> String {
     };
     let mut rows: Vec<Row> = Vec::new();
     for change in diff.processes.iter().filter(is_shown) {
-        let cells = cells(change);
+        let cells = cells(change, terminal);
         let folds = !all
             && change
                 .either()
@@ -120,11 +121,15 @@ fn processes(diff: &Diff, all: bool, terminal: &Terminal) -> String {
             _ => rows.push(Row {
                 people: vec![change],
                 cells,
+                pids: String::new(),
             }),
         }
     }
     if rows.is_empty() {
         return String::new();
+    }
+    for row in &mut rows {
+        row.pids = broken(pids(row), terminal);
     }
     let filled = COLUMNS.iter().map(|(header, room, cell)| Filled {
         header,
@@ -146,7 +151,7 @@ fn painted(header: &str, row: &Row) -> Option<Color> {
     }
 }
 
-fn cells(change: &ProcessChange) -> Cells {
+fn cells(change: &ProcessChange, terminal: &Terminal) -> Cells {
     let of_gpus = |of: &ProcessOutline| match of.gpus.is_empty() {
         true => "-".to_owned(),
         false => ranges(of.gpus.iter().copied()),
@@ -169,8 +174,8 @@ fn cells(change: &ProcessChange) -> Cells {
         cpu_node: told(change, |of| {
             known(of.cpu.node.map(|node| node.to_string()).unwrap_or_default())
         }),
-        cpus: told(change, cpus),
-        binding: told(change, binding),
+        cpus: broken(told(change, cpus), terminal),
+        binding: broken(told(change, binding), terminal),
         verdict: verdicts(change),
     }
 }
@@ -178,6 +183,16 @@ fn cells(change: &ProcessChange) -> Cells {
 /// `1 → 0`, or what it is where that is the same.
 fn told(change: &ProcessChange, tell: impl Fn(&ProcessOutline) -> String) -> String {
     arrow(change.before.map(&tell), change.after.map(&tell))
+}
+
+/// Where room is short, what is long goes on two lines.
+fn broken(cell: String, terminal: &Terminal) -> String {
+    const ROOMY: u16 = 130;
+    const SHORT: usize = 9;
+    match terminal.width >= ROOMY || cell.chars().count() <= SHORT {
+        true => cell,
+        false => cell.replacen(" → ", " →\n", 1),
+    }
 }
 
 fn arrow(before: Option<String>, after: Option<String>) -> String {
@@ -409,7 +424,7 @@ fn outcome(diff: &Diff, terminal: &Terminal) -> String {
         words.join(", ")
     };
     let worse = judged().filter(|of| of.worsened_to.is_some()).count();
-    let found = diff.findings.iter().filter(|of| of.is_worse()).count();
+    let found = diff.findings.iter().filter(|of| of.is_worse).count();
     let worse = listed(vec![
         several(worse, "process", "processes"),
         several(found, "finding", "findings"),
@@ -430,7 +445,7 @@ fn outcome(diff: &Diff, terminal: &Terminal) -> String {
         let like = diff
             .findings
             .iter()
-            .filter(|of| of.state == state && !of.is_worse());
+            .filter(|of| of.state == state && !of.is_worse);
         several(like.count(), one, more)
     };
     let findings = listed(vec![

@@ -221,7 +221,7 @@ fn finding<'a>(change: &FindingChange<'a>) -> FindingJson<'a> {
     let finding = change.finding;
     FindingJson {
         change: change.state.to_string(),
-        worse: change.is_worse(),
+        worse: change.is_worse,
         rule: &finding.rule,
         severity: &finding.severity,
         gpus: &finding.gpus,
@@ -265,7 +265,7 @@ fn summary(diff: &Diff) -> SummaryJson {
         moved: processes(Change::Moved),
         better: processes(Change::Better),
         same: processes(Change::Same),
-        findings_worse: diff.findings.iter().filter(|of| of.is_worse()).count(),
+        findings_worse: diff.findings.iter().filter(|of| of.is_worse).count(),
         findings_new: of_findings(State::New),
         findings_spread: of_findings(State::Spread),
         findings_not_judged: of_findings(State::NotJudged),

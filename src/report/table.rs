@@ -54,6 +54,7 @@ pub fn head(host: &Host, terminal: &Terminal) -> String {
         (Origin::Snapshot, Some(when)) => format!("snapshot of {when}"),
         (Origin::Snapshot, None) => "snapshot".to_owned(),
     });
+    words.retain(|word| !word.is_empty());
     terminal.wrap("", &words.join(", "), 2)
 }
 

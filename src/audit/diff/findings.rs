@@ -22,6 +22,9 @@ pub struct FindingChange<'a> {
     /// The processes that did not break the rule before; those that are new and no worse than their like are not
     /// among them.
     pub joined: Vec<Pid>,
+    /// Whether more is wrong than was: an error, or a warning about a process that did not get better otherwise (one
+    /// that came home, and is not held there yet).
+    pub is_worse: bool,
 }
 
 /// What became of a finding, the worst first.
@@ -51,18 +54,6 @@ impl fmt::Display for State {
             Self::Gone => "gone",
             Self::Fixed => "fixed",
         })
-    }
-}
-
-impl FindingChange<'_> {
-    /// Whether more is wrong than was: an error, or a warning about a process.
-    pub fn is_worse(&self) -> bool {
-        let counts = match self.severity {
-            Some(Severity::Error) => true,
-            Some(Severity::Warning) => !self.finding.pids.is_empty(),
-            _ => false,
-        };
-        counts && matches!(self.state, State::New | State::Spread)
     }
 }
 
@@ -114,7 +105,20 @@ pub fn changes<'a>(
             (false, true) => State::Remains,
         };
         seen_again.extend(again);
-        changes.push(change(finding, state, joined));
+        let is_no_better = |pid: &Pid| match is_at.get(pid) {
+            Some(at) => processes[*at].change != Change::Better,
+            None => true,
+        };
+        let is_worse = match Severity::named(&finding.severity) {
+            _ if state == State::Remains => false,
+            Some(Severity::Error) => true,
+            Some(Severity::Warning) => joined.iter().any(is_no_better),
+            _ => false,
+        };
+        changes.push(FindingChange {
+            is_worse,
+            ..change(finding, state, joined)
+        });
     }
     for (finding, at) in before.findings.iter().zip(0..) {
         if !seen_again.contains(&at) {
@@ -134,6 +138,7 @@ fn change(finding: &FindingOutline, state: State, joined: Vec<Pid>) -> FindingCh
         finding,
         state,
         joined,
+        is_worse: false,
     }
 }
 
