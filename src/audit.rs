@@ -172,6 +172,8 @@ pub struct Summary {
     pub mismatch: usize,
     /// Not to be judged.
     pub unknown: usize,
+    /// Whether all could be seen and judged.
+    pub is_complete: bool,
     /// The share of their working memory that is local; `None` where there is none. Pages that several
     /// share count in each.
     pub local_fraction: Option<f64>,
@@ -357,6 +359,7 @@ fn summarise(processes: &[Audited], gaps: &[Gap]) -> Summary {
         at_risk: count(&[Verdict::AtRisk]),
         mismatch: count(&[Verdict::Mismatch]),
         unknown: count(&[Verdict::Unknown]),
+        is_complete: count(&[Verdict::Unknown]) == 0 && !hidden,
         local_fraction: (all > 0.0).then(|| local / all),
     }
 }

@@ -399,11 +399,10 @@ fn exit_code(report: &Report, fail_on: FailOn) -> u8 {
         FailOn::AtRisk => finding.severity <= Severity::Warning && !finding.pids.is_empty(),
         FailOn::Never => false,
     });
-    let hidden = report.gaps.iter().any(|gap| gap.fact.leaves_open());
-    match (failed, summary.unknown > 0 || hidden) {
+    match (failed, summary.is_complete) {
         (true, _) => 1,
-        (false, true) => 3,
-        (false, false) => 0,
+        (false, false) => 3,
+        (false, true) => 0,
     }
 }
 

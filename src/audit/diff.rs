@@ -60,7 +60,10 @@ fn is_open(before: &Outline, after: &Outline, processes: &[ProcessChange]) -> bo
         return true;
     }
     let summary = after.summary.as_ref();
-    let is_hidden = summary.is_some_and(|of| verdict(Some(&of.verdict)) == Some(Verdict::Unknown));
+    let is_hidden = summary.is_some_and(|of| {
+        let is_unknown = verdict(Some(&of.verdict)) == Some(Verdict::Unknown);
+        !of.is_complete.unwrap_or(!is_unknown)
+    });
     let unknown = |of: &ProcessOutline| verdict(of.verdict.as_ref()) == Some(Verdict::Unknown);
     // Of workers some may come and go, as long as there are any.
     let mut workers: BTreeMap<_, bool> = BTreeMap::new();

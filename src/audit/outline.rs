@@ -136,6 +136,7 @@ fn summary(summary: &Summary) -> SummaryOutline {
         at_risk: summary.at_risk,
         mismatch: summary.mismatch,
         unknown: summary.unknown,
+        is_complete: Some(summary.is_complete),
         local: counted(summary.local_fraction),
     }
 }

@@ -162,6 +162,8 @@ pub struct SummaryOutline {
     pub mismatch: usize,
     /// Not to be judged.
     pub unknown: usize,
+    /// Whether all could be seen and judged. `None` where the document does not tell.
+    pub is_complete: Option<bool>,
     /// How much of their working memory was local.
     pub local: LocalShare,
 }

@@ -310,6 +310,7 @@ struct SummaryJson {
     at_risk: usize,
     mismatch: usize,
     unknown: usize,
+    complete: Option<bool>,
     local_fraction: Option<f64>,
     exact: Option<bool>,
     error: Option<f64>,
@@ -324,6 +325,7 @@ fn summary(summary: SummaryJson) -> SummaryOutline {
         at_risk: summary.at_risk,
         mismatch: summary.mismatch,
         unknown: summary.unknown,
+        is_complete: summary.complete,
     }
 }
 

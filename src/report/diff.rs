@@ -1,6 +1,6 @@
 //! Two audits against each other, for people.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use comfy_table::Color;
 use owo_colors::Style;
@@ -68,7 +68,7 @@ struct Row<'a> {
     pids: String,
 }
 
-#[derive(PartialEq, Eq)]
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord)]
 struct Cells {
     change: String,
     role: String,
@@ -110,13 +110,15 @@ fn processes(diff: &Diff, all: bool, terminal: &Terminal) -> String {
         all || (change.is_judged() && has_changed)
     };
     let mut rows: Vec<Row> = Vec::new();
+    let mut places: BTreeMap<Cells, usize> = BTreeMap::new();
     for change in diff.processes.iter().filter(is_shown) {
         let cells = cells(change, terminal);
         let folds = !all
             && change
                 .either()
                 .is_some_and(|of| of.role.as_deref() != Some("trainer"));
-        match rows.iter_mut().find(|row| row.cells == cells) {
+        let place = *places.entry(cells.clone()).or_insert(rows.len());
+        match rows.get_mut(place) {
             Some(row) if folds => row.people.push(change),
             _ => rows.push(Row {
                 people: vec![change],

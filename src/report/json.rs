@@ -504,6 +504,8 @@ struct SummaryJson {
     at_risk: usize,
     mismatch: usize,
     unknown: usize,
+    /// Whether all could be seen and judged.
+    complete: bool,
     local_fraction: Option<f64>,
 }
 
@@ -516,6 +518,7 @@ fn summary(report: &Report) -> SummaryJson {
         at_risk: summary.at_risk,
         mismatch: summary.mismatch,
         unknown: summary.unknown,
+        complete: summary.is_complete,
         local_fraction: summary.local_fraction,
     }
 }

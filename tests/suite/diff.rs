@@ -661,6 +661,18 @@ Nothing was seen to get worse, but not everything could be judged. Processes: 1 
 }
 
 #[test]
+fn a_mismatch_that_was_there_hides_nobody_else() {
+    let before = with_trainer(&ASTRAY);
+    assert_eq!(diff(&before, &before, &[]).code, Some(0));
+    let mut after = with_trainer(&ASTRAY);
+    // The driver names one that is not to be seen here.
+    after.listed(0, 999, "compute", 1 << 30);
+    let run = diff(&before, &after, &["--json"]);
+    assert_eq!(run.code, Some(3));
+    assert_eq!(run.json()["after"]["summary"]["verdict"], "mismatch");
+}
+
+#[test]
 fn where_the_line_is() {
     let loose = with_trainer(&Process {
         threads: &[(0, "0-3")],
