@@ -5,10 +5,13 @@
 
 pub mod attribution;
 pub mod cpu;
+pub mod diff;
+mod expected;
 pub mod finding;
 pub mod home;
 pub mod memory;
 mod off_memory;
+pub mod outline;
 mod remedy;
 pub mod rules;
 mod scene;
@@ -28,8 +31,10 @@ use scene::Scene;
 pub use scope::Scope;
 use verdict::{Judged, Locality, Verdict};
 
+use crate::model;
 use crate::model::gap::{Fact, Gap, Reason};
 use crate::model::memory::Bytes;
+use crate::model::outline::Expected;
 use crate::model::pci::PciDevice;
 use crate::model::process::{Pid, Process};
 use crate::model::tenant;
@@ -65,6 +70,8 @@ pub struct Settings {
     pub hints: Hints,
     /// Whether another node of the same socket is as bad as another socket.
     pub strict_node: bool,
+    /// What the machine must equal; `None` for nothing in particular.
+    pub expected: Option<Expected>,
     /// The rules, by name, that are not applied. Verdicts stay what they are.
     pub allowed: BTreeSet<&'static str>,
 }
@@ -88,6 +95,8 @@ pub struct Report {
     pub findings: Vec<Finding>,
     /// Names of users by number, as far as they are known.
     pub users: BTreeMap<u32, String>,
+    /// The kernel's settings, as they were observed.
+    pub kernel: model::settings::Settings,
     /// What could not be learnt.
     pub gaps: Vec<Gap>,
     /// The sum.
@@ -163,6 +172,8 @@ pub struct Summary {
     pub mismatch: usize,
     /// Not to be judged.
     pub unknown: usize,
+    /// Whether all could be seen and judged.
+    pub is_complete: bool,
     /// The share of their working memory that is local; `None` where there is none. Pages that several
     /// share count in each.
     pub local_fraction: Option<f64>,
@@ -208,7 +219,23 @@ pub fn audit(machine: Machine, settings: &Settings) -> Report {
         .collect();
     let asked = scope.gpus(&processes, &gpus, &named);
     gaps.retain(|gap| scope::is_missed(gap, &shown, &asked, &gpus, &named));
-    let scene = Scene::new(&processes, &gpus, &topology, kernel, settings.limits);
+    let observed = outline::observed(&host, kernel, &topology, &gpus, &processes);
+    let held = settings.expected.as_ref().map(|expected| {
+        // Who asks for some processes alone does not miss the others.
+        let is_partial = scope.gpus.is_some() || scope.uid.is_some() || !named.is_empty();
+        let is_open = gaps.iter().any(|gap| gap.fact.leaves_open());
+        expected::hold(expected, &observed, is_partial, is_open)
+    });
+    let held = held.unwrap_or_default();
+    gaps.extend(held.unknown);
+    let scene = Scene::new(
+        &processes,
+        &gpus,
+        &topology,
+        kernel,
+        settings.limits,
+        held.unexpected,
+    );
     let mut findings = rules::check(&scene);
     let is_asked = |finding: &Finding| {
         let gpus = &finding.gpus;
@@ -242,6 +269,7 @@ pub fn audit(machine: Machine, settings: &Settings) -> Report {
         processes,
         findings,
         users,
+        kernel,
         gaps,
     }
 }
@@ -331,6 +359,7 @@ fn summarise(processes: &[Audited], gaps: &[Gap]) -> Summary {
         at_risk: count(&[Verdict::AtRisk]),
         mismatch: count(&[Verdict::Mismatch]),
         unknown: count(&[Verdict::Unknown]),
+        is_complete: count(&[Verdict::Unknown]) == 0 && !hidden,
         local_fraction: (all > 0.0).then(|| local / all),
     }
 }

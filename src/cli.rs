@@ -37,7 +37,19 @@ pub struct Cli {
 impl Cli {
     /// The first option that says what to audit and how, of those that a subcommand would ignore.
     pub fn audit_option(&self) -> Option<&'static str> {
-        let Judge {
+        let print = [
+            ("--remedies", self.print.remedies),
+            ("--all", self.print.all),
+        ];
+        let given = print.into_iter().find(|(_, is_given)| *is_given);
+        self.judge.option().or(given.map(|(name, _)| name))
+    }
+}
+
+impl Judge {
+    /// The first of these options that was given.
+    fn option(&self) -> Option<&'static str> {
+        let Self {
             gpu,
             user,
             remote_percent,
@@ -45,7 +57,7 @@ impl Cli {
             strict_node,
             allow,
             fail_on,
-        } = &self.judge;
+        } = self;
         let given = [
             ("--gpu", !gpu.is_empty()),
             ("--user", user.is_some()),
@@ -54,8 +66,6 @@ impl Cli {
             ("--strict-node", *strict_node),
             ("--allow", !allow.is_empty()),
             ("--fail-on", fail_on.is_some()),
-            ("--remedies", self.print.remedies),
-            ("--all", self.print.all),
         ];
         given
             .into_iter()
@@ -80,7 +90,25 @@ pub enum Command {
     /// to wait 0.3 s.
     Record(Record),
     /// Print the map: the NUMA nodes with their CPUs, memory, distances, GPUs and controllers.
+    ///
+    /// With --expect the exit code is 1 where the machine is another, and 3 where that is not known: for the prolog of a
+    /// batch system, whoever else computes on the machine.
     Topology,
+    /// Hold one audit against another: what moved, what got better and what got worse.
+    ///
+    /// BEFORE and AFTER are JSON documents of this program (--json) or recordings (record), which are audited with the
+    /// options given here. Without AFTER: the machine that an audit would look at.
+    ///
+    /// The same process is known by its PID and start. Else a trainer is held against that of the same rank, the same
+    /// local rank or the same GPU, and its workers one by one in the order of their start. What has no like is new or gone.
+    /// Of memory a percent more or less, and what an estimate may be off, is no difference.
+    ///
+    /// Exit codes: 0 nothing got worse; 1 something did: the verdict on a process, or on its CPUs or memory alone, is worse,
+    /// or there is an error, or a warning about a process, that was not there (with --fail-on mismatch: what is a mismatch
+    /// now, and errors); 2 it could not run; 3 nothing was seen to get worse, but of AFTER not
+    /// everything could be judged, or judged processes of BEFORE have no like there. What was wrong before and still is does
+    /// not count: an audit of AFTER says so.
+    Diff(Box<Diff>),
     /// List the rules.
     Rules,
     /// Say what a rule finds, why that costs, what it cannot know and what to do.
@@ -88,6 +116,21 @@ pub enum Command {
         /// A name from the list.
         rule: String,
     },
+}
+
+/// What is held against what.
+#[derive(Debug, Args)]
+pub struct Diff {
+    /// The earlier audit: a JSON document, a recording's folder or its .tar.gz.
+    pub before: PathBuf,
+    /// The later one. [default: this machine now, or that of --snapshot]
+    pub after: Option<PathBuf>,
+    /// How to judge what is no document yet.
+    #[command(flatten)]
+    pub judge: Judge,
+    /// Print the processes that are as they were and those that are not judged too, and give each a row of its own.
+    #[arg(long, conflicts_with = "json")]
+    pub all: bool,
 }
 
 /// What is recorded.
@@ -119,7 +162,7 @@ pub struct From {
     pub nvml_lib: Option<PathBuf>,
 }
 
-/// What is known of GPUs' places besides what the machine tells.
+/// What is known of the machine besides what it tells.
 #[derive(Debug, Args)]
 pub struct Places {
     /// A GPU hangs on these nodes, whatever the machine says (such as 0=1, or 0000:10:1c.0=0-1).
@@ -128,6 +171,11 @@ pub struct Places {
     /// Believe this topology file: NCCL's XML (NCCL_TOPO_FILE, NCCL_TOPO_DUMP_FILE) or hwloc's (lstopo x.xml).
     #[arg(long, value_name = "FILE", global = true)]
     pub topology: Option<PathBuf>,
+    /// This machine must equal FILE's: the JSON document of an audit (its nodes, GPUs and, rank by rank, where trainers and
+    /// workers are bound), or of `topology --json` (nodes and GPUs alone), or a topology file (the GPUs' home nodes). What
+    /// differs is an error, not-as-expected: see `explain not-as-expected`.
+    #[arg(long, value_name = "FILE", global = true)]
+    pub expect: Option<PathBuf>,
 }
 
 /// One GPU with its nodes, as somebody typed them.
@@ -174,7 +222,7 @@ pub struct Judge {
     /// Do not apply these rules.
     #[arg(long, value_name = "RULE", value_delimiter = ',')]
     pub allow: Vec<String>,
-    /// From which verdict on the exit code is 1. [default: mismatch]
+    /// From which verdict on the exit code is 1. [default: mismatch; of diff: at-risk]
     #[arg(long, value_name = "VERDICT")]
     pub fail_on: Option<FailOn>,
 }

@@ -9,7 +9,7 @@
 //!
 //! | layer | may use | what it is |
 //! | --- | --- | --- |
-//! | [`model`] | | what can be observed; a fact that could not be learnt is `None` and a [`model::gap::Gap`] |
+//! | [`model`] | | what can be observed, and an audit as its document tells it; a fact that could not be learnt is `None` and a [`model::gap::Gap`] |
 //! | [`parse`] | model | the kernel's and the driver's text to model values: pure, a file for each format |
 //! | [`source`] | model, parse | the one door to files ([`source::Root`]: the running system or a recorded tree) and to NVML |
 //! | [`audit`] | model | who works for which GPU, where it hangs, verdicts; `rules/` has a file for each rule |

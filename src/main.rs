@@ -6,20 +6,26 @@ use std::path::Path;
 use std::process::ExitCode;
 
 use clap::Parser;
-use numa_audit::audit::finding::Severity;
+use numa_audit::audit::diff::{Diff, diff};
+use numa_audit::audit::finding::{Finding, Severity};
 use numa_audit::audit::home::Hints;
+use numa_audit::audit::outline::outline;
 use numa_audit::audit::rules::Rule;
+use numa_audit::audit::verdict::Verdict;
 use numa_audit::audit::{Limits, Report, Scope, Settings, audit};
-use numa_audit::cli::{Cli, Command, FailOn};
+use numa_audit::cli::{self, Cli, Command, FailOn, Judge};
 use numa_audit::model::Machine;
-use numa_audit::model::gap::{Fact, Reason};
+use numa_audit::model::gap::{Fact, Gap, Reason};
 use numa_audit::model::memory::Bytes;
+use numa_audit::model::outline::{Expected, Outline};
 use numa_audit::model::pci::PciAddress;
 use numa_audit::model::process::Pid;
 use numa_audit::record::{self, Options};
 use numa_audit::report::terminal::{Surroundings, Terminal, harmless};
-use numa_audit::report::{explain, json, remedies, table, topology};
-use numa_audit::source::{Source, Subjects, observe, read_topology_file};
+use numa_audit::report::{self, explain, json, remedies, table, topology};
+use numa_audit::source::{
+    Source, Subjects, is_recording, observe, read_audit, read_expected, read_topology_file,
+};
 
 /// It could not run: a bad argument, an unreadable snapshot.
 const COULD_NOT_RUN: u8 = 2;
@@ -55,6 +61,7 @@ fn run(cli: &Cli) -> Result<ExitCode, Trouble> {
             refuse("topology", cli, &[("--pid", !cli.from.pid.is_empty())])?;
             run_topology(cli)
         }
+        Some(Command::Diff(what)) => run_diff(cli, what),
         Some(Command::Rules) => {
             refuse("rules", cli, &machine_options(cli))?;
             print(&match cli.print.json {
@@ -74,6 +81,7 @@ fn run(cli: &Cli) -> Result<ExitCode, Trouble> {
                 ("--snapshot", cli.from.snapshot.is_some()),
                 ("--topology", cli.places.topology.is_some()),
                 ("--gpu-node", !cli.places.gpu_node.is_empty()),
+                ("--expect", cli.places.expect.is_some()),
                 ("--json", cli.print.json),
             ];
             refuse("record", cli, &ignored)?;
@@ -87,13 +95,14 @@ fn run(cli: &Cli) -> Result<ExitCode, Trouble> {
 }
 
 /// The options that say which machine, and what is known of it.
-fn machine_options(cli: &Cli) -> [(&'static str, bool); 5] {
+fn machine_options(cli: &Cli) -> [(&'static str, bool); 6] {
     [
         ("--snapshot", cli.from.snapshot.is_some()),
         ("--pid", !cli.from.pid.is_empty()),
         ("--nvml-lib", cli.from.nvml_lib.is_some()),
         ("--topology", cli.places.topology.is_some()),
         ("--gpu-node", !cli.places.gpu_node.is_empty()),
+        ("--expect", cli.places.expect.is_some()),
     ]
 }
 
@@ -111,25 +120,15 @@ fn refuse(command: &str, cli: &Cli, ignored: &[(&str, bool)]) -> Result<(), Trou
 }
 
 fn run_audit(cli: &Cli) -> Result<ExitCode, Trouble> {
+    let expected = cli
+        .places
+        .expect
+        .as_deref()
+        .map(read_expected)
+        .transpose()?;
     let machine = observe(source(cli)?, &subjects(cli)).machine;
     ensure_named_are_there(&machine)?;
-    let default = Limits::default();
-    let mib = cli.judge.remote_mib.map(|mib| Bytes(u64::from(mib) << 20));
-    let allowed = cli
-        .judge
-        .allow
-        .iter()
-        .map(|name| Ok(rule_named(name)?.name));
-    let settings = Settings {
-        limits: Limits {
-            remote_percent: cli.judge.remote_percent.unwrap_or(default.remote_percent),
-            remote_bytes: mib.unwrap_or(default.remote_bytes),
-        },
-        scope: scope(cli, &machine)?,
-        hints: hints(cli, &machine)?,
-        strict_node: cli.judge.strict_node,
-        allowed: allowed.collect::<Result<_, Trouble>>()?,
-    };
+    let settings = settings(cli, &cli.judge, expected, &machine)?;
     let report = audit(machine, &settings);
     print(&match (cli.print.json, cli.print.remedies) {
         (true, _) => json::report(&report),
@@ -142,10 +141,45 @@ fn run_audit(cli: &Cli) -> Result<ExitCode, Trouble> {
     )))
 }
 
+/// How to judge this machine.
+fn settings(
+    cli: &Cli,
+    judge: &Judge,
+    expected: Option<Expected>,
+    machine: &Machine,
+) -> Result<Settings, Trouble> {
+    let default = Limits::default();
+    let mib = judge.remote_mib.map(|mib| Bytes(u64::from(mib) << 20));
+    let allowed = judge.allow.iter().map(|name| Ok(rule_named(name)?.name));
+    Ok(Settings {
+        limits: Limits {
+            remote_percent: judge.remote_percent.unwrap_or(default.remote_percent),
+            remote_bytes: mib.unwrap_or(default.remote_bytes),
+        },
+        scope: scope(judge, machine)?,
+        hints: hints(cli, machine)?,
+        strict_node: judge.strict_node,
+        expected,
+        allowed: allowed.collect::<Result<_, Trouble>>()?,
+    })
+}
+
 fn run_topology(cli: &Cli) -> Result<ExitCode, Trouble> {
+    let mut expected = cli
+        .places
+        .expect
+        .as_deref()
+        .map(read_expected)
+        .transpose()?;
+    if let Some(Expected::Audit(outline)) = &mut expected {
+        // Nobody looks for processes here.
+        outline.processes = None;
+    }
+    let is_held = expected.is_some();
     let machine = observe(source(cli)?, &Subjects::Nobody).machine;
     let settings = Settings {
         hints: hints(cli, &machine)?,
+        expected,
         ..Settings::default()
     };
     let report = audit(machine, &settings);
@@ -153,7 +187,61 @@ fn run_topology(cli: &Cli) -> Result<ExitCode, Trouble> {
         true => json::topology_only(&report),
         false => topology::topology(&report, &terminal(cli)),
     })?;
-    Ok(ExitCode::SUCCESS)
+    // Who asks for the map alone asks for no judgement.
+    let code = if is_held { held_exit_code(&report) } else { 0 };
+    Ok(ExitCode::from(code))
+}
+
+fn run_diff(cli: &Cli, what: &cli::Diff) -> Result<ExitCode, Trouble> {
+    if let Some(option) = cli.audit_option() {
+        return Err(format!("{option} stands after diff, or does not go with it").into());
+    }
+    let is_given = what.after.is_some();
+    let ignored = [
+        ("--expect", cli.places.expect.is_some()),
+        (
+            "AFTER and --snapshot",
+            is_given && cli.from.snapshot.is_some(),
+        ),
+        ("AFTER and --pid", is_given && !cli.from.pid.is_empty()),
+        (
+            "AFTER and --nvml-lib",
+            is_given && cli.from.nvml_lib.is_some(),
+        ),
+    ];
+    refuse("diff", cli, &ignored)?;
+    let before = outline_of(cli, what, &what.before)?;
+    let after = match &what.after {
+        Some(path) => outline_of(cli, what, path)?,
+        None => outline_of_machine(cli, what, source(cli)?, &subjects(cli))?,
+    };
+    let diff = diff(&before, &after);
+    print(&match cli.print.json {
+        true => report::diff_json::diff(&diff),
+        false => report::diff::diff(&diff, what.all, &terminal(cli)),
+    })?;
+    let fail_on = what.judge.fail_on.unwrap_or(FailOn::AtRisk);
+    Ok(ExitCode::from(diff_exit_code(&diff, fail_on)))
+}
+
+/// The audit that a path tells, or that is made of the recording there.
+fn outline_of(cli: &Cli, what: &cli::Diff, path: &Path) -> Result<Outline, Trouble> {
+    match is_recording(path) {
+        true => outline_of_machine(cli, what, Source::snapshot(path)?, &Subjects::GpuUsers),
+        false => Ok(read_audit(path)?),
+    }
+}
+
+fn outline_of_machine(
+    cli: &Cli,
+    what: &cli::Diff,
+    source: Source,
+    subjects: &Subjects,
+) -> Result<Outline, Trouble> {
+    let machine = observe(source, subjects).machine;
+    ensure_named_are_there(&machine)?;
+    let settings = settings(cli, &what.judge, None, &machine)?;
+    Ok(outline(&audit(machine, &settings)))
 }
 
 fn run_record(cli: &Cli, path: &Path, options: &Options) -> Result<ExitCode, Trouble> {
@@ -221,16 +309,12 @@ fn hints(cli: &Cli, machine: &Machine) -> Result<Hints, Trouble> {
     Ok(hints)
 }
 
-fn scope(cli: &Cli, machine: &Machine) -> Result<Scope, Trouble> {
-    let gpus = cli.judge.gpu.iter().map(|name| gpu_named(name, machine));
+fn scope(judge: &Judge, machine: &Machine) -> Result<Scope, Trouble> {
+    let gpus = judge.gpu.iter().map(|name| gpu_named(name, machine));
     let gpus = gpus.collect::<Result<BTreeSet<u32>, Trouble>>()?;
-    let uid = cli
-        .judge
-        .user
-        .as_ref()
-        .map(|name| user_named(name, machine));
+    let uid = judge.user.as_ref().map(|name| user_named(name, machine));
     Ok(Scope {
-        gpus: (!cli.judge.gpu.is_empty()).then_some(gpus),
+        gpus: (!judge.gpu.is_empty()).then_some(gpus),
         uid: uid.transpose()?,
     })
 }
@@ -315,8 +399,41 @@ fn exit_code(report: &Report, fail_on: FailOn) -> u8 {
         FailOn::AtRisk => finding.severity <= Severity::Warning && !finding.pids.is_empty(),
         FailOn::Never => false,
     });
-    let hidden = report.gaps.iter().any(|gap| gap.fact.leaves_open());
-    match (failed, summary.unknown > 0 || hidden) {
+    match (failed, summary.is_complete) {
+        (true, _) => 1,
+        (false, false) => 3,
+        (false, true) => 0,
+    }
+}
+
+/// 1 where the machine is not as expected; 3 where that is not known of all of it.
+fn held_exit_code(report: &Report) -> u8 {
+    let is_other = |finding: &Finding| finding.rule == "not-as-expected";
+    let is_unknown = |gap: &Gap| matches!(gap.fact, Fact::Expected(_));
+    match (
+        report.findings.iter().any(is_other),
+        report.gaps.iter().any(is_unknown),
+    ) {
+        (true, _) => 1,
+        (false, true) => 3,
+        (false, false) => 0,
+    }
+}
+
+/// 1 for what got worse; 3 where nothing was seen to, and something could have.
+fn diff_exit_code(diff: &Diff, fail_on: FailOn) -> u8 {
+    let process = diff.processes.iter().any(|change| match fail_on {
+        FailOn::AtRisk => change.worsened_to.is_some(),
+        FailOn::Mismatch => change.worsened_to == Some(Verdict::Mismatch),
+        FailOn::Never => false,
+    });
+    let mut findings = diff.findings.iter().filter(|change| change.is_worse);
+    let finding = findings.any(|change| match fail_on {
+        FailOn::AtRisk => true,
+        FailOn::Mismatch => change.severity == Some(Severity::Error),
+        FailOn::Never => false,
+    });
+    match (process || finding, diff.is_open) {
         (true, _) => 1,
         (false, true) => 3,
         (false, false) => 0,

@@ -11,6 +11,7 @@ pub mod framework;
 pub mod gap;
 pub mod gpu;
 pub mod memory;
+pub mod outline;
 pub mod pci;
 pub mod process;
 pub mod settings;
@@ -53,7 +54,7 @@ pub struct Machine {
 }
 
 /// The machine's name and the circumstances of the observation.
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Host {
     /// `None` where neither the system nor the recording tells.
     pub hostname: Option<String>,

@@ -8,6 +8,7 @@ pub mod list;
 pub mod node;
 pub mod numa_maps;
 pub mod nvidia;
+pub mod report;
 pub mod snapshot;
 pub mod stat;
 pub mod status;

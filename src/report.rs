@@ -1,6 +1,9 @@
 //! The forms that a report takes. Each gives text back; who prints it is `main`.
 
 mod age;
+mod columns;
+pub mod diff;
+pub mod diff_json;
 pub mod explain;
 pub mod json;
 pub mod remedies;

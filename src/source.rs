@@ -3,11 +3,13 @@
 //! The two differ in [`Root`] and in where NVML's answers come from. All else is the same code.
 
 mod archive;
+mod audit_file;
 mod cpuset;
 mod drm;
 mod drm_users;
 mod gpus;
 mod kfd;
+mod named_file;
 mod nvml;
 mod nvml_processes;
 mod processes;
@@ -25,6 +27,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 use std::time::SystemTime;
 
+pub use audit_file::{AuditFileError, is_recording, read_audit, read_expected};
 pub use root::{Root, Tap};
 pub use snapshot::SnapshotError;
 pub use topology_file::{TopologyFileError, read_topology_file};

@@ -93,6 +93,14 @@ pub enum Severity {
     Info,
 }
 
+impl Severity {
+    /// The severity of this word; `None` for a word that is none.
+    pub fn named(word: &str) -> Option<Self> {
+        let mut all = [Self::Error, Self::Warning, Self::Info].into_iter();
+        all.find(|severity| severity.to_string() == word)
+    }
+}
+
 impl fmt::Display for Severity {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {

@@ -11,6 +11,7 @@ mod memory_near;
 mod memory_remote;
 mod node_crowded;
 mod node_without_gpus;
+mod not_as_expected;
 mod numa_balancing_on;
 mod one_node_on_many_sockets;
 mod pinned_remote;
@@ -43,6 +44,7 @@ pub struct Rule {
 
 /// All rules. Of equally severe ones those that cost most come first.
 pub static RULES: &[Rule] = &[
+    not_as_expected::RULE,
     cpuset_excludes_gpu::RULE,
     ranks_on_one_node::RULE,
     binding_not_in_effect::RULE,

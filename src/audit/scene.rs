@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::attribution::Role;
+use super::expected::Unexpected;
 use super::home::GpuPlace;
 use super::{Audited, Limits};
 use crate::model::family::Family;
@@ -18,6 +19,8 @@ pub(super) struct Scene<'a> {
     pub topology: &'a Topology,
     pub settings: settings::Settings,
     pub limits: Limits,
+    /// What is not as it was expected to be.
+    pub unexpected: Vec<Unexpected>,
     family: Family,
     by_pid: BTreeMap<Pid, &'a Audited>,
 }
@@ -32,6 +35,7 @@ impl<'a> Scene<'a> {
         topology: &'a Topology,
         settings: settings::Settings,
         limits: Limits,
+        unexpected: Vec<Unexpected>,
     ) -> Self {
         let pairs = processes.iter().map(|of| (of.process.pid, of.process.ppid));
         Self {
@@ -42,6 +46,7 @@ impl<'a> Scene<'a> {
             topology,
             settings,
             limits,
+            unexpected,
         }
     }
 

@@ -19,6 +19,23 @@ pub enum Verdict {
     Mismatch,
 }
 
+impl Verdict {
+    /// All of them, the best first.
+    const ALL: [Self; 5] = [
+        Self::SingleNode,
+        Self::Ok,
+        Self::AtRisk,
+        Self::Unknown,
+        Self::Mismatch,
+    ];
+
+    /// The verdict of this word; `None` for a word that is none.
+    pub fn named(word: &str) -> Option<Self> {
+        let mut all = Self::ALL.into_iter();
+        all.find(|verdict| verdict.to_string() == word)
+    }
+}
+
 impl fmt::Display for Verdict {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {

@@ -78,7 +78,7 @@ pub fn ranges(numbers: impl IntoIterator<Item = u32>) -> String {
     let mut runs: Vec<(u32, u32)> = Vec::new();
     for number in numbers {
         match runs.last_mut() {
-            Some((_, end)) if number == *end + 1 => *end = number,
+            Some((_, end)) if end.checked_add(1) == Some(number) => *end = number,
             _ => runs.push((number, number)),
         }
     }
@@ -97,6 +97,7 @@ mod tests {
     fn prints_runs_as_the_kernel_does() {
         assert_eq!(ranges([]), "");
         assert_eq!(ranges([0, 1, 3, 64, 65, 66]), "0-1,3,64-66");
+        assert_eq!(ranges([u32::MAX, 0]), "4294967295,0");
     }
 
     #[test]

@@ -10,7 +10,7 @@ use super::tenant::ControlGroup;
 use super::topology::NodeSet;
 
 /// A process's number in the PID namespace of the observer.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Pid(pub u32);
 
 impl fmt::Display for Pid {

@@ -14,6 +14,7 @@ use crate::model::driver::MigDevice;
 use crate::model::gpu::Instance;
 use crate::model::memory::{Bytes, NodeBytes};
 use crate::model::pci::PciDevice;
+use crate::model::settings::Settings;
 use crate::model::topology::{Node, NodeId, NodeSet};
 use crate::model::{Host, Origin};
 
@@ -27,6 +28,7 @@ pub fn report(report: &Report) -> String {
         tool: TOOL,
         host: host(&report.host),
         topology: topology(report),
+        settings: settings(report.kernel),
         processes: Some(
             report
                 .processes
@@ -71,21 +73,22 @@ pub fn topology_only(report: &Report) -> String {
         tool: TOOL,
         host: host(&report.host),
         topology: topology(report),
+        settings: settings(report.kernel),
         processes: None,
-        findings: None,
+        findings: Some(report.findings.iter().map(finding).collect()),
         incomplete: incomplete(report),
         summary: None,
     })
 }
 
-fn document(document: &Document) -> String {
+pub(super) fn document(document: &impl Serialize) -> String {
     // Maps have text for keys and numbers are finite: nothing in it can fail.
     let mut text = serde_json::to_string_pretty(document).unwrap_or_default();
     text.push('\n');
     text
 }
 
-const TOOL: Tool = Tool {
+pub(super) const TOOL: Tool = Tool {
     name: env!("CARGO_PKG_NAME"),
     version: env!("CARGO_PKG_VERSION"),
 };
@@ -96,6 +99,7 @@ struct Document<'a> {
     tool: Tool,
     host: HostJson<'a>,
     topology: TopologyJson<'a>,
+    settings: SettingsJson,
     #[serde(skip_serializing_if = "Option::is_none")]
     processes: Option<Vec<ProcessJson<'a>>>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -106,13 +110,13 @@ struct Document<'a> {
 }
 
 #[derive(Serialize)]
-struct Tool {
+pub(super) struct Tool {
     name: &'static str,
     version: &'static str,
 }
 
 #[derive(Serialize)]
-struct HostJson<'a> {
+pub(super) struct HostJson<'a> {
     hostname: Option<&'a str>,
     kernel: Option<&'a str>,
     recorded_at: Option<&'a str>,
@@ -120,7 +124,7 @@ struct HostJson<'a> {
     driver_version: Option<&'a str>,
 }
 
-fn host(host: &Host) -> HostJson<'_> {
+pub(super) fn host(host: &Host) -> HostJson<'_> {
     HostJson {
         hostname: host.hostname.as_deref(),
         kernel: host.kernel.as_deref(),
@@ -145,6 +149,20 @@ fn topology(report: &Report) -> TopologyJson<'_> {
         nodes: report.topology.nodes().iter().map(node).collect(),
         gpus: report.gpus.iter().map(gpu).collect(),
         devices: report.devices.iter().map(device).collect(),
+    }
+}
+
+/// The kernel's settings; `None` for what could not be read.
+#[derive(Serialize)]
+struct SettingsJson {
+    numa_balancing: Option<u32>,
+    zone_reclaim_mode: Option<u32>,
+}
+
+fn settings(kernel: Settings) -> SettingsJson {
+    SettingsJson {
+        numa_balancing: kernel.numa_balancing,
+        zone_reclaim_mode: kernel.zone_reclaim_mode,
     }
 }
 
@@ -177,7 +195,7 @@ fn bytes(size: Option<Bytes>) -> Option<u64> {
     size.map(|size| size.0)
 }
 
-fn ids<'a>(nodes: impl IntoIterator<Item = &'a NodeId>) -> Vec<u32> {
+pub(super) fn ids<'a>(nodes: impl IntoIterator<Item = &'a NodeId>) -> Vec<u32> {
     nodes.into_iter().map(|node| node.0).collect()
 }
 
@@ -492,6 +510,8 @@ struct SummaryJson {
     at_risk: usize,
     mismatch: usize,
     unknown: usize,
+    /// Whether all could be seen and judged.
+    complete: bool,
     local_fraction: Option<f64>,
 }
 
@@ -504,6 +524,7 @@ fn summary(report: &Report) -> SummaryJson {
         at_risk: summary.at_risk,
         mismatch: summary.mismatch,
         unknown: summary.unknown,
+        complete: summary.is_complete,
         local_fraction: summary.local_fraction,
     }
 }

@@ -2,9 +2,10 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use comfy_table::{Cell, Color, ColumnConstraint, Width};
+use comfy_table::Color;
 
 use super::age::age;
+use super::columns::{Filled, Room, draw};
 use super::terminal::{Terminal, harmless};
 use crate::audit::attribution::{GpuSource, Role};
 use crate::audit::memory::PagePlace;
@@ -47,17 +48,6 @@ struct Column {
     cell: fn(&Row) -> String,
 }
 
-/// How a column behaves where room is short.
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Room {
-    /// It is never left out, and no cell of it is broken over two lines.
-    Whole,
-    /// Its cells may be broken between words; the greater the number, the sooner it is left out.
-    Words(u8),
-    /// Only from this width of the terminal on.
-    Wide(u16),
-}
-
 const VERDICT: &str = "VERDICT";
 
 const COLUMNS: &[Column] = &[
@@ -90,79 +80,22 @@ const fn column(header: &'static str, room: Room, cell: fn(&Row) -> String) -> C
     Column { header, room, cell }
 }
 
-impl Column {
-    /// The least width that the room allows: of the longest word, else of the longest line.
-    fn least(&self, rows: &[Row]) -> u16 {
-        let longest = |text: &str, split: fn(char) -> bool| {
-            let parts = text.split(split).map(|part| part.chars().count());
-            parts.max().unwrap_or(0)
-        };
-        let split = match self.room {
-            Room::Whole => |letter| letter == '\n',
-            Room::Words(_) | Room::Wide(_) => char::is_whitespace,
-        };
-        let cells = rows.iter().map(|row| longest(&(self.cell)(row), split));
-        let header = longest(self.header, char::is_whitespace);
-        u16::try_from(cells.max().unwrap_or(0).max(header)).unwrap_or(u16::MAX)
-    }
-}
-
-/// The columns for which there is room, those that matter least left out first.
-fn fitting(rows: &[Row], terminal: &Terminal) -> Vec<&'static Column> {
-    let is_wide =
-        |column: &Column| matches!(column.room, Room::Wide(from) if from > terminal.width);
-    let says = |column: &Column| rows.iter().any(|row| !(column.cell)(row).is_empty());
-    let columns = COLUMNS
-        .iter()
-        .filter(|column| !is_wide(column) && says(column));
-    let mut columns: Vec<&Column> = columns.collect();
-    let needs = |columns: &[&Column]| {
-        let widths = columns
-            .iter()
-            .map(|column| u32::from(column.least(rows) + terminal.padding()));
-        widths.sum::<u32>()
-    };
-    while needs(&columns) > u32::from(terminal.width) {
-        let least_wanted =
-            columns
-                .iter()
-                .enumerate()
-                .filter_map(|(at, column)| match column.room {
-                    Room::Whole => None,
-                    Room::Words(rank) => Some((u16::from(rank), at)),
-                    Room::Wide(from) => Some((from, at)),
-                });
-        match least_wanted.max() {
-            Some((_, at)) => drop(columns.remove(at)),
-            None => break,
-        }
-    }
-    columns
-}
-
 /// The table of these processes. `all` gives each a row of its own.
 pub fn rows(group: &[&Audited], all: bool, report: &Report, terminal: &Terminal) -> String {
     let rows = folded(group, all, report);
-    let columns = fitting(&rows, terminal);
-    let headers: Vec<&str> = columns.iter().map(|column| column.header).collect();
-    let mut table = terminal.table(&headers);
-    for row in &rows {
-        table.add_row(columns.iter().map(|column| {
-            let cell = Cell::new((column.cell)(row));
-            match color(row.people[0].verdict) {
-                Some(color) if column.header == VERDICT => cell.fg(color),
-                _ => cell,
-            }
-        }));
-    }
-    for (drawn, column) in table.column_iter_mut().zip(columns) {
-        let least = column.least(&rows) + terminal.padding();
-        drawn.set_constraint(match column.room {
-            Room::Whole => ColumnConstraint::Absolute(Width::Fixed(least)),
-            _ => ColumnConstraint::LowerBoundary(Width::Fixed(least)),
-        });
-    }
-    table.trim_fmt() + "\n"
+    let columns = COLUMNS.iter().map(|column| {
+        let color = |row: &Row| match column.header {
+            VERDICT => color(row.people[0].verdict),
+            _ => None,
+        };
+        Filled {
+            header: column.header,
+            room: column.room,
+            cells: rows.iter().map(column.cell).collect(),
+            colors: rows.iter().map(color).collect(),
+        }
+    });
+    draw(columns, terminal)
 }
 
 fn folded<'a>(group: &[&'a Audited], all: bool, report: &Report) -> Vec<Row<'a>> {
@@ -343,7 +276,7 @@ fn pids(people: &[&Audited]) -> String {
     shortened(people.iter().map(|audited| audited.process.pid.0).collect())
 }
 
-fn shortened(pids: Vec<u32>) -> String {
+pub(super) fn shortened(pids: Vec<u32>) -> String {
     const READABLE: usize = 13;
     let list = ranges(pids.iter().copied());
     match pids.as_slice() {
@@ -403,7 +336,7 @@ fn kinds(people: &[&Audited]) -> String {
     told.collect::<Vec<_>>().join(", ")
 }
 
-fn color(verdict: Option<Verdict>) -> Option<Color> {
+pub(super) fn color(verdict: Option<Verdict>) -> Option<Color> {
     Some(match verdict? {
         Verdict::Ok | Verdict::SingleNode => Color::Green,
         Verdict::AtRisk => Color::Yellow,

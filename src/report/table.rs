@@ -55,6 +55,7 @@ pub fn head(host: &Host, terminal: &Terminal) -> String {
         (Origin::Snapshot, Some(when)) => format!("snapshot of {when}"),
         (Origin::Snapshot, None) => "snapshot".to_owned(),
     });
+    words.retain(|word| !word.is_empty());
     terminal.wrap("", &words.join(", "), 2)
 }
 
@@ -170,7 +171,8 @@ pub fn findings(report: &Report, terminal: &Terminal) -> String {
     let mut said = BTreeSet::new();
     for finding in &report.findings {
         let mark = format!("{}[{}]: ", finding.severity, finding.rule);
-        let text = terminal.wrap(&mark, &finding.message, 2);
+        // A file of --expect may have chosen words of it.
+        let text = terminal.wrap(&mark, &harmless(&finding.message), 2);
         let style = match finding.severity {
             Severity::Error => Style::new().red(),
             Severity::Warning => Style::new().yellow(),

@@ -1,10 +1,8 @@
 //! Opens a recorded machine.
 
-use std::fs::File;
 use std::path::{Path, PathBuf};
 
-use rustix::fs::{Mode, OFlags};
-
+use super::named_file::open_named;
 use super::root::Root;
 use super::{Driver, Source, archive};
 use crate::model::driver::DriverAnswer;
@@ -89,9 +87,7 @@ fn open_snapshot(path: &Path) -> std::io::Result<Root> {
     if std::fs::metadata(path)?.is_dir() {
         return Root::folder(path);
     }
-    // Not blocking: a FIFO is refused instead of waited for.
-    let flags = OFlags::RDONLY | OFlags::NONBLOCK | OFlags::CLOEXEC;
-    let file = File::from(rustix::fs::open(path, flags, Mode::empty())?);
+    let file = open_named(path)?;
     if !file.metadata()?.is_file() || !archive::is_gzip(&file) {
         return Err(std::io::Error::other(
             "it is neither a folder nor a .tar.gz",

@@ -1,11 +1,8 @@
 //! Reads a topology file that somebody names.
 
-use std::fs::File;
-use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 
-use rustix::fs::{Mode, OFlags};
-
+use super::named_file::read_named;
 use crate::model::topology::Places;
 use crate::parse::topology_file::parse_topology_file;
 
@@ -17,8 +14,8 @@ pub struct TopologyFileError {
     why: String,
 }
 
-/// lstopo's file of a machine with 8 GPUs and hundreds of CPUs has less than 1 MiB.
-const LARGEST: u64 = 16 << 20;
+/// In MiB. lstopo's file of a machine with 8 GPUs and hundreds of CPUs has less than 1.
+const LARGEST: u64 = 16;
 
 /// The places of PCI devices that a file of NCCL's or hwloc's tells.
 ///
@@ -29,19 +26,12 @@ pub fn read_topology_file(path: &Path) -> Result<Places, TopologyFileError> {
         path: path.to_owned(),
         why,
     };
-    let text = read(path).map_err(|error| refuse(error.to_string()))?;
-    parse_topology_file(&text).map_err(|error| refuse(error.to_string()))
+    let bytes = read_named(path, LARGEST).map_err(|error| refuse(error.to_string()))?;
+    parse(&bytes).map_err(refuse)
 }
 
-fn read(path: &Path) -> io::Result<String> {
-    // Not blocking: a FIFO is refused instead of waited for.
-    let flags = OFlags::RDONLY | OFlags::NONBLOCK | OFlags::CLOEXEC;
-    let file = File::from(rustix::fs::open(path, flags, Mode::empty())?);
-    let metadata = file.metadata()?;
-    if !metadata.is_file() || metadata.len() > LARGEST {
-        return Err(io::Error::other("it is no file of at most 16 MiB"));
-    }
-    let mut text = String::new();
-    file.take(LARGEST).read_to_string(&mut text)?;
-    Ok(text)
+/// What a topology file says, from its bytes.
+pub(super) fn parse(bytes: &[u8]) -> Result<Places, String> {
+    let text = std::str::from_utf8(bytes).map_err(|error| error.to_string())?;
+    parse_topology_file(text).map_err(|error| error.to_string())
 }

@@ -12,7 +12,7 @@ pub struct Tree {
     pub folder: tempfile::TempDir,
     /// What NVML lists, by GPU.
     contexts: [Vec<Value>; 2],
-    gpu_memory_used: u64,
+    pub gpu_memory_used: u64,
     /// Whether there is NVIDIA's driver, with GPU 0.
     has_nvidia: bool,
     /// NVML's CPU and memory affinity of GPU 0.

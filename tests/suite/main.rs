@@ -10,6 +10,8 @@
 
 mod arrows;
 mod bad_input;
+mod diff;
+mod expected;
 mod fixtures;
 mod live;
 mod machine;

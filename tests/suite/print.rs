@@ -2,7 +2,7 @@
 
 use snapbox::str;
 
-use crate::program::{Run, fixture, program, replay};
+use crate::program::{Run, fixture, program, replay, without_colour};
 
 /// A replay in a terminal of this width.
 fn at_width(name: &str, columns: u16, arguments: &[&str]) -> String {
@@ -277,12 +277,7 @@ fn colour_adds_nothing_but_colour() {
     assert!(!plain.contains('\x1b'));
     let coloured = replay("p4d-do-not-match", &["--color", "always"]).stdout;
     assert!(coloured.contains("\x1b["));
-    let mut stripped = String::new();
-    let mut parts = coloured.split("\x1b[");
-    stripped += parts.next().unwrap();
-    for part in parts {
-        stripped += part.split_once('m').unwrap().1;
-    }
+    let stripped = without_colour(&coloured);
     let without_blanks = |text: &str| {
         text.split_whitespace()
             .map(String::from)

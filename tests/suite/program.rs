@@ -97,3 +97,13 @@ pub fn finding<'a>(document: &'a Value, rule: &str) -> &'a Value {
         None => panic!("no {rule} in {findings:#?}"),
     }
 }
+
+/// What is left of a text when its colours are taken off.
+pub fn without_colour(text: &str) -> String {
+    let mut parts = text.split("\x1b[");
+    let mut stripped = parts.next().unwrap_or_default().to_owned();
+    for part in parts {
+        stripped += part.split_once('m').expect("a colour's end").1;
+    }
+    stripped
+}
