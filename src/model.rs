@@ -14,8 +14,10 @@ pub mod memory;
 pub mod pci;
 pub mod process;
 pub mod settings;
+pub mod share;
 pub mod tenant;
 pub mod topology;
+pub mod window;
 
 use std::collections::{BTreeMap, BTreeSet};
 
