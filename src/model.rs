@@ -48,6 +48,8 @@ pub struct Machine {
     pub orphans: BTreeSet<Pid>,
     /// The kernel's settings that have to do with it.
     pub kernel: settings::Settings,
+    /// What was seen over a while before; `None` where nobody looked for longer than a moment.
+    pub window: Option<window::Window>,
     /// Names of users by number, as far as they are known.
     pub users: BTreeMap<u32, String>,
     /// All that could not be learnt.

@@ -147,6 +147,7 @@ pub fn observe(source: Source, subjects: &Subjects) -> Observation {
         named,
         orphans,
         kernel: settings,
+        window: None,
         users,
         gaps,
     };

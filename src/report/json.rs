@@ -14,6 +14,7 @@ use crate::model::gpu::Instance;
 use crate::model::memory::{Bytes, NodeBytes};
 use crate::model::pci::PciDevice;
 use crate::model::topology::{Node, NodeId, NodeSet};
+use crate::model::window::{Counters, Watched, Window};
 use crate::model::{Host, Origin};
 
 /// Of the documents; raised when a field changes its meaning.
@@ -36,6 +37,7 @@ pub fn report(report: &Report) -> String {
         findings: Some(report.findings.iter().map(finding).collect()),
         incomplete: incomplete(report),
         summary: Some(summary(report)),
+        window: report.window.as_ref().map(window),
     })
 }
 
@@ -74,6 +76,7 @@ pub fn topology_only(report: &Report) -> String {
         findings: None,
         incomplete: incomplete(report),
         summary: None,
+        window: None,
     })
 }
 
@@ -102,6 +105,32 @@ struct Document<'a> {
     incomplete: Vec<GapJson>,
     #[serde(skip_serializing_if = "Option::is_none")]
     summary: Option<SummaryJson>,
+    /// Only where it was looked for longer than a moment.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    window: Option<WindowJson<'a>>,
+}
+
+#[derive(Serialize)]
+struct WindowJson<'a> {
+    seconds: f64,
+    /// How long it was to be: more, where it was interrupted.
+    asked_seconds: f64,
+    looks: usize,
+    /// By node, with the names of its `numastat`, in pages.
+    node_counters: BTreeMap<u32, &'a Counters>,
+    /// Of NUMA balancing, with the names of `/proc/vmstat`.
+    vmstat: &'a Counters,
+}
+
+fn window(window: &Window) -> WindowJson<'_> {
+    let counters = window.node_counters.iter();
+    WindowJson {
+        seconds: window.length.as_secs_f64(),
+        asked_seconds: window.asked.as_secs_f64(),
+        looks: window.looks,
+        node_counters: counters.map(|(node, of)| (node.0, of)).collect(),
+        vmstat: &window.vmstat,
+    }
 }
 
 #[derive(Serialize)]
@@ -333,6 +362,27 @@ struct CpuJson {
     verdict: Option<String>,
     /// `None` where the threads could not be listed.
     threads: Option<ThreadsJson>,
+    /// Only where it was watched for longer than a moment.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    window: Option<CpuWindowJson>,
+}
+
+#[derive(Serialize)]
+struct CpuWindowJson {
+    cpu_seconds_by_node: BTreeMap<u32, f64>,
+    migrations: u64,
+    threads_moved: usize,
+}
+
+fn cpu_window(watched: &Watched) -> CpuWindowJson {
+    let times = watched.cpu_time.iter();
+    CpuWindowJson {
+        cpu_seconds_by_node: times
+            .map(|(node, time)| (node.0, time.as_secs_f64()))
+            .collect(),
+        migrations: watched.migrations,
+        threads_moved: watched.threads_moved,
+    }
 }
 
 #[derive(Serialize)]
@@ -340,6 +390,9 @@ struct ThreadsJson {
     total: usize,
     by_node: BTreeMap<u32, usize>,
     astray: Option<usize>,
+    /// Those that may leave the local nodes, by name, the numbers at the names' ends left out.
+    loose: Option<usize>,
+    loose_names: Option<BTreeMap<String, usize>>,
 }
 
 fn cpu(audited: &Audited) -> CpuJson {
@@ -361,7 +414,10 @@ fn cpu(audited: &Audited) -> CpuJson {
                 .map(|(node, count)| (node.0, *count))
                 .collect(),
             astray: threads.astray,
+            loose: threads.loose.as_ref().map(|loose| loose.count),
+            loose_names: threads.loose.as_ref().map(|loose| loose.names.clone()),
         }),
+        window: audited.watched.as_ref().map(cpu_window),
     }
 }
 
@@ -378,6 +434,9 @@ struct MemoryJson {
     by_node_bytes: Option<BTreeMap<u32, u64>>,
     by_kind: Option<BTreeMap<String, BTreeMap<u32, u64>>>,
     local_fraction: Option<f64>,
+    /// Pages that NUMA balancing moved while it was watched; only where it was, and the kernel tells.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pages_migrated: Option<u64>,
 }
 
 fn memory(audited: &Audited) -> MemoryJson {
@@ -406,6 +465,7 @@ fn memory(audited: &Audited) -> MemoryJson {
         by_node_bytes: pages.map(|pages| by_id(&pages.by_node)),
         by_kind: pages.map(kinds),
         local_fraction: pages.and_then(|pages| pages.share?.local_fraction()),
+        pages_migrated: audited.watched.as_ref().and_then(|of| of.pages_migrated),
     }
 }
 

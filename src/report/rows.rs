@@ -1,6 +1,8 @@
 //! The rows of the table, a column at a time; like workers folded into one row.
 
+use std::cmp::Reverse;
 use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
 
 use comfy_table::{Cell, Color, ColumnConstraint, Width};
 
@@ -12,7 +14,8 @@ use crate::audit::{Audited, Report};
 use crate::model::cpus::ranges;
 use crate::model::memory::{Bytes, Mode};
 use crate::model::process::Process;
-use crate::model::topology::{NodeSet, node_list};
+use crate::model::topology::{NodeId, NodeSet, node_list};
+use crate::model::window::{CpuTime, percent_of_time};
 
 /// What a row shows.
 struct Row<'a> {
@@ -49,6 +52,8 @@ struct Column {
 enum Room {
     /// It is never left out, and no cell of it is broken over two lines.
     Whole,
+    /// The same, and it may be left out as that one may.
+    Lines(u8),
     /// Its cells may be broken between words; the greater the number, the sooner it is left out.
     Words(u8),
     /// Only from this width of the terminal on.
@@ -66,7 +71,9 @@ const COLUMNS: &[Column] = &[
     column("RANK", Room::Words(4), |row| row.cells.rank.clone()),
     column("GPU NODE", Room::Words(3), |row| row.cells.gpu_node.clone()),
     column("MIG", Room::Words(1), |row| row.cells.mig.clone()),
-    column("CPU NODE", Room::Words(0), |row| row.cells.cpu_node.clone()),
+    column("CPU NODE", Room::Lines(0), |row| {
+        cpu_nodes(&row.people).unwrap_or_else(|| row.cells.cpu_node.clone())
+    }),
     column("CPUS", Room::Words(1), |row| row.cells.cpus.clone()),
     column("MEM BINDING", Room::Words(2), |row| {
         row.cells.binding.clone()
@@ -94,7 +101,7 @@ impl Column {
             parts.max().unwrap_or(0)
         };
         let split = match self.room {
-            Room::Whole => |letter| letter == '\n',
+            Room::Whole | Room::Lines(_) => |letter| letter == '\n',
             Room::Words(_) | Room::Wide(_) => char::is_whitespace,
         };
         let cells = rows.iter().map(|row| longest(&(self.cell)(row), split));
@@ -125,7 +132,7 @@ fn fitting(rows: &[Row], terminal: &Terminal) -> Vec<&'static Column> {
                 .enumerate()
                 .filter_map(|(at, column)| match column.room {
                     Room::Whole => None,
-                    Room::Words(rank) => Some((u16::from(rank), at)),
+                    Room::Words(rank) | Room::Lines(rank) => Some((u16::from(rank), at)),
                     Room::Wide(from) => Some((from, at)),
                 });
         match least_wanted.max() {
@@ -233,6 +240,29 @@ fn cells(audited: &Audited, report: &Report) -> Cells {
                 .get(&uid)
                 .map_or(uid.to_string(), |name| harmless(name)),
         },
+    }
+}
+
+/// Where they spent CPU time while they were watched, the node with most first: its share, if there are several. `None`
+/// where they used none, and where nobody looked for longer than a moment.
+fn cpu_nodes(people: &[&Audited]) -> Option<String> {
+    let mut all = CpuTime::default();
+    people
+        .iter()
+        .filter_map(|audited| audited.cpu_time())
+        .for_each(|time| all.add_all(time));
+    let mut by_node: Vec<(NodeId, Duration)> = all.iter().collect();
+    by_node.sort_by_key(|(_, time)| Reverse(*time));
+    match by_node.as_slice() {
+        [] => None,
+        [(node, _)] => Some(node.to_string()),
+        several => {
+            let total = all.total();
+            let told = several.iter();
+            let told =
+                told.map(|(node, time)| format!("{node}: {}", percent_of_time(*time, total)));
+            Some(told.collect::<Vec<_>>().join("\n"))
+        }
     }
 }
 

@@ -19,3 +19,4 @@ mod print;
 mod program;
 mod record;
 mod whose;
+mod window;
