@@ -1,6 +1,7 @@
 //! The JSON document, schema_version 1. Fields may be added; none is ever removed or changed.
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 use serde::Serialize;
 use serde_json::Value;
@@ -125,12 +126,17 @@ struct WindowJson<'a> {
 fn window(window: &Window) -> WindowJson<'_> {
     let counters = window.node_counters.iter();
     WindowJson {
-        seconds: window.length.as_secs_f64(),
-        asked_seconds: window.asked.as_secs_f64(),
+        seconds: seconds(window.length),
+        asked_seconds: seconds(window.asked),
         looks: window.looks,
         node_counters: counters.map(|(node, of)| (node.0, of)).collect(),
         vmstat: &window.vmstat,
     }
+}
+
+/// In microseconds, that no more digits are there than mean something.
+fn seconds(time: Duration) -> f64 {
+    time.as_micros() as f64 / 1e6
 }
 
 #[derive(Serialize)]
@@ -377,9 +383,7 @@ struct CpuWindowJson {
 fn cpu_window(watched: &Watched) -> CpuWindowJson {
     let times = watched.cpu_time.iter();
     CpuWindowJson {
-        cpu_seconds_by_node: times
-            .map(|(node, time)| (node.0, time.as_secs_f64()))
-            .collect(),
+        cpu_seconds_by_node: times.map(|(node, time)| (node.0, seconds(time))).collect(),
         migrations: watched.migrations,
         threads_moved: watched.threads_moved,
     }

@@ -267,7 +267,7 @@ fn threads_are_where_they_spent_their_time() {
 /// A trainer that moved about, two workers, and counters.
 fn busy() -> Watch {
     let mut watch = Watch::of_unbound();
-    watch.saw(100, [1700, 8300], 14).pages_migrated = Some(25_600);
+    watch.saw(100, [1700, 5810], 14).pages_migrated = Some(25_600);
     for pid in [101, 102] {
         watch.tree.process(&Process {
             pid,
@@ -312,12 +312,12 @@ GPU 0  NVIDIA A100  0000:10:1c.0  home node 0 (sysfs)
 
 GPU ROLE      PID     RANK GPU    CPU    CPUS MEM     MEMORY BY NODE   VERDICT
                            NODE   NODE        BINDING
-0   trainer   100     -    0      1: 83% 0-3  [0, 1]  0: 100% 100 MiB  MISMATCH
-                                  0: 17%
+0   trainer   100     -    0      1: 77% 0-3  [0, 1]  0: 100% 100 MiB  MISMATCH
+                                  0: 23%
 0   worker ×2 101-102 -    0      0      0-1  [0, 1]  0: 100% ≤100 MiB ok
 
 error[cpu-remote]: GPU and CPU NUMA nodes do NOT match: GPU 0 hangs on node 0,
-  trainer 100 on node 1 (spent 83% of its CPU time there in 10 s and moved
+  trainer 100 on node 1 (spent 77% of its CPU time there in 10 s and moved
   between nodes 14 times, and nothing holds it there)
   to mend it: start it with numactl --cpunodebind=0 --membind=0
   now: taskset -a -p -c 0-1 100
@@ -347,11 +347,11 @@ NUMA balancing meanwhile: numa_pages_migrated 25600, numa_hint_faults 700
 GPU 0  NVIDIA A100  0000:10:1c.0  home node 0 (sysfs)
 
  GPU  ROLE       PID      USER  RANK  GPU NODE  CPU NODE  CPUS  MEM BINDING  MEMORY BY NODE    VERDICT   NAME            TASK                 KNOWN BY  KINDS OF MEMORY
- 0    trainer    100      7     -     0         1: 83%    0-3   [0, 1]       0: 100% 100 MiB   MISMATCH  python3                              nvml      anonymous 100 MiB
-                                                0: 17%
+ 0    trainer    100      7     -     0         1: 77%    0-3   [0, 1]       0: 100% 100 MiB   MISMATCH  python3                              nvml      anonymous 100 MiB
+                                                0: 23%
  0    worker ×2  101-102  7     -     0         0         0-1   [0, 1]       0: 100% ≤100 MiB  ok        pt_data_worker  PyTorch data loader  ancestor  anonymous 100 MiB
 
-error[cpu-remote]: GPU and CPU NUMA nodes do NOT match: GPU 0 hangs on node 0, trainer 100 on node 1 (spent 83% of its CPU time there in 10 s and moved between nodes 14 times, and nothing holds it
+error[cpu-remote]: GPU and CPU NUMA nodes do NOT match: GPU 0 hangs on node 0, trainer 100 on node 1 (spent 77% of its CPU time there in 10 s and moved between nodes 14 times, and nothing holds it
   there)
   to mend it: start it with numactl --cpunodebind=0 --membind=0
   now: taskset -a -p -c 0-1 100
@@ -391,7 +391,7 @@ fn what_programs_see() {
     let trainer = &document["processes"][0];
     assert_eq!(
         trainer["cpu"]["window"],
-        json!({"cpu_seconds_by_node": {"0": 1.7, "1": 8.3}, "migrations": 14, "threads_moved": 1})
+        json!({"cpu_seconds_by_node": {"0": 1.7, "1": 5.81}, "migrations": 14, "threads_moved": 1})
     );
     assert_eq!(trainer["memory"]["pages_migrated"], 25_600);
     assert_eq!(
