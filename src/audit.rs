@@ -9,6 +9,7 @@ pub mod diff;
 mod expected;
 pub mod finding;
 pub mod home;
+pub mod loose_threads;
 pub mod memory;
 mod off_memory;
 pub mod outline;
@@ -16,6 +17,7 @@ mod remedy;
 pub mod rules;
 mod scene;
 pub mod scope;
+mod spent;
 pub mod ties;
 pub mod verdict;
 mod words;
@@ -39,6 +41,7 @@ use crate::model::pci::PciDevice;
 use crate::model::process::{Pid, Process};
 use crate::model::tenant;
 use crate::model::topology::{NodeId, NodeSet, Topology};
+use crate::model::window::{CpuTime, Watched, Window};
 use crate::model::{Host, Machine};
 
 /// How much memory off the local nodes is a mismatch: more than both.
@@ -93,6 +96,9 @@ pub struct Report {
     pub processes: Vec<Audited>,
     /// What is wrong, the worst first.
     pub findings: Vec<Finding>,
+    /// The while over which processes were watched, which have what was seen of them; `None` where nobody looked for
+    /// longer than a moment.
+    pub window: Option<Window>,
     /// Names of users by number, as far as they are known.
     pub users: BTreeMap<u32, String>,
     /// The kernel's settings, as they were observed.
@@ -120,6 +126,8 @@ impl Report {
 pub struct Audited {
     /// As it was observed.
     pub process: Process,
+    /// What was seen of it over a while; `None` where nobody looked for longer than a moment.
+    pub watched: Option<Watched>,
     /// What it does in the job.
     pub part: Part,
     /// The home nodes of its GPUs.
@@ -149,6 +157,11 @@ impl Audited {
     /// known.
     pub fn locality(&self, node: NodeId) -> Option<Locality> {
         self.locality.get(&node).copied()
+    }
+
+    /// Where it spent CPU time over a while; `None` where it used none, and where nobody looked for longer than a moment.
+    pub fn cpu_time(&self) -> Option<&CpuTime> {
+        cpu::spent(self.watched.as_ref())
     }
 
     /// Whether it gets a verdict: launchers and helpers may be anywhere.
@@ -192,8 +205,14 @@ pub fn audit(machine: Machine, settings: &Settings) -> Report {
         orphans,
         users,
         kernel,
+        mut window,
         mut gaps,
     } = machine;
+    let mut watched = BTreeMap::new();
+    if let Some(window) = &mut window {
+        watched = std::mem::take(&mut window.processes);
+        gaps.append(&mut window.gaps);
+    }
     let gpus: Vec<GpuPlace> = gpus
         .into_iter()
         .map(|gpu| home::place(gpu, &topology, hints))
@@ -214,7 +233,8 @@ pub fn audit(machine: Machine, settings: &Settings) -> Report {
     let mut processes: Vec<Audited> = processes
         .map(|process| {
             let part = parts.get(&process.pid).cloned().unwrap_or_default();
-            judge(process, part, &gpus, &topology, settings)
+            let watched = watched.remove(&process.pid);
+            judge(process, watched, part, &gpus, &topology, settings)
         })
         .collect();
     let asked = scope.gpus(&processes, &gpus, &named);
@@ -233,6 +253,7 @@ pub fn audit(machine: Machine, settings: &Settings) -> Report {
         &gpus,
         &topology,
         kernel,
+        window.as_ref(),
         settings.limits,
         held.unexpected,
     );
@@ -268,6 +289,7 @@ pub fn audit(machine: Machine, settings: &Settings) -> Report {
         devices,
         processes,
         findings,
+        window,
         users,
         kernel,
         gaps,
@@ -276,11 +298,14 @@ pub fn audit(machine: Machine, settings: &Settings) -> Report {
 
 fn judge(
     process: Process,
+    watched: Option<Watched>,
     part: Part,
     gpus: &[GpuPlace],
     topology: &Topology,
     settings: &Settings,
 ) -> Audited {
+    // A number may be another process's by now.
+    let watched = watched.filter(|of| of.start_time_ticks == process.start_time_ticks);
     let own = || gpus.iter().filter(|gpu| part.gpus.contains(&gpu.gpu.index));
     let home_nodes: NodeSet = own().flat_map(|gpu| &gpu.home_nodes).copied().collect();
     // One GPU of several whose place is not known leaves open where the process should be.
@@ -288,12 +313,13 @@ fn judge(
     let local_nodes: NodeSet = match part.role {
         Some(_) if !all_known => NodeSet::new(),
         Some(_) => own().flat_map(|gpu| &gpu.local_nodes).copied().collect(),
-        None => cpu::own_node(&process, topology),
+        None => cpu::own_node(&process, watched.as_ref(), topology),
     };
     let own_memory: NodeSet = own().filter_map(|gpu| gpu.gpu.own_memory_node).collect();
     let pages_too = &own_memory | &home_nodes;
     let judged = Judged {
         local: &local_nodes,
+        has_gpu: part.role.is_some(),
         pages_too: &pages_too,
         topology,
         strict_node: settings.strict_node,
@@ -306,7 +332,7 @@ fn judge(
             .map(|node| (*node, judged.locality(*node)))
             .collect(),
     };
-    let mut cpu = cpu::place(&process, &judged);
+    let mut cpu = cpu::place(&process, watched.as_ref(), &judged);
     let mut memory = memory::place(
         &process,
         part.role == Some(Role::Trainer),
@@ -327,6 +353,7 @@ fn judge(
         pod: tenant::pod(groups),
         locality,
         process,
+        watched,
         part,
         home_nodes,
         local_nodes,

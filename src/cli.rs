@@ -1,6 +1,8 @@
 //! What may be typed, and nothing else.
 
+use std::ops::RangeInclusive;
 use std::path::PathBuf;
+use std::time::Duration;
 
 use clap::builder::NonEmptyStringValueParser;
 use clap::{Args, Parser, Subcommand, ValueEnum};
@@ -37,11 +39,12 @@ pub struct Cli {
 impl Cli {
     /// The first option that says what to audit and how, of those that a subcommand would ignore.
     pub fn audit_option(&self) -> Option<&'static str> {
-        let print = [
+        let other = [
+            ("--for", self.from.window.is_some()),
             ("--remedies", self.print.remedies),
             ("--all", self.print.all),
         ];
-        let given = print.into_iter().find(|(_, is_given)| *is_given);
+        let given = other.into_iter().find(|(_, is_given)| *is_given);
         self.judge.option().or(given.map(|(name, _)| name))
     }
 }
@@ -157,9 +160,25 @@ pub struct From {
     #[arg(long, value_name = "PID", num_args = 1.., value_delimiter = ',', global = true,
           value_parser = clap::value_parser!(u32).range(1..))]
     pub pid: Vec<u32>,
+    /// Look for so long (10s, 500ms) instead of once: where CPU time is really spent, who moves between nodes, and what
+    /// the kernel counts meanwhile. Ctrl-C ends it early.
+    #[arg(long = "for", value_name = "DURATION", value_parser = window)]
+    pub window: Option<Duration>,
     /// Load NVML from here. [default: libnvidia-ml.so.1, as the system finds it]
     #[arg(long, value_name = "PATH", global = true, conflicts_with = "snapshot")]
     pub nvml_lib: Option<PathBuf>,
+}
+
+/// Of less than this CPU time tells nothing; a longer one is a slip of the keyboard.
+const WINDOWS: RangeInclusive<Duration> =
+    Duration::from_millis(100)..=Duration::from_secs(24 * 60 * 60);
+
+fn window(text: &str) -> Result<Duration, String> {
+    let length = humantime::parse_duration(text).map_err(|error| error.to_string())?;
+    match WINDOWS.contains(&length) {
+        true => Ok(length),
+        false => Err("not from 100ms to 24h".to_owned()),
+    }
 }
 
 /// What is known of the machine besides what it tells.

@@ -27,6 +27,11 @@
 //! and holds them against the local nodes; `report/rows.rs` writes the cell, `report/json.rs` the
 //! `by_node_bytes`.
 //!
+//! # Looking for longer than a moment
+//!
+//! With `--for`, [`source::watch`] looks at the threads of the processes that matter until the time is up; the
+//! observation that comes then is the same as ever, and has what was seen beside it ([`model::window`]).
+//!
 //! # What holds everywhere
 //!
 //! - Missing is not zero: no default stands in for a fact.

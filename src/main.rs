@@ -20,11 +20,12 @@ use numa_audit::model::memory::Bytes;
 use numa_audit::model::outline::{Expected, Outline};
 use numa_audit::model::pci::PciAddress;
 use numa_audit::model::process::Pid;
+use numa_audit::model::window::Window;
 use numa_audit::record::{self, Options};
 use numa_audit::report::terminal::{Surroundings, Terminal, harmless};
 use numa_audit::report::{self, explain, json, remedies, table, topology};
 use numa_audit::source::{
-    Source, Subjects, is_recording, observe, read_audit, read_expected, read_topology_file,
+    Source, Subjects, is_recording, observe, read_audit, read_expected, read_topology_file, watch,
 };
 
 /// It could not run: a bad argument, an unreadable snapshot.
@@ -126,7 +127,10 @@ fn run_audit(cli: &Cli) -> Result<ExitCode, Trouble> {
         .as_deref()
         .map(read_expected)
         .transpose()?;
-    let machine = observe(source(cli)?, &subjects(cli)).machine;
+    let (source, subjects) = (source(cli)?, subjects(cli));
+    let window = window(cli, &source, &subjects)?;
+    let mut machine = observe(source, &subjects).machine;
+    machine.window = window;
     ensure_named_are_there(&machine)?;
     let settings = settings(cli, &cli.judge, expected, &machine)?;
     let report = audit(machine, &settings);
@@ -267,6 +271,17 @@ fn source(cli: &Cli) -> Result<Source, Trouble> {
         Some(path) => Source::snapshot(path)?,
         None => Source::live(cli.from.nvml_lib.clone()),
     })
+}
+
+/// What is seen over a while, if that was asked for.
+fn window(cli: &Cli, source: &Source, subjects: &Subjects) -> Result<Option<Window>, Trouble> {
+    match (cli.from.window, &cli.from.snapshot) {
+        (None, _) => Ok(None),
+        (Some(_), Some(_)) => {
+            Err("--for does not go with --snapshot: a recording is of one moment".into())
+        }
+        (Some(length), None) => Ok(watch(source, subjects, length)?),
+    }
 }
 
 fn subjects(cli: &Cli) -> Subjects {

@@ -15,8 +15,10 @@ pub mod outline;
 pub mod pci;
 pub mod process;
 pub mod settings;
+pub mod share;
 pub mod tenant;
 pub mod topology;
+pub mod window;
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -47,6 +49,8 @@ pub struct Machine {
     pub orphans: BTreeSet<Pid>,
     /// The kernel's settings that have to do with it.
     pub kernel: settings::Settings,
+    /// What was seen over a while before; `None` where nobody looked for longer than a moment.
+    pub window: Option<window::Window>,
     /// Names of users by number, as far as they are known.
     pub users: BTreeMap<u32, String>,
     /// All that could not be learnt.

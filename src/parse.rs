@@ -1,6 +1,7 @@
 //! The kernel's and the driver's text to model values: pure, and without a panic for any input.
 
 pub mod cgroup;
+pub mod counters;
 pub mod drm;
 pub mod fd;
 pub mod kfd;
@@ -9,10 +10,12 @@ pub mod node;
 pub mod numa_maps;
 pub mod nvidia;
 pub mod report;
+pub mod sched;
 pub mod snapshot;
 pub mod stat;
 pub mod status;
 pub mod topology_file;
+pub mod uptime;
 pub mod words;
 
 use crate::model::gap::Reason;

@@ -8,6 +8,7 @@ mod cpuset;
 mod drm;
 mod drm_users;
 mod gpus;
+mod interrupt;
 mod kfd;
 mod named_file;
 mod nvml;
@@ -19,9 +20,11 @@ mod selection;
 mod settings;
 mod snapshot;
 mod sysfs;
+mod tally;
 mod topology_file;
 mod tree;
 mod users;
+mod window;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
@@ -32,6 +35,7 @@ pub use root::{Root, Tap};
 pub use snapshot::SnapshotError;
 pub use topology_file::{TopologyFileError, read_topology_file};
 pub use tree::{Entry, Tree};
+pub use window::watch;
 
 use crate::model::driver::DriverAnswer;
 use crate::model::process::Pid;
@@ -53,6 +57,15 @@ enum Driver {
     Library(Option<PathBuf>),
     /// A recording's `nvml.json`.
     Recorded(DriverAnswer),
+}
+
+impl Driver {
+    fn answer(&self) -> DriverAnswer {
+        match self {
+            Self::Library(path) => nvml::ask(path.as_deref()),
+            Self::Recorded(answer) => answer.clone(),
+        }
+    }
 }
 
 impl Source {
@@ -107,10 +120,7 @@ pub fn observe(source: Source, subjects: &Subjects) -> Observation {
     } = source;
     let mut gaps = Vec::new();
     let mut host = host(&root, &manifest);
-    let driver = match driver {
-        Driver::Library(path) => nvml::ask(path.as_deref()),
-        Driver::Recorded(answer) => answer,
-    };
+    let driver = driver.answer();
     host.driver_version = driver.driver_version.clone();
     let topology = sysfs::read_topology(&root, &mut gaps);
     let (mut gpus, devices) = gpus::read_gpus(&root, &driver, &mut gaps);
@@ -124,7 +134,9 @@ pub fn observe(source: Source, subjects: &Subjects) -> Observation {
         Subjects::Nobody => (Vec::new(), BTreeSet::new()),
         _ => {
             let unseen = &manifest.unseen;
-            processes::read_processes(&root, &mut gpus, &named, &mut strangers, unseen, &mut gaps)
+            let choice =
+                processes::choose(&root, &mut gpus, &named, &mut strangers, unseen, &mut gaps);
+            processes::read_processes(&root, choice, &named, &mut gaps)
         }
     };
     let settings = settings::read_settings(&root, &topology);
@@ -138,6 +150,7 @@ pub fn observe(source: Source, subjects: &Subjects) -> Observation {
         named,
         orphans,
         kernel: settings,
+        window: None,
         users,
         gaps,
     };

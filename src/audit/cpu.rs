@@ -2,15 +2,18 @@
 
 use std::collections::BTreeMap;
 
+use super::loose_threads::LooseThreads;
 use super::verdict::{Judged, Locality, Verdict};
-use crate::model::cpus::{Cpu, CpuSet};
+use crate::model::cpus::CpuSet;
 use crate::model::process::{Process, Thread};
 use crate::model::topology::{NodeId, NodeSet, Topology};
+use crate::model::window::{CpuTime, Watched};
 
 /// A process's CPU side. The main thread speaks for the process.
 #[derive(Debug, Clone)]
 pub struct CpuPlace {
-    /// The node on which the main thread last ran.
+    /// The node on which it spent most CPU time over a while; where it used none, or nobody looked so long, the one on
+    /// which the main thread last ran.
     pub node: Option<NodeId>,
     /// The CPUs on which the main thread may run, offline ones among them.
     pub affinity: Option<CpuSet>,
@@ -33,12 +36,12 @@ pub struct CpuPlace {
 pub struct Threads {
     /// How many there are.
     pub total: usize,
-    /// Where they last ran.
+    /// Where they ran: of one that used CPU time while it was watched, where it used most; else where it last ran.
     pub by_node: BTreeMap<NodeId, usize>,
-    /// How many last ran off the local nodes; `None` where these are not known.
+    /// How many of them ran off the local nodes; `None` where these are not known.
     pub astray: Option<usize>,
-    /// How many may leave the local nodes; `None` where these are not known.
-    pub loose: Option<usize>,
+    /// Those that may leave the local nodes; `None` where these are not known.
+    pub loose: Option<LooseThreads>,
 }
 
 /// Where a thread is and may go.
@@ -52,25 +55,42 @@ pub enum Standing {
     Off(Locality),
 }
 
+/// Of the CPU time of a process that nothing holds, beyond which share on other nodes it is off its local ones. Less than
+/// that is a visit.
+const OFF_SHARE: f64 = 0.10;
+
+/// The CPU time that a process used while it was watched; `None` where it used none, or was not watched.
+pub fn spent(watched: Option<&Watched>) -> Option<&CpuTime> {
+    let time = &watched?.cpu_time;
+    (!time.is_none()).then_some(time)
+}
+
 /// Looks at a process's threads.
-pub fn place(process: &Process, judged: &Judged) -> CpuPlace {
+pub fn place(process: &Process, watched: Option<&Watched>, judged: &Judged) -> CpuPlace {
     let topology = judged.topology;
     let affinity_nodes = nodes(process.affinity.as_ref(), topology);
-    let node = topology.node_of(process.last_cpu);
+    let last = topology.node_of(process.last_cpu);
+    let spent = spent(watched);
     let threads = process.threads.as_ref();
-    let last_nodes = || {
-        let last_cpus = threads
-            .into_iter()
-            .flatten()
-            .filter_map(|thread| thread.last_cpu);
-        last_cpus.filter_map(|cpu: Cpu| topology.node_of(cpu))
-    };
+    let ran_on: Vec<NodeId> = threads
+        .into_iter()
+        .flatten()
+        .filter_map(|thread| ran_on(thread, watched, topology))
+        .collect();
     let mut by_node = BTreeMap::new();
-    last_nodes().for_each(|node| *by_node.entry(node).or_default() += 1);
-    let astray = last_nodes()
-        .filter(|node| judged.locality(*node) != Locality::Local)
+    ran_on
+        .iter()
+        .for_each(|node| *by_node.entry(*node).or_default() += 1);
+    let astray = ran_on
+        .iter()
+        .filter(|node| judged.locality(**node) != Locality::Local)
         .count();
-    let standing = standing(&affinity_nodes, node, judged);
+    let node = spent.and_then(CpuTime::most).or(last);
+    let whereabouts = match spent {
+        Some(time) if judged.has_gpu => Some(of_time(time, judged)),
+        _ => node.map(|node| judged.locality(node)),
+    };
+    let standing = standing(&affinity_nodes, whereabouts, judged);
     CpuPlace {
         node,
         affinity: process.affinity.clone(),
@@ -85,48 +105,67 @@ pub fn place(process: &Process, judged: &Judged) -> CpuPlace {
             total: threads.len(),
             by_node,
             astray: (!judged.local.is_empty()).then_some(astray),
-            loose: (!judged.local.is_empty()).then(|| loose(threads, judged)),
+            loose: (!judged.local.is_empty()).then(|| LooseThreads::of(process, threads, judged)),
         }),
         standing,
         verdict: Some(verdict(process, standing, judged)),
     }
 }
 
-fn loose(threads: &[Thread], judged: &Judged) -> usize {
-    let may_leave = |thread: &&Thread| {
-        let allowed = nodes(thread.affinity.as_ref(), judged.topology);
-        !allowed.is_subset(judged.local)
-    };
-    threads.iter().filter(may_leave).count()
+/// The node on which a thread ran: where it used most CPU time while it was watched; where it used none, or was not
+/// watched, where it last ran.
+fn ran_on(thread: &Thread, watched: Option<&Watched>, topology: &Topology) -> Option<NodeId> {
+    let watched = watched.and_then(|watched| watched.threads.get(&thread.tid));
+    let watched = watched.filter(|of| thread.start_time_ticks == Some(of.start_time_ticks));
+    let most = watched.and_then(|watched| watched.cpu_time.most());
+    most.or_else(|| topology.node_of(thread.last_cpu?))
+}
+
+/// How far from the local nodes a process was that spent its CPU time so.
+fn of_time(time: &CpuTime, judged: &Judged) -> Locality {
+    let most = time.total().mul_f64(OFF_SHARE);
+    let beyond = |from: Locality| time.on(|node| judged.locality(node) >= from) > most;
+    match (beyond(Locality::Remote), beyond(Locality::Near)) {
+        (true, _) => Locality::Remote,
+        (false, true) => Locality::Near,
+        (false, false) => Locality::Local,
+    }
 }
 
 /// For a process without a GPU: the node that its memory should be on, which is the one that it runs on.
-pub fn own_node(process: &Process, topology: &Topology) -> NodeSet {
+pub fn own_node(process: &Process, watched: Option<&Watched>, topology: &Topology) -> NodeSet {
     let allowed = nodes(process.affinity.as_ref(), topology);
     match allowed.len() {
         // A thread that was bound in its sleep has not been there yet.
         1 => allowed,
-        _ => topology.node_of(process.last_cpu).into_iter().collect(),
+        _ => {
+            let most = spent(watched).and_then(CpuTime::most);
+            let node = most.or_else(|| topology.node_of(process.last_cpu));
+            node.into_iter().collect()
+        }
     }
 }
 
-fn nodes(affinity: Option<&CpuSet>, topology: &Topology) -> NodeSet {
+/// The nodes of the CPUs on which a thread may run.
+pub(super) fn nodes(affinity: Option<&CpuSet>, topology: &Topology) -> NodeSet {
     affinity
         .map(|cpus| topology.nodes_of(cpus))
         .unwrap_or_default()
 }
 
 /// Where a thread last ran is stale while it sleeps, so that a thread which may only run on local nodes
-/// is not misplaced wherever that was, and one that may run on none of them is.
-fn standing(allowed: &NodeSet, last: Option<NodeId>, judged: &Judged) -> Option<Standing> {
+/// is not misplaced wherever that was, and one that may run on none of them is. `whereabouts` is how far from them it ran
+/// while it was watched, else where it last ran.
+fn standing(allowed: &NodeSet, whereabouts: Option<Locality>, judged: &Judged) -> Option<Standing> {
     // A CPU of a node whose list could not be read would pass for one that is offline.
     if judged.local.is_empty() || !judged.topology.is_whole() {
         return None;
     }
-    let last = last.map(|node| judged.locality(node));
     if allowed.is_empty() {
         // Where it runs is known, what holds it is not.
-        return last.filter(|at| *at != Locality::Local).map(Standing::Off);
+        return whereabouts
+            .filter(|at| *at != Locality::Local)
+            .map(Standing::Off);
     }
     if allowed.is_subset(judged.local) {
         return Some(Standing::Held);
@@ -136,7 +175,7 @@ fn standing(allowed: &NodeSet, last: Option<NodeId>, judged: &Judged) -> Option<
         let farthest = allowed.iter().map(|node| judged.locality(*node)).max();
         return farthest.map(Standing::Off);
     }
-    last.map(|at| match at {
+    whereabouts.map(|at| match at {
         Locality::Local => Standing::Loose,
         off => Standing::Off(off),
     })

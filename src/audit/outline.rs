@@ -43,7 +43,11 @@ pub(super) fn observed(
         (*id, outline)
     });
     Outline {
-        host: host.clone(),
+        host: Host {
+            // A document tells it of each process.
+            started: None,
+            ..host.clone()
+        },
         settings: Settings {
             sockets_of_single_node: None,
             ..kernel

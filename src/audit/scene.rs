@@ -5,12 +5,14 @@ use std::collections::{BTreeMap, BTreeSet};
 use super::attribution::Role;
 use super::expected::Unexpected;
 use super::home::GpuPlace;
+use super::verdict::Locality;
 use super::{Audited, Limits};
 use crate::model::family::Family;
 use crate::model::memory::Bytes;
 use crate::model::process::Pid;
 use crate::model::settings;
-use crate::model::topology::{NodeSet, Topology};
+use crate::model::topology::{NodeId, NodeSet, Topology};
+use crate::model::window::Window;
 
 /// A machine as the rules see it.
 pub(super) struct Scene<'a> {
@@ -18,6 +20,7 @@ pub(super) struct Scene<'a> {
     pub gpus: &'a [GpuPlace],
     pub topology: &'a Topology,
     pub settings: settings::Settings,
+    pub window: Option<&'a Window>,
     pub limits: Limits,
     /// What is not as it was expected to be.
     pub unexpected: Vec<Unexpected>,
@@ -34,6 +37,7 @@ impl<'a> Scene<'a> {
         gpus: &'a [GpuPlace],
         topology: &'a Topology,
         settings: settings::Settings,
+        window: Option<&'a Window>,
         limits: Limits,
         unexpected: Vec<Unexpected>,
     ) -> Self {
@@ -45,6 +49,7 @@ impl<'a> Scene<'a> {
             gpus,
             topology,
             settings,
+            window,
             limits,
             unexpected,
         }
@@ -158,7 +163,7 @@ pub(super) fn is_bound_off(audited: &Audited) -> bool {
 }
 
 /// The nodes that a process is on: where it is held off its local nodes, as a sleeper's last CPU is old news; where it
-/// may run on one node alone, that one; else where it last ran. Empty where that is not known.
+/// may run on one node alone, that one; else where it ran most, as far as was seen. Empty where that is not known.
 pub(super) fn nodes_of(audited: &Audited) -> NodeSet {
     let allowed = &audited.cpu.affinity_nodes;
     match allowed.len() == 1 || is_bound_off(audited) {
@@ -167,9 +172,21 @@ pub(super) fn nodes_of(audited: &Audited) -> NodeSet {
     }
 }
 
-/// The nodes that a group is on.
-pub(super) fn nodes_of_all(group: &[&Audited]) -> NodeSet {
-    group.iter().flat_map(|audited| nodes_of(audited)).collect()
+/// The nodes on which a group is that is off its local ones.
+pub(super) fn off_nodes_of_all(group: &[&Audited]) -> NodeSet {
+    let off_nodes = |audited: &&Audited| match audited.cpu_time() {
+        Some(time) if !is_bound_off(audited) => {
+            let nodes = time.iter().map(|(node, _)| node);
+            nodes.filter(|node| is_off(audited, *node)).collect()
+        }
+        _ => nodes_of(audited),
+    };
+    group.iter().flat_map(off_nodes).collect()
+}
+
+/// Whether a node is none of its local ones.
+pub(super) fn is_off(audited: &Audited, node: NodeId) -> bool {
+    audited.locality(node) != Some(Locality::Local)
 }
 
 /// The GPUs that a group works for, by index.

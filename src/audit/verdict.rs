@@ -64,6 +64,8 @@ pub enum Locality {
 pub struct Judged<'a> {
     /// Where it should run. Empty where that is not known.
     pub local: &'a NodeSet,
+    /// Whether a GPU says so. A process without one belongs where it runs, wherever that is.
+    pub has_gpu: bool,
     /// Where its pages are at home besides: on the GPUs' own memory, and on home nodes that have no CPUs.
     pub pages_too: &'a NodeSet,
     /// The machine's nodes.

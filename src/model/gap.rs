@@ -71,6 +71,8 @@ pub enum Fact {
     Memory,
     /// The nodes of a process's memory policy: the kernel cut the text.
     PolicyNodes,
+    /// CPU time over a window: that of some threads.
+    CpuTime,
 }
 
 impl Fact {
@@ -118,6 +120,7 @@ impl fmt::Display for Fact {
             Self::Thread(tid) => write!(f, "thread {tid}"),
             Self::Memory => f.write_str("memory"),
             Self::PolicyNodes => f.write_str("nodes of the memory policy"),
+            Self::CpuTime => f.write_str("CPU time of some threads"),
         }
     }
 }

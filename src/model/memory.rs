@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use super::share::percent;
 use super::topology::{NodeId, NodeSet};
 
 /// A number of bytes.
@@ -16,12 +17,7 @@ impl Bytes {
 
     /// Its share of `all` in whole percents. What is not quite nothing or all does not read as if it were.
     pub fn percent_of(self, all: Self) -> String {
-        let share = self.0 as f64 * 100.0 / all.0 as f64;
-        match share {
-            _ if self.0 > 0 && share < 1.0 => "<1%".to_owned(),
-            _ if self.0 < all.0 && share > 99.0 => ">99%".to_owned(),
-            _ => format!("{share:.0}%"),
-        }
+        percent(self.0, all.0)
     }
 
     /// The sum; `None` beyond 64 bits.

@@ -100,6 +100,12 @@ pub struct Cpuset {
 /// One thread.
 #[derive(Debug, Clone)]
 pub struct Thread {
+    /// Its number.
+    pub tid: u32,
+    /// Its own name (`comm`), which it has from its maker where nobody gave it one. `None` where `stat` could not be read.
+    pub name: Option<String>,
+    /// When it started, in clock ticks after boot. `None` where `stat` could not be read.
+    pub start_time_ticks: Option<u64>,
     /// The CPU on which it last ran; stale while it sleeps.
     pub last_cpu: Option<Cpu>,
     /// The CPUs on which it may run.

@@ -19,6 +19,8 @@ pub struct Stat {
     pub session: Pid,
     /// Field 9: PF_ flags of the kernel's include/linux/sched.h.
     flags: u64,
+    /// Fields 14 and 15, user's and system's CPU time in clock ticks: of a thread its own, of a process all its threads'.
+    pub cpu_ticks: u64,
     /// Field 22, in clock ticks after boot.
     pub start_time_ticks: u64,
     /// Field 39: where it last ran.
@@ -69,6 +71,8 @@ pub fn parse_stat(bytes: &[u8]) -> Result<Stat, Malformed> {
         state: field(3)?[0],
         ppid: Pid(number("field 4 of stat", field(4)?)?),
         session: Pid(number("field 6 of stat", field(6)?)?),
+        cpu_ticks: number::<u64>("field 14 of stat", field(14)?)?
+            .saturating_add(number("field 15 of stat", field(15)?)?),
         start_time_ticks: number("field 22 of stat", field(22)?)?,
         last_cpu: Cpu(number("field 39 of stat", field(39)?)?),
     })
@@ -93,6 +97,7 @@ mod tests {
         assert_eq!(stat.state, b'T');
         assert_eq!(stat.ppid, Pid(245));
         assert_eq!(stat.session, Pid(9));
+        assert_eq!(stat.cpu_ticks, 270 + 215);
         assert_eq!(stat.start_time_ticks, 831);
         assert_eq!(stat.last_cpu, Cpu(6));
     }

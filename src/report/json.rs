@@ -1,6 +1,7 @@
 //! The JSON document, schema_version 1. Fields may be added; none is ever removed or changed.
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 use serde::Serialize;
 use serde_json::Value;
@@ -16,6 +17,7 @@ use crate::model::memory::{Bytes, NodeBytes};
 use crate::model::pci::PciDevice;
 use crate::model::settings::Settings;
 use crate::model::topology::{Node, NodeId, NodeSet};
+use crate::model::window::{Counters, Watched, Window};
 use crate::model::{Host, Origin};
 
 /// Of the documents; raised when a field changes its meaning.
@@ -39,6 +41,7 @@ pub fn report(report: &Report) -> String {
         findings: Some(report.findings.iter().map(finding).collect()),
         incomplete: incomplete(report),
         summary: Some(summary(report)),
+        window: report.window.as_ref().map(window),
     })
 }
 
@@ -78,6 +81,7 @@ pub fn topology_only(report: &Report) -> String {
         findings: Some(report.findings.iter().map(finding).collect()),
         incomplete: incomplete(report),
         summary: None,
+        window: None,
     })
 }
 
@@ -107,6 +111,37 @@ struct Document<'a> {
     incomplete: Vec<GapJson>,
     #[serde(skip_serializing_if = "Option::is_none")]
     summary: Option<SummaryJson>,
+    /// Only where it was looked for longer than a moment.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    window: Option<WindowJson<'a>>,
+}
+
+#[derive(Serialize)]
+struct WindowJson<'a> {
+    seconds: f64,
+    /// How long it was to be: more, where it was interrupted.
+    asked_seconds: f64,
+    looks: usize,
+    /// By node, with the names of its `numastat`, in pages.
+    node_counters: BTreeMap<u32, &'a Counters>,
+    /// Of NUMA balancing, with the names of `/proc/vmstat`.
+    vmstat: &'a Counters,
+}
+
+fn window(window: &Window) -> WindowJson<'_> {
+    let counters = window.node_counters.iter();
+    WindowJson {
+        seconds: seconds(window.length),
+        asked_seconds: seconds(window.asked),
+        looks: window.looks,
+        node_counters: counters.map(|(node, of)| (node.0, of)).collect(),
+        vmstat: &window.vmstat,
+    }
+}
+
+/// In microseconds, that no more digits are there than mean something.
+fn seconds(time: Duration) -> f64 {
+    time.as_micros() as f64 / 1e6
 }
 
 #[derive(Serialize)]
@@ -357,6 +392,25 @@ struct CpuJson {
     verdict: Option<String>,
     /// `None` where the threads could not be listed.
     threads: Option<ThreadsJson>,
+    /// Only where it was watched for longer than a moment.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    window: Option<CpuWindowJson>,
+}
+
+#[derive(Serialize)]
+struct CpuWindowJson {
+    cpu_seconds_by_node: BTreeMap<u32, f64>,
+    migrations: u64,
+    threads_moved: usize,
+}
+
+fn cpu_window(watched: &Watched) -> CpuWindowJson {
+    let times = watched.cpu_time.iter();
+    CpuWindowJson {
+        cpu_seconds_by_node: times.map(|(node, time)| (node.0, seconds(time))).collect(),
+        migrations: watched.migrations,
+        threads_moved: watched.threads_moved,
+    }
 }
 
 #[derive(Serialize)]
@@ -364,6 +418,9 @@ struct ThreadsJson {
     total: usize,
     by_node: BTreeMap<u32, usize>,
     astray: Option<usize>,
+    /// Those that may leave the local nodes, by name, the numbers at the names' ends left out.
+    loose: Option<usize>,
+    loose_names: Option<BTreeMap<String, usize>>,
 }
 
 fn cpu(audited: &Audited) -> CpuJson {
@@ -385,7 +442,10 @@ fn cpu(audited: &Audited) -> CpuJson {
                 .map(|(node, count)| (node.0, *count))
                 .collect(),
             astray: threads.astray,
+            loose: threads.loose.as_ref().map(|loose| loose.count),
+            loose_names: threads.loose.as_ref().map(|loose| loose.names.clone()),
         }),
+        window: audited.watched.as_ref().map(cpu_window),
     }
 }
 
@@ -402,6 +462,9 @@ struct MemoryJson {
     by_node_bytes: Option<BTreeMap<u32, u64>>,
     by_kind: Option<BTreeMap<String, BTreeMap<u32, u64>>>,
     local_fraction: Option<f64>,
+    /// Pages that NUMA balancing moved while it was watched; only where it was, and the kernel tells.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pages_migrated: Option<u64>,
 }
 
 fn memory(audited: &Audited) -> MemoryJson {
@@ -430,6 +493,7 @@ fn memory(audited: &Audited) -> MemoryJson {
         by_node_bytes: pages.map(|pages| by_id(&pages.by_node)),
         by_kind: pages.map(kinds),
         local_fraction: pages.and_then(|pages| pages.share?.local_fraction()),
+        pages_migrated: audited.watched.as_ref().and_then(|of| of.pages_migrated),
     }
 }
 

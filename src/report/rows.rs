@@ -1,6 +1,8 @@
 //! The rows of the table, a column at a time; like workers folded into one row.
 
+use std::cmp::Reverse;
 use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
 
 use comfy_table::Color;
 
@@ -14,7 +16,8 @@ use crate::audit::{Audited, Report};
 use crate::model::cpus::ranges;
 use crate::model::memory::{Bytes, Mode};
 use crate::model::process::Process;
-use crate::model::topology::{NodeSet, node_list};
+use crate::model::topology::{NodeId, NodeSet, node_list};
+use crate::model::window::{CpuTime, percent_of_time};
 
 /// What a row shows.
 struct Row<'a> {
@@ -60,7 +63,9 @@ const COLUMNS: &[Column] = &[
     column("RANK", Room::Words(4), |row| row.cells.rank.clone()),
     column("GPU NODE", Room::Words(3), |row| row.cells.gpu_node.clone()),
     column("MIG", Room::Words(1), |row| row.cells.mig.clone()),
-    column("CPU NODE", Room::Words(0), |row| row.cells.cpu_node.clone()),
+    column("CPU NODE", Room::Short(0), |row| {
+        cpu_nodes(&row.people).unwrap_or_else(|| row.cells.cpu_node.clone())
+    }),
     column("CPUS", Room::Words(1), |row| row.cells.cpus.clone()),
     column("MEM BINDING", Room::Words(2), |row| {
         row.cells.binding.clone()
@@ -171,6 +176,29 @@ fn cells(audited: &Audited, report: &Report) -> Cells {
                 .get(&uid)
                 .map_or(uid.to_string(), |name| harmless(name)),
         },
+    }
+}
+
+/// Where they spent CPU time while they were watched, the node with most first: its share, if there are several. `None`
+/// where they used none, and where nobody looked for longer than a moment.
+fn cpu_nodes(people: &[&Audited]) -> Option<String> {
+    let mut all = CpuTime::default();
+    people
+        .iter()
+        .filter_map(|audited| audited.cpu_time())
+        .for_each(|time| all.add_all(time));
+    let mut by_node: Vec<(NodeId, Duration)> = all.iter().collect();
+    by_node.sort_by_key(|(_, time)| Reverse(*time));
+    match by_node.as_slice() {
+        [] => None,
+        [(node, _)] => Some(node.to_string()),
+        several => {
+            let total = all.total();
+            let told = several.iter();
+            let told =
+                told.map(|(node, time)| format!("{node}: {}", percent_of_time(*time, total)));
+            Some(told.collect::<Vec<_>>().join("\n"))
+        }
     }
 }
 

@@ -15,12 +15,14 @@ use crate::model::cpus::{CpuSet, ranges};
 use crate::model::gap::{Fact, Gap, Reason};
 use crate::model::memory::Bytes;
 use crate::model::topology::node_list;
+use crate::model::window::{Counters, length};
 use crate::model::{Host, Origin};
 
 /// The whole report. `all` gives every process a row of its own.
 pub fn report(report: &Report, all: bool, terminal: &Terminal) -> String {
     let mut out = head(&report.host, terminal);
     out += &nodes(report, terminal);
+    out += &window(report, terminal);
     out += &gpus(report, terminal);
     for (heading, group) in groups(report) {
         out.push('\n');
@@ -76,6 +78,55 @@ fn nodes(report: &Report, terminal: &Terminal) -> String {
             terminal.wrap("", &text, 2)
         }
     }
+}
+
+/// For how long it was looked, and what the kernel counted meanwhile; nothing where that was a moment.
+fn window(report: &Report, terminal: &Terminal) -> String {
+    let Some(window) = &report.window else {
+        return String::new();
+    };
+    let looked = length(window.length);
+    let asked = length(window.asked);
+    let of = match window.is_cut_short() {
+        true => format!(" of {asked} (interrupted)"),
+        false => String::new(),
+    };
+    let times = match window.looks {
+        1 => "once".to_owned(),
+        looks => format!("{looks} times"),
+    };
+    let mut out = terminal.wrap("", &format!("Looked for {looked}{of}, {times}"), 2);
+    let nodes = window.node_counters.iter().filter_map(|(node, counters)| {
+        let told = counted(counters, &["numa_miss", "other_node"]);
+        (!told.is_empty()).then(|| format!("node {node} {told}"))
+    });
+    let nodes: Vec<String> = nodes.collect();
+    if !nodes.is_empty() {
+        let text = format!("Pages allocated meanwhile: {}", nodes.join("; "));
+        out += &terminal.wrap("", &text, 2);
+    }
+    let moved = [
+        "numa_pages_migrated",
+        "numa_hint_faults",
+        "numa_hint_faults_local",
+    ];
+    let told = counted(&window.vmstat, &moved);
+    if !told.is_empty() {
+        out += &terminal.wrap("", &format!("NUMA balancing meanwhile: {told}"), 2);
+    }
+    out
+}
+
+/// Those of these counters that are not 0, by the kernel's names.
+fn counted(counters: &Counters, names: &[&str]) -> String {
+    let counts = names
+        .iter()
+        .filter_map(|name| Some((name, counters.get(name)?)));
+    let counts = counts.filter(|(_, count)| **count > 0);
+    let told: Vec<String> = counts
+        .map(|(name, count)| format!("{name} {count}"))
+        .collect();
+    told.join(", ")
 }
 
 /// A list that is short enough to be read, else how many they are.

@@ -9,18 +9,30 @@ use super::{drm_users, procfs, users};
 use crate::model::gap::{Fact, Gap, Reason};
 use crate::model::gpu::Gpu;
 use crate::model::process::{Pid, Process};
+use crate::parse::stat::Stat;
 
-/// Reads the processes that matter, by PID, and tells which of them are orphans. `strangers` are the PIDs that a recording
-/// says are not whom NVML means; those that are found are added. `unseen` is what it says of why it is not known who uses
-/// some GPUs.
-pub fn read_processes(
+/// Whom an observation is to look at, with what was learnt on the way.
+pub struct Choice {
+    /// `stat` of every process that is no thread of the kernel's.
+    pub stats: BTreeMap<Pid, Stat>,
+    /// Those that matter.
+    pub selection: Selection,
+    /// Those of them that are on a GPU.
+    holders: BTreeSet<Pid>,
+    /// Those that were asked for and cannot be looked at, with the reason.
+    pub missing: BTreeMap<Pid, Reason>,
+}
+
+/// Finds out which processes matter. `strangers` are the PIDs that a recording says are not whom NVML means; those that
+/// are found are added. `unseen` is what it says of why it is not known who uses some GPUs.
+pub fn choose(
     root: &Root,
     gpus: &mut [Gpu],
     named: &[Pid],
     strangers: &mut BTreeSet<Pid>,
     unseen: &BTreeMap<u32, String>,
     gaps: &mut Vec<Gap>,
-) -> (Vec<Process>, BTreeSet<Pid>) {
+) -> Choice {
     let mut stats = BTreeMap::new();
     let mut unread = BTreeMap::new();
     match procfs::read_stats(root) {
@@ -64,7 +76,28 @@ pub fn read_processes(
     }
     stats.retain(|_, stat| !stat.is_of_kernel());
     gaps.extend(hidden(unread));
-    let Selection { pids, mut orphans } = select(root, &stats, &holders, named);
+    Choice {
+        selection: select(root, &stats, &holders, named),
+        stats,
+        holders,
+        missing,
+    }
+}
+
+/// Reads the processes that matter, by PID, and tells which of them are orphans.
+pub fn read_processes(
+    root: &Root,
+    choice: Choice,
+    named: &[Pid],
+    gaps: &mut Vec<Gap>,
+) -> (Vec<Process>, BTreeSet<Pid>) {
+    let Choice {
+        mut stats,
+        selection,
+        holders,
+        mut missing,
+    } = choice;
+    let Selection { pids, mut orphans } = selection;
     let mut processes = Vec::new();
     let mut cpusets = Cpusets::default();
     for pid in pids {

@@ -58,7 +58,11 @@ pub fn number(name: &str) -> Option<u32> {
     (number.to_string() == name).then_some(number)
 }
 
-fn read_stat(root: &Root, pid: Pid) -> Result<Stat, Reason> {
+/// A process's `stat`.
+///
+/// # Errors
+/// The reason for a gap.
+pub fn read_stat(root: &Root, pid: Pid) -> Result<Stat, Reason> {
     let stat = parse_stat(&root.read(&format!("proc/{pid}/stat"))?)?;
     if stat.pid != pid {
         return Err(Reason::Malformed(format!("stat of process {}", stat.pid)));
@@ -264,14 +268,18 @@ impl Reading<'_> {
     fn thread(&mut self, tid: u32) -> Option<Thread> {
         let folder = format!("proc/{}/task/{tid}", self.pid);
         let read = |name: &str| self.root.read(&format!("{folder}/{name}"));
-        let last_cpu = read("stat").and_then(|text| Ok(parse_stat(&text)?.last_cpu));
+        let stat = read("stat").and_then(|text| Ok(parse_stat(&text)?));
         let affinity = read("status").and_then(|text| Ok(parse_status(&text)?.affinity));
         let lost = |reason: Option<&Reason>| reason.is_some_and(is_lost);
-        if self.root.is_live() && (lost(last_cpu.as_ref().err()) || lost(affinity.as_ref().err())) {
+        if self.root.is_live() && (lost(stat.as_ref().err()) || lost(affinity.as_ref().err())) {
             return None;
         }
+        let stat = self.or_gap(Fact::Thread(tid), stat);
         Some(Thread {
-            last_cpu: self.or_gap(Fact::Thread(tid), last_cpu),
+            tid,
+            name: stat.as_ref().map(|stat| stat.name.clone()),
+            start_time_ticks: stat.as_ref().map(|stat| stat.start_time_ticks),
+            last_cpu: stat.map(|stat| stat.last_cpu),
             affinity: self.or_gap(Fact::Thread(tid), affinity),
         })
     }

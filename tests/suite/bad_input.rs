@@ -305,11 +305,18 @@ fn arguments_that_name_nothing() {
     with(&["--pid", "99999"]).fails_with("there is no process 99999");
     with(&["record", "/tmp/never"]).fails_with("record does not go with --snapshot");
     with(&["topology", "--pid", "1"]).fails_with("topology does not go with --pid");
+    with(&["--for", "1s"])
+        .fails_with("--for does not go with --snapshot: a recording is of one moment");
+    run(["--for=1s", "record", "/tmp/never"]).fails_with("record does not go with --for");
+    run(["--for=1s", "topology"]).fails_with("topology does not go with --for");
     run(["--gpu=0", "record", "/tmp/never"]).fails_with("record does not go with --gpu");
     for arguments in [
         &["--pid", "0"][..],
         &["--pid", "x"],
         &["--remote-percent", "101"],
+        &["--for", "1"],
+        &["--for", "99ms"],
+        &["--for", "25h"],
         &["--no-such"],
     ] {
         let run = with(arguments);

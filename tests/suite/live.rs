@@ -3,6 +3,7 @@
 use std::os::unix::fs::PermissionsExt;
 use std::os::unix::process::CommandExt;
 use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant};
 
 use crate::program::{Run, program, run};
 
@@ -82,6 +83,102 @@ fn a_named_process_is_read_right() {
         .find_map(|line| line.strip_prefix("Cpus_allowed_list:\t"));
     assert_eq!(process["cpu"]["affinity"], allowed.unwrap());
     assert_eq!(process["cpu"]["threads"]["total"], 1);
+}
+
+/// A shell that does this.
+fn shell(script: &str) -> Sleeper {
+    let mut command = Command::new("sh");
+    command.args(["-c", script]);
+    Sleeper(command.stdin(Stdio::null()).spawn().unwrap())
+}
+
+/// A process that does nothing but use CPU time.
+fn busy() -> Sleeper {
+    shell("while :; do :; done")
+}
+
+/// The CPU time of a process, in seconds (fields 14 and 15 of stat).
+fn cpu_seconds(pid: &str) -> f64 {
+    let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).unwrap();
+    let (_, behind) = stat.rsplit_once(')').unwrap();
+    let ticks = behind.split_whitespace().skip(11).take(2);
+    ticks
+        .map(|ticks| ticks.parse::<f64>().unwrap())
+        .sum::<f64>()
+        / 100.0
+}
+
+#[test]
+fn a_window_shows_the_cpu_time_that_was_used_in_it() {
+    let busy = busy();
+    let pid = busy.pid();
+    let (start, before) = (Instant::now(), cpu_seconds(&pid));
+    let arguments = ["--json", "--for", "1s", "--pid", &pid];
+    let run = run(NO_DRIVER.iter().copied().chain(arguments));
+    let used = cpu_seconds(&pid) - before;
+    let rate = used / start.elapsed().as_secs_f64();
+    let document = run.json();
+    let window = &document["window"];
+    assert!(window["seconds"].as_f64().unwrap() >= 1.0, "{window}");
+    assert!(window["looks"].as_u64().unwrap() > 5, "{window}");
+    let spent = document["processes"][0]["cpu"]["window"]["cpu_seconds_by_node"].as_object();
+    let spent: f64 = spent.unwrap().values().map(|of| of.as_f64().unwrap()).sum();
+    // Before and after the window it was busy too.
+    assert!(spent > 0.0 && spent <= used + 0.02, "{spent} of {used}");
+    let expected = rate * window["seconds"].as_f64().unwrap();
+    assert!(spent > expected * 0.5, "{spent} of {expected}");
+}
+
+#[test]
+fn a_window_takes_in_who_starts_in_it() {
+    let parent = shell("sleep 0.5; timeout 4 sh -c 'while :; do :; done' & wait");
+    let pid = parent.pid();
+    let arguments = ["--json", "--for", "2s", "--pid", &pid];
+    let document = run(NO_DRIVER.iter().copied().chain(arguments)).json();
+    let spent = |process: &serde_json::Value| {
+        let by_node = process["cpu"]["window"]["cpu_seconds_by_node"].as_object()?;
+        by_node.values().next()?.as_f64()
+    };
+    let processes = document["processes"].as_array().unwrap().iter();
+    let busy = processes.filter(|process| spent(process) > Some(0.1));
+    let commands: Vec<_> = busy.map(|process| process["command"].clone()).collect();
+    assert_eq!(commands, ["sh -c while :; do :; done"], "{document:#}");
+}
+
+#[test]
+fn a_window_that_is_interrupted_tells_what_it_saw() {
+    let busy = busy();
+    let mut command = program();
+    command
+        .args(NO_DRIVER)
+        .args(["--for", "1h", "--pid", &busy.pid()]);
+    let child = command.stdout(Stdio::piped()).stderr(Stdio::piped());
+    let child = child.spawn().unwrap();
+    // Until it holds the signal back, it would end of it (SigCgt has a bit for each that is caught).
+    let status = format!("/proc/{}/status", child.id());
+    let catches = || {
+        let text = std::fs::read_to_string(&status).unwrap();
+        let caught = text.lines().find_map(|line| line.strip_prefix("SigCgt:\t"));
+        u64::from_str_radix(caught.unwrap(), 16).unwrap() & (1 << (2 - 1)) != 0
+    };
+    while !catches() {
+        std::thread::sleep(Duration::from_millis(5));
+    }
+    std::thread::sleep(Duration::from_millis(300));
+    let mut kill = Command::new("kill");
+    assert!(
+        kill.args(["-INT", &child.id().to_string()])
+            .status()
+            .unwrap()
+            .success()
+    );
+    let run = Run::from(child.wait_with_output().unwrap());
+    assert!(
+        run.stdout.contains(" of 3600 s (interrupted), "),
+        "{}",
+        run.stdout
+    );
+    assert!(run.stdout.contains(&busy.pid()), "{}", run.stdout);
 }
 
 /// The program as user 65534; `None` where the tests do not run as root.

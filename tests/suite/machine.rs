@@ -30,6 +30,11 @@ pub struct Process<'a> {
     pub numa_maps: Option<&'a str>,
 }
 
+fn stat(pid: u32, ppid: u32, name: &str, start: u64, cpu: u32) -> String {
+    let zeros = "0 ".repeat(16);
+    format!("{pid} ({name}) S {ppid} {zeros} 0 {start} {zeros} {cpu} 0 0\n")
+}
+
 /// Held on node 0, with 100 MiB there.
 pub const PLACED: Process = Process {
     pid: 100,
@@ -141,10 +146,7 @@ impl Tree {
             pid, ppid, name, ..
         } = process;
         let folder = format!("proc/{pid}");
-        let stat = |cpu: u32| {
-            let zeros = "0 ".repeat(16);
-            format!("{pid} ({name}) S {ppid} {zeros} 0 777 {zeros} {cpu} 0 0\n")
-        };
+        let stat = |cpu: u32| stat(*pid, *ppid, name, 777, cpu);
         let status = |cpus: &str| {
             format!("Uid:\t7\t7\t7\t7\nCpus_allowed_list:\t{cpus}\nMems_allowed_list:\t0-1\n")
         };
@@ -161,6 +163,12 @@ impl Tree {
         if let Some(text) = process.numa_maps {
             self.file(&format!("{folder}/numa_maps"), text);
         }
+    }
+
+    /// Gives a thread of a process a name of its own, a start and a CPU on which it last ran.
+    pub fn name_thread(&self, pid: u32, tid: u32, name: &str, start: u64, cpu: u32) {
+        let file = format!("proc/{pid}/task/{tid}/stat");
+        self.file(&file, &stat(tid, 1, name, start, cpu));
     }
 
     /// What a process has open, as its fd folder links to it, from 0 on.
@@ -318,7 +326,7 @@ fn a_binding_that_its_threads_escaped_is_at_risk() {
     let threads = &crate::program::of_role(&document, "trainer")[0]["cpu"]["threads"];
     assert_eq!(
         *threads,
-        json!({"total": 3, "by_node": {"0": 2, "1": 1}, "astray": 1})
+        json!({"total": 3, "by_node": {"0": 2, "1": 1}, "astray": 1, "loose": 1, "loose_names": {"python3": 1}})
     );
 }
 
@@ -1033,8 +1041,56 @@ fn each_way_to_be_at_risk_says_which() {
     );
     assert_eq!(
         finding(&[(0, "0-1"), (2, "2-3"), (0, "0-3")]),
-        "threads-astray: GPU 0 hangs on node 0, trainer 100 held there by the main thread alone: 2 of 3 threads may \
-         leave, 1 last ran elsewhere"
+        "threads-astray: GPU 0 hangs on node 0, trainer 100 held there in part: 2 of 3 threads may leave (python3 ×2), \
+         1 last ran elsewhere"
+    );
+}
+
+#[test]
+fn loose_threads_are_named_and_how_they_came_to_be() {
+    let tree = with_trainer(&Process {
+        threads: &[(0, "0-1"), (2, "0-3"), (0, "0-3"), (2, "0-3"), (0, "0-1")],
+        ..PLACED
+    });
+    tree.name_thread(100, 101, "pt_autograd_0", 778, 2);
+    tree.name_thread(100, 102, "pt_autograd_1", 778, 0);
+    tree.name_thread(100, 103, "cuda-EvtHandlr", 780, 2);
+    let told = |last_start| {
+        tree.name_thread(100, 104, "python3", last_start, 0);
+        let document = tree.judges("at-risk", "ok", 0);
+        let finding = crate::program::finding(&document, "threads-astray");
+        let message = finding["message"].as_str().unwrap().to_owned();
+        (message, finding["evidence"].clone())
+    };
+    let (message, evidence) = told(900);
+    assert_eq!(
+        message,
+        "GPU 0 hangs on node 0, trainer 100 held there but for threads that are older than the binding: 3 of 5 threads may \
+         leave (pt_autograd ×2, cuda-EvtHandlr), 2 last ran elsewhere"
+    );
+    assert_eq!(
+        evidence,
+        json!({
+            "home_nodes": [0], "threads": 5, "threads_loose": 3, "threads_astray": 2,
+            "loose_names": "pt_autograd ×2, cuda-EvtHandlr", "pattern": "late-binding",
+        })
+    );
+    let (message, evidence) = told(779);
+    assert!(
+        message.contains(" held there in part: 3 of 5 "),
+        "{message}"
+    );
+    assert_eq!(
+        evidence.get("pattern"),
+        None,
+        "which came first is not clear"
+    );
+    // Names are their makers' choice.
+    tree.name_thread(100, 101, "\x1b]0;x\n#", 778, 2);
+    let text = tree.audit(&["--color", "never"]).stdout + &tree.audit(&["--remedies"]).stdout;
+    assert!(
+        text.contains("\\u{1b}]0;x\\n#") && !text.contains('\x1b'),
+        "{text}"
     );
 }
 

@@ -21,3 +21,4 @@ mod print;
 mod program;
 mod record;
 mod whose;
+mod window;

@@ -11,7 +11,8 @@ use super::{Broken, Rule, Scene};
 use crate::audit::cpu::Standing;
 use crate::audit::finding::{Evidence, Severity, Value};
 use crate::audit::remedy::bind;
-use crate::audit::scene::nodes_of_all;
+use crate::audit::scene::{is_off, off_nodes_of_all};
+use crate::audit::spent::{Spent, evidence, in_brackets};
 use crate::audit::verdict::Locality;
 use crate::audit::words::{on_nodes, subject};
 
@@ -26,18 +27,23 @@ fn check(scene: &Scene) -> Vec<Broken> {
     let near = Some(Standing::Off(Locality::Near));
     let groups = scene.groups(|audited| audited.cpu.standing == near);
     let broken = groups.into_iter().map(|group| {
-        let nodes = nodes_of_all(&group);
+        let nodes = off_nodes_of_all(&group);
+        let spent = Spent::of(scene, &group, is_off);
+        let told = spent.as_ref().map(|spent| spent.told(&group, "there"));
+        let mut facts = Evidence::from([
+            ("home_nodes", Value::Nodes(group[0].home_nodes.clone())),
+            ("cpu_nodes", Value::Nodes(nodes.clone())),
+        ]);
+        facts.extend(evidence(spent.as_ref()));
         Broken::by(
             &group,
             format!(
-                "{} on {} of the same socket",
+                "{} on {} of the same socket{}",
                 subject(&group),
-                on_nodes(&nodes)
+                on_nodes(&nodes),
+                in_brackets(told),
             ),
-            Evidence::from([
-                ("home_nodes", Value::Nodes(group[0].home_nodes.clone())),
-                ("cpu_nodes", Value::Nodes(nodes)),
-            ]),
+            facts,
             bind(scene, &group),
         )
     });

@@ -4,8 +4,8 @@
 //! launch of a kernel. 19 to 30 % of throughput were measured.
 //!
 //! What it cannot know: where a thread last ran is old news while it sleeps, so that what it may do counts before that;
-//! a process that nothing holds may be elsewhere a moment later (--for looks longer). Whether it chose its CPUs is told
-//! where its control group's cpuset can be read.
+//! a process that nothing holds may be elsewhere a moment later. --for looks longer: then more than a tenth of the CPU
+//! time that it used counts. Whether it chose its CPUs is told where its control group's cpuset can be read.
 //!
 //! What to do: bind it to the GPU's node at its start, before it touches memory. A running one moves with taskset -a
 //! (without -a its main thread alone does), and its memory does not come along.
@@ -15,7 +15,8 @@ use crate::audit::Audited;
 use crate::audit::cpu::Standing;
 use crate::audit::finding::{Evidence, Severity, Value};
 use crate::audit::remedy::bind;
-use crate::audit::scene::{is_bound_off, lacks_cpus, nodes_of_all};
+use crate::audit::scene::{is_bound_off, is_off, lacks_cpus, off_nodes_of_all};
+use crate::audit::spent::{Spent, evidence};
 use crate::audit::verdict::Locality;
 use crate::audit::words::{on_nodes, subject};
 
@@ -31,12 +32,26 @@ fn check(scene: &Scene) -> Vec<Broken> {
     let groups = scene.groups(|audited| audited.cpu.standing == remote);
     let broken = groups.into_iter().map(|group| {
         let bound = group.iter().filter(|audited| is_bound_off(audited)).count();
-        let held = match bound {
-            0 => "last ran there, and nothing holds it there".to_owned(),
-            all if all == group.len() => bound_by(&group).to_owned(),
-            some => format!("{some} of {} {}", group.len(), bound_by(&group)),
+        let spent = Spent::of(scene, &group, is_off);
+        let told = spent.as_ref().map(|spent| spent.told(&group, "there"));
+        let held = match (bound, told) {
+            (0, told) => {
+                let ran = told.unwrap_or_else(|| "last ran there".to_owned());
+                format!("{ran}, and nothing holds it there")
+            }
+            (all, _) if all == group.len() => bound_by(&group).to_owned(),
+            (some, told) => {
+                let told = told.map_or(String::new(), |told| format!("; {told}"));
+                format!("{some} of {} {}{told}", group.len(), bound_by(&group))
+            }
         };
-        let nodes = nodes_of_all(&group);
+        let nodes = off_nodes_of_all(&group);
+        let mut facts = Evidence::from([
+            ("home_nodes", Value::Nodes(group[0].home_nodes.clone())),
+            ("cpu_nodes", Value::Nodes(nodes.clone())),
+            ("bound", Value::Count(bound)),
+        ]);
+        facts.extend(evidence(spent.as_ref()));
         Broken::by(
             &group,
             format!(
@@ -44,11 +59,7 @@ fn check(scene: &Scene) -> Vec<Broken> {
                 subject(&group),
                 on_nodes(&nodes)
             ),
-            Evidence::from([
-                ("home_nodes", Value::Nodes(group[0].home_nodes.clone())),
-                ("cpu_nodes", Value::Nodes(nodes)),
-                ("bound", Value::Count(bound)),
-            ]),
+            facts,
             bind(scene, &group),
         )
     });

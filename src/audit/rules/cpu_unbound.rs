@@ -10,6 +10,8 @@ use super::{Broken, Rule, Scene};
 use crate::audit::cpu::Standing;
 use crate::audit::finding::{Evidence, Severity, Value};
 use crate::audit::remedy::bind;
+use crate::audit::scene::is_off;
+use crate::audit::spent::{Spent, evidence, in_brackets};
 use crate::audit::words::{each, on_nodes, subject};
 use crate::model::topology::NodeSet;
 
@@ -29,18 +31,23 @@ fn check(scene: &Scene) -> Vec<Broken> {
     let broken = groups.into_iter().map(|group| {
         let allowed = group.iter().flat_map(|audited| &audited.cpu.affinity_nodes);
         let allowed: NodeSet = allowed.copied().collect();
+        let spent = Spent::of(scene, &group, |of, node| !is_off(of, node));
+        let told = spent.as_ref().map(|spent| spent.told(&group, "there"));
+        let mut facts = Evidence::from([
+            ("home_nodes", Value::Nodes(group[0].home_nodes.clone())),
+            ("affinity_nodes", Value::Nodes(allowed.clone())),
+        ]);
+        facts.extend(evidence(spent.as_ref()));
         Broken::by(
             &group,
             format!(
-                "{} there by chance: nothing holds {} there, {} are allowed",
+                "{} there by chance: nothing holds {} there, {} are allowed{}",
                 subject(&group),
                 each(&group, "it", "them"),
                 on_nodes(&allowed),
+                in_brackets(told),
             ),
-            Evidence::from([
-                ("home_nodes", Value::Nodes(group[0].home_nodes.clone())),
-                ("affinity_nodes", Value::Nodes(allowed)),
-            ]),
+            facts,
             bind(scene, &group),
         )
     });

@@ -3,16 +3,23 @@
 //! Why it costs: affinity is each thread's own. Threads that were there before a late binding keep the old one, and
 //! taskset without -a moves the main thread alone; what runs elsewhere touches memory there and crosses the interconnect.
 //!
-//! What it cannot know: what these threads do. Some only wait; NCCL binds its own near the GPU by itself.
+//! What it cannot know: what these threads do. Some only wait; NCCL binds its own near the GPU by itself. How they came to
+//! be loose it tells where their starts and the others' masks show it: threads made by loose ones later blur that.
 //!
 //! What to do: bind before the process starts its threads. taskset -a moves those that are there.
 
+use std::cmp::Reverse;
+use std::collections::BTreeMap;
+
 use super::{Broken, Rule, Scene};
 use crate::audit::Audited;
-use crate::audit::cpu::{Standing, Threads};
+use crate::audit::cpu::Standing;
 use crate::audit::finding::{Evidence, Severity, Value};
+use crate::audit::loose_threads::{LooseThreads, Pattern};
 use crate::audit::remedy::bind;
-use crate::audit::words::subject;
+use crate::audit::scene::is_off;
+use crate::audit::spent::{Spent, evidence, in_brackets};
+use crate::audit::words::{each, subject};
 
 pub(super) const RULE: Rule = Rule {
     name: "threads-astray",
@@ -25,30 +32,85 @@ fn check(scene: &Scene) -> Vec<Broken> {
     if scene.is_single_node() {
         return Vec::new();
     }
-    let has_loose = |audited: &Audited| {
-        let threads = audited.cpu.threads.as_ref();
-        let loose = threads.and_then(|threads| threads.loose);
-        audited.cpu.standing == Some(Standing::Held) && loose > Some(0)
+    let loose = |audited: &Audited| {
+        let loose = audited.cpu.threads.as_ref()?.loose.as_ref()?;
+        let is_held = audited.cpu.standing == Some(Standing::Held);
+        (is_held && loose.count > 0).then(|| loose.clone())
     };
-    let broken = scene.groups(has_loose).into_iter().map(|group| {
-        let threads = || group.iter().filter_map(|audited| audited.cpu.threads.as_ref());
-        let sum = |count: fn(&Threads) -> usize| threads().map(count).sum::<usize>();
-        let loose = sum(|threads| threads.loose.unwrap_or(0));
-        let (total, astray) = (sum(|threads| threads.total), sum(|threads| threads.astray.unwrap_or(0)));
+    let pattern = |audited: &Audited| loose(audited)?.pattern;
+    let groups = scene.groups_by(|audited| loose(audited).is_some(), pattern);
+    let broken = groups.into_iter().map(|group| {
+        let threads = || {
+            group
+                .iter()
+                .filter_map(|audited| audited.cpu.threads.as_ref())
+        };
+        let total: usize = threads().map(|threads| threads.total).sum();
+        let astray: usize = threads().filter_map(|threads| threads.astray).sum();
+        let all_loose: Vec<LooseThreads> = group.iter().filter_map(|of| loose(of)).collect();
+        let count: usize = all_loose.iter().map(|loose| loose.count).sum();
+        let mut names: BTreeMap<&str, usize> = BTreeMap::new();
+        for (name, count) in all_loose.iter().flat_map(|loose| &loose.names) {
+            *names.entry(name).or_default() += count;
+        }
+        let pattern = pattern(group[0]);
+        let spent = Spent::of(scene, &group, is_off);
+        let elsewhere = match &spent {
+            Some(spent) => {
+                let told = spent.told(&group, "elsewhere");
+                format!(
+                    "{astray} ran elsewhere most of the time; {} {told}",
+                    each(&group, "it", "they")
+                )
+            }
+            None => format!("{astray} last ran elsewhere"),
+        };
+        let mut facts = Evidence::from([
+            ("home_nodes", Value::Nodes(group[0].home_nodes.clone())),
+            ("threads", Value::Count(total)),
+            ("threads_loose", Value::Count(count)),
+            ("threads_astray", Value::Count(astray)),
+            ("loose_names", Value::Text(listed(&names, usize::MAX))),
+        ]);
+        facts.extend(pattern.map(|pattern| ("pattern", Value::Text(pattern.to_string()))));
+        facts.extend(evidence(spent.as_ref()));
         Broken::by(
             &group,
             format!(
-                "{} held there by the main thread alone: {loose} of {total} threads may leave, {astray} last ran elsewhere",
+                "{} held there {}: {count} of {total} threads may leave{}, {elsewhere}",
                 subject(&group),
+                match pattern {
+                    Some(Pattern::LeaderOnly) =>
+                        "by the main thread alone, as taskset -p without -a does it",
+                    Some(Pattern::LateBinding) => "but for threads that are older than the binding",
+                    None => "in part",
+                },
+                in_brackets((!names.is_empty()).then(|| listed(&names, NAMED))),
             ),
-            Evidence::from([
-                ("home_nodes", Value::Nodes(group[0].home_nodes.clone())),
-                ("threads", Value::Count(total)),
-                ("threads_loose", Value::Count(loose)),
-                ("threads_astray", Value::Count(astray)),
-            ]),
+            facts,
             bind(scene, &group),
         )
     });
     broken.collect()
+}
+
+/// How many names a sentence has room for.
+const NAMED: usize = 4;
+
+/// `python3 ×12, pt_autograd ×8, cuda-EvtHandlr`: the most frequent first, and how many threads the others are.
+fn listed(names: &BTreeMap<&str, usize>, room: usize) -> String {
+    let mut by_count: Vec<(&str, usize)> =
+        names.iter().map(|(name, count)| (*name, *count)).collect();
+    // Stable: those of one count stay by name.
+    by_count.sort_by_key(|(_, count)| Reverse(*count));
+    let told = by_count.iter().take(room).map(|(name, count)| match count {
+        1 => (*name).to_owned(),
+        several => format!("{name} ×{several}"),
+    });
+    let mut told: Vec<String> = told.collect();
+    let others: usize = by_count.iter().skip(room).map(|(_, count)| count).sum();
+    if others > 0 {
+        told.push(format!("{others} others"));
+    }
+    told.join(", ")
 }

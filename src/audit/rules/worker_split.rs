@@ -13,6 +13,7 @@ use crate::audit::attribution::Role;
 use crate::audit::finding::{Evidence, Severity, Value};
 use crate::audit::remedy::bind;
 use crate::audit::scene::nodes_of;
+use crate::audit::spent::{Spent, evidence, in_brackets};
 use crate::audit::words::{on_nodes, who};
 use crate::model::topology::NodeSet;
 
@@ -46,19 +47,24 @@ fn check(scene: &Scene) -> Vec<Broken> {
             true => ", and cross it back to the GPU",
             false => "",
         };
+        let spent = Spent::of(scene, &group, |_, node| own.contains(&node));
+        let told = spent.as_ref().map(|spent| spent.told(&group, "there"));
+        let mut facts = Evidence::from([
+            ("home_nodes", Value::Nodes(group[0].home_nodes.clone())),
+            ("worker_nodes", Value::Nodes(own.clone())),
+            ("trainer_nodes", Value::Nodes(trainers.clone())),
+        ]);
+        facts.extend(evidence(spent.as_ref()));
         Broken::by(
             &group,
             format!(
-                "{} on {}, and their trainers on {}: samples cross the interconnect{back}",
+                "{} on {}{}, and their trainers on {}: samples cross the interconnect{back}",
                 who(&group),
                 on_nodes(&own),
+                in_brackets(told),
                 on_nodes(&trainers),
             ),
-            Evidence::from([
-                ("home_nodes", Value::Nodes(group[0].home_nodes.clone())),
-                ("worker_nodes", Value::Nodes(own)),
-                ("trainer_nodes", Value::Nodes(trainers)),
-            ]),
+            facts,
             bind(scene, &group),
         )
     });

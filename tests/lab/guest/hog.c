@@ -5,6 +5,7 @@
  *   -s MIB         a memfd                              -H MIB   huge pages
  *   -t CPULIST     a thread that may run on these CPUs alone
  *   -i NODES       a thread that interleaves over these nodes (a bit mask)
+ *   -x NAME        a thread of that name that is busy for a third of the time with what was allocated last
  *   -w COUNT       fork so many workers, with 8 MiB of their own and 4 MiB shared each
  *   -o COUNT       the same through a process that ends: an init adopts them
  *   -f COUNT       the same through a process with the command line of Python's fork server, which stays
@@ -21,11 +22,15 @@
 #include <sys/prctl.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
+#include <time.h>
 #include <unistd.h>
 
 enum { MPOL_BIND = 2, MPOL_INTERLEAVE = 3 };
 
 static void fail(const char *what) { perror(what); exit(1); }
+
+static char *last;
+static size_t last_size;
 
 static void allocate(long mib, int flags, int fd, int node)
 {
@@ -37,6 +42,8 @@ static void allocate(long mib, int flags, int fd, int node)
         if (syscall(SYS_mbind, memory, size, MPOL_BIND, &mask, 64, 0)) fail("mbind");
     }
     for (size_t at = 0; at < size; at += 4096) memory[at] = 1;
+    last = memory;
+    last_size = size;
 }
 
 static void share(long mib, int node)
@@ -65,6 +72,23 @@ static void *interleaved(void *argument)
     if (syscall(SYS_set_mempolicy, MPOL_INTERLEAVE, &mask, 64)) fail("set_mempolicy");
     pthread_barrier_wait(&placed);
     for (;;) pause();
+    return NULL;
+}
+
+static void *busy(void *name)
+{
+    volatile char *memory = last;
+    struct timespec used, from;
+    prctl(PR_SET_NAME, name);
+    pthread_barrier_wait(&placed);
+    for (;;) {
+        clock_gettime(CLOCK_THREAD_CPUTIME_ID, &from);
+        do {
+            for (size_t at = 0; at < last_size; at += 4096) memory[at]++;
+            clock_gettime(CLOCK_THREAD_CPUTIME_ID, &used);
+        } while ((used.tv_sec - from.tv_sec) * 1000000000l + used.tv_nsec - from.tv_nsec < 10000000);
+        usleep(20000);
+    }
     return NULL;
 }
 
@@ -161,7 +185,7 @@ int main(int argc, char **argv)
     int option, node = -1;
     if (argc == 5 && strcmp(argv[1], "-c") == 0) be_fork_server(argv);
     if (getenv("HOG_GPU")) hold_driver(atoi(getenv("HOG_GPU")));
-    while ((option = getopt(argc, argv, "n:b:m:z:s:H:t:i:w:o:f:")) != -1) switch (option) {
+    while ((option = getopt(argc, argv, "n:b:m:z:s:H:t:i:x:w:o:f:")) != -1) switch (option) {
     case 'n': prctl(PR_SET_NAME, optarg); break;
     case 'b': node = atoi(optarg); break;
     case 'm': allocate(atol(optarg), MAP_PRIVATE | MAP_ANONYMOUS, -1, node); break;
@@ -170,6 +194,7 @@ int main(int argc, char **argv)
     case 'H': allocate(atol(optarg), MAP_PRIVATE | MAP_ANONYMOUS | MAP_HUGETLB, -1, node); break;
     case 't': start(bound, optarg); break;
     case 'i': start(interleaved, optarg); break;
+    case 'x': start(busy, optarg); break;
     case 'w': fork_workers(atoi(optarg)); break;
     case 'o': orphan_workers(atoi(optarg)); break;
     case 'f': serve_workers(optarg); break;

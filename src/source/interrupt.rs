@@ -1,0 +1,75 @@
+//! Waiting that Ctrl-C ends, without ending the program.
+
+use std::io::{self, ErrorKind, Read};
+use std::os::unix::net::UnixStream;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant};
+
+use signal_hook::consts::SIGINT;
+use signal_hook::{flag, low_level};
+
+/// While this is there, Ctrl-C ends what waits; a second one, or one that comes later, ends the program.
+#[derive(Debug)]
+pub struct Interrupt {
+    woken: UnixStream,
+    is_over: Arc<AtomicBool>,
+}
+
+impl Interrupt {
+    /// Holds Ctrl-C back from here on.
+    ///
+    /// # Errors
+    /// What the system says where it has no descriptor for it.
+    pub fn hold() -> io::Result<Self> {
+        let (woken, wakes) = UnixStream::pair()?;
+        let is_over = Arc::new(AtomicBool::new(false));
+        // In this order: the signal that ends the window finds the flag not yet up.
+        flag::register_conditional_default(SIGINT, is_over.clone())?;
+        flag::register(SIGINT, is_over.clone())?;
+        low_level::pipe::register(SIGINT, wakes)?;
+        Ok(Self { woken, is_over })
+    }
+
+    /// Waits until then. Whether Ctrl-C came first.
+    pub fn wait_until(&mut self, then: Instant) -> bool {
+        loop {
+            let left = then.saturating_duration_since(Instant::now());
+            // A timeout of nothing would be one of forever.
+            if left.is_zero() {
+                return self.is_over.load(Ordering::SeqCst);
+            }
+            let waited = self
+                .woken
+                .set_read_timeout(Some(left.max(Duration::from_micros(1))))
+                .and_then(|()| self.woken.read(&mut [0]));
+            match waited.map_err(|error| error.kind()) {
+                Err(ErrorKind::WouldBlock | ErrorKind::TimedOut | ErrorKind::Interrupted) => {}
+                _ => return true,
+            }
+        }
+    }
+}
+
+impl Drop for Interrupt {
+    fn drop(&mut self) {
+        self.is_over.store(true, Ordering::SeqCst);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn waits_as_long_as_it_was_told_unless_interrupted() {
+        let mut interrupt = Interrupt::hold().unwrap();
+        let start = Instant::now();
+        assert!(!interrupt.wait_until(start + Duration::from_millis(30)));
+        assert!(start.elapsed() >= Duration::from_millis(30));
+        low_level::raise(SIGINT).unwrap();
+        assert!(interrupt.wait_until(start + Duration::from_secs(600)));
+        assert!(start.elapsed() < Duration::from_secs(300));
+        assert!(interrupt.wait_until(Instant::now()), "it stays so");
+    }
+}

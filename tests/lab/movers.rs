@@ -1,0 +1,79 @@
+//! Processes that are busy and move while the program looks: `guest/movers` on the shape p4d.
+
+use serde_json::Value;
+
+use crate::guest::Left;
+use crate::peers::by_pid;
+
+/// The CPU time of all threads in these lines of `stat`, in seconds (fields 14 and 15).
+fn cpu_seconds(stats: &str) -> f64 {
+    let of_thread = |stat: &str| {
+        let (_, behind) = stat.rsplit_once(')').unwrap();
+        let ticks = behind.split_whitespace().skip(11).take(2);
+        ticks
+            .map(|ticks| ticks.parse::<f64>().unwrap())
+            .sum::<f64>()
+    };
+    stats.lines().map(of_thread).sum::<f64>() / 100.0
+}
+
+/// What a process spent on node 0 and 1, in seconds.
+fn spent(process: &Value) -> [f64; 2] {
+    let by_node = &process["cpu"]["window"]["cpu_seconds_by_node"];
+    ["0", "1"].map(|node| by_node[node].as_f64().unwrap_or(0.0))
+}
+
+#[test]
+fn movers() {
+    let Some(left) = Left::of("p4d", "movers") else {
+        return;
+    };
+    let report = left.json("window.json");
+    let processes = by_pid(&report);
+    let job = |name| processes[&left.job(name)];
+    let window = &report["window"];
+    println!("movers: {window}");
+    assert!(window["seconds"].as_f64().unwrap() >= 25.0);
+    assert!(window["looks"].as_u64().unwrap() >= 3);
+
+    // One that stays.
+    let [here, there] = spent(job("bound"));
+    assert!(here > 0.5 && there == 0.0, "{:#}", job("bound")["cpu"]);
+    assert_eq!(job("bound")["cpu"]["window"]["migrations"], 0);
+    assert_eq!(job("bound")["cpu"]["verdict"], "ok");
+
+    // One that is moved in the middle.
+    let moved = job("moved");
+    let [here, there] = spent(moved);
+    println!("movers: moved: {}", moved["cpu"]);
+    assert!(here > 0.2 && there > 0.2, "{:#}", moved["cpu"]);
+    assert_eq!(moved["cpu"]["window"]["migrations"], 1);
+    assert_eq!(moved["cpu"]["window"]["threads_moved"], 1);
+    assert_eq!(moved["cpu"]["verdict"], "mismatch", "it is bound there now");
+    // All that it used between two looks of another program, but for what it used before and after the window.
+    let used = cpu_seconds(&left.text("stat-after")) - cpu_seconds(&left.text("stat-before"));
+    assert!(here + there <= used + 0.02, "{here} and {there} of {used}");
+    assert!(here + there > used * 0.5, "{here} and {there} of {used}");
+    // The kernel moved pages after it, on behalf of the thread that is busy and not of the main one.
+    let migrated = moved["memory"]["pages_migrated"].as_u64().unwrap();
+    assert!(migrated > 0, "{}", left.text("sched-after"));
+    let of_machine = window["vmstat"]["numa_pages_migrated"].as_u64().unwrap();
+    assert!(of_machine >= migrated, "{window}");
+
+    // One that did nothing, and one that was not there when the window began.
+    assert_eq!(spent(job("idle")), [0.0, 0.0]);
+    let newcomer = job("newcomer");
+    assert_eq!(newcomer["role"], "trainer", "it is seen at the end");
+
+    // The main thread was bound, and its others were there before.
+    let late = &job("late")["cpu"]["threads"];
+    assert_eq!(late["loose_names"], serde_json::json!({"pt_autograd": 2}));
+    let findings = report["findings"].as_array().unwrap();
+    let astray = findings
+        .iter()
+        .find(|finding| finding["rule"] == "threads-astray");
+    let astray = astray.unwrap();
+    assert_eq!(astray["pids"], serde_json::json!([left.job("late")]));
+    assert_eq!(astray["evidence"]["pattern"], "leader-only");
+    println!("movers: {}", left.text("window.txt"));
+}
