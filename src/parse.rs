@@ -1,5 +1,6 @@
 //! The kernel's and the driver's text to model values: pure, and without a panic for any input.
 
+pub mod ask;
 pub mod cgroup;
 pub mod drm;
 pub mod fd;

@@ -2,7 +2,7 @@
 
 use super::Audited;
 use super::attribution::Role;
-use super::scene::gpus_of;
+use super::scene::{gpus_of, is_bound_off, lacks_cpus};
 use crate::model::cpus::ranges;
 use crate::model::topology::{NodeSet, node_list};
 
@@ -16,6 +16,8 @@ pub(super) fn on_nodes(nodes: &NodeSet) -> String {
 pub(super) fn gpus_hang_on(gpus: &[u32], home: &NodeSet) -> String {
     let list = ranges(gpus.iter().copied());
     match gpus.len() {
+        1 if home.is_empty() => format!("the node of GPU {list} is not known"),
+        _ if home.is_empty() => format!("the nodes of GPUs {list} are not known"),
         1 => format!("GPU {list} hangs on {}", on_nodes(home)),
         _ => format!("GPUs {list} hang on {}", on_nodes(home)),
     }
@@ -62,5 +64,31 @@ pub(super) fn each(group: &[&Audited], one: &'static str, several: &'static str)
     match group {
         [_] => one,
         _ => several,
+    }
+}
+
+/// Whether they were put where they are, off their local nodes: `bound there`, or merely there now.
+pub(super) fn held(group: &[&Audited]) -> String {
+    let bound: Vec<&Audited> = group
+        .iter()
+        .copied()
+        .filter(|of| is_bound_off(of))
+        .collect();
+    match bound.len() {
+        0 => "last ran there, and nothing holds it there".to_owned(),
+        all if all == group.len() => bound_by(&bound).to_owned(),
+        some => format!("{some} of {} {}", group.len(), bound_by(&bound)),
+    }
+}
+
+/// Whether they chose it, or were given nothing else, as far as that is known.
+fn bound_by(group: &[&Audited]) -> &'static str {
+    let is_known = |audited: &&Audited| audited.cpu.cpuset_nodes.is_some();
+    match group.iter().any(|audited| lacks_cpus(audited)) {
+        true => "bound there: the control group leaves nothing else",
+        false if group.iter().all(is_known) => {
+            "bound there by choice: the control group leaves more"
+        }
+        false => "bound there",
     }
 }

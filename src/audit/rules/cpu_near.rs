@@ -11,9 +11,9 @@ use super::{Broken, Rule, Scene};
 use crate::audit::cpu::Standing;
 use crate::audit::finding::{Evidence, Severity, Value};
 use crate::audit::remedy::bind;
-use crate::audit::scene::nodes_of_all;
+use crate::audit::scene::{is_bound_off, nodes_of_all};
 use crate::audit::verdict::Locality;
-use crate::audit::words::{on_nodes, subject};
+use crate::audit::words::{held, on_nodes, subject};
 
 pub(super) const RULE: Rule = Rule {
     name: "cpu-near",
@@ -27,16 +27,19 @@ fn check(scene: &Scene) -> Vec<Broken> {
     let groups = scene.groups(|audited| audited.cpu.standing == near);
     let broken = groups.into_iter().map(|group| {
         let nodes = nodes_of_all(&group);
+        let bound = group.iter().filter(|audited| is_bound_off(audited)).count();
         Broken::by(
             &group,
             format!(
-                "{} on {} of the same socket",
+                "{} on {} of the same socket ({})",
                 subject(&group),
-                on_nodes(&nodes)
+                on_nodes(&nodes),
+                held(&group),
             ),
             Evidence::from([
                 ("home_nodes", Value::Nodes(group[0].home_nodes.clone())),
                 ("cpu_nodes", Value::Nodes(nodes)),
+                ("bound", Value::Count(bound)),
             ]),
             bind(scene, &group),
         )

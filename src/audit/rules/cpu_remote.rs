@@ -11,13 +11,12 @@
 //! (without -a its main thread alone does), and its memory does not come along.
 
 use super::{Broken, Rule, Scene};
-use crate::audit::Audited;
 use crate::audit::cpu::Standing;
 use crate::audit::finding::{Evidence, Severity, Value};
 use crate::audit::remedy::bind;
-use crate::audit::scene::{is_bound_off, lacks_cpus, nodes_of_all};
+use crate::audit::scene::{is_bound_off, nodes_of_all};
 use crate::audit::verdict::Locality;
-use crate::audit::words::{on_nodes, subject};
+use crate::audit::words::{held, on_nodes, subject};
 
 pub(super) const RULE: Rule = Rule {
     name: "cpu-remote",
@@ -31,18 +30,14 @@ fn check(scene: &Scene) -> Vec<Broken> {
     let groups = scene.groups(|audited| audited.cpu.standing == remote);
     let broken = groups.into_iter().map(|group| {
         let bound = group.iter().filter(|audited| is_bound_off(audited)).count();
-        let held = match bound {
-            0 => "last ran there, and nothing holds it there".to_owned(),
-            all if all == group.len() => bound_by(&group).to_owned(),
-            some => format!("{some} of {} {}", group.len(), bound_by(&group)),
-        };
         let nodes = nodes_of_all(&group);
         Broken::by(
             &group,
             format!(
-                "GPU and CPU NUMA nodes do NOT match: {} on {} ({held})",
+                "GPU and CPU NUMA nodes do NOT match: {} on {} ({})",
                 subject(&group),
-                on_nodes(&nodes)
+                on_nodes(&nodes),
+                held(&group),
             ),
             Evidence::from([
                 ("home_nodes", Value::Nodes(group[0].home_nodes.clone())),
@@ -53,16 +48,4 @@ fn check(scene: &Scene) -> Vec<Broken> {
         )
     });
     broken.collect()
-}
-
-/// Whether they chose it, or were given nothing else, as far as that is known.
-fn bound_by(group: &[&Audited]) -> &'static str {
-    let is_known = |audited: &&Audited| audited.cpu.cpuset_nodes.is_some();
-    match group.iter().any(|audited| lacks_cpus(audited)) {
-        true => "bound there: the control group leaves nothing else",
-        false if group.iter().all(is_known) => {
-            "bound there by choice: the control group leaves more"
-        }
-        false => "bound there",
-    }
 }

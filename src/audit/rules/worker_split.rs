@@ -1,4 +1,4 @@
-//! A worker runs on another node than its trainer: the post's horrendous case.
+//! A worker runs on another socket than its trainer: the post's horrendous case.
 //!
 //! Why it costs: its samples cross the interconnect to the trainer and, where that is on the wrong node itself, cross it
 //! back to the GPU.
@@ -12,8 +12,8 @@ use crate::audit::Audited;
 use crate::audit::attribution::Role;
 use crate::audit::finding::{Evidence, Severity, Value};
 use crate::audit::remedy::bind;
-use crate::audit::scene::nodes_of;
-use crate::audit::words::{on_nodes, who};
+use crate::audit::scene::{is_held, nodes_of};
+use crate::audit::words::{each, on_nodes, who};
 use crate::model::topology::NodeSet;
 
 pub(super) const RULE: Rule = Rule {
@@ -33,14 +33,24 @@ fn check(scene: &Scene) -> Vec<Broken> {
     };
     let is_split = |audited: &Audited| {
         let (own, trainers) = (nodes_of(audited), trainer_nodes(audited));
-        let is_known = !own.is_empty() && !trainers.is_empty() && !audited.local_nodes.is_empty();
-        audited.part.role == Some(Role::Worker) && is_known && own.is_disjoint(&trainers)
+        let local = &audited.local_nodes;
+        let is_known = !own.is_empty() && !trainers.is_empty() && !local.is_empty();
+        // Who works for GPUs of several nodes may be on any of these.
+        let is_right = own.is_subset(local) && trainers.is_subset(local);
+        let is_apart = own.iter().all(|node| !scene.is_near_any(*node, &trainers));
+        audited.part.role == Some(Role::Worker) && is_known && !is_right && is_apart
     };
     let key = |audited: &Audited| (trainer_nodes(audited), nodes_of(audited));
     let groups = scene.groups_by(is_split, key);
     let broken = groups.into_iter().map(|group| {
         let (trainers, own) = key(group[0]);
         let local = &group[0].local_nodes;
+        let bound = group.iter().filter(|worker| is_held(worker)).count();
+        let held = match bound {
+            0 => "last ran there, and nothing holds it there".to_owned(),
+            all if all == group.len() => "bound there".to_owned(),
+            some => format!("{some} of {} bound there", group.len()),
+        };
         // The workers are where the GPU is, and the trainer between them is not.
         let back = match own.is_subset(local) && trainers.is_disjoint(local) {
             true => ", and cross it back to the GPU",
@@ -49,15 +59,18 @@ fn check(scene: &Scene) -> Vec<Broken> {
         Broken::by(
             &group,
             format!(
-                "{} on {}, and their trainers on {}: samples cross the interconnect{back}",
+                "{} on {} ({}), and {} on {}: samples cross the interconnect{back}",
                 who(&group),
                 on_nodes(&own),
+                held,
+                each(&group, "its trainer", "their trainers"),
                 on_nodes(&trainers),
             ),
             Evidence::from([
                 ("home_nodes", Value::Nodes(group[0].home_nodes.clone())),
                 ("worker_nodes", Value::Nodes(own)),
                 ("trainer_nodes", Value::Nodes(trainers)),
+                ("bound", Value::Count(bound)),
             ]),
             bind(scene, &group),
         )
