@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use super::Audited;
+use super::attribution::Role;
 use super::finding::Remedy;
 use super::scene::{Scene, pids_of};
 use crate::model::ask::Bound;
@@ -18,7 +19,7 @@ pub(super) fn bind(scene: &Scene, group: &[&Audited]) -> Remedy {
         return Remedy::in_words("bind it to all CPUs of its GPU's node, which is not known");
     }
     Remedy {
-        words: start(scene, group[0]),
+        words: start(scene, first(group)),
         commands: taskset(scene, group),
         but: "what is in memory already stays where it is".to_owned(),
     }
@@ -43,15 +44,28 @@ pub(super) fn bind_and_move(scene: &Scene, group: &[&Audited], from: &NodeSet) -
     let mut commands = taskset(scene, group);
     commands.push(pages);
     Remedy {
-        words: start(scene, group[0]),
+        words: start(scene, first(group)),
         commands,
         but: "pinned pages do not move".to_owned(),
     }
 }
 
+/// Who is to be started so: workers come after their trainers.
+fn first<'a>(group: &[&'a Audited]) -> &'a Audited {
+    let trainer = |of: &&&Audited| of.part.role == Some(Role::Trainer);
+    group.iter().find(trainer).unwrap_or(&group[0])
+}
+
 /// How to start it, in the words of what started it.
 fn start(scene: &Scene, audited: &Audited) -> String {
     let local = &audited.local_nodes;
+    let trainer = audited.part.trainer.and_then(|pid| scene.process(pid));
+    let is_worker = audited.part.role == Some(Role::Worker);
+    if is_worker && trainer.is_some_and(|trainer| trainer.cpu.bound == Some(true)) {
+        return "its trainer is bound right, and workers inherit that: find what binds or frees them (a worker_init_fn, \
+                OMP_PROC_BIND, KMP_AFFINITY)"
+            .to_owned();
+    }
     let above = scene.launchers(audited);
     let own = std::iter::once(audited).chain(above.iter().copied());
     let frameworks: Vec<&str> = own
@@ -81,6 +95,9 @@ fn start(scene: &Scene, audited: &Audited) -> String {
             .to_owned();
     }
     let with = by_hand(scene, local);
+    if is_worker {
+        return format!("start its trainer with {with}: workers inherit that");
+    }
     match (audited.part.gpus.as_slice(), above.is_empty()) {
         ([_, ..], false) => {
             format!("start this rank alone with {with} (a launcher would pass it on to all ranks)")

@@ -188,7 +188,7 @@ fn broken(scene: &Scene, group: &[&Audited], missed: &Missed) -> Broken {
         group,
         format!("{option} asks for {a_binding}, and {there}"),
         evidence,
-        remedy(scene, group, instead),
+        remedy(scene, group, missed),
     )
 }
 
@@ -213,18 +213,24 @@ fn mistaken(scene: &Scene, group: &[&Audited]) -> &'static str {
     }
 }
 
-fn remedy(scene: &Scene, group: &[&Audited], instead: &Instead) -> Remedy {
+fn remedy(scene: &Scene, group: &[&Audited], missed: &Missed) -> Remedy {
     let now = bind(scene, group);
     let local = &group[0].local_nodes;
     let by_hand = match local.is_empty() {
         true => "bind by hand".to_owned(),
         false => format!("start each rank with {}", by_hand(scene, local)),
     };
-    let words = format!(
-        "see in its log why (no numactl program, no right to set a policy, a node of -1, a start method that it does not \
-         know); until that is mended {by_hand}"
-    );
-    match instead {
+    let why = match missed.wanted.is_empty() {
+        true => {
+            "the log of what was to bind it should say why (no numactl program, no right to set a policy, a numa_node of \
+             -1, a start method that it does not know)"
+        }
+        false => {
+            "find out what came between (a right that was missing, a program that binds itself)"
+        }
+    };
+    let words = format!("{why}; until then {by_hand}");
+    match missed.instead {
         // Nobody else can change a running process's policy.
         Instead::Policy(_) => Remedy {
             words,

@@ -91,6 +91,7 @@ fn broken(scene: &Scene, crowded: &[Sharing]) -> Broken {
     let fullest = fullest.map_or((0, 0), |of| (of.processes.len(), of.cpus.iter().count()));
     let stacked = match crowded.len() {
         1 => String::new(),
+        _ if fullest.1 == 1 => format!(", up to {} of them the same one", fullest.0),
         _ => format!(", up to {} of them the same {}", fullest.0, fullest.1),
     };
     Broken::by(
@@ -117,5 +118,10 @@ fn remedy(scene: &Scene, processes: &[&Audited], cpus: &CpuSet) -> Remedy {
             "their control group has no more: start fewer workers, or ask for more CPUs (Slurm: --cpus-per-task)",
         );
     }
-    bind(scene, processes)
+    Remedy {
+        words: "undo what binds them so tightly (OMP_PROC_BIND, GOMP_CPU_AFFINITY, KMP_AFFINITY, a worker_init_fn, taskset), \
+                or start fewer workers"
+            .to_owned(),
+        ..bind(scene, processes)
+    }
 }

@@ -13,7 +13,7 @@ use std::collections::BTreeSet;
 use super::{Broken, Rule, Scene};
 use crate::audit::Audited;
 use crate::audit::finding::{Evidence, Remedy, Severity, Value};
-use crate::audit::remedy::bind;
+use crate::audit::remedy::{bind, by_hand};
 use crate::audit::verdict::Locality;
 use crate::audit::words::{each, on_nodes, subject};
 use crate::model::cpus::ranges;
@@ -68,14 +68,29 @@ fn check(scene: &Scene) -> Vec<Broken> {
                 ("policy", Value::Text(mode)),
                 ("policy_nodes", Value::Nodes(nodes)),
             ]),
-            Remedy {
-                commands: Vec::new(),
-                but: "a running process keeps its policy".to_owned(),
-                ..bind(scene, &group)
-            },
+            remedy(scene, &group),
         )
     });
     broken.collect()
+}
+
+/// A framework's binding of CPUs changes no policy.
+fn remedy(scene: &Scene, group: &[&Audited]) -> Remedy {
+    if scene.is_walled(group[0]) {
+        return bind(scene, group);
+    }
+    let with = by_hand(scene, &group[0].local_nodes);
+    let words = match scene.launchers(group[0]).is_empty() {
+        true => format!("start it with {with}"),
+        false => format!(
+            "start its launcher without a policy of its own, and each rank with that of its GPU's node: here {with}"
+        ),
+    };
+    Remedy {
+        words,
+        commands: Vec::new(),
+        but: "a running process keeps its policy".to_owned(),
+    }
 }
 
 /// The policy, if it names nodes to take memory from.

@@ -7,13 +7,15 @@
 //!
 //! What to do: bind the rank before it starts its workers: they inherit that.
 
+use std::collections::BTreeSet;
+
 use super::{Broken, Rule, Scene};
 use crate::audit::Audited;
 use crate::audit::attribution::Role;
 use crate::audit::finding::{Evidence, Severity, Value};
 use crate::audit::remedy::bind;
 use crate::audit::scene::{is_held, nodes_of};
-use crate::audit::words::{each, on_nodes, who};
+use crate::audit::words::{on_nodes, who};
 use crate::model::topology::NodeSet;
 
 pub(super) const RULE: Rule = Rule {
@@ -63,7 +65,7 @@ fn check(scene: &Scene) -> Vec<Broken> {
                 who(&group),
                 on_nodes(&own),
                 held,
-                each(&group, "its trainer", "their trainers"),
+                theirs(&group),
                 on_nodes(&trainers),
             ),
             Evidence::from([
@@ -76,4 +78,13 @@ fn check(scene: &Scene) -> Vec<Broken> {
         )
     });
     broken.collect()
+}
+
+fn theirs(workers: &[&Audited]) -> &'static str {
+    let trainers: BTreeSet<_> = workers.iter().map(|of| of.part.trainer).collect();
+    match (workers.len(), trainers.len()) {
+        (1, _) => "its trainer",
+        (_, 1) => "their trainer",
+        _ => "their trainers",
+    }
 }
