@@ -41,7 +41,9 @@ pub(super) fn bind_and_move(scene: &Scene, group: &[&Audited], from: &NodeSet) -
         group,
         &format!("migratepages $pid {} {}", node_list(from), node_list(local)),
     );
-    let mut commands = taskset(scene, group);
+    let is_loose = |of: &&Audited| of.cpu.bound != Some(true);
+    let loose: Vec<&Audited> = group.iter().copied().filter(is_loose).collect();
+    let mut commands = taskset(scene, &loose);
     commands.push(pages);
     Remedy {
         words: start(scene, first(group)),
@@ -117,7 +119,10 @@ pub(super) fn by_hand(scene: &Scene, local: &NodeSet) -> String {
 
 /// Every thread of each process onto the local CPUs that its cpuset has: a line for those of each cpuset.
 fn taskset(scene: &Scene, group: &[&Audited]) -> Vec<String> {
-    let local = cpus_of(&group[0].local_nodes, scene.topology);
+    let Some(first) = group.first() else {
+        return Vec::new();
+    };
+    let local = cpus_of(&first.local_nodes, scene.topology);
     let mut by_cpus: BTreeMap<String, Vec<&Audited>> = BTreeMap::new();
     for audited in group {
         let given = audited.process.cpuset.as_ref().map(|cpuset| &cpuset.cpus);

@@ -15,4 +15,5 @@ mod guest;
 mod machines;
 mod nvml;
 mod peers;
+mod remedies;
 mod shapes;

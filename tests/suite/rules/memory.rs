@@ -30,10 +30,9 @@ fn memory_remote() {
 error[memory-remote]: GPU and memory NUMA nodes do NOT match: GPU 0 hangs on node 0, trainer 100 has
   86% of the working memory on node 1 (120 MiB: anonymous 80 MiB, pinned 30 MiB, shared 10 MiB)
   to mend it: start it with numactl --cpunodebind=0 --membind=0
-  now: taskset -a -p -c 0-1 100
   now: migratepages 100 1 0
   but: pinned pages do not move
-{"commands":["taskset -a -p -c 0-1 100","migratepages 100 1 0"],"evidence":{"home_nodes":[0],"memory_nodes":[1],"most_anonymous_bytes":83886080,"most_bytes":125829120,"most_pinned_bytes":31457280,"most_share":0.8571428571428571,"most_shared_bytes":10485760},"gpu":0,"gpus":[0],"message":"GPU and memory NUMA nodes do NOT match: GPU 0 hangs on node 0, trainer 100 has 86% of the working memory on node 1 (120 MiB: anonymous 80 MiB, pinned 30 MiB, shared 10 MiB)","pids":[100],"remedy":"start it with numactl --cpunodebind=0 --membind=0; pinned pages do not move","rule":"memory-remote","severity":"error"}
+{"commands":["migratepages 100 1 0"],"evidence":{"home_nodes":[0],"memory_nodes":[1],"most_anonymous_bytes":83886080,"most_bytes":125829120,"most_pinned_bytes":31457280,"most_share":0.8571428571428571,"most_shared_bytes":10485760},"gpu":0,"gpus":[0],"message":"GPU and memory NUMA nodes do NOT match: GPU 0 hangs on node 0, trainer 100 has 86% of the working memory on node 1 (120 MiB: anonymous 80 MiB, pinned 30 MiB, shared 10 MiB)","pids":[100],"remedy":"start it with numactl --cpunodebind=0 --membind=0; pinned pages do not move","rule":"memory-remote","severity":"error"}
 
 "#]]
     );
@@ -67,10 +66,9 @@ fn memory_near() {
 warning[memory-near]: GPU 0 hangs on node 0, trainer 100 has 86% of the working memory on node 1
   (120 MiB: anonymous 80 MiB, pinned 30 MiB, shared 10 MiB)
   to mend it: start it with numactl --cpunodebind=0 --membind=0
-  now: taskset -a -p -c 0-1 100
   now: migratepages 100 1 0
   but: pinned pages do not move
-{"commands":["taskset -a -p -c 0-1 100","migratepages 100 1 0"],"evidence":{"home_nodes":[0],"memory_nodes":[1],"most_anonymous_bytes":83886080,"most_bytes":125829120,"most_pinned_bytes":31457280,"most_share":0.8571428571428571,"most_shared_bytes":10485760},"gpu":0,"gpus":[0],"message":"GPU 0 hangs on node 0, trainer 100 has 86% of the working memory on node 1 (120 MiB: anonymous 80 MiB, pinned 30 MiB, shared 10 MiB)","pids":[100],"remedy":"start it with numactl --cpunodebind=0 --membind=0; pinned pages do not move","rule":"memory-near","severity":"warning"}
+{"commands":["migratepages 100 1 0"],"evidence":{"home_nodes":[0],"memory_nodes":[1],"most_anonymous_bytes":83886080,"most_bytes":125829120,"most_pinned_bytes":31457280,"most_share":0.8571428571428571,"most_shared_bytes":10485760},"gpu":0,"gpus":[0],"message":"GPU 0 hangs on node 0, trainer 100 has 86% of the working memory on node 1 (120 MiB: anonymous 80 MiB, pinned 30 MiB, shared 10 MiB)","pids":[100],"remedy":"start it with numactl --cpunodebind=0 --membind=0; pinned pages do not move","rule":"memory-near","severity":"warning"}
 
 "#]]
     );
