@@ -158,6 +158,10 @@ mod tests {
             redacted(b"/home/ann/bin/torchrun\0-m\0ann.train\0--multiprocessing-fork"),
             "/torchrun\0-m\0redacted\0--multiprocessing-fork\0"
         );
+        assert_eq!(
+            redacted(b"/home/ann/bin/numactl\0--membind=0\0--numa-node\0ann"),
+            "numactl\0--membind=0\0--numa-node\0redacted\0"
+        );
         let forkserver =
             b"python\0-c\0from multiprocessing.forkserver import main; main(5, 7, ['__main__'])\0";
         assert_eq!(

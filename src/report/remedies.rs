@@ -101,7 +101,7 @@ fn table(variable: &str, places: &BTreeMap<u32, &NodeSet>) -> String {
     }
     let mut out = format!(
         "\n# At the next start, as a script between the launcher and each rank (torchrun --no-python ./bind.sh python3 …):\n\
-         #   case ${variable} in\n"
+         #   #!/bin/sh\n#   case ${variable} in\n"
     );
     for (nodes, ranks) in by_nodes {
         let pattern: Vec<String> = ranks.iter().map(ToString::to_string).collect();
@@ -112,5 +112,7 @@ fn table(variable: &str, places: &BTreeMap<u32, &NodeSet>) -> String {
             ranges(ranks)
         );
     }
-    out + "#   esac\n#   exec numactl --cpunodebind=$nodes --membind=$nodes \"$@\"\n"
+    out + "#   *) exec \"$@\" ;; # a rank that was not here\n\
+           #   esac\n\
+           #   exec numactl --cpunodebind=\"$nodes\" --membind=\"$nodes\" \"$@\"\n"
 }

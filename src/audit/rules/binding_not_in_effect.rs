@@ -220,14 +220,16 @@ fn remedy(scene: &Scene, group: &[&Audited], missed: &Missed) -> Remedy {
         true => "bind by hand".to_owned(),
         false => format!("start each rank with {}", by_hand(scene, local)),
     };
-    let why = match missed.wanted.is_empty() {
-        true => {
+    let why = match &missed.instead {
+        Instead::WrongNodes(_) => {
+            "what was to bind it took another GPU for this one, or a numa_node of -1 for 0, or deals CPUs out by rank \
+             (DeepSpeed)"
+        }
+        _ if missed.wanted.is_empty() => {
             "the log of what was to bind it should say why (no numactl program, no right to set a policy, a numa_node of \
              -1, a start method that it does not know)"
         }
-        false => {
-            "find out what came between (a right that was missing, a program that binds itself)"
-        }
+        _ => "find out what came between (a right that was missing, a program that binds itself)",
     };
     let words = format!("{why}; until then {by_hand}");
     match missed.instead {

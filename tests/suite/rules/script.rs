@@ -147,11 +147,13 @@ taskset -a -p -c 2-3 200
 migratepages 200 0 1
 
 # At the next start, as a script between the launcher and each rank (torchrun --no-python ./bind.sh python3 …):
+#   #!/bin/sh
 #   case $LOCAL_RANK in
 #   0) nodes=0 ;; # ranks 0
 #   1) nodes=1 ;; # ranks 1
+#   *) exec "$@" ;; # a rank that was not here
 #   esac
-#   exec numactl --cpunodebind=$nodes --membind=$nodes "$@"
+#   exec numactl --cpunodebind="$nodes" --membind="$nodes" "$@"
 
 "##]]
     );
@@ -174,14 +176,16 @@ fn the_rank_table_is_a_script() {
         .collect();
     assert_data_eq!(
         &table,
-        str![[r#"
+        str![[r##"
+#!/bin/sh
 case $LOCAL_RANK in
 0|1|2|3) nodes=0 ;; # ranks 0-3
 4|5|6|7) nodes=1 ;; # ranks 4-7
+*) exec "$@" ;; # a rank that was not here
 esac
-exec numactl --cpunodebind=$nodes --membind=$nodes "$@"
+exec numactl --cpunodebind="$nodes" --membind="$nodes" "$@"
 
-"#]]
+"##]]
     );
     is_read_by("sh", &table);
 }

@@ -36,18 +36,33 @@ error[cpuset-excludes-gpu]: GPU 0 hangs on node 0, trainer 100 in a control grou
 fn cpuset_excludes_gpu_in_the_words_of_who_made_it() {
     let pod = "/kubepods.slice/kubepods-pod11111111_2222_3333_4444_555555555555.slice";
     let container = format!("/docker/{}", "a1".repeat(32));
-    for group in [pod, &container, "/lab"] {
-        let told = told(&confined(group, "2-3", "0-1"), "cpuset-excludes-gpu");
-        let remedy = told
-            .lines()
-            .find(|line| line.contains("to mend it"))
-            .unwrap();
-        let word = match group {
-            "/lab" => "its cpuset must have node 0",
-            _ => "its cpuset must have node 0",
-        };
-        assert!(remedy.contains(word), "{told}");
+    for (group, words) in [
+        (pod, "topology manager policy single-numa-node"),
+        (&container, "--cpuset-cpus and --cpuset-mems"),
+        ("/lab", "cpuset.cpus and cpuset.mems of the group"),
+    ] {
+        let document = confined(group, "2-3", "0-1").audit(&["--json"]).json();
+        let finding = crate::program::finding(&document, "cpuset-excludes-gpu");
+        let remedy = finding["remedy"].as_str().unwrap();
+        assert!(remedy.contains(words), "{remedy}");
     }
+}
+
+/// Who can mend it for one job cannot for another.
+#[test]
+fn cpuset_excludes_gpu_apart_for_each_job() {
+    let mut tree = confined("/slurm/uid_7/job_42/step_0", "2-3", "1");
+    tree.trainer(&Process {
+        pid: 200,
+        threads: &[(2, "2-3")],
+        ..PLACED
+    });
+    tree.confine(200, "/slurm/uid_7/job_43/step_0", "2-3", "1");
+    let told = told(&tree, "cpuset-excludes-gpu");
+    assert!(
+        told.contains("Slurm's job 42") && told.contains("Slurm's job 43"),
+        "{told}"
+    );
 }
 
 #[test]
