@@ -1,8 +1,10 @@
 //! argv and environment to what they ask for: bindings, by frameworks, numactl and taskset.
 
-use super::list::{parse_cpu_list, parse_node_list};
+use super::list::parse_cpu_list;
 use super::words::parse_variable;
 use crate::model::ask::{Ask, Bound};
+use crate::model::cpus::Cpu;
+use crate::model::topology::{NodeId, NodeSet};
 
 /// Options by which a framework binds each process to its GPU's node or deals CPUs out, alone or with `=` and a value.
 const OPTIONS: &[&str] = &[
@@ -33,13 +35,9 @@ type Reading = fn(&str) -> Option<Bound>;
 /// The options of numactl that bind, by their long and their short name. A node of a device, of a cpuset or of none of a
 /// list (`netdev:eth0`, `+0`, `!0`) is left to numactl.
 const NUMACTL: &[(&str, char, Reading)] = &[
-    ("--cpunodebind", 'N', |nodes| {
-        parse_node_list(nodes.as_bytes()).ok().map(Bound::Nodes)
-    }),
+    ("--cpunodebind", 'N', |list| nodes(list).map(Bound::Nodes)),
     ("--physcpubind", 'C', cpus),
-    ("--membind", 'm', |nodes| {
-        parse_node_list(nodes.as_bytes()).ok().map(Bound::Memory)
-    }),
+    ("--membind", 'm', |list| nodes(list).map(Bound::Memory)),
 ];
 
 /// Those of it that have a value and bind nothing.
@@ -49,6 +47,14 @@ const NUMACTL_OTHERS: &[(&str, char)] = &[
     ("--preferred", 'p'),
     ("--preferred-many", 'P'),
 ];
+
+/// A set of as many nodes as a list may name would be large, and argv may name many.
+fn nodes(list: &str) -> Option<NodeSet> {
+    let numbers = parse_cpu_list(list.as_bytes()).ok()?;
+    let is_node = |number: Cpu| number.0 < NodeId::END.0;
+    let are_nodes = numbers.iter().all(is_node);
+    are_nodes.then(|| numbers.iter().map(|number| NodeId(number.0)).collect())
+}
 
 fn cpus(list: &str) -> Option<Bound> {
     parse_cpu_list(list.as_bytes()).ok().map(Bound::Cpus)
@@ -64,14 +70,14 @@ pub fn parse_asks(command: &[String]) -> Vec<Ask> {
         Some(Ask { option, to })
     });
     let mut asks: Vec<Ask> = of_framework.take(1).collect();
-    for (at, word) in command.iter().enumerate() {
-        let behind = &command[at + 1..];
-        match word.rsplit('/').next() {
-            Some("numactl") => asks.extend(numactl(behind)),
-            Some("taskset") => asks.extend(taskset(behind)),
-            _ => {}
-        }
-    }
+    // The first of each: whoever wants to can name them a million times.
+    let behind = |program: &str| {
+        let mut words = command.iter();
+        let at = words.position(|word| word.rsplit('/').next() == Some(program))?;
+        command.get(at + 1..)
+    };
+    asks.extend(behind("numactl").map(numactl).unwrap_or_default());
+    asks.extend(behind("taskset").and_then(taskset));
     asks
 }
 
@@ -105,6 +111,8 @@ fn numactl(words: &[String]) -> Vec<Ask> {
                 continue;
             };
             let to = read.and_then(|read| read(value));
+            // The last of one option counts.
+            asks.retain(|ask: &Ask| ask.option != long);
             asks.extend(to.map(|to| Ask { option: long, to }));
             break;
         }
@@ -227,6 +235,14 @@ mod tests {
         for open in ["-N all", "-N +0", "-m !0", "-N netdev:eth0", "-C", "-N"] {
             assert!(asked(&format!("x numactl {open} t")).is_empty(), "{open}");
         }
+    }
+
+    #[test]
+    fn a_hostile_command_line_asks_for_little() {
+        let many = format!("x {}", "numactl -N 0-999 -N 0-1023 ".repeat(1000));
+        assert_eq!(asked(&many).len(), 1);
+        assert!(asked("x numactl -N 0-65535 t").is_empty(), "no such nodes");
+        assert!(asked(&format!("x {}", "--numa-bind ".repeat(1000))).len() == 1);
     }
 
     #[test]
