@@ -3,6 +3,7 @@
 //! Nothing here opens a file, knows the time or prints. A fact that could not be learnt is `None`
 //! and has a [`Gap`] that says why.
 
+pub mod ask;
 pub mod cpus;
 pub mod driver;
 pub mod environment;

@@ -1,5 +1,6 @@
 //! The kernel's and the driver's text to model values: pure, and without a panic for any input.
 
+pub mod ask;
 pub mod cgroup;
 pub mod counters;
 pub mod drm;
@@ -48,7 +49,7 @@ pub fn value(bytes: &[u8]) -> &str {
 }
 
 /// A decimal number of digits alone: no sign, no blank, none missing.
-fn number<T: std::str::FromStr>(what: &str, text: &[u8]) -> Result<T, Malformed> {
+pub fn number<T: std::str::FromStr>(what: &str, text: &[u8]) -> Result<T, Malformed> {
     let digits = std::str::from_utf8(text).unwrap_or_default();
     if digits.bytes().all(|byte| byte.is_ascii_digit())
         && let Ok(number) = digits.parse()

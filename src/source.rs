@@ -139,7 +139,7 @@ pub fn observe(source: Source, subjects: &Subjects) -> Observation {
             processes::read_processes(&root, choice, &named, &mut gaps)
         }
     };
-    let settings = settings::read_settings(&root, &topology);
+    let settings = settings::read_settings(&root, &topology, &mut gaps);
     let users = user_names(&root, &manifest);
     let machine = Machine {
         host,

@@ -7,6 +7,7 @@ use super::expected::Unexpected;
 use super::home::GpuPlace;
 use super::verdict::Locality;
 use super::{Audited, Limits};
+use crate::model::ask::Ask;
 use crate::model::family::Family;
 use crate::model::memory::Bytes;
 use crate::model::process::Pid;
@@ -98,24 +99,46 @@ impl<'a> Scene<'a> {
         groups.into_values().collect()
     }
 
-    /// The trainers of each job that has several: those below one launcher, else of one Slurm job, else of one parent.
+    /// The trainers of each job that has several: those of one meeting point, launcher and Slurm job. Trainers that have
+    /// neither in common are of no job, be they of one parent: a shell and an init start anything.
     pub fn jobs(&self) -> Vec<Group<'a>> {
-        #[derive(PartialEq, Eq, PartialOrd, Ord)]
-        enum Job<'a> {
-            Launcher(Pid),
-            Slurm(&'a str),
-            Parent(Pid),
-        }
-        let mut jobs: BTreeMap<Job, Group> = BTreeMap::new();
+        let mut jobs: BTreeMap<_, Group> = BTreeMap::new();
         for trainer in self.trainers() {
-            let job = match (self.launchers(trainer).last(), &trainer.job) {
-                (Some(top), _) => Job::Launcher(top.process.pid),
-                (None, Some(job)) => Job::Slurm(job),
-                (None, None) => Job::Parent(trainer.process.ppid),
-            };
-            jobs.entry(job).or_default().push(trainer);
+            let environment = trainer.process.environment.as_ref();
+            let met = environment.and_then(|environment| environment.rank_of_job());
+            let met = met.map(|(_, run, port)| (run, port));
+            let above = self.launchers(trainer);
+            let top = above.last().map(|of| of.process.pid);
+            let slurm = trainer.job.as_deref();
+            if met.is_some() || top.is_some() || slurm.is_some() {
+                // A port is a container's own.
+                let job = (met, top, slurm, trainer.container.as_deref());
+                jobs.entry(job).or_default().push(trainer);
+            }
         }
         jobs.into_values().filter(|job| job.len() > 1).collect()
+    }
+
+    /// The bindings that its own command line and environment and its launchers' command lines ask for, nearest first.
+    pub fn asks(&self, audited: &'a Audited) -> Vec<&'a Ask> {
+        let variables = audited.process.environment.iter();
+        let own = audited.process.asks.iter();
+        let own = own.chain(variables.flat_map(|environment| &environment.asks));
+        let above = self.launchers(audited).into_iter();
+        own.chain(above.flat_map(|launcher| &launcher.process.asks))
+            .collect()
+    }
+
+    /// All from which trainers descend, trainers among them.
+    pub fn above_trainers(&self) -> BTreeSet<Pid> {
+        self.family.above(self.trainers().map(|of| of.process.pid))
+    }
+
+    /// The GPU, by index, whose own memory this node is.
+    pub fn gpu_of_memory(&self, node: NodeId) -> Option<u32> {
+        let mut places = self.gpus.iter();
+        let place = places.find(|place| place.gpu.own_memory_node == Some(node))?;
+        Some(place.gpu.index)
     }
 
     /// The launchers above a process, nearest first.
@@ -125,6 +148,12 @@ impl<'a> Scene<'a> {
         above
             .filter(|of| of.part.role == Some(Role::Launcher))
             .collect()
+    }
+
+    /// Whether a node is one of these, or of the socket of one.
+    pub fn is_near_any(&self, node: NodeId, nodes: &NodeSet) -> bool {
+        let mut others = nodes.iter();
+        others.any(|other| node == *other || self.topology.same_package(node, *other))
     }
 
     /// Whether its control group keeps it from its local nodes, so that it cannot go there itself.
@@ -162,12 +191,16 @@ pub(super) fn is_bound_off(audited: &Audited) -> bool {
     !allowed.is_empty() && allowed.is_disjoint(&audited.local_nodes)
 }
 
+/// Whether its affinity tells where it is, wherever it last ran.
+pub(super) fn is_held(audited: &Audited) -> bool {
+    audited.cpu.affinity_nodes.len() == 1 || is_bound_off(audited)
+}
+
 /// The nodes that a process is on: where it is held off its local nodes, as a sleeper's last CPU is old news; where it
 /// may run on one node alone, that one; else where it ran most, as far as was seen. Empty where that is not known.
 pub(super) fn nodes_of(audited: &Audited) -> NodeSet {
-    let allowed = &audited.cpu.affinity_nodes;
-    match allowed.len() == 1 || is_bound_off(audited) {
-        true => allowed.clone(),
+    match is_held(audited) {
+        true => audited.cpu.affinity_nodes.clone(),
         false => audited.cpu.node.into_iter().collect(),
     }
 }

@@ -2,7 +2,7 @@
 
 use super::Audited;
 use super::attribution::Role;
-use super::scene::gpus_of;
+use super::scene::{gpus_of, is_bound_off, lacks_cpus};
 use crate::model::cpus::ranges;
 use crate::model::topology::{NodeSet, node_list};
 
@@ -16,6 +16,8 @@ pub(super) fn on_nodes(nodes: &NodeSet) -> String {
 pub(super) fn gpus_hang_on(gpus: &[u32], home: &NodeSet) -> String {
     let list = ranges(gpus.iter().copied());
     match gpus.len() {
+        1 if home.is_empty() => format!("the node of GPU {list} is not known"),
+        _ if home.is_empty() => format!("the nodes of GPUs {list} are not known"),
         1 => format!("GPU {list} hangs on {}", on_nodes(home)),
         _ => format!("GPUs {list} hang on {}", on_nodes(home)),
     }
@@ -62,5 +64,38 @@ pub(super) fn each(group: &[&Audited], one: &'static str, several: &'static str)
     match group {
         [_] => one,
         _ => several,
+    }
+}
+
+/// Whether they were put where they are, off their local nodes: `bound there`, or merely there now. `told` is where they
+/// spent their CPU time, where somebody looked for a while.
+pub(super) fn held(group: &[&Audited], told: Option<String>) -> String {
+    let bound = group.iter().copied().filter(|of| is_bound_off(of));
+    let bound: Vec<&Audited> = bound.collect();
+    held_or_seen(group.len(), bound.len(), bound_by(&bound), told)
+}
+
+/// The same of `all`, of which some are bound, in these words.
+pub(super) fn held_or_seen(all: usize, bound: usize, by: &str, told: Option<String>) -> String {
+    if bound == 0 {
+        let ran = told.as_deref().unwrap_or("last ran there");
+        return format!("{ran}, and nothing holds it there");
+    }
+    if bound == all {
+        return by.to_owned();
+    }
+    let told = told.map_or(String::new(), |told| format!("; {told}"));
+    format!("{bound} of {all} {by}{told}")
+}
+
+/// Whether they chose it, or were given nothing else, as far as that is known.
+fn bound_by(group: &[&Audited]) -> &'static str {
+    let is_known = |audited: &&Audited| audited.cpu.cpuset_nodes.is_some();
+    match group.iter().any(|audited| lacks_cpus(audited)) {
+        true => "bound there: the control group leaves nothing else",
+        false if group.iter().all(is_known) => {
+            "bound there by choice: the control group leaves more"
+        }
+        false => "bound there",
     }
 }

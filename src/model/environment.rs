@@ -1,5 +1,6 @@
 //! What a process's environment tells of its place in a job.
 
+use super::ask::Ask;
 use super::gpu::Gpu;
 
 /// Variables as they were when the program was started: what a running process sets for itself is not seen, but in what it
@@ -16,6 +17,8 @@ pub struct Environment {
     pub master_port: Option<u32>,
     /// CUDA_VISIBLE_DEVICES: indexes, UUIDs or their beginnings, or names of MIG instances.
     pub visible_devices: Option<String>,
+    /// The bindings that variables ask for.
+    pub asks: Vec<Ask>,
 }
 
 impl Environment {

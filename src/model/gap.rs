@@ -39,6 +39,8 @@ pub enum Fact {
     NodeMemory(NodeId),
     /// A node's distances.
     NodeDistances(NodeId),
+    /// A setting of the kernel, by its name for sysctl.
+    Setting(&'static str),
     /// The list of PCI devices.
     PciDevices,
     /// The node of one PCI device.
@@ -104,6 +106,7 @@ impl fmt::Display for Fact {
             Self::NodeCpus(node) => write!(f, "CPUs of node {node}"),
             Self::NodeMemory(node) => write!(f, "memory of node {node}"),
             Self::NodeDistances(node) => write!(f, "distances of node {node}"),
+            Self::Setting(name) => f.write_str(name),
             Self::PciDevices => f.write_str("PCI devices"),
             Self::PciNode(address) => write!(f, "node of PCI device {address}"),
             Self::Processes => f.write_str("processes"),

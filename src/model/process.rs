@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 use std::fmt;
 
+use super::ask::Ask;
 use super::cpus::{Cpu, CpuSet};
 use super::environment::Environment;
 use super::memory::Memory;
@@ -39,6 +40,8 @@ pub struct Process {
     pub name: String,
     /// argv; empty where it has none, `None` where it could not be read.
     pub command: Option<Vec<String>>,
+    /// The bindings that its argv asks for, be it for itself or for what it starts.
+    pub asks: Vec<Ask>,
     /// The real user id; `None` where `status` could not be read.
     pub uid: Option<u32>,
     /// The CPU on which the main thread last ran (field 39 of `stat`).
@@ -73,6 +76,7 @@ impl Process {
             start_time_ticks: 0,
             name: String::new(),
             command: None,
+            asks: Vec::new(),
             uid: None,
             last_cpu: Cpu(0),
             affinity: None,

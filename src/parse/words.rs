@@ -1,5 +1,6 @@
 //! NUL-separated words: `/proc/PID/cmdline` and `/proc/PID/environ`.
 
+use super::ask::parse_asking_variables;
 use super::number;
 use crate::model::environment::Environment;
 
@@ -15,7 +16,7 @@ pub fn parse_command(bytes: &[u8]) -> Vec<String> {
 
 /// The value of one variable: the first of that name, as getenv(3) finds it. A process that changes its
 /// title may have overwritten the first variables.
-fn parse_variable<'a>(environ: &'a [u8], name: &str) -> Option<&'a [u8]> {
+pub(super) fn parse_variable<'a>(environ: &'a [u8], name: &str) -> Option<&'a [u8]> {
     let mut variables = environ.split(|byte| *byte == 0);
     variables.find_map(|variable| variable.strip_prefix(name.as_bytes())?.strip_prefix(b"="))
 }
@@ -25,7 +26,7 @@ fn parse_number(environ: &[u8], name: &str) -> Option<u32> {
     number(name, parse_variable(environ, name)?).ok()
 }
 
-/// The variables that tell of a process's place in a job.
+/// The variables that tell of a process's place in a job and of bindings.
 pub fn parse_environment(environ: &[u8]) -> Environment {
     let text = |name| {
         let value = parse_variable(environ, name)?;
@@ -37,6 +38,7 @@ pub fn parse_environment(environ: &[u8]) -> Environment {
         run_id: text("TORCHELASTIC_RUN_ID"),
         master_port: parse_number(environ, "MASTER_PORT"),
         visible_devices: text("CUDA_VISIBLE_DEVICES"),
+        asks: parse_asking_variables(environ),
     }
 }
 

@@ -5,6 +5,7 @@ use std::path::Path;
 use super::kept::process_of;
 use crate::model::family::SPAWNED;
 use crate::model::framework;
+use crate::parse::ask;
 use crate::parse::fd::{is_gpu_file, parse_pipe};
 use crate::parse::numa_maps::redact_line;
 use crate::source::Entry;
@@ -23,6 +24,7 @@ pub(super) fn is_open_told(path: &Path, entry: &Entry) -> bool {
 
 /// The variables that tell of ranks, GPUs and the scheduler. All others may hold secrets.
 const VARIABLES: &[&str] = &[
+    "ACCELERATE_CPU_AFFINITY",
     "CUDA_DEVICE_ORDER",
     "CUDA_MPS_PIPE_DIRECTORY",
     "CUDA_VISIBLE_DEVICES",
@@ -35,9 +37,11 @@ const VARIABLES: &[&str] = &[
     "OMPI_COMM_WORLD_LOCAL_RANK",
     "OMPI_COMM_WORLD_RANK",
     "RANK",
+    "SGLANG_AUTO_NUMA_BIND",
     "SLURM_JOB_ID",
     "SLURM_LOCALID",
     "SLURM_PROCID",
+    "TLLM_NUMA_AWARE_WORKER_AFFINITY",
     "TORCHELASTIC_RUN_ID",
     "WORLD_SIZE",
 ];
@@ -95,11 +99,11 @@ fn redact_words(cmdline: &[u8]) -> Vec<u8> {
     redacted.collect()
 }
 
-/// What of a word tells a task.
-fn telling_part(word: &str) -> Option<&'static str> {
+/// What of a word tells a task, or asks for a binding.
+fn telling_part(word: &str) -> Option<&str> {
     match word == SPAWNED {
         true => Some(SPAWNED),
-        false => framework::telling_part(word),
+        false => framework::telling_part(word).or_else(|| ask::telling_part(word)),
     }
 }
 
@@ -153,6 +157,10 @@ mod tests {
         assert_eq!(
             redacted(b"/home/ann/bin/torchrun\0-m\0ann.train\0--multiprocessing-fork"),
             "/torchrun\0-m\0redacted\0--multiprocessing-fork\0"
+        );
+        assert_eq!(
+            redacted(b"/home/ann/bin/numactl\0--membind=0\0--numa-node\0ann"),
+            "numactl\0--membind=0\0--numa-node\0redacted\0"
         );
         let forkserver =
             b"python\0-c\0from multiprocessing.forkserver import main; main(5, 7, ['__main__'])\0";

@@ -6,6 +6,7 @@ use super::terminal::harmless;
 use crate::audit::Report;
 use crate::audit::attribution::Role;
 use crate::model::cpus::ranges;
+use crate::model::environment::Environment;
 use crate::model::topology::{NodeSet, node_list};
 
 /// A script that does for the processes of this report what can be done while they run, and says in comments what has to
@@ -48,30 +49,61 @@ pub fn remedies(report: &Report) -> String {
     out + &rank_table(report)
 }
 
-/// A script to put between a launcher and its ranks, as numactl around the launcher would bind all to one node. Empty
-/// where the ranks that are there belong on one node, or have no number.
+/// A script to put between a launcher and its ranks, as numactl around the launcher would bind all to one node: one for
+/// each job whose ranks belong on several nodes.
 fn rank_table(report: &Report) -> String {
     let trainers = report
         .processes
         .iter()
         .filter(|of| of.part.role == Some(Role::Trainer));
-    let mut by_nodes: BTreeMap<&NodeSet, Vec<u32>> = BTreeMap::new();
+    let mut jobs: BTreeMap<_, Vec<(&Environment, &NodeSet)>> = BTreeMap::new();
     for trainer in trainers {
         let environment = trainer.process.environment.as_ref();
-        let rank = environment.and_then(|environment| environment.local_rank);
-        if let Some(rank) = rank.filter(|_| !trainer.local_nodes.is_empty()) {
-            by_nodes.entry(&trainer.local_nodes).or_default().push(rank);
+        if let Some(environment) = environment.filter(|_| !trainer.local_nodes.is_empty()) {
+            let met = (&environment.run_id, environment.master_port);
+            let job = (met, &trainer.job, &trainer.container);
+            let ranks = jobs.entry(job).or_default();
+            ranks.push((environment, &trainer.local_nodes));
         }
     }
-    if by_nodes.len() < 2 {
-        return String::new();
+    let tables = jobs.into_values().filter_map(|ranks| {
+        // torchrun's --virtual-local-rank has 0 in all.
+        let by_local_rank = places(&ranks, |of| of.local_rank).map(|places| ("LOCAL_RANK", places));
+        let by_rank = || Some(("RANK", places(&ranks, |of| of.rank)?));
+        let (variable, places) = by_local_rank.or_else(by_rank)?;
+        Some(table(variable, &places))
+    });
+    tables.collect()
+}
+
+/// The nodes of each rank, by the number that it has. `None` where one number means several places, and where all belong
+/// on the same nodes.
+fn places<'a>(
+    ranks: &[(&Environment, &'a NodeSet)],
+    number: fn(&Environment) -> Option<u32>,
+) -> Option<BTreeMap<u32, &'a NodeSet>> {
+    let mut places = BTreeMap::new();
+    for (environment, nodes) in ranks {
+        let rank = number(environment)?;
+        let before = places.insert(rank, *nodes);
+        if before.is_some_and(|before| before != *nodes) {
+            return None;
+        }
     }
-    let mut out = "\n# At the next start, as a script between the launcher and each rank (torchrun --no-python ./bind.sh python3 …):\n\
-                   #   case $LOCAL_RANK in\n"
-        .to_owned();
-    for (nodes, mut ranks) in by_nodes {
-        ranks.sort_unstable();
-        ranks.dedup();
+    let apart: BTreeSet<&NodeSet> = places.values().copied().collect();
+    (apart.len() > 1).then_some(places)
+}
+
+fn table(variable: &str, places: &BTreeMap<u32, &NodeSet>) -> String {
+    let mut by_nodes: BTreeMap<&NodeSet, Vec<u32>> = BTreeMap::new();
+    for (rank, nodes) in places {
+        by_nodes.entry(nodes).or_default().push(*rank);
+    }
+    let mut out = format!(
+        "\n# At the next start, as a script between the launcher and each rank (torchrun --no-python ./bind.sh python3 …):\n\
+         #   #!/bin/sh\n#   case ${variable} in\n"
+    );
+    for (nodes, ranks) in by_nodes {
         let pattern: Vec<String> = ranks.iter().map(ToString::to_string).collect();
         out += &format!(
             "#   {}) nodes={} ;; # ranks {}\n",
@@ -80,5 +112,7 @@ fn rank_table(report: &Report) -> String {
             ranges(ranks)
         );
     }
-    out + "#   esac\n#   exec numactl --cpunodebind=$nodes --membind=$nodes \"$@\"\n"
+    out + "#   *) exec \"$@\" ;; # a rank that was not here\n\
+           #   esac\n\
+           #   exec numactl --cpunodebind=\"$nodes\" --membind=\"$nodes\" \"$@\"\n"
 }

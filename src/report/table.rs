@@ -23,7 +23,7 @@ pub fn report(report: &Report, all: bool, terminal: &Terminal) -> String {
     let mut out = head(&report.host, terminal);
     out += &nodes(report, terminal);
     out += &window(report, terminal);
-    out += &gpus(report, terminal);
+    out += &gpus(report, all, terminal);
     for (heading, group) in groups(report) {
         out.push('\n');
         if !heading.is_empty() {
@@ -139,23 +139,33 @@ fn brief(cpus: &CpuSet) -> String {
     }
 }
 
-/// A line for each GPU that matters: those that were asked for, and those of the processes that are shown.
-fn gpus(report: &Report, terminal: &Terminal) -> String {
+/// The GPUs that matter: those that were asked for, and those of the processes that are shown. Neighbours of which the same
+/// is to be said share a line, unless `all` gives each its own.
+fn gpus(report: &Report, all: bool, terminal: &Terminal) -> String {
     let used: BTreeSet<u32> = report
         .processes
         .iter()
         .flat_map(|of| of.part.gpus.clone())
         .collect();
     let is_shown = |index: u32| used.contains(&index) || report.gpus_in_scope.contains(&index);
-    let shown = report.gpus.iter().filter(|place| is_shown(place.gpu.index));
-    let mut out = String::new();
-    for place in shown {
+    let mut runs: Vec<(Vec<&GpuPlace>, String)> = Vec::new();
+    for place in report.gpus.iter().filter(|of| is_shown(of.gpu.index)) {
         let who = match report.users_are_known(place.gpu.index) {
             _ if used.contains(&place.gpu.index) => "",
             true => ": no process",
             false => ": processes not known",
         };
-        out += &terminal.wrap("", &(gpu_heading(place) + who), 2);
+        let home = home(place) + who;
+        match runs.last_mut() {
+            Some((run, said)) if !all && *said == home && run[0].gpu.name == place.gpu.name => {
+                run.push(place);
+            }
+            _ => runs.push((vec![place], home)),
+        }
+    }
+    let mut out = String::new();
+    for (run, home) in runs {
+        out += &terminal.wrap("", &format!("{}  {home}", gpu_names(&run)), 2);
     }
     if out.is_empty() {
         out
@@ -164,18 +174,25 @@ fn gpus(report: &Report, terminal: &Terminal) -> String {
     }
 }
 
-fn gpu_heading(place: &GpuPlace) -> String {
-    let gpu = &place.gpu;
-    let mut words = vec![format!("GPU {}", gpu.index)];
-    words.extend(gpu.name.as_deref().map(harmless));
-    words.extend(gpu.address.map(|address| address.to_string()));
+/// `GPU 0  NVIDIA A100  0000:10:1c.0`, `GPUs 0-3  NVIDIA A100`
+fn gpu_names(run: &[&GpuPlace]) -> String {
+    let first = &run[0].gpu;
+    let indexes = ranges(run.iter().map(|place| place.gpu.index));
+    let word = if run.len() == 1 { "GPU" } else { "GPUs" };
+    let mut words = vec![format!("{word} {indexes}")];
+    words.extend(first.name.as_deref().map(harmless));
+    let address = first.address.filter(|_| run.len() == 1);
+    words.extend(address.map(|address| address.to_string()));
+    words.join("  ")
+}
+
+fn home(place: &GpuPlace) -> String {
     let (home, source) = (node_list(&place.home_nodes), place.source);
-    words.push(match place.home_nodes.len() {
+    match place.home_nodes.len() {
         0 => "home node unknown".to_owned(),
         1 => format!("home node {home} ({source})"),
         _ => format!("home nodes {home} ({source})"),
-    });
-    words.join("  ")
+    }
 }
 
 /// The tables with what stands above each: the processes of GPUs; then those of none.
@@ -256,10 +273,12 @@ fn remedy<'a>(remedy: &'a Remedy, said: &mut BTreeSet<&'a str>, terminal: &Termi
     let lines: Vec<String> = lines.map(|command| format!("  now: {command}\n")).collect();
     // A line that was broken could not be pasted.
     let width = usize::from(terminal.width);
-    out += &match lines.iter().all(|line| line.chars().count() <= width) {
-        true => lines.concat(),
-        false => "  now: numa-audit --remedies prints what to paste\n".to_owned(),
-    };
+    const ELSEWHERE: &str = "  now: numa-audit --remedies prints what to paste\n";
+    match lines.iter().all(|line| line.chars().count() <= width) {
+        true => out += &lines.concat(),
+        false if said.insert(ELSEWHERE) => out += ELSEWHERE,
+        false => {}
+    }
     if !but.is_empty() && said.insert(but) {
         out += &terminal.wrap("  but: ", but, 4);
     }

@@ -10,6 +10,7 @@ use crate::model::gpu::DriverFiles;
 use crate::model::memory::Memory;
 use crate::model::process::{Pid, Process, Thread};
 use crate::model::tenant::ControlGroup;
+use crate::parse::ask::parse_asks;
 use crate::parse::cgroup::parse_cgroup;
 use crate::parse::fd::{DriverFile, parse_driver_file, parse_pipe};
 use crate::parse::numa_maps::NumaMaps;
@@ -180,6 +181,7 @@ pub fn read_process(
         ppid: stat.ppid,
         start_time_ticks: stat.start_time_ticks,
         name: stat.name,
+        asks: command.as_deref().map(parse_asks).unwrap_or_default(),
         command,
         uid: status.as_ref().map(|status| status.uid),
         last_cpu: stat.last_cpu,

@@ -4,18 +4,36 @@ use std::collections::BTreeSet;
 
 use super::root::Root;
 use crate::model::cpus::CpuSet;
+use crate::model::gap::{Fact, Gap, Reason};
 use crate::model::settings::Settings;
 use crate::model::topology::Topology;
-use crate::parse::value;
+use crate::parse::{number, value};
 
-/// Reads them. A kernel that was built without one has no such file.
-pub fn read_settings(root: &Root, topology: &Topology) -> Settings {
-    let number = |path: &str| value(&root.read(path).ok()?).parse().ok();
+/// Reads them. A kernel that was built without one has no such file, which is no gap.
+pub fn read_settings(root: &Root, topology: &Topology, gaps: &mut Vec<Gap>) -> Settings {
+    let mut setting = |name: &'static str, path: &str| {
+        let reason = match read_number(root, path) {
+            Ok(number) => return Some(number),
+            Err(Reason::Absent) => return None,
+            Err(reason) => reason,
+        };
+        gaps.push(Gap {
+            pid: None,
+            fact: Fact::Setting(name),
+            reason,
+        });
+        None
+    };
     Settings {
-        numa_balancing: number("proc/sys/kernel/numa_balancing"),
-        zone_reclaim_mode: number("proc/sys/vm/zone_reclaim_mode"),
+        numa_balancing: setting("kernel.numa_balancing", "proc/sys/kernel/numa_balancing"),
+        zone_reclaim_mode: setting("vm.zone_reclaim_mode", "proc/sys/vm/zone_reclaim_mode"),
         sockets_of_single_node: sockets(root, topology),
     }
+}
+
+fn read_number(root: &Root, path: &str) -> Result<u32, Reason> {
+    let text = root.read(path)?;
+    Ok(number("no number", value(&text).as_bytes())?)
 }
 
 /// The sockets of the one node's CPUs. `None` where several nodes have CPUs, and where none tells its socket.

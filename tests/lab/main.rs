@@ -16,4 +16,5 @@ mod machines;
 mod movers;
 mod nvml;
 mod peers;
+mod remedies;
 mod shapes;

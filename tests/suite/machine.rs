@@ -11,12 +11,14 @@ use crate::program::{Run, about_processes, program};
 pub struct Tree {
     pub folder: tempfile::TempDir,
     /// What NVML lists, by GPU.
-    contexts: [Vec<Value>; 2],
+    contexts: Vec<Vec<Value>>,
+    /// The addresses of GPUs that were added, from GPU 1 on.
+    added: Vec<String>,
     pub gpu_memory_used: u64,
     /// Whether there is NVIDIA's driver, with GPU 0.
     has_nvidia: bool,
     /// NVML's CPU and memory affinity of GPU 0.
-    affinity: [Option<&'static str>; 2],
+    pub affinity: [Option<&'static str>; 2],
 }
 
 /// A process of it.
@@ -59,7 +61,8 @@ impl Tree {
     pub fn without_gpu() -> Self {
         let tree = Self {
             folder: tempfile::tempdir().unwrap(),
-            contexts: Default::default(),
+            contexts: vec![Vec::new(); 2],
+            added: Vec::new(),
             gpu_memory_used: 1 << 30,
             has_nvidia: false,
             affinity: [None; 2],
@@ -114,8 +117,65 @@ impl Tree {
         self.file("sys/bus/pci/devices/0000:10:1c.0/numa_node", text);
     }
 
+    /// Other nodes than the two: of each its CPUs and its socket, nodes of no CPUs coming last.
+    pub fn nodes(&self, nodes: &[(&str, u32)]) {
+        fs::remove_dir_all(self.folder.path().join("sys/devices/system")).unwrap();
+        self.file(
+            "sys/devices/system/node/online",
+            &format!("0-{}\n", nodes.len() - 1),
+        );
+        for (node, (cpus, package)) in nodes.iter().enumerate() {
+            let folder = format!("sys/devices/system/node/node{node}");
+            self.file(&format!("{folder}/cpulist"), &format!("{cpus}\n"));
+            self.file(
+                &format!("{folder}/meminfo"),
+                &format!("Node {node} MemTotal: 1024 kB\n"),
+            );
+            let to = |(at, (_, other)): (usize, &(&str, u32))| match (at == node, other == package)
+            {
+                (true, _) => "10",
+                (_, true) => "12",
+                _ => "32",
+            };
+            let row: Vec<&str> = nodes.iter().enumerate().map(to).collect();
+            self.file(&format!("{folder}/distance"), &(row.join(" ") + "\n"));
+            for range in cpus.split(',').filter(|range| !range.is_empty()) {
+                let (first, last) = range.split_once('-').unwrap_or((range, range));
+                for cpu in first.parse::<u32>().unwrap()..=last.parse().unwrap() {
+                    let file =
+                        format!("sys/devices/system/cpu/cpu{cpu}/topology/physical_package_id");
+                    self.file(&file, &format!("{package}\n"));
+                }
+            }
+        }
+    }
+
+    /// One more GPU, at an address such as `0000:90:1C.0`, on a node.
+    pub fn gpu(&mut self, address: &str, node: &str) {
+        let folder = format!("sys/bus/pci/devices/{}", address.to_lowercase());
+        self.file(&format!("{folder}/class"), "0x030200\n");
+        self.file(&format!("{folder}/numa_node"), node);
+        self.added.push(address.to_owned());
+        self.contexts.resize(self.added.len() + 1, Vec::new());
+    }
+
+    /// A process's variables, in place of those that it has.
+    pub fn variables(&self, pid: u32, variables: &[&str]) {
+        let text: String = variables.iter().map(|of| format!("{of}\0")).collect();
+        self.file(&format!("proc/{pid}/environ"), &text);
+    }
+
+    /// Puts a process into a control group, whose cpuset leaves it so much.
+    pub fn confine(&self, pid: u32, group: &str, cpus: &str, mems: &str) {
+        self.file(&format!("proc/{pid}/cgroup"), &format!("0::{group}\n"));
+        for (name, list) in [("cpus", cpus), ("mems", mems)] {
+            let file = format!("sys/fs/cgroup{group}/cpuset.{name}.effective");
+            self.file(&file, &format!("{list}\n"));
+        }
+    }
+
     /// Puts all CPUs into one socket.
-    fn one_socket(&self) {
+    pub fn one_socket(&self) {
         for cpu in 0..4 {
             let file = format!("sys/devices/system/cpu/cpu{cpu}/topology/physical_package_id");
             self.file(&file, "0\n");
@@ -201,15 +261,22 @@ impl Tree {
     }
 
     pub fn audit_as_recorded(&self, arguments: &[&str]) -> Run {
+        // A GPU that was added for the machine's sake is idle.
+        let used = |index: usize| match index > 0 && self.contexts[index].is_empty() {
+            true => 5 << 20,
+            false => self.gpu_memory_used,
+        };
         let gpu = |index: usize, address: &str| {
             json!({
                 "index": index, "minor_number": index, "name": "NVIDIA A100", "pci_bus_id": address, "uuid": format!("GPU-{index}aaa"),
-                "memory_used_bytes": self.gpu_memory_used, "processes": self.contexts[index],
+                "memory_used_bytes": used(index), "processes": self.contexts[index],
                 "cpu_affinity": self.affinity[0], "memory_affinity": self.affinity[1],
             })
         };
         let mut gpus = vec![gpu(0, "00000000:10:1C.0")];
-        if !self.contexts[1].is_empty() {
+        let added = self.added.iter().zip(1..);
+        gpus.extend(added.map(|(address, index)| gpu(index, &format!("0000{address}"))));
+        if self.added.is_empty() && !self.contexts[1].is_empty() {
             self.file("sys/bus/pci/devices/0000:90:1c.0/class", "0x030200\n");
             self.file("sys/bus/pci/devices/0000:90:1c.0/numa_node", "1\n");
             gpus.push(gpu(1, "00000000:90:1C.0"));

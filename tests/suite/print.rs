@@ -149,13 +149,9 @@ numa-vm, NVIDIA driver 570.133.20, snapshot of 2026-11-22T07:00:00Z
 2 NUMA nodes: node 0 CPUs 0-1,4-5; node 1 CPUs 2-3,6-7
 
 GPU 0  NVIDIA A100-SXM4-40GB  0000:10:1c.0  home node 0 (sysfs)
-GPU 1  NVIDIA A100-SXM4-40GB  0000:10:1d.0  home node 0 (sysfs): no process
-GPU 2  NVIDIA A100-SXM4-40GB  0000:20:1c.0  home node 0 (sysfs): no process
-GPU 3  NVIDIA A100-SXM4-40GB  0000:20:1d.0  home node 0 (sysfs): no process
+GPUs 1-3  NVIDIA A100-SXM4-40GB  home node 0 (sysfs): no process
 GPU 4  NVIDIA A100-SXM4-40GB  0000:90:1c.0  home node 1 (sysfs)
-GPU 5  NVIDIA A100-SXM4-40GB  0000:90:1d.0  home node 1 (sysfs): no process
-GPU 6  NVIDIA A100-SXM4-40GB  0000:a0:1c.0  home node 1 (sysfs): no process
-GPU 7  NVIDIA A100-SXM4-40GB  0000:a0:1d.0  home node 1 (sysfs): no process
+GPUs 5-7  NVIDIA A100-SXM4-40GB  home node 1 (sysfs): no process
 
  GPU  ROLE       PID          RANK  GPU NODE  CPU NODE  CPUS     MEM      MEMORY BY NODE   VERDICT
                                                                  BINDING

@@ -474,10 +474,8 @@ GPU 0  NVIDIA A100  0000:10:1c.0  home node 0 (sysfs)
  0    worker   101  -     0         GI 1 CI 0  0         0-1   [0, 1]   0: 100% 100 MiB  ok
  0    trainer  200  -     0         GI 2       0         0-1   [0, 1]   0: 100% 100 MiB  ok
 
-warning[cpus-crowded]: 2 trainers and worker 101 share and are bound to run on 2 CPUs (0-1)
-  to mend it: start it with numactl --cpunodebind=0 --membind=0
-  now: for pid in 100 101 200; do taskset -a -p -c 0-1 $pid; done
-  but: what is in memory already stays where it is
+info[node-crowded]: 2 trainers and worker 101 are bound to node 0, which has 2 CPUs: they wait for
+  each other where all are busy
 info[node-without-gpus]: no GPU hangs on node 1: who binds every rank to its GPU's node leaves these
   CPUs unused
 

@@ -1,21 +1,29 @@
-//! A command line or an environment asks for a binding, and the process is not bound to its GPU's nodes.
+//! A command line or an environment asks for a binding, and the process is not bound so.
 //!
 //! Why it costs: whoever typed the option believes that it is done. Binding tools fail silently: without the numactl
 //! program, without a right, for a GPU whose node sysfs does not tell, for a start method that they do not know.
 //!
 //! What it cannot know: what the tool meant to do instead. It knows torchrun --numa-binding, vLLM --numa-bind, SGLang
-//! --numa-node, DeepSpeed --bind_cores_to_rank, accelerate --enable_cpu_affinity and numactl in the job's own command
-//! lines.
+//! --numa-node, DeepSpeed --bind_cores_to_rank, accelerate --enable_cpu_affinity, what the variables of accelerate, SGLang
+//! and TensorRT-LLM say, and numactl and taskset in a launcher's command line: a numactl that became the process that it
+//! started leaves no trace. A binding to the GPU's socket counts as one.
 //!
 //! What to do: look into the tool's log; bind by hand until it works.
 
+use std::collections::BTreeSet;
+
 use super::{Broken, Rule, Scene};
 use crate::audit::Audited;
-use crate::audit::attribution::Role;
-use crate::audit::finding::{Evidence, Severity, Value};
-use crate::audit::remedy::bind;
+use crate::audit::finding::{Evidence, Remedy, Severity, Value};
+use crate::audit::remedy::{bind, by_hand};
+use crate::audit::scene::{is_bound_off, lacks_cpus};
+use crate::audit::verdict::Locality;
 use crate::audit::words::{each, on_nodes, who};
-use crate::model::topology::NodeSet;
+use crate::model::ask::{Ask, Bound};
+use crate::model::cpus::CpuSet;
+use crate::model::memory::Mode;
+use crate::model::process::Pid;
+use crate::model::topology::{NodeId, NodeSet};
 
 pub(super) const RULE: Rule = Rule {
     name: "binding-not-in-effect",
@@ -24,65 +32,213 @@ pub(super) const RULE: Rule = Rule {
     check,
 };
 
-/// The words that ask for a binding of CPUs, alone or with a value behind `=`.
-const OPTIONS: &[&str] = &[
-    "--numa-binding",
-    "--numa_binding",
-    "--numa-bind",
-    "--numa-node",
-    "--bind_cores_to_rank",
-    "--enable_cpu_affinity",
-    "--cpunodebind",
-];
+/// What was asked for and what is there instead.
+#[derive(PartialEq, Eq, PartialOrd, Ord)]
+struct Missed {
+    option: &'static str,
+    /// What it names, where it names anything.
+    wanted: String,
+    instead: Instead,
+}
+
+#[derive(PartialEq, Eq, PartialOrd, Ord)]
+enum Instead {
+    /// It may run on these nodes.
+    Nodes(NodeSet),
+    /// It is bound, and to these nodes.
+    WrongNodes(NodeSet),
+    /// It may run on these CPUs.
+    Cpus(String),
+    /// It has this memory policy.
+    Policy(String),
+}
 
 fn check(scene: &Scene) -> Vec<Broken> {
-    if scene.is_single_node() {
+    if scene.is_single_node() || !scene.topology.is_whole() {
         return Vec::new();
     }
-    let asks = |audited: &Audited| -> Option<&'static str> {
-        let above = scene.launchers(audited);
-        let mut all = std::iter::once(audited).chain(above);
-        all.find_map(option)
+    let starters = scene.above_trainers();
+    let missed = |audited: &Audited| -> Option<Missed> {
+        let audited = scene.process(audited.process.pid)?;
+        let mut asks = scene.asks(audited).into_iter();
+        asks.find_map(|ask| missed(ask, audited, scene))
     };
-    let is_broken = |audited: &Audited| {
-        let is_trainer = audited.part.role == Some(Role::Trainer);
-        is_trainer && audited.cpu.bound == Some(false) && asks(audited).is_some()
+    let trainers: BTreeSet<Pid> = scene.trainers().map(|of| of.process.pid).collect();
+    let is_meant = |audited: &Audited| {
+        let pid = &audited.process.pid;
+        // A server that holds a context besides is not what its option is for: those that it starts are.
+        trainers.contains(pid) && !starters.contains(pid) && !lacks_cpus(audited)
     };
-    let groups = scene.groups_by(is_broken, asks);
-    let broken = groups.into_iter().map(|group| {
-        let option = asks(group[0]).unwrap_or_default();
-        let allowed: NodeSet = group
-            .iter()
-            .flat_map(|of| of.cpu.affinity_nodes.clone())
-            .collect();
-        Broken::by(
-            &group,
-            format!(
-                "{option} asks for a binding, and {} may run on {} where {} {} on {}",
-                who(&group),
-                on_nodes(&allowed),
-                each(&group, "its GPU", "their GPUs"),
-                each(&group, "hangs", "hang"),
-                on_nodes(&group[0].home_nodes),
-            ),
-            Evidence::from([
-                ("option", Value::Text(option.to_owned())),
-                ("home_nodes", Value::Nodes(group[0].home_nodes.clone())),
-                ("affinity_nodes", Value::Nodes(allowed)),
-            ]),
-            bind(scene, &group),
-        )
-    });
+    let groups = scene.groups_by(|of| is_meant(of) && missed(of).is_some(), missed);
+    let broken = groups
+        .into_iter()
+        .filter_map(|group| Some(broken(scene, &group, &missed(group[0])?)));
     broken.collect()
 }
 
-/// The option of a command line that asks for a binding.
-fn option(audited: &Audited) -> Option<&'static str> {
-    let words = audited.process.command.iter().flatten();
-    // A shell's `-c` has a whole command line for one word.
-    let mut words = words.flat_map(|word| word.split_whitespace());
-    words.find_map(|word| {
-        let name = word.split('=').next().unwrap_or_default();
-        OPTIONS.iter().find(|option| **option == name).copied()
-    })
+/// What is there instead of what was asked for; `None` where that is there, and where it is not known.
+fn missed(ask: &Ask, audited: &Audited, scene: &Scene) -> Option<Missed> {
+    let missed = |wanted: String, instead| {
+        Some(Missed {
+            option: ask.option,
+            wanted,
+            instead,
+        })
+    };
+    let allowed = &audited.cpu.affinity_nodes;
+    let is_at_home = audited.cpu.bound == Some(true);
+    match &ask.to {
+        _ if allowed.is_empty() => None,
+        Bound::GpuNode => {
+            let mut nodes = allowed.iter();
+            let is_remote = |node: &NodeId| audited.locality(*node) == Some(Locality::Remote);
+            // Where the GPU hangs nobody knows, and all that there is is no binding.
+            let is_loose =
+                || *allowed == scene.topology.cpu_bearing() && audited.part.gpus.len() == 1;
+            let is_missed = match audited.local_nodes.is_empty() {
+                true => is_loose(),
+                false => nodes.any(is_remote),
+            };
+            let instead = match is_bound_off(audited) && !audited.local_nodes.is_empty() {
+                true => Instead::WrongNodes(allowed.clone()),
+                false => Instead::Nodes(allowed.clone()),
+            };
+            is_missed.then(|| missed(String::new(), instead))?
+        }
+        Bound::Nodes(nodes) if !is_at_home && !allowed.is_subset(nodes) => {
+            missed(on_nodes(nodes), Instead::Nodes(allowed.clone()))
+        }
+        Bound::Cpus(wanted) if !is_at_home => {
+            let allowed = audited.cpu.affinity.as_ref()?;
+            let online: CpuSet = allowed
+                .iter()
+                .filter(|cpu| scene.topology.node_of(*cpu).is_some())
+                .collect();
+            let is_missed = online.iter().any(|cpu| !wanted.contains(cpu));
+            is_missed
+                .then(|| missed(format!("CPUs {wanted}"), Instead::Cpus(online.to_string())))?
+        }
+        Bound::Memory(nodes) => {
+            let policy = &audited.memory.pages.as_ref()?.policy;
+            let is_bound_to =
+                |nodes: &NodeSet| policy.mode == Mode::Bind && policy.nodes.is_subset(nodes);
+            let is_there =
+                policy.truncated || is_bound_to(nodes) || is_bound_to(&audited.local_nodes);
+            let instead = Instead::Policy(policy.mode.to_string());
+            (!is_there).then(|| missed(format!("memory of {}", on_nodes(nodes)), instead))?
+        }
+        Bound::Nodes(_) | Bound::Cpus(_) => None,
+    }
+}
+
+fn broken(scene: &Scene, group: &[&Audited], missed: &Missed) -> Broken {
+    let Missed {
+        option,
+        wanted,
+        instead,
+    } = missed;
+    let who = who(group);
+    let home = &group[0].home_nodes;
+    let hang = match home.is_empty() {
+        true => String::new(),
+        false => format!(
+            " where {} {} on {}",
+            each(group, "its GPU", "their GPUs"),
+            each(group, "hangs", "hang"),
+            on_nodes(home)
+        ),
+    };
+    let (nodes, there) = match instead {
+        Instead::Nodes(nodes) => (
+            Some(nodes),
+            format!("{who} may run on {}{hang}", on_nodes(nodes)),
+        ),
+        Instead::WrongNodes(nodes) => (
+            Some(nodes),
+            format!(
+                "{who} {} bound to {}{hang}{}",
+                each(group, "is", "are"),
+                on_nodes(nodes),
+                mistaken(scene, group)
+            ),
+        ),
+        Instead::Cpus(cpus) => (None, format!("{who} may run on CPUs {cpus}")),
+        Instead::Policy(mode) => (
+            None,
+            format!(
+                "{who} {} the memory policy {mode}",
+                each(group, "has", "have")
+            ),
+        ),
+    };
+    let a_binding = if wanted.is_empty() {
+        "a binding"
+    } else {
+        wanted
+    };
+    let mut evidence = Evidence::from([
+        ("option", Value::Text((*option).to_owned())),
+        ("home_nodes", Value::Nodes(home.clone())),
+    ]);
+    evidence.extend(nodes.map(|nodes| ("affinity_nodes", Value::Nodes(nodes.clone()))));
+    if let Instead::Policy(mode) = instead {
+        evidence.insert("policy", Value::Text(mode.clone()));
+    }
+    Broken::by(
+        group,
+        format!("{option} asks for {a_binding}, and {there}"),
+        evidence,
+        remedy(scene, group, missed),
+    )
+}
+
+/// Whether they are where GPUs hang that have for number what each of them has for place in CUDA_VISIBLE_DEVICES: a
+/// tool that took CUDA's number for the driver's would bind so.
+fn mistaken(scene: &Scene, group: &[&Audited]) -> &'static str {
+    let is_mistaken = |audited: &&Audited| {
+        let variables = audited.process.environment.as_ref();
+        let visible = variables.and_then(|of| of.visible_devices.as_deref());
+        let [gpu] = audited.part.gpus.as_slice() else {
+            return false;
+        };
+        let mut names = visible.unwrap_or_default().split(',');
+        let number = names.position(|name| name.trim().parse() == Ok(*gpu));
+        let taken_for = number.filter(|number| u32::try_from(*number) != Ok(*gpu));
+        let place = taken_for.and_then(|number| scene.gpus.get(number));
+        place.is_some_and(|place| audited.cpu.affinity_nodes.is_subset(&place.local_nodes))
+    };
+    match group.iter().all(is_mistaken) {
+        true => ": as if CUDA_VISIBLE_DEVICES were not set",
+        false => "",
+    }
+}
+
+fn remedy(scene: &Scene, group: &[&Audited], missed: &Missed) -> Remedy {
+    let now = bind(scene, group);
+    let local = &group[0].local_nodes;
+    let by_hand = match local.is_empty() {
+        true => "bind by hand".to_owned(),
+        false => format!("start each rank with {}", by_hand(scene, local)),
+    };
+    let why = match &missed.instead {
+        Instead::WrongNodes(_) => {
+            "what was to bind it took another GPU for this one, or a numa_node of -1 for 0, or deals CPUs out by rank \
+             (DeepSpeed)"
+        }
+        _ if missed.wanted.is_empty() => {
+            "the log of what was to bind it should say why (no numactl program, no right to set a policy, a numa_node of \
+             -1, a start method that it does not know)"
+        }
+        _ => "find out what came between (a right that was missing, a program that binds itself)",
+    };
+    let words = format!("{why}; until then {by_hand}");
+    match missed.instead {
+        // Nobody else can change a running process's policy.
+        Instead::Policy(_) => Remedy {
+            words,
+            commands: Vec::new(),
+            but: "a running process keeps its policy".to_owned(),
+        },
+        _ => Remedy { words, ..now },
+    }
 }

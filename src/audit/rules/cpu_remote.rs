@@ -11,14 +11,13 @@
 //! (without -a its main thread alone does), and its memory does not come along.
 
 use super::{Broken, Rule, Scene};
-use crate::audit::Audited;
 use crate::audit::cpu::Standing;
 use crate::audit::finding::{Evidence, Severity, Value};
 use crate::audit::remedy::bind;
-use crate::audit::scene::{is_bound_off, is_off, lacks_cpus, off_nodes_of_all};
+use crate::audit::scene::{is_bound_off, is_off, off_nodes_of_all};
 use crate::audit::spent::{Spent, evidence};
 use crate::audit::verdict::Locality;
-use crate::audit::words::{on_nodes, subject};
+use crate::audit::words::{held, on_nodes, subject};
 
 pub(super) const RULE: Rule = Rule {
     name: "cpu-remote",
@@ -34,17 +33,6 @@ fn check(scene: &Scene) -> Vec<Broken> {
         let bound = group.iter().filter(|audited| is_bound_off(audited)).count();
         let spent = Spent::of(scene, &group, is_off);
         let told = spent.as_ref().map(|spent| spent.told(&group, "there"));
-        let held = match (bound, told) {
-            (0, told) => {
-                let ran = told.unwrap_or_else(|| "last ran there".to_owned());
-                format!("{ran}, and nothing holds it there")
-            }
-            (all, _) if all == group.len() => bound_by(&group).to_owned(),
-            (some, told) => {
-                let told = told.map_or(String::new(), |told| format!("; {told}"));
-                format!("{some} of {} {}{told}", group.len(), bound_by(&group))
-            }
-        };
         let nodes = off_nodes_of_all(&group);
         let mut facts = Evidence::from([
             ("home_nodes", Value::Nodes(group[0].home_nodes.clone())),
@@ -55,25 +43,14 @@ fn check(scene: &Scene) -> Vec<Broken> {
         Broken::by(
             &group,
             format!(
-                "GPU and CPU NUMA nodes do NOT match: {} on {} ({held})",
+                "GPU and CPU NUMA nodes do NOT match: {} on {} ({})",
                 subject(&group),
-                on_nodes(&nodes)
+                on_nodes(&nodes),
+                held(&group, told),
             ),
             facts,
             bind(scene, &group),
         )
     });
     broken.collect()
-}
-
-/// Whether they chose it, or were given nothing else, as far as that is known.
-fn bound_by(group: &[&Audited]) -> &'static str {
-    let is_known = |audited: &&Audited| audited.cpu.cpuset_nodes.is_some();
-    match group.iter().any(|audited| lacks_cpus(audited)) {
-        true => "bound there: the control group leaves nothing else",
-        false if group.iter().all(is_known) => {
-            "bound there by choice: the control group leaves more"
-        }
-        false => "bound there",
-    }
 }

@@ -1,9 +1,10 @@
-//! More processes than the CPUs that they are bound to.
+//! More processes than the CPUs that they may share, where their node has more CPUs than these.
 //!
 //! Why it costs: they wait for each other: single-CPU masks, or all workers of a rank stacked on a few CPUs, make data
 //! loading slower than no binding would.
 //!
-//! What it cannot know: which of them are busy. Processes that may run everywhere do not count.
+//! What it cannot know: which of them are busy. As many workers as CPUs are not too many, and processes that have whole
+//! nodes are node-crowded's business.
 //!
 //! What to do: give them the whole node's CPUs, or start fewer workers.
 
@@ -12,10 +13,11 @@ use std::collections::BTreeMap;
 use super::{Broken, Rule, Scene};
 use crate::audit::Audited;
 use crate::audit::attribution::Role;
-use crate::audit::finding::{Evidence, Severity, Value};
-use crate::audit::remedy::bind;
+use crate::audit::finding::{Evidence, Remedy, Severity, Value};
+use crate::audit::remedy::{bind, cpus_of};
 use crate::audit::words::{each, who};
 use crate::model::cpus::CpuSet;
+use crate::model::topology::NodeSet;
 
 pub(super) const RULE: Rule = Rule {
     name: "cpus-crowded",
@@ -24,54 +26,102 @@ pub(super) const RULE: Rule = Rule {
     check,
 };
 
+/// Those that may run on the very same CPUs.
+struct Sharing<'a> {
+    cpus: CpuSet,
+    processes: Vec<&'a Audited>,
+}
+
 fn check(scene: &Scene) -> Vec<Broken> {
     if !scene.topology.is_whole() {
         return Vec::new();
     }
-    let online = |cpus: &CpuSet| {
-        cpus.iter()
-            .filter(|cpu| scene.topology.node_of(*cpu).is_some())
-            .count()
-    };
-    let nodes = scene.topology.nodes().values();
-    let all: usize = nodes
-        .filter_map(|node| node.cpus.as_ref())
-        .map(|cpus| cpus.iter().count())
-        .sum();
-    let mut by_mask: BTreeMap<String, (CpuSet, Vec<&Audited>)> = BTreeMap::new();
-    for audited in scene
-        .judged()
-        .filter(|audited| !audited.part.gpus.is_empty())
+    let mut by_nodes: BTreeMap<&NodeSet, Vec<Sharing>> = BTreeMap::new();
+    for sharing in by_cpus(scene)
+        .into_iter()
+        .filter(|of| is_crowded(scene, of))
     {
-        if let Some(mask) = &audited.cpu.affinity {
-            let (_, sharing) = by_mask
-                .entry(mask.to_string())
-                .or_insert_with(|| (mask.clone(), Vec::new()));
-            sharing.push(audited);
-        }
+        let nodes = &sharing.processes[0].local_nodes;
+        by_nodes.entry(nodes).or_default().push(sharing);
     }
-    let broken = by_mask.into_values().filter_map(|(mask, sharing)| {
-        let cpus = online(&mask);
-        let has_trainer = sharing.iter().any(|of| of.part.role == Some(Role::Trainer));
-        // A trainer alone has more to do than one CPU can.
-        let is_crowded = sharing.len() > cpus || (cpus == 1 && has_trainer);
-        (is_crowded && cpus > 0 && cpus < all).then(|| {
-            Broken::by(
-                &sharing,
-                format!(
-                    "{} {} on {cpus} {} ({mask})",
-                    who(&sharing),
-                    each(&sharing, "is bound to run", "share and are bound to run"),
-                    if cpus == 1 { "CPU" } else { "CPUs" },
-                ),
-                Evidence::from([
-                    ("processes", Value::Count(sharing.len())),
-                    ("cpu_count", Value::Count(cpus)),
-                    ("affinity", Value::Cpus(mask.clone())),
-                ]),
-                bind(scene, &sharing),
-            )
-        })
-    });
-    broken.collect()
+    let groups = by_nodes.into_values();
+    groups.map(|crowded| broken(scene, &crowded)).collect()
+}
+
+/// The processes by the online CPUs on which they may run.
+fn by_cpus<'a>(scene: &Scene<'a>) -> Vec<Sharing<'a>> {
+    let mut found: BTreeMap<String, Sharing> = BTreeMap::new();
+    let with_gpu = scene.judged().filter(|of| !of.part.gpus.is_empty());
+    for audited in with_gpu {
+        let allowed = audited.cpu.affinity.iter().flat_map(CpuSet::iter);
+        let online = allowed.filter(|cpu| scene.topology.node_of(*cpu).is_some());
+        let cpus: CpuSet = online.collect();
+        let sharing = found.entry(cpus.to_string()).or_insert_with(|| Sharing {
+            cpus,
+            processes: Vec::new(),
+        });
+        sharing.processes.push(audited);
+    }
+    found
+        .into_values()
+        .filter(|of| !of.cpus.is_empty())
+        .collect()
+}
+
+fn is_crowded(scene: &Scene, sharing: &Sharing) -> bool {
+    let cpus = sharing.cpus.iter().count();
+    let of_role = |role| {
+        let processes = sharing.processes.iter();
+        processes.filter(|of| of.part.role == Some(role)).count()
+    };
+    let (trainers, workers) = (of_role(Role::Trainer), of_role(Role::Worker));
+    // A trainer has more threads to run than one CPU can.
+    let is_single = cpus == 1 && trainers > 0;
+    let has_whole_nodes =
+        sharing.cpus == cpus_of(&scene.topology.nodes_of(&sharing.cpus), scene.topology);
+    (workers > cpus || trainers > cpus || is_single) && !has_whole_nodes
+}
+
+fn broken(scene: &Scene, crowded: &[Sharing]) -> Broken {
+    let processes: Vec<&Audited> = crowded.iter().flat_map(|of| of.processes.clone()).collect();
+    let cpus: CpuSet = crowded.iter().flat_map(|of| of.cpus.iter()).collect();
+    let count = cpus.iter().count();
+    let word = if count == 1 { "CPU" } else { "CPUs" };
+    let fullest = crowded.iter().max_by_key(|of| of.processes.len());
+    let fullest = fullest.map_or((0, 0), |of| (of.processes.len(), of.cpus.iter().count()));
+    let stacked = match crowded.len() {
+        1 => String::new(),
+        _ if fullest.1 == 1 => format!(", up to {} of them the same one", fullest.0),
+        _ => format!(", up to {} of them the same {}", fullest.0, fullest.1),
+    };
+    Broken::by(
+        &processes,
+        format!(
+            "{} {} {count} {word} ({cpus}){stacked}",
+            who(&processes),
+            each(&processes, "may run on no more than", "share no more than"),
+        ),
+        Evidence::from([
+            ("processes", Value::Count(processes.len())),
+            ("cpu_count", Value::Count(count)),
+            ("affinity", Value::Cpus(cpus.clone())),
+            ("most_processes_sharing", Value::Count(fullest.0)),
+        ]),
+        remedy(scene, &processes, &cpus),
+    )
+}
+
+fn remedy(scene: &Scene, processes: &[&Audited], cpus: &CpuSet) -> Remedy {
+    let given = processes[0].process.cpuset.as_ref();
+    if given.is_some_and(|given| given.cpus.iter().all(|cpu| cpus.contains(cpu))) {
+        return Remedy::in_words(
+            "their control group has no more: start fewer workers, or ask for more CPUs (Slurm: --cpus-per-task)",
+        );
+    }
+    Remedy {
+        words: "undo what binds them so tightly (OMP_PROC_BIND, GOMP_CPU_AFFINITY, KMP_AFFINITY, a worker_init_fn, taskset), \
+                or start fewer workers"
+            .to_owned(),
+        ..bind(scene, processes)
+    }
 }

@@ -22,7 +22,18 @@ pub(super) const RULE: Rule = Rule {
 };
 
 fn check(scene: &Scene) -> Vec<Broken> {
-    let groups = scene.groups(|audited| !audited.part.gpus.is_empty() && scene.is_walled(audited));
+    let is_broken = |audited: &Audited| !audited.part.gpus.is_empty() && scene.is_walled(audited);
+    // Who can mend it for one job cannot for another.
+    let made_for = |audited: &Audited| {
+        let Audited {
+            job,
+            pod,
+            container,
+            ..
+        } = audited;
+        (job.clone(), pod.clone(), container.clone())
+    };
+    let groups = scene.groups_by(is_broken, made_for);
     let broken = groups.into_iter().map(|group| {
         let given = |of: fn(&Audited) -> Option<&NodeSet>| -> NodeSet {
             let nodes = group.iter().filter_map(|audited| of(audited));

@@ -1,5 +1,5 @@
-//! Binding everyone to the node of their GPU would put more processes on it than it has CPUs: the post's warning that
-//! pinning can hurt.
+//! Binding everyone to the node of their GPU puts, or would put, more processes on it than it has CPUs: the post's
+//! warning that pinning can hurt.
 //!
 //! Why it costs: processes that wait for a CPU lose more than remote memory costs.
 //!
@@ -41,11 +41,18 @@ fn check(scene: &Scene) -> Vec<Broken> {
     let broken = by_nodes.into_iter().filter_map(|(nodes, group)| {
         let cpus = cpus_of(nodes, scene.topology).iter().count();
         let is_there_already = group.iter().all(|audited| audited.cpu.bound == Some(true));
-        (group.len() > cpus && cpus > 0 && !is_there_already).then(|| Broken {
+        let (are, so) = match is_there_already {
+            true => (
+                "are bound to",
+                "they wait for each other where all are busy",
+            ),
+            false => ("belong on", "binding them all can hurt"),
+        };
+        (group.len() > cpus && cpus > 0).then(|| Broken {
             gpus: gpus_of(&group),
             pids: Vec::new(),
             message: format!(
-                "{} belong on {}, which {} CPUs: binding them all can hurt",
+                "{} {are} {}, which {} CPUs: {so}",
                 who(&group),
                 on_nodes(nodes),
                 has(nodes, cpus)
@@ -55,7 +62,10 @@ fn check(scene: &Scene) -> Vec<Broken> {
                 ("processes", Value::Count(group.len())),
                 ("cpu_count", Value::Count(cpus)),
             ]),
-            remedy: Remedy::in_words("start fewer workers before you bind, or bind to the socket"),
+            remedy: Remedy::in_words(match is_there_already {
+                true => "start fewer workers, or bind to the socket",
+                false => "start fewer workers before you bind, or bind to the socket",
+            }),
         })
     });
     broken.collect()

@@ -41,9 +41,12 @@ fn check(scene: &Scene) -> Vec<Broken> {
     broken.collect()
 }
 
-/// The policy, if it interleaves over several nodes.
+/// The policy, if it interleaves over several nodes, other than the local ones among them.
 fn interleaved(audited: &Audited) -> Option<&Policy> {
     let policy = &audited.memory.pages.as_ref()?.policy;
     let interleaves = matches!(policy.mode, Mode::Interleave | Mode::WeightedInterleave);
-    (interleaves && policy.nodes.len() > 1).then_some(policy)
+    // One process on GPUs of several nodes has several readers.
+    let local = &audited.local_nodes;
+    let leaves = !local.is_empty() && !policy.nodes.is_subset(local);
+    (interleaves && policy.nodes.len() > 1 && leaves).then_some(policy)
 }

@@ -2,19 +2,23 @@
 //!
 //! Why it costs: what the process will touch goes there too, wherever it runs.
 //!
-//! What it cannot know: policies that mappings have of their own (mbind), and those of other threads.
+//! What it cannot know: policies that mappings have of their own (mbind), and those of other threads. A GPU's own memory
+//! can be bound to as well (Grace): what it cannot know there is whether that was meant.
 //!
 //! What to do: start it with the policy of its GPU's node (numactl --membind). Nobody else can change a running
 //! process's policy.
 
+use std::collections::BTreeSet;
+
 use super::{Broken, Rule, Scene};
 use crate::audit::Audited;
 use crate::audit::finding::{Evidence, Remedy, Severity, Value};
-use crate::audit::remedy::bind;
+use crate::audit::remedy::{bind, by_hand};
 use crate::audit::verdict::Locality;
 use crate::audit::words::{each, on_nodes, subject};
+use crate::model::cpus::ranges;
 use crate::model::memory::{Mode, Policy};
-use crate::model::topology::NodeSet;
+use crate::model::topology::{NodeId, NodeSet};
 
 pub(super) const RULE: Rule = Rule {
     name: "policy-remote",
@@ -29,12 +33,12 @@ fn check(scene: &Scene) -> Vec<Broken> {
     }
     let is_broken = |audited: &Audited| {
         let policy = chosen(audited);
-        policy.is_some_and(|policy| {
-            policy
-                .nodes
-                .iter()
-                .all(|node| audited.locality(*node) == Some(Locality::Remote))
-        })
+        let is_off = |node: &NodeId| {
+            let is_remote = audited.locality(*node) == Some(Locality::Remote);
+            is_remote || scene.gpu_of_memory(*node).is_some()
+        };
+        let is_known = !audited.local_nodes.is_empty();
+        policy.is_some_and(|policy| is_known && policy.nodes.iter().all(is_off))
     };
     let mode = |audited: &Audited| chosen(audited).map(|policy| policy.mode.to_string());
     let groups = scene.groups_by(is_broken, mode);
@@ -45,10 +49,16 @@ fn check(scene: &Scene) -> Vec<Broken> {
             .flat_map(|policy| &policy.nodes);
         let nodes: NodeSet = nodes.copied().collect();
         let mode = mode(group[0]).unwrap_or_default();
+        let own = nodes.iter().filter_map(|node| scene.gpu_of_memory(*node));
+        let own = ranges(own.collect::<BTreeSet<_>>());
+        let whose = match own.is_empty() {
+            true => String::new(),
+            false => format!(", the memory of GPU {own} itself: no CPU is there"),
+        };
         Broken::by(
             &group,
             format!(
-                "{} {} the memory policy {mode} for {}",
+                "{} {} the memory policy {mode} for {}{whose}",
                 subject(&group),
                 each(&group, "has", "have"),
                 on_nodes(&nodes),
@@ -58,14 +68,29 @@ fn check(scene: &Scene) -> Vec<Broken> {
                 ("policy", Value::Text(mode)),
                 ("policy_nodes", Value::Nodes(nodes)),
             ]),
-            Remedy {
-                commands: Vec::new(),
-                but: "a running process keeps its policy".to_owned(),
-                ..bind(scene, &group)
-            },
+            remedy(scene, &group),
         )
     });
     broken.collect()
+}
+
+/// A framework's binding of CPUs changes no policy.
+fn remedy(scene: &Scene, group: &[&Audited]) -> Remedy {
+    if scene.is_walled(group[0]) {
+        return bind(scene, group);
+    }
+    let with = by_hand(scene, &group[0].local_nodes);
+    let words = match scene.launchers(group[0]).is_empty() {
+        true => format!("start it with {with}"),
+        false => format!(
+            "start its launcher without a policy of its own, and each rank with that of its GPU's node: here {with}"
+        ),
+    };
+    Remedy {
+        words,
+        commands: Vec::new(),
+        but: "a running process keeps its policy".to_owned(),
+    }
 }
 
 /// The policy, if it names nodes to take memory from.

@@ -8,8 +8,10 @@
 //! What to do: bind each rank by itself, not the launcher.
 
 use super::{Broken, Rule, Scene};
+use crate::audit::cpu::Standing;
 use crate::audit::finding::{Evidence, Remedy, Severity, Value};
 use crate::audit::scene::{gpus_of, pids_of};
+use crate::audit::verdict::Locality;
 use crate::audit::words::{on_nodes, who};
 use crate::model::topology::NodeSet;
 
@@ -27,8 +29,10 @@ fn check(scene: &Scene) -> Vec<Broken> {
         let first = &job[0].local_nodes;
         let is_known = job.iter().all(|rank| !rank.local_nodes.is_empty());
         let are_apart = job.iter().any(|rank| rank.local_nodes.is_disjoint(first));
+        // Nodes of one socket are cpu-near's business.
+        let is_far = job.iter().any(|rank| rank.cpu.standing == Some(Standing::Off(Locality::Remote)));
         let home: NodeSet = job.iter().flat_map(|rank| rank.home_nodes.clone()).collect();
-        (is_all_bound && bound_to.len() == 1 && is_known && are_apart).then(|| Broken {
+        (is_all_bound && bound_to.len() == 1 && is_known && are_apart && is_far).then(|| Broken {
             gpus: gpus_of(&job),
             pids: pids_of(&job),
             message: format!(
@@ -41,9 +45,10 @@ fn check(scene: &Scene) -> Vec<Broken> {
                 ("home_nodes", Value::Nodes(home)),
                 ("cpu_nodes", Value::Nodes(bound_to)),
             ]),
-            remedy: Remedy::in_words(
-                "bind each rank to its own GPU's node, and not the launcher: numa-audit --remedies has a table of the ranks",
-            ),
+            remedy: Remedy::in_words(match job.iter().any(|rank| scene.is_walled(rank)) {
+                true => "no binding of its own can: see cpuset-excludes-gpu",
+                false => "bind each rank to its own GPU's node, and not the launcher: numa-audit --remedies has a table of the ranks",
+            }),
         })
     });
     broken.collect()

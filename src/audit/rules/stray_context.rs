@@ -7,9 +7,15 @@
 //!
 //! What to do: torch.cuda.set_device(local_rank) before the first use of CUDA, or CUDA_VISIBLE_DEVICES for each rank.
 
+use std::collections::BTreeMap;
+
 use super::{Broken, Rule, Scene};
+use crate::audit::Audited;
 use crate::audit::finding::{Evidence, Remedy, Severity, Value};
+use crate::audit::scene::{gpus_of, pids_of};
+use crate::audit::words::{each, who};
 use crate::model::cpus::ranges;
+use crate::model::process::Pid;
 
 pub(super) const RULE: Rule = Rule {
     name: "stray-context",
@@ -19,35 +25,44 @@ pub(super) const RULE: Rule = Rule {
 };
 
 fn check(scene: &Scene) -> Vec<Broken> {
-    let broken = scene.jobs().into_iter().flat_map(|job| {
-        let only: Vec<(u32, u32)> = job
-            .iter()
-            .filter_map(|rank| match rank.part.gpus.as_slice() {
-                [gpu] => Some((*gpu, rank.process.pid.0)),
-                _ => None,
-            })
-            .collect();
-        let of_several = job.into_iter().filter(|rank| rank.part.gpus.len() > 1);
-        let strays = of_several.filter_map(move |rank| {
-            let (gpu, owner) = only.iter().find(|(gpu, _)| rank.part.gpus.contains(gpu))?;
-            let pid = rank.process.pid;
-            Some(Broken {
-                gpus: rank.part.gpus.clone(),
-                pids: vec![pid],
-                message: format!(
-                    "trainer {pid} has contexts on GPUs {}, and GPU {gpu} is that of its sibling {owner}",
-                    ranges(rank.part.gpus.iter().copied()),
-                ),
-                evidence: Evidence::from([
-                    ("contexts", Value::Count(rank.part.gpus.len())),
-                    ("siblings_gpu", Value::Count(*gpu as usize)),
-                ]),
-                remedy: Remedy::in_words(
-                    "torch.cuda.set_device(local_rank) before the first use of CUDA, or CUDA_VISIBLE_DEVICES for each rank",
-                ),
-            })
+    let jobs = scene.jobs().into_iter();
+    jobs.flat_map(|job| strays(&job)).collect()
+}
+
+/// Of one job: all that are on one sibling's GPU stand together.
+fn strays(job: &[&Audited]) -> Vec<Broken> {
+    let only = job
+        .iter()
+        .filter_map(|rank| match rank.part.gpus.as_slice() {
+            [gpu] => Some((*gpu, rank.process.pid)),
+            _ => None,
         });
-        strays.collect::<Vec<_>>()
+    let owners: BTreeMap<u32, Pid> = only.collect();
+    let broken = owners.into_iter().filter_map(|(gpu, owner)| {
+        let is_stray = |rank: &&&Audited| rank.part.gpus.len() > 1 && rank.part.gpus.contains(&gpu);
+        let strays: Vec<&Audited> = job.iter().filter(is_stray).copied().collect();
+        let gpus = gpus_of(&strays);
+        let others: Vec<u32> = gpus.iter().copied().filter(|other| *other != gpu).collect();
+        (!strays.is_empty()).then(|| Broken {
+            message: format!(
+                "{} {} a context on GPU {gpu}, which is that of {} sibling {owner}, besides {} own on {} {}",
+                who(&strays),
+                each(&strays, "has", "have"),
+                each(&strays, "its", "their"),
+                each(&strays, "its", "their"),
+                if others.len() == 1 { "GPU" } else { "GPUs" },
+                ranges(others),
+            ),
+            evidence: Evidence::from([
+                ("siblings_gpu", Value::Count(gpu as usize)),
+                ("sibling", Value::Pids(vec![owner])),
+            ]),
+            gpus,
+            pids: pids_of(&strays),
+            remedy: Remedy::in_words(
+                "torch.cuda.set_device(local_rank) before the first use of CUDA, or CUDA_VISIBLE_DEVICES for each rank",
+            ),
+        })
     });
     broken.collect()
 }

@@ -1,4 +1,4 @@
-//! A worker runs on another node than its trainer: the post's horrendous case.
+//! A worker runs on another socket than its trainer: the post's horrendous case.
 //!
 //! Why it costs: its samples cross the interconnect to the trainer and, where that is on the wrong node itself, cross it
 //! back to the GPU.
@@ -7,14 +7,16 @@
 //!
 //! What to do: bind the rank before it starts its workers: they inherit that.
 
+use std::collections::BTreeSet;
+
 use super::{Broken, Rule, Scene};
 use crate::audit::Audited;
 use crate::audit::attribution::Role;
 use crate::audit::finding::{Evidence, Severity, Value};
 use crate::audit::remedy::bind;
-use crate::audit::scene::nodes_of;
-use crate::audit::spent::{Spent, evidence, in_brackets};
-use crate::audit::words::{on_nodes, who};
+use crate::audit::scene::{is_held, nodes_of};
+use crate::audit::spent::{Spent, evidence};
+use crate::audit::words::{held_or_seen, on_nodes, who};
 use crate::model::topology::NodeSet;
 
 pub(super) const RULE: Rule = Rule {
@@ -34,14 +36,19 @@ fn check(scene: &Scene) -> Vec<Broken> {
     };
     let is_split = |audited: &Audited| {
         let (own, trainers) = (nodes_of(audited), trainer_nodes(audited));
-        let is_known = !own.is_empty() && !trainers.is_empty() && !audited.local_nodes.is_empty();
-        audited.part.role == Some(Role::Worker) && is_known && own.is_disjoint(&trainers)
+        let local = &audited.local_nodes;
+        let is_known = !own.is_empty() && !trainers.is_empty() && !local.is_empty();
+        // Who works for GPUs of several nodes may be on any of these.
+        let is_right = own.is_subset(local) && trainers.is_subset(local);
+        let is_apart = own.iter().all(|node| !scene.is_near_any(*node, &trainers));
+        audited.part.role == Some(Role::Worker) && is_known && !is_right && is_apart
     };
     let key = |audited: &Audited| (trainer_nodes(audited), nodes_of(audited));
     let groups = scene.groups_by(is_split, key);
     let broken = groups.into_iter().map(|group| {
         let (trainers, own) = key(group[0]);
         let local = &group[0].local_nodes;
+        let bound = group.iter().filter(|worker| is_held(worker)).count();
         // The workers are where the GPU is, and the trainer between them is not.
         let back = match own.is_subset(local) && trainers.is_disjoint(local) {
             true => ", and cross it back to the GPU",
@@ -53,15 +60,17 @@ fn check(scene: &Scene) -> Vec<Broken> {
             ("home_nodes", Value::Nodes(group[0].home_nodes.clone())),
             ("worker_nodes", Value::Nodes(own.clone())),
             ("trainer_nodes", Value::Nodes(trainers.clone())),
+            ("bound", Value::Count(bound)),
         ]);
         facts.extend(evidence(spent.as_ref()));
         Broken::by(
             &group,
             format!(
-                "{} on {}{}, and their trainers on {}: samples cross the interconnect{back}",
+                "{} on {} ({}), and {} on {}: samples cross the interconnect{back}",
                 who(&group),
                 on_nodes(&own),
-                in_brackets(told),
+                held_or_seen(group.len(), bound, "bound there", told),
+                theirs(&group),
                 on_nodes(&trainers),
             ),
             facts,
@@ -69,4 +78,13 @@ fn check(scene: &Scene) -> Vec<Broken> {
         )
     });
     broken.collect()
+}
+
+fn theirs(workers: &[&Audited]) -> &'static str {
+    let trainers: BTreeSet<_> = workers.iter().map(|of| of.part.trainer).collect();
+    match (workers.len(), trainers.len()) {
+        (1, _) => "its trainer",
+        (_, 1) => "their trainer",
+        _ => "their trainers",
+    }
 }

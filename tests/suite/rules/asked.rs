@@ -1,0 +1,222 @@
+//! binding-not-in-effect.
+
+use snapbox::{assert_data_eq, str};
+
+use super::{gaps, silent, told, two_ranks};
+use crate::machine::{PLACED, Process, Tree, with_trainer};
+
+const RULE: &str = "binding-not-in-effect";
+const ASKING: &str = "python3\0/usr/bin/torchrun\0--numa-binding=node\0train.py\0";
+
+#[test]
+fn binding_not_in_effect() {
+    let tree = two_ranks(ASKING, ["0-3", "2-3"]);
+    assert_data_eq!(
+        told(&tree, RULE),
+        str![[r#"
+error[binding-not-in-effect]: --numa-binding asks for a binding, and trainer 100 may run on nodes
+  0-1 where its GPU hangs on node 0
+  to mend it: the log of what was to bind it should say why (no numactl program, no right to set a
+    policy, a numa_node of -1, a start method that it does not know); until then start each rank
+    with numactl --cpunodebind=0 --membind=0
+  now: taskset -a -p -c 0-1 100
+  but: what is in memory already stays where it is
+{"commands":["taskset -a -p -c 0-1 100"],"evidence":{"affinity_nodes":[0,1],"home_nodes":[0],"option":"--numa-binding"},"gpu":0,"gpus":[0],"message":"--numa-binding asks for a binding, and trainer 100 may run on nodes 0-1 where its GPU hangs on node 0","pids":[100],"remedy":"the log of what was to bind it should say why (no numactl program, no right to set a policy, a numa_node of -1, a start method that it does not know); until then start each rank with numactl --cpunodebind=0 --membind=0; what is in memory already stays where it is","rule":"binding-not-in-effect","severity":"error"}
+
+"#]]
+    );
+}
+
+#[test]
+fn binding_not_in_effect_put_right() {
+    silent(&two_ranks(ASKING, ["0-1", "2-3"]), RULE);
+    silent(
+        &two_ranks("python3\0/usr/bin/torchrun\0train.py\0", ["0-3", "0-3"]),
+        RULE,
+    );
+}
+
+#[test]
+fn binding_not_in_effect_not_known() {
+    let tree = two_ranks(ASKING, ["0-3", "2-3"]);
+    tree.file("proc/100/status", "nonsense\n");
+    silent(&tree, RULE);
+    assert_eq!(gaps(&tree), ["100 status"]);
+    // It may be bound right, wherever its GPU is.
+    let tree = two_ranks(ASKING, ["0-1", "2-3"]);
+    tree.numa_node("-1\n");
+    silent(&tree, RULE);
+    // All that there is is no binding, wherever that is.
+    let tree = two_ranks(ASKING, ["0-3", "2-3"]);
+    tree.numa_node("-1\n");
+    assert_data_eq!(
+        told(&tree, RULE),
+        str![[r#"
+error[binding-not-in-effect]: --numa-binding asks for a binding, and trainer 100 may run on nodes
+  0-1
+  to mend it: the log of what was to bind it should say why (no numactl program, no right to set a
+    policy, a numa_node of -1, a start method that it does not know); until then bind by hand
+{"commands":[],"evidence":{"affinity_nodes":[0,1],"home_nodes":[],"option":"--numa-binding"},"gpu":0,"gpus":[0],"message":"--numa-binding asks for a binding, and trainer 100 may run on nodes 0-1","pids":[100],"remedy":"the log of what was to bind it should say why (no numactl program, no right to set a policy, a numa_node of -1, a start method that it does not know); until then bind by hand","rule":"binding-not-in-effect","severity":"error"}
+
+"#]]
+    );
+}
+
+/// Each option and variable in the command line or the environment of a trainer that nothing holds.
+#[test]
+fn whoever_asks() {
+    for (command, variable) in [
+        ("vllm\0serve\0model\0--numa-bind\0", ""),
+        ("python3\0-m\0sglang.launch_server\0--numa-node\0\x30\0", ""),
+        ("deepspeed\0--bind_cores_to_rank\0train.py\0", ""),
+        ("accelerate\0launch\0--enable_cpu_affinity\0train.py\0", ""),
+        ("python3\0train.py\0", "ACCELERATE_CPU_AFFINITY=1"),
+        ("python3\0train.py\0", "SGLANG_AUTO_NUMA_BIND=true"),
+        ("python3\0train.py\0", "TLLM_NUMA_AWARE_WORKER_AFFINITY=1"),
+    ] {
+        let bound = |cpus| {
+            let tree = with_trainer(&Process {
+                command,
+                threads: &[(0, cpus)],
+                ..PLACED
+            });
+            tree.variables(100, &[variable]);
+            tree
+        };
+        assert!(
+            !told(&bound("0-3"), RULE).is_empty(),
+            "{command} {variable}"
+        );
+        silent(&bound("0-1"), RULE);
+    }
+    let tree = with_trainer(&Process {
+        threads: &[(0, "0-3")],
+        ..PLACED
+    });
+    tree.variables(100, &["ACCELERATE_CPU_AFFINITY=0"]);
+    silent(&tree, RULE);
+}
+
+/// mpirun with a binder before each rank. What it asked for is compared with what is there, on whichever node that is.
+fn behind(binder: &str, cpus: &str, policy: &str) -> Tree {
+    let mut tree = Tree::new();
+    let command = format!("mpirun {binder} python3 train.py ").replace(' ', "\0");
+    tree.process(&Process {
+        pid: 50,
+        command: &command,
+        ..PLACED
+    });
+    tree.trainer(&Process {
+        ppid: 50,
+        threads: &[(0, cpus)],
+        numa_maps: Some(&format!(
+            "7f0000000000 {policy} anon=256 N0=256 kernelpagesize_kB=4\n"
+        )),
+        ..PLACED
+    });
+    tree
+}
+
+#[test]
+fn numactl_without_effect() {
+    for binder in [
+        "numactl --cpunodebind=0",
+        "/usr/bin/numactl -N 0",
+        "numactl -C 0-1",
+        "numactl --physcpubind=0-1",
+        "taskset -c 0-1",
+    ] {
+        assert!(
+            !told(&behind(binder, "0-3", "default"), RULE).is_empty(),
+            "{binder}"
+        );
+        silent(&behind(binder, "0-1", "default"), RULE);
+    }
+    assert_data_eq!(
+        told(&behind("numactl -N 0", "0-3", "default"), RULE),
+        str![[r#"
+error[binding-not-in-effect]: --cpunodebind asks for node 0, and trainer 100 may run on nodes 0-1
+  where its GPU hangs on node 0
+  to mend it: find out what came between (a right that was missing, a program that binds itself);
+    until then start each rank with numactl --cpunodebind=0 --membind=0
+  now: taskset -a -p -c 0-1 100
+  but: what is in memory already stays where it is
+{"commands":["taskset -a -p -c 0-1 100"],"evidence":{"affinity_nodes":[0,1],"home_nodes":[0],"option":"--cpunodebind"},"gpu":0,"gpus":[0],"message":"--cpunodebind asks for node 0, and trainer 100 may run on nodes 0-1 where its GPU hangs on node 0","pids":[100],"remedy":"find out what came between (a right that was missing, a program that binds itself); until then start each rank with numactl --cpunodebind=0 --membind=0; what is in memory already stays where it is","rule":"binding-not-in-effect","severity":"error"}
+
+"#]]
+    );
+    assert_data_eq!(
+        told(&behind("numactl -C 0-1", "0-2", "default"), RULE),
+        str![[r#"
+error[binding-not-in-effect]: --physcpubind asks for CPUs 0-1, and trainer 100 may run on CPUs 0-2
+  to mend it: find out what came between (a right that was missing, a program that binds itself);
+    until then start each rank with numactl --cpunodebind=0 --membind=0
+  now: taskset -a -p -c 0-1 100
+  but: what is in memory already stays where it is
+{"commands":["taskset -a -p -c 0-1 100"],"evidence":{"home_nodes":[0],"option":"--physcpubind"},"gpu":0,"gpus":[0],"message":"--physcpubind asks for CPUs 0-1, and trainer 100 may run on CPUs 0-2","pids":[100],"remedy":"find out what came between (a right that was missing, a program that binds itself); until then start each rank with numactl --cpunodebind=0 --membind=0; what is in memory already stays where it is","rule":"binding-not-in-effect","severity":"error"}
+
+"#]]
+    );
+}
+
+#[test]
+fn membind_without_effect() {
+    let tree = behind("numactl -N 0 -m 0", "0-1", "default");
+    assert_data_eq!(
+        told(&tree, RULE),
+        str![[r#"
+error[binding-not-in-effect]: --membind asks for memory of node 0, and trainer 100 has the memory
+  policy default
+  to mend it: find out what came between (a right that was missing, a program that binds itself);
+    until then start each rank with numactl --cpunodebind=0 --membind=0
+  but: a running process keeps its policy
+{"commands":[],"evidence":{"home_nodes":[0],"option":"--membind","policy":"default"},"gpu":0,"gpus":[0],"message":"--membind asks for memory of node 0, and trainer 100 has the memory policy default","pids":[100],"remedy":"find out what came between (a right that was missing, a program that binds itself); until then start each rank with numactl --cpunodebind=0 --membind=0; a running process keeps its policy","rule":"binding-not-in-effect","severity":"error"}
+
+"#]]
+    );
+    silent(&behind("numactl -N 0 -m 0", "0-1", "bind:0"), RULE);
+    // In effect, and wrong: policy-remote's business.
+    silent(&behind("numactl -m 1", "0-1", "bind:1"), RULE);
+    // The rank chose something better.
+    silent(&behind("numactl -N 1 -m 1", "0-1", "bind:0"), RULE);
+    silent(&behind("numactl --interleave=all", "0-3", "default"), RULE);
+    silent(
+        &behind("numactl -N all -m netdev:eth0", "0-3", "default"),
+        RULE,
+    );
+}
+
+/// vLLM's server binds its workers and not itself.
+#[test]
+fn who_starts_others_is_not_meant() {
+    let mut tree = Tree::new();
+    tree.trainer(&Process {
+        pid: 50,
+        name: "vllm",
+        command: "vllm\0serve\0model\0--numa-bind\0",
+        threads: &[(0, "0-3")],
+        ..PLACED
+    });
+    tree.trainer(&Process {
+        ppid: 50,
+        name: "VLLM::Worker_TP",
+        command: "VLLM::Worker_TP0\0",
+        ..PLACED
+    });
+    silent(&tree, RULE);
+}
+
+/// A binding to the socket was asked for, and is one.
+#[test]
+fn the_sockets_other_nodes_are_a_binding() {
+    let mut tree = Tree::new();
+    tree.nodes(&[("0-1", 0), ("2-3", 0), ("4-5", 1), ("6-7", 1)]);
+    tree.trainer(&Process {
+        command: "torchrun\0--numa-binding=socket\0train.py\0",
+        threads: &[(0, "0-3")],
+        ..PLACED
+    });
+    silent(&tree, RULE);
+    let loose = told(&tree, "cpu-unbound");
+    assert!(loose.contains("nodes 0-1 are allowed"), "{loose}");
+}

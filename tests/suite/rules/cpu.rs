@@ -1,0 +1,232 @@
+//! cpu-remote, cpu-near, cpu-unbound, threads-astray, worker-split.
+
+use snapbox::{assert_data_eq, str};
+
+use super::{gaps, silent, told};
+use crate::machine::{PLACED, Process, Tree, with_trainer};
+
+fn on(threads: &[(u32, &str)]) -> Tree {
+    with_trainer(&Process { threads, ..PLACED })
+}
+
+#[test]
+fn cpu_remote_bound_there() {
+    assert_data_eq!(
+        told(&on(&[(2, "2-3")]), "cpu-remote"),
+        str![[r#"
+error[cpu-remote]: GPU and CPU NUMA nodes do NOT match: GPU 0 hangs on node 0, trainer 100 on node 1
+  (bound there)
+  to mend it: start it with numactl --cpunodebind=0 --membind=0
+  now: taskset -a -p -c 0-1 100
+  but: what is in memory already stays where it is
+{"commands":["taskset -a -p -c 0-1 100"],"evidence":{"bound":1,"cpu_nodes":[1],"home_nodes":[0]},"gpu":0,"gpus":[0],"message":"GPU and CPU NUMA nodes do NOT match: GPU 0 hangs on node 0, trainer 100 on node 1 (bound there)","pids":[100],"remedy":"start it with numactl --cpunodebind=0 --membind=0; what is in memory already stays where it is","rule":"cpu-remote","severity":"error"}
+
+"#]]
+    );
+}
+
+#[test]
+fn cpu_remote_merely_there_now() {
+    assert_data_eq!(
+        told(&on(&[(2, "0-3")]), "cpu-remote"),
+        str![[r#"
+error[cpu-remote]: GPU and CPU NUMA nodes do NOT match: GPU 0 hangs on node 0, trainer 100 on node 1
+  (last ran there, and nothing holds it there)
+  to mend it: start it with numactl --cpunodebind=0 --membind=0
+  now: taskset -a -p -c 0-1 100
+  but: what is in memory already stays where it is
+{"commands":["taskset -a -p -c 0-1 100"],"evidence":{"bound":0,"cpu_nodes":[1],"home_nodes":[0]},"gpu":0,"gpus":[0],"message":"GPU and CPU NUMA nodes do NOT match: GPU 0 hangs on node 0, trainer 100 on node 1 (last ran there, and nothing holds it there)","pids":[100],"remedy":"start it with numactl --cpunodebind=0 --membind=0; what is in memory already stays where it is","rule":"cpu-remote","severity":"error"}
+
+"#]]
+    );
+}
+
+#[test]
+fn cpu_remote_put_right() {
+    silent(&on(&[(0, "0-1")]), "cpu-remote");
+    // Where it last ran before it was bound is old news.
+    silent(&on(&[(2, "0-1")]), "cpu-remote");
+}
+
+#[test]
+fn cpu_remote_not_known() {
+    let tree = on(&[(2, "2-3")]);
+    tree.numa_node("-1\n");
+    silent(&tree, "cpu-remote");
+    assert_eq!(gaps(&tree), ["null home node of GPU 0"]);
+    // Where it runs is known, what holds it is not.
+    let tree = on(&[(2, "2-3")]);
+    tree.file("proc/100/status", "nonsense\n");
+    assert_data_eq!(
+        told(&tree, "cpu-remote"),
+        str![[r#"
+error[cpu-remote]: GPU and CPU NUMA nodes do NOT match: GPU 0 hangs on node 0, trainer 100 on node 1
+  (last ran there, and nothing holds it there)
+  to mend it: start it with numactl --cpunodebind=0 --membind=0
+  now: taskset -a -p -c 0-1 100
+  but: what is in memory already stays where it is
+{"commands":["taskset -a -p -c 0-1 100"],"evidence":{"bound":0,"cpu_nodes":[1],"home_nodes":[0]},"gpu":0,"gpus":[0],"message":"GPU and CPU NUMA nodes do NOT match: GPU 0 hangs on node 0, trainer 100 on node 1 (last ran there, and nothing holds it there)","pids":[100],"remedy":"start it with numactl --cpunodebind=0 --membind=0; what is in memory already stays where it is","rule":"cpu-remote","severity":"error"}
+
+"#]]
+    );
+    assert_eq!(gaps(&tree), ["100 status"]);
+}
+
+/// Two nodes in one socket.
+fn near(threads: &[(u32, &str)]) -> Tree {
+    let tree = on(threads);
+    tree.one_socket();
+    tree
+}
+
+#[test]
+fn cpu_near() {
+    assert_data_eq!(
+        told(&near(&[(2, "2-3")]), "cpu-near"),
+        str![[r#"
+warning[cpu-near]: GPU 0 hangs on node 0, trainer 100 on node 1 of the same socket (bound there)
+  to mend it: start it with numactl --cpunodebind=0 --membind=0
+  now: taskset -a -p -c 0-1 100
+  but: what is in memory already stays where it is
+{"commands":["taskset -a -p -c 0-1 100"],"evidence":{"bound":1,"cpu_nodes":[1],"home_nodes":[0]},"gpu":0,"gpus":[0],"message":"GPU 0 hangs on node 0, trainer 100 on node 1 of the same socket (bound there)","pids":[100],"remedy":"start it with numactl --cpunodebind=0 --membind=0; what is in memory already stays where it is","rule":"cpu-near","severity":"warning"}
+
+"#]]
+    );
+    silent(&near(&[(2, "2-3")]), "cpu-remote");
+}
+
+#[test]
+fn cpu_near_put_right() {
+    silent(&near(&[(0, "0-1")]), "cpu-near");
+}
+
+#[test]
+fn cpu_near_not_known() {
+    // Without a word of sockets another node is another socket.
+    let tree = near(&[(2, "2-3")]);
+    std::fs::remove_dir_all(tree.folder.path().join("sys/devices/system/cpu")).unwrap();
+    silent(&tree, "cpu-near");
+    assert!(!told(&tree, "cpu-remote").is_empty());
+}
+
+#[test]
+fn cpu_unbound() {
+    assert_data_eq!(
+        told(&on(&[(0, "0-3")]), "cpu-unbound"),
+        str![[r#"
+warning[cpu-unbound]: GPU 0 hangs on node 0, trainer 100 there by chance: nothing holds it there,
+  nodes 0-1 are allowed
+  to mend it: start it with numactl --cpunodebind=0 --membind=0
+  now: taskset -a -p -c 0-1 100
+  but: what is in memory already stays where it is
+{"commands":["taskset -a -p -c 0-1 100"],"evidence":{"affinity_nodes":[0,1],"home_nodes":[0]},"gpu":0,"gpus":[0],"message":"GPU 0 hangs on node 0, trainer 100 there by chance: nothing holds it there, nodes 0-1 are allowed","pids":[100],"remedy":"start it with numactl --cpunodebind=0 --membind=0; what is in memory already stays where it is","rule":"cpu-unbound","severity":"warning"}
+
+"#]]
+    );
+}
+
+#[test]
+fn cpu_unbound_put_right() {
+    silent(&on(&[(0, "0-1")]), "cpu-unbound");
+}
+
+#[test]
+fn cpu_unbound_not_known() {
+    let tree = on(&[(0, "0-3")]);
+    tree.file("proc/100/status", "nonsense\n");
+    silent(&tree, "cpu-unbound");
+    assert_eq!(gaps(&tree), ["100 status"]);
+}
+
+#[test]
+fn threads_astray() {
+    let tree = on(&[(0, "0-1"), (2, "0-3"), (1, "0-1")]);
+    let told = told(&tree, "threads-astray");
+    assert!(
+        told.starts_with("warning[threads-astray]: GPU 0 hangs on node 0, trainer 100"),
+        "{told}"
+    );
+}
+
+#[test]
+fn threads_astray_put_right() {
+    silent(&on(&[(0, "0-1"), (1, "0-1")]), "threads-astray");
+}
+
+#[test]
+fn threads_astray_not_known() {
+    let tree = on(&[(0, "0-1"), (2, "0-3")]);
+    tree.file("proc/100/task/101/status", "nonsense\n");
+    silent(&tree, "threads-astray");
+    assert_eq!(gaps(&tree), ["100 thread 101"]);
+}
+
+/// A trainer of GPU 0 and its two workers.
+fn workers(trainer: (u32, &str), workers: (u32, &str)) -> Tree {
+    let tree = on(&[trainer]);
+    for pid in [110, 120] {
+        tree.process(&Process {
+            pid,
+            ppid: 100,
+            name: "pt_data_worker",
+            threads: &[workers],
+            ..PLACED
+        });
+    }
+    tree
+}
+
+#[test]
+fn worker_split() {
+    let tree = workers((0, "0-1"), (2, "2-3"));
+    assert_data_eq!(
+        told(&tree, "worker-split"),
+        str![[r#"
+error[worker-split]: 2 workers on node 1 (bound there), and their trainer on node 0: samples cross
+  the interconnect
+  to mend it: its trainer is bound right, and workers inherit that: find what binds or frees them (a
+    worker_init_fn, OMP_PROC_BIND, KMP_AFFINITY)
+  now: for pid in 110 120; do taskset -a -p -c 0-1 $pid; done
+  but: what is in memory already stays where it is
+{"commands":["for pid in 110 120; do taskset -a -p -c 0-1 $pid; done"],"evidence":{"bound":2,"home_nodes":[0],"trainer_nodes":[0],"worker_nodes":[1]},"gpu":0,"gpus":[0],"message":"2 workers on node 1 (bound there), and their trainer on node 0: samples cross the interconnect","pids":[110,120],"remedy":"its trainer is bound right, and workers inherit that: find what binds or frees them (a worker_init_fn, OMP_PROC_BIND, KMP_AFFINITY); what is in memory already stays where it is","rule":"worker-split","severity":"error"}
+
+"#]]
+    );
+}
+
+/// The workers are right, and their trainer is not: samples go to it and come back.
+#[test]
+fn worker_split_across_and_back() {
+    let tree = workers((2, "2-3"), (0, "0-3"));
+    assert_data_eq!(
+        told(&tree, "worker-split"),
+        str![[r#"
+error[worker-split]: 2 workers on node 0 (last ran there, and nothing holds it there), and their
+  trainer on node 1: samples cross the interconnect, and cross it back to the GPU
+  to mend it: start its trainer with numactl --cpunodebind=0 --membind=0: workers inherit that
+  now: for pid in 110 120; do taskset -a -p -c 0-1 $pid; done
+  but: what is in memory already stays where it is
+{"commands":["for pid in 110 120; do taskset -a -p -c 0-1 $pid; done"],"evidence":{"bound":0,"home_nodes":[0],"trainer_nodes":[1],"worker_nodes":[0]},"gpu":0,"gpus":[0],"message":"2 workers on node 0 (last ran there, and nothing holds it there), and their trainer on node 1: samples cross the interconnect, and cross it back to the GPU","pids":[110,120],"remedy":"start its trainer with numactl --cpunodebind=0 --membind=0: workers inherit that; what is in memory already stays where it is","rule":"worker-split","severity":"error"}
+
+"#]]
+    );
+}
+
+#[test]
+fn worker_split_put_right() {
+    silent(&workers((0, "0-1"), (0, "0-1")), "worker-split");
+    // Both on the wrong node: no sample crosses.
+    silent(&workers((2, "2-3"), (3, "2-3")), "worker-split");
+    // On two nodes of one socket none does either.
+    let tree = workers((0, "0-1"), (2, "2-3"));
+    tree.one_socket();
+    silent(&tree, "worker-split");
+}
+
+#[test]
+fn worker_split_not_known() {
+    let tree = workers((0, "0-1"), (2, "2-3"));
+    tree.numa_node("-1\n");
+    silent(&tree, "worker-split");
+    assert_eq!(gaps(&tree), ["null home node of GPU 0"]);
+}

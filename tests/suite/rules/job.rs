@@ -1,0 +1,120 @@
+//! ranks-on-one-node, stray-context.
+
+use snapbox::{assert_data_eq, str};
+
+use super::{gaps, silent, told, two_ranks};
+use crate::machine::{PLACED, Process, Tree};
+
+const TORCHRUN: &str = "python3\0/usr/bin/torchrun\0train.py\0";
+
+#[test]
+fn ranks_on_one_node() {
+    let tree = two_ranks(TORCHRUN, ["0-1", "0-1"]);
+    assert_data_eq!(
+        told(&tree, "ranks-on-one-node"),
+        str![[r#"
+error[ranks-on-one-node]: 2 trainers of one job are all bound to node 0, and their GPUs hang on
+  nodes 0-1
+  to mend it: bind each rank to its own GPU's node, and not the launcher: numa-audit --remedies has
+    a table of the ranks
+{"commands":[],"evidence":{"cpu_nodes":[0],"home_nodes":[0,1]},"gpu":0,"gpus":[0,1],"message":"2 trainers of one job are all bound to node 0, and their GPUs hang on nodes 0-1","pids":[100,200],"remedy":"bind each rank to its own GPU's node, and not the launcher: numa-audit --remedies has a table of the ranks","rule":"ranks-on-one-node","severity":"error"}
+
+"#]]
+    );
+}
+
+#[test]
+fn ranks_on_one_node_put_right() {
+    silent(&two_ranks(TORCHRUN, ["0-1", "2-3"]), "ranks-on-one-node");
+    // Swapped is not one node.
+    silent(&two_ranks(TORCHRUN, ["2-3", "0-1"]), "ranks-on-one-node");
+    // Two nodes of one socket.
+    let tree = two_ranks(TORCHRUN, ["0-1", "0-1"]);
+    tree.one_socket();
+    silent(&tree, "ranks-on-one-node");
+}
+
+#[test]
+fn ranks_on_one_node_not_known() {
+    let tree = two_ranks(TORCHRUN, ["0-1", "0-1"]);
+    tree.file("proc/200/status", "nonsense\n");
+    silent(&tree, "ranks-on-one-node");
+    assert_eq!(gaps(&tree), ["200 status"]);
+}
+
+/// Trainers of one shell or one init are no job.
+#[test]
+fn strangers_are_no_ranks() {
+    let mut tree = Tree::new();
+    tree.process(&Process {
+        pid: 50,
+        name: "bash",
+        command: "-bash\0",
+        ..PLACED
+    });
+    for (gpu, pid) in [100, 200].into_iter().enumerate() {
+        tree.process(&Process {
+            pid,
+            ppid: 50,
+            ..PLACED
+        });
+        tree.listed(gpu, pid, "compute", 1 << 30);
+    }
+    silent(&tree, "ranks-on-one-node");
+    // Their variables say that they are.
+    tree.variables(100, &["RANK=0", "MASTER_PORT=29500"]);
+    tree.variables(200, &["RANK=1", "MASTER_PORT=29500"]);
+    assert!(!told(&tree, "ranks-on-one-node").is_empty());
+}
+
+/// Rank 1 forgot set_device.
+fn stray() -> Tree {
+    let mut tree = two_ranks(TORCHRUN, ["0-1", "2-3"]);
+    tree.listed(0, 200, "compute", 500 << 20);
+    tree
+}
+
+#[test]
+fn stray_context() {
+    assert_data_eq!(
+        told(&stray(), "stray-context"),
+        str![[r#"
+warning[stray-context]: trainer 200 has a context on GPU 0, which is that of its sibling 100,
+  besides its own on GPU 1
+  to mend it: torch.cuda.set_device(local_rank) before the first use of CUDA, or
+    CUDA_VISIBLE_DEVICES for each rank
+{"commands":[],"evidence":{"sibling":[100],"siblings_gpu":0},"gpu":0,"gpus":[0,1],"message":"trainer 200 has a context on GPU 0, which is that of its sibling 100, besides its own on GPU 1","pids":[200],"remedy":"torch.cuda.set_device(local_rank) before the first use of CUDA, or CUDA_VISIBLE_DEVICES for each rank","rule":"stray-context","severity":"warning"}
+
+"#]]
+    );
+}
+
+#[test]
+fn stray_context_put_right() {
+    silent(&two_ranks(TORCHRUN, ["0-1", "2-3"]), "stray-context");
+    // All on all is how somebody spreads a model.
+    let mut tree = stray();
+    tree.listed(1, 100, "compute", 500 << 20);
+    silent(&tree, "stray-context");
+}
+
+#[test]
+fn stray_context_is_nobodys_where_there_are_no_siblings() {
+    let mut tree = Tree::new();
+    tree.trainer(&PLACED);
+    tree.listed(1, 100, "compute", 1 << 30);
+    silent(&tree, "stray-context");
+    // Another job's.
+    tree.trainer(&Process { pid: 200, ..PLACED });
+    silent(&tree, "stray-context");
+}
+
+#[test]
+fn stray_context_not_known() {
+    // The driver names nobody, and files that are open tell one GPU of each process.
+    let mut tree = Tree::new();
+    tree.gpu("0000:90:1C.0", "1\n");
+    tree.process(&PLACED);
+    crate::machine::open_files(&tree, 100, &[23, 7]);
+    silent(&tree, "stray-context");
+}

@@ -1,0 +1,177 @@
+//! An 8-GPU machine with twelve data loaders for each rank, half of them misplaced: the report fits one screen.
+
+use snapbox::{assert_data_eq, str};
+
+use super::{ALL, NODES, Rank, job};
+use crate::machine::Tree;
+use crate::program::Run;
+
+/// Ranks 4 to 7 are on the wrong node with their workers; nothing is bound, but rank 0, whose workers went astray.
+fn half_misplaced() -> Tree {
+    job(
+        "python3\0/usr/bin/torchrun\0train.py\0",
+        |rank| match rank {
+            0 => Rank {
+                worker_cpus: NODES[1],
+                worker_node: 1,
+                ..Rank::right(0)
+            },
+            _ => Rank {
+                cpus: ALL,
+                worker_cpus: ALL,
+                node: 0,
+                worker_node: 0,
+                ..Rank::right(rank)
+            },
+        },
+    )
+}
+
+fn at_width(tree: &Tree, columns: u16, arguments: &[&str]) -> String {
+    tree.audit(&[]);
+    let mut command = tree.command(arguments);
+    command.env("COLUMNS", columns.to_string());
+    Run::from(command.output().unwrap()).stdout
+}
+
+#[test]
+fn wide() {
+    let text = at_width(&half_misplaced(), 120, &[]);
+    assert_data_eq!(
+        &text,
+        str![[r#"
+made-up, Linux 6.1.0, snapshot
+2 NUMA nodes: node 0 CPUs 0-23,48-71; node 1 CPUs 24-47,72-95
+
+GPUs 0-3  NVIDIA A100  home node 0 (sysfs)
+GPUs 4-7  NVIDIA A100  home node 1 (sysfs)
+
+ GPU  ROLE        PID        RANK  GPU NODE  CPU NODE  CPUS         MEM BINDING  MEMORY BY NODE    VERDICT
+ 0    trainer     1000       0     0         0         0-23,48-71   [0, 1]       0: 100% 100 MiB   ok
+ 0    worker ×12  1001-1012  -     0         1         24-47,72-95  [0, 1]       1: 100% ≤100 MiB  MISMATCH
+ 1    trainer     2000       1     0         0         0-95         [0, 1]       0: 100% 100 MiB   at-risk
+ 1    worker ×12  2001-2012  -     0         0         0-95         [0, 1]       0: 100% ≤100 MiB  at-risk
+ 2    trainer     3000       2     0         0         0-95         [0, 1]       0: 100% 100 MiB   at-risk
+ 2    worker ×12  3001-3012  -     0         0         0-95         [0, 1]       0: 100% ≤100 MiB  at-risk
+ 3    trainer     4000       3     0         0         0-95         [0, 1]       0: 100% 100 MiB   at-risk
+ 3    worker ×12  4001-4012  -     0         0         0-95         [0, 1]       0: 100% ≤100 MiB  at-risk
+ 4    trainer     5000       4     1         0         0-95         [0, 1]       0: 100% 100 MiB   MISMATCH
+ 4    worker ×12  5001-5012  -     1         0         0-95         [0, 1]       0: 100% ≤100 MiB  MISMATCH
+ 5    trainer     6000       5     1         0         0-95         [0, 1]       0: 100% 100 MiB   MISMATCH
+ 5    worker ×12  6001-6012  -     1         0         0-95         [0, 1]       0: 100% ≤100 MiB  MISMATCH
+ 6    trainer     7000       6     1         0         0-95         [0, 1]       0: 100% 100 MiB   MISMATCH
+ 6    worker ×12  7001-7012  -     1         0         0-95         [0, 1]       0: 100% ≤100 MiB  MISMATCH
+ 7    trainer     8000       7     1         0         0-95         [0, 1]       0: 100% 100 MiB   MISMATCH
+ 7    worker ×12  8001-8012  -     1         0         0-95         [0, 1]       0: 100% ≤100 MiB  MISMATCH
+
+Launchers and their helpers (not judged)
+ ROLE      PID  RANK  GPU NODE  CPU NODE  CPUS  MEM BINDING  MEMORY BY NODE   VERDICT
+ launcher  500  -     -         1         0-95  [0, 1]       0: 100% 100 MiB  -
+
+error[cpu-remote]: GPU and CPU NUMA nodes do NOT match: GPU 0 hangs on node 0, 12 workers on node 1 (bound there)
+  to mend it: its trainer is bound right, and workers inherit that: find what binds or frees them (a worker_init_fn,
+    OMP_PROC_BIND, KMP_AFFINITY)
+  now: numa-audit --remedies prints what to paste
+  but: what is in memory already stays where it is
+error[cpu-remote]: GPU and CPU NUMA nodes do NOT match: GPUs 4-7 hang on node 1, 4 trainers and 48 workers on node 0
+  (last ran there, and nothing holds it there)
+  to mend it: start it with torchrun --numa-binding=node (PyTorch 2.9 and later; binds CPUs alone, before memory is
+    touched)
+error[memory-remote]: GPU and memory NUMA nodes do NOT match: GPU 0 hangs on node 0, 12 workers have up to 100% of the
+  working memory on node 1 (up to 100 MiB each: anonymous 100 MiB)
+  now: for pid in 1001 1002 1003 1004 1005 1006 1007 1008 1009 1010 1011 1012; do migratepages $pid 1 0; done
+  but: pinned pages do not move
+error[memory-remote]: GPU and memory NUMA nodes do NOT match: GPUs 4-7 hang on node 1, 4 trainers and 48 workers have up
+  to 100% of the working memory on node 0 (up to 100 MiB each: anonymous 100 MiB)
+error[worker-split]: 12 workers on node 1 (bound there), and their trainer on node 0: samples cross the interconnect
+warning[cpu-unbound]: GPUs 1-3 hang on node 0, 3 trainers and 36 workers there by chance: nothing holds them there,
+  nodes 0-1 are allowed
+info[node-crowded]: 4 trainers and 48 workers belong on node 0, which has 48 CPUs: binding them all can hurt
+info[node-crowded]: 4 trainers and 48 workers belong on node 1, which has 48 CPUs: binding them all can hurt
+
+104 processes: 1 ok, 39 at risk, 64 mismatched, 0 unknown
+
+"#]]
+    );
+    assert!(text.lines().count() <= 50);
+}
+
+#[test]
+fn narrow() {
+    let text = at_width(&half_misplaced(), 80, &[]);
+    assert_data_eq!(
+        &text,
+        str![[r#"
+made-up, Linux 6.1.0, snapshot
+2 NUMA nodes: node 0 CPUs 0-23,48-71; node 1 CPUs 24-47,72-95
+
+GPUs 0-3  NVIDIA A100  home node 0 (sysfs)
+GPUs 4-7  NVIDIA A100  home node 1 (sysfs)
+
+GPU ROLE       PID       CPU NODE CPUS        MEM     MEMORY BY NODE   VERDICT
+                                              BINDING
+0   trainer    1000      0        0-23,48-71  [0, 1]  0: 100% 100 MiB  ok
+0   worker ×12 1001-1012 1        24-47,72-95 [0, 1]  1: 100% ≤100 MiB MISMATCH
+1   trainer    2000      0        0-95        [0, 1]  0: 100% 100 MiB  at-risk
+1   worker ×12 2001-2012 0        0-95        [0, 1]  0: 100% ≤100 MiB at-risk
+2   trainer    3000      0        0-95        [0, 1]  0: 100% 100 MiB  at-risk
+2   worker ×12 3001-3012 0        0-95        [0, 1]  0: 100% ≤100 MiB at-risk
+3   trainer    4000      0        0-95        [0, 1]  0: 100% 100 MiB  at-risk
+3   worker ×12 4001-4012 0        0-95        [0, 1]  0: 100% ≤100 MiB at-risk
+4   trainer    5000      0        0-95        [0, 1]  0: 100% 100 MiB  MISMATCH
+4   worker ×12 5001-5012 0        0-95        [0, 1]  0: 100% ≤100 MiB MISMATCH
+5   trainer    6000      0        0-95        [0, 1]  0: 100% 100 MiB  MISMATCH
+5   worker ×12 6001-6012 0        0-95        [0, 1]  0: 100% ≤100 MiB MISMATCH
+6   trainer    7000      0        0-95        [0, 1]  0: 100% 100 MiB  MISMATCH
+6   worker ×12 7001-7012 0        0-95        [0, 1]  0: 100% ≤100 MiB MISMATCH
+7   trainer    8000      0        0-95        [0, 1]  0: 100% 100 MiB  MISMATCH
+7   worker ×12 8001-8012 0        0-95        [0, 1]  0: 100% ≤100 MiB MISMATCH
+
+Launchers and their helpers (not judged)
+ROLE     PID RANK GPU NODE CPU NODE CPUS MEM BINDING MEMORY BY NODE  VERDICT
+launcher 500 -    -        1        0-95 [0, 1]      0: 100% 100 MiB -
+
+error[cpu-remote]: GPU and CPU NUMA nodes do NOT match: GPU 0 hangs on node 0,
+  12 workers on node 1 (bound there)
+  to mend it: its trainer is bound right, and workers inherit that: find what
+    binds or frees them (a worker_init_fn, OMP_PROC_BIND, KMP_AFFINITY)
+  now: numa-audit --remedies prints what to paste
+  but: what is in memory already stays where it is
+error[cpu-remote]: GPU and CPU NUMA nodes do NOT match: GPUs 4-7 hang on node 1,
+  4 trainers and 48 workers on node 0 (last ran there, and nothing holds it
+  there)
+  to mend it: start it with torchrun --numa-binding=node (PyTorch 2.9 and later;
+    binds CPUs alone, before memory is touched)
+error[memory-remote]: GPU and memory NUMA nodes do NOT match: GPU 0 hangs on
+  node 0, 12 workers have up to 100% of the working memory on node 1 (up to 100
+  MiB each: anonymous 100 MiB)
+  but: pinned pages do not move
+error[memory-remote]: GPU and memory NUMA nodes do NOT match: GPUs 4-7 hang on
+  node 1, 4 trainers and 48 workers have up to 100% of the working memory on
+  node 0 (up to 100 MiB each: anonymous 100 MiB)
+error[worker-split]: 12 workers on node 1 (bound there), and their trainer on
+  node 0: samples cross the interconnect
+warning[cpu-unbound]: GPUs 1-3 hang on node 0, 3 trainers and 36 workers there
+  by chance: nothing holds them there, nodes 0-1 are allowed
+info[node-crowded]: 4 trainers and 48 workers belong on node 0, which has 48
+  CPUs: binding them all can hurt
+info[node-crowded]: 4 trainers and 48 workers belong on node 1, which has 48
+  CPUs: binding them all can hurt
+
+104 processes: 1 ok, 39 at risk, 64 mismatched, 0 unknown
+
+"#]]
+    );
+    assert!(text.lines().count() <= 60);
+}
+
+/// Every process has a row on demand.
+#[test]
+fn on_demand() {
+    let text = at_width(&half_misplaced(), 120, &["--all"]);
+    let rows = text
+        .lines()
+        .filter(|line| line.contains(" worker "))
+        .count();
+    assert_eq!(rows, 96);
+}

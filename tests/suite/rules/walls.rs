@@ -1,0 +1,86 @@
+//! cpuset-excludes-gpu.
+
+use snapbox::{assert_data_eq, str};
+
+use super::{gaps, silent, told};
+use crate::machine::{PLACED, Process, Tree, with_trainer};
+
+fn confined(group: &str, cpus: &str, mems: &str) -> Tree {
+    let tree = with_trainer(&Process {
+        threads: &[(2, "2-3")],
+        ..PLACED
+    });
+    tree.confine(100, group, cpus, mems);
+    let status = format!("Uid:\t7\t7\t7\t7\nCpus_allowed_list:\t2-3\nMems_allowed_list:\t{mems}\n");
+    tree.file("proc/100/status", &status);
+    tree
+}
+
+#[test]
+fn cpuset_excludes_gpu() {
+    let tree = confined("/slurm/uid_7/job_42/step_0", "2-3", "1");
+    assert_data_eq!(
+        told(&tree, "cpuset-excludes-gpu"),
+        str![[r#"
+error[cpuset-excludes-gpu]: GPU 0 hangs on node 0, trainer 100 in a control group whose cpuset
+  leaves CPUs of node 1 alone and memory of node 1 alone
+  to mend it: only who made the group can: its cpuset must have node 0; Slurm's job 42 needs CPUs
+    there: sbatch --gres-flags=enforce-binding
+{"commands":[],"evidence":{"cpuset_nodes":[1],"home_nodes":[0],"mems_allowed":[1]},"gpu":0,"gpus":[0],"message":"GPU 0 hangs on node 0, trainer 100 in a control group whose cpuset leaves CPUs of node 1 alone and memory of node 1 alone","pids":[100],"remedy":"only who made the group can: its cpuset must have node 0; Slurm's job 42 needs CPUs there: sbatch --gres-flags=enforce-binding","rule":"cpuset-excludes-gpu","severity":"error"}
+
+"#]]
+    );
+}
+
+#[test]
+fn cpuset_excludes_gpu_in_the_words_of_who_made_it() {
+    let pod = "/kubepods.slice/kubepods-pod11111111_2222_3333_4444_555555555555.slice";
+    let container = format!("/docker/{}", "a1".repeat(32));
+    for (group, words) in [
+        (pod, "topology manager policy single-numa-node"),
+        (&container, "--cpuset-cpus and --cpuset-mems"),
+        ("/lab", "cpuset.cpus and cpuset.mems of the group"),
+    ] {
+        let document = confined(group, "2-3", "0-1").audit(&["--json"]).json();
+        let finding = crate::program::finding(&document, "cpuset-excludes-gpu");
+        let remedy = finding["remedy"].as_str().unwrap();
+        assert!(remedy.contains(words), "{remedy}");
+    }
+}
+
+/// Who can mend it for one job cannot for another.
+#[test]
+fn cpuset_excludes_gpu_apart_for_each_job() {
+    let mut tree = confined("/slurm/uid_7/job_42/step_0", "2-3", "1");
+    tree.trainer(&Process {
+        pid: 200,
+        threads: &[(2, "2-3")],
+        ..PLACED
+    });
+    tree.confine(200, "/slurm/uid_7/job_43/step_0", "2-3", "1");
+    let told = told(&tree, "cpuset-excludes-gpu");
+    assert!(
+        told.contains("Slurm's job 42") && told.contains("Slurm's job 43"),
+        "{told}"
+    );
+}
+
+#[test]
+fn cpuset_excludes_gpu_put_right() {
+    silent(&confined("/lab", "0-3", "0-1"), "cpuset-excludes-gpu");
+}
+
+#[test]
+fn cpuset_excludes_gpu_not_known() {
+    // No cgroup file system to be seen: that it may run on node 1 alone is told, and not by whom.
+    let tree = with_trainer(&Process {
+        threads: &[(2, "2-3")],
+        ..PLACED
+    });
+    tree.file("proc/100/cgroup", "0::/lab\n");
+    silent(&tree, "cpuset-excludes-gpu");
+    assert_eq!(gaps(&tree), [""; 0]);
+    tree.file("sys/fs/cgroup/lab/cpuset.cpus.effective", "nonsense\n");
+    silent(&tree, "cpuset-excludes-gpu");
+    assert_eq!(gaps(&tree), ["100 cpuset"]);
+}
