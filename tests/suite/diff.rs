@@ -540,12 +540,12 @@ after:  made-up, Linux 6.1.0, snapshot
                                                                   BINDING
  new     worker ×2  -     503-504  0    0         1         2-3   [0, 1]   0%              MISMATCH
 
-remains: error[cpu-remote] (5 processes), error[memory-remote] (5 processes), warning[cpus-crowded]
-  (5 processes), info[node-crowded], info[node-without-gpus]
+remains: error[cpu-remote] (5 processes), error[memory-remote] (5 processes), info[node-crowded],
+  info[node-without-gpus]
 
 before: 3 processes: 0 ok, 0 at risk, 3 mismatched, 0 unknown; 0% of their memory local
 after:  5 processes: 0 ok, 0 at risk, 5 mismatched, 0 unknown; 0% of their memory local
-Nothing got worse. Processes: 2 new, 3 as before. Findings: 5 remain
+Nothing got worse. Processes: 2 new, 3 as before. Findings: 4 remain
 
 "#]]
     );
@@ -574,15 +574,13 @@ new: error[cpu-remote]: GPU and CPU NUMA nodes do NOT match: GPU 0 hangs on node
   node 1 (bound there)
 new: error[memory-remote]: GPU and memory NUMA nodes do NOT match: GPU 0 hangs on node 0, worker 150
   has 100% of the working memory on node 1 (100 MiB: anonymous 100 MiB)
-new: error[worker-split]: worker 150 on node 1, and their trainers on node 0: samples cross the
-  interconnect
-new: info[node-crowded]: trainer 100 and 3 workers belong on node 0, which has 2 CPUs: binding them
-  all can hurt
-remains: warning[cpus-crowded] (3 processes), info[node-without-gpus]
+new: error[worker-split]: worker 150 on node 1 (bound there), and its trainer on node 0: samples
+  cross the interconnect
+remains: info[node-crowded], info[node-without-gpus]
 
 before: 3 processes: 3 ok, 0 at risk, 0 mismatched, 0 unknown; 100% of their memory local
 after:  4 processes: 3 ok, 0 at risk, 1 mismatched, 0 unknown; 75% of their memory local
-Worse: 1 process, 3 findings. Processes: 3 as before. Findings: 1 new, 2 remain
+Worse: 1 process, 3 findings. Processes: 3 as before. Findings: 2 remain
 
 "#]]
     );
@@ -607,7 +605,8 @@ after:  made-up, Linux 6.1.0, snapshot
                                                                                MEMORY
  gone    worker ×3  -     101-103  0    0         0         0-1   [0, 1]       100%    ok
 
-fixed: warning[cpus-crowded]: trainer 100 and 3 workers share and are bound to run on 2 CPUs (0-1)
+fixed: info[node-crowded]: trainer 100 and 3 workers are bound to node 0, which has 2 CPUs: they
+  wait for each other where all are busy
 remains: info[node-without-gpus]
 
 before: 4 processes: 4 ok, 0 at risk, 0 mismatched, 0 unknown; 100% of their memory local

@@ -213,7 +213,8 @@ fn on_another_node_of_the_socket() {
     watch.saw(100, [0, 9000], 0);
     watch.says(
         "cpu-near",
-        "GPU 0 hangs on node 0, trainer 100 on node 1 of the same socket (spent 100% of its CPU time there in 10 s)",
+        "GPU 0 hangs on node 0, trainer 100 on node 1 of the same socket (spent 100% of its CPU time there in 10 s, \
+         and nothing holds it there)",
     );
 }
 
@@ -232,8 +233,8 @@ fn a_worker_that_works_elsewhere() {
     }
     watch.says(
         "worker-split",
-        "2 workers on node 1 (spent 75% of their CPU time there in 10 s and moved between nodes 4 times), and their \
-         trainers on node 0: samples cross the interconnect",
+        "2 workers on node 1 (spent 75% of their CPU time there in 10 s and moved between nodes 4 times, and nothing \
+         holds it there), and their trainer on node 0: samples cross the interconnect",
     );
 }
 
@@ -322,9 +323,10 @@ error[cpu-remote]: GPU and CPU NUMA nodes do NOT match: GPU 0 hangs on node 0,
   to mend it: start it with numactl --cpunodebind=0 --membind=0
   now: taskset -a -p -c 0-1 100
   but: what is in memory already stays where it is
-error[worker-split]: 2 workers on node 0 (spent 100% of their CPU time there in
-  10 s), and their trainers on node 1: samples cross the interconnect, and cross
-  it back to the GPU
+error[worker-split]: 2 workers on node 0 (bound there), and their trainer on
+  node 1: samples cross the interconnect, and cross it back to the GPU
+  to mend it: start its trainer with numactl --cpunodebind=0 --membind=0:
+    workers inherit that
   now: for pid in 101 102; do taskset -a -p -c 0-1 $pid; done
 info[node-crowded]: trainer 100 and 2 workers belong on node 0, which has 2
   CPUs: binding them all can hurt
@@ -356,7 +358,8 @@ error[cpu-remote]: GPU and CPU NUMA nodes do NOT match: GPU 0 hangs on node 0, t
   to mend it: start it with numactl --cpunodebind=0 --membind=0
   now: taskset -a -p -c 0-1 100
   but: what is in memory already stays where it is
-error[worker-split]: 2 workers on node 0 (spent 100% of their CPU time there in 10 s), and their trainers on node 1: samples cross the interconnect, and cross it back to the GPU
+error[worker-split]: 2 workers on node 0 (bound there), and their trainer on node 1: samples cross the interconnect, and cross it back to the GPU
+  to mend it: start its trainer with numactl --cpunodebind=0 --membind=0: workers inherit that
   now: for pid in 101 102; do taskset -a -p -c 0-1 $pid; done
 info[node-crowded]: trainer 100 and 2 workers belong on node 0, which has 2 CPUs: binding them all can hurt
 info[node-without-gpus]: no GPU hangs on node 1: who binds every rank to its GPU's node leaves these CPUs unused
