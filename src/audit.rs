@@ -11,6 +11,7 @@ pub mod memory;
 mod off_memory;
 mod remedy;
 pub mod rules;
+mod sampling_error;
 mod scene;
 pub mod scope;
 pub mod ties;
@@ -163,6 +164,8 @@ pub struct Summary {
     pub mismatch: usize,
     /// Not to be judged.
     pub unknown: usize,
+    /// Of these: placed well as far as their CPUs go, and nobody asked for their memory.
+    pub not_asked: usize,
     /// The share of their working memory that is local; `None` where there is none. Pages that several
     /// share count in each.
     pub local_fraction: Option<f64>,
@@ -206,6 +209,8 @@ pub fn audit(machine: Machine, settings: &Settings) -> Report {
             judge(process, part, &gpus, &topology, settings)
         })
         .collect();
+    let near_limit = processes.iter();
+    gaps.extend(near_limit.filter_map(|of| memory::near_limit(of, &settings.limits)));
     let asked = scope.gpus(&processes, &gpus, &named);
     gaps.retain(|gap| scope::is_missed(gap, &shown, &asked, &gpus, &named));
     let scene = Scene::new(&processes, &gpus, &topology, kernel, settings.limits);
@@ -318,6 +323,18 @@ fn summarise(processes: &[Audited], gaps: &[Gap]) -> Summary {
     let hidden = gaps.iter().any(|gap| gap.fact.leaves_open());
     let worst = verdicts.iter().copied().max();
     let worst = worst.max(hidden.then_some(Verdict::Unknown));
+    let was_asked = |pid: Pid| {
+        let is_of = |gap: &&Gap| gap.pid == Some(pid) && gap.fact == Fact::Memory;
+        !gaps
+            .iter()
+            .filter(is_of)
+            .any(|gap| gap.reason == Reason::NotAsked)
+    };
+    let not_asked = processes.iter().filter(|audited| {
+        audited.verdict == Some(Verdict::Unknown)
+            && audited.cpu.verdict != Some(Verdict::Unknown)
+            && !was_asked(audited.process.pid)
+    });
     let judged = processes.iter().filter(|process| process.is_judged());
     let (local, all) = judged
         .filter_map(|process| process.memory.pages.as_ref()?.share)
@@ -331,6 +348,7 @@ fn summarise(processes: &[Audited], gaps: &[Gap]) -> Summary {
         at_risk: count(&[Verdict::AtRisk]),
         mismatch: count(&[Verdict::Mismatch]),
         unknown: count(&[Verdict::Unknown]),
+        not_asked: not_asked.count(),
         local_fraction: (all > 0.0).then(|| local / all),
     }
 }

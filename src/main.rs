@@ -10,7 +10,7 @@ use numa_audit::audit::finding::Severity;
 use numa_audit::audit::home::Hints;
 use numa_audit::audit::rules::Rule;
 use numa_audit::audit::{Limits, Report, Scope, Settings, audit};
-use numa_audit::cli::{Cli, Command, FailOn};
+use numa_audit::cli::{Cli, Command, FailOn, MemoryHow};
 use numa_audit::model::Machine;
 use numa_audit::model::gap::{Fact, Reason};
 use numa_audit::model::memory::Bytes;
@@ -19,7 +19,7 @@ use numa_audit::model::process::Pid;
 use numa_audit::record::{self, Options};
 use numa_audit::report::terminal::{Surroundings, Terminal, harmless};
 use numa_audit::report::{explain, json, remedies, table, topology};
-use numa_audit::source::{Source, Subjects, observe, read_topology_file};
+use numa_audit::source::{MemoryReading, Source, Subjects, observe, read_topology_file};
 
 /// It could not run: a bad argument, an unreadable snapshot.
 const COULD_NOT_RUN: u8 = 2;
@@ -175,10 +175,17 @@ fn run_record(cli: &Cli, path: &Path, options: &Options) -> Result<ExitCode, Tro
 }
 
 fn source(cli: &Cli) -> Result<Source, Trouble> {
-    Ok(match &cli.from.snapshot {
+    let source = match &cli.from.snapshot {
         Some(path) => Source::snapshot(path)?,
         None => Source::live(cli.from.nvml_lib.clone()),
-    })
+    };
+    Ok(
+        source.reading_memory(match cli.from.memory.unwrap_or_default() {
+            MemoryHow::Sample => MemoryReading::Sample,
+            MemoryHow::Exact => MemoryReading::Exact,
+            MemoryHow::None => MemoryReading::None,
+        }),
+    )
 }
 
 fn subjects(cli: &Cli) -> Subjects {
@@ -316,7 +323,9 @@ fn exit_code(report: &Report, fail_on: FailOn) -> u8 {
         FailOn::Never => false,
     });
     let hidden = report.gaps.iter().any(|gap| gap.fact.leaves_open());
-    match (failed, summary.unknown > 0 || hidden) {
+    // What nobody asked for is none that could not be judged.
+    let unjudged = summary.unknown > summary.not_asked;
+    match (failed, unjudged || hidden) {
         (true, _) => 1,
         (false, true) => 3,
         (false, false) => 0,

@@ -8,6 +8,7 @@ mod drm;
 mod drm_users;
 mod gpus;
 mod kfd;
+mod memory;
 mod nvml;
 mod nvml_processes;
 mod processes;
@@ -16,6 +17,7 @@ mod root;
 mod selection;
 mod settings;
 mod snapshot;
+mod syscalls;
 mod sysfs;
 mod topology_file;
 mod tree;
@@ -25,10 +27,13 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 use std::time::SystemTime;
 
+pub use memory::MemoryReading;
 pub use root::{Root, Tap};
 pub use snapshot::SnapshotError;
 pub use topology_file::{TopologyFileError, read_topology_file};
 pub use tree::{Entry, Tree};
+
+use memory::MemoryReader;
 
 use crate::model::driver::DriverAnswer;
 use crate::model::process::Pid;
@@ -41,6 +46,7 @@ pub struct Source {
     root: Root,
     driver: Driver,
     manifest: Manifest,
+    memory: MemoryReading,
 }
 
 /// Where NVML's answers come from.
@@ -59,14 +65,21 @@ impl Source {
             root: Root::live(),
             driver: Driver::Library(nvml),
             manifest: Manifest::default(),
+            memory: MemoryReading::default(),
         }
     }
 
-    /// The same, keeping all that is read, for a recording.
+    /// The same, keeping all that is read, for a recording: whoever replays it gets every page.
     pub fn live_tapped(nvml: Option<PathBuf>) -> Self {
-        let mut source = Self::live(nvml);
+        let mut source = Self::live(nvml).reading_memory(MemoryReading::Exact);
         source.root = source.root.tapped();
         source
+    }
+
+    /// Reads memory in another way than by default.
+    pub fn reading_memory(mut self, how: MemoryReading) -> Self {
+        self.memory = how;
+        self
     }
 }
 
@@ -101,6 +114,7 @@ pub fn observe(source: Source, subjects: &Subjects) -> Observation {
         root,
         driver,
         manifest,
+        memory,
     } = source;
     let mut gaps = Vec::new();
     let mut host = host(&root, &manifest);
@@ -121,7 +135,16 @@ pub fn observe(source: Source, subjects: &Subjects) -> Observation {
         Subjects::Nobody => (Vec::new(), BTreeSet::new()),
         _ => {
             let unseen = &manifest.unseen;
-            processes::read_processes(&root, &mut gpus, &named, &mut strangers, unseen, &mut gaps)
+            let memory = MemoryReader::new(memory);
+            processes::read_processes(
+                &root,
+                &mut gpus,
+                &named,
+                &mut strangers,
+                unseen,
+                &memory,
+                &mut gaps,
+            )
         }
     };
     let settings = settings::read_settings(&root, &topology);

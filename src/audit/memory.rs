@@ -3,9 +3,11 @@
 use std::collections::BTreeMap;
 use std::fmt;
 
-use super::Limits;
+use super::sampling_error::error_of;
 use super::verdict::{Judged, Locality, Verdict};
-use crate::model::memory::{Backing, Bytes, Memory, NodeBytes, Policy};
+use super::{Audited, Limits};
+use crate::model::gap::{Fact, Gap, Reason};
+use crate::model::memory::{Backing, Bytes, Exactness, Memory, NodeBytes, Policy, Sample};
 use crate::model::process::Process;
 use crate::model::topology::{NodeId, NodeSet};
 
@@ -71,6 +73,8 @@ pub struct MemoryPlace {
 pub struct PagePlace {
     /// The main thread's policy.
     pub policy: Policy,
+    /// The policies of its threads, and how many of those that were asked have each; empty where nobody asked.
+    pub thread_policies: BTreeMap<Policy, usize>,
     /// The node with most of the working memory, the lowest of equals; `None` where it has none.
     pub node: Option<NodeId>,
     /// The working memory: every kind but `file`.
@@ -81,6 +85,20 @@ pub struct PagePlace {
     pub by_kind: BTreeMap<MemoryKind, NodeBytes>,
     /// The working memory against the local nodes; `None` where these are not known.
     pub share: Option<Share>,
+    /// How all this was estimated; `None` where every page was counted.
+    pub estimate: Option<Estimate>,
+}
+
+/// How a sample of pages stands for all of them.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Estimate {
+    /// How many pages were asked.
+    pub asked: u64,
+    /// By how much the local share may be off, from 0 to 1, in 95 cases of 100; where the local nodes are not known, the share
+    /// on the node with most. `None` where no page was there.
+    pub error: Option<f64>,
+    /// The same of the share on another socket.
+    pub remote_error: Option<f64>,
 }
 
 /// How much of a working memory is where.
@@ -155,8 +173,24 @@ fn pages_of(memory: &Memory, holds_context: bool, judged: &Judged) -> PagePlace 
     };
     // The last of the greatest, counted from behind, is the lowest node.
     let most = by_node.iter().rev().max_by_key(|(_, bytes)| **bytes);
+    let is_home = |node: NodeId| match judged.local.is_empty() {
+        true => most.is_some_and(|(most, _)| *most == node),
+        false => judged.locality(node) == Locality::Local,
+    };
+    let estimate = |sample: &Sample| Estimate {
+        asked: sample.asked(),
+        error: error_of(sample, &memory.pages, is_home),
+        remote_error: error_of(sample, &memory.pages, |node| {
+            judged.locality(node) == Locality::Remote
+        }),
+    };
     PagePlace {
         policy: memory.policy.clone(),
+        thread_policies: memory.thread_policies.clone(),
+        estimate: match &memory.exactness {
+            Exactness::Exact => None,
+            Exactness::Sampled(sample) => Some(estimate(sample)),
+        },
         node: most.map(|(node, _)| *node),
         locality,
         share: (!judged.local.is_empty()).then_some(share),
@@ -185,6 +219,32 @@ fn verdict(pages: Option<&PagePlace>, judged: &Judged, limits: &Limits) -> Verdi
         Some(share) if limits.exceeds(share.off, share.all) => Verdict::AtRisk,
         Some(_) => Verdict::Ok,
     }
+}
+
+/// Says of an estimate that it does not tell on which side of the limit the memory is. It is judged by what is most likely.
+pub fn near_limit(audited: &Audited, limits: &Limits) -> Option<Gap> {
+    let pages = audited
+        .memory
+        .pages
+        .as_ref()
+        .filter(|_| audited.is_judged())?;
+    let (estimate, share) = (pages.estimate?, pages.share?);
+    let is_open = |part: Bytes, error: Option<f64>| {
+        let error = Bytes((share.all.0 as f64 * error.unwrap_or(1.0)) as u64);
+        let least = Bytes(part.0.saturating_sub(error.0));
+        let most = Bytes(part.0.saturating_add(error.0).min(share.all.0));
+        limits.exceeds(least, share.all) != limits.exceeds(most, share.all)
+    };
+    let is_open = audited.memory.verdict != Some(Verdict::SingleNode)
+        && (is_open(share.off, estimate.error) || is_open(share.remote, estimate.remote_error));
+    is_open.then(|| Gap {
+        pid: Some(audited.process.pid),
+        fact: Fact::MemoryLimit,
+        reason: Reason::Failed(
+            "its memory was estimated, and the limit lies within the error; --memory exact decides"
+                .into(),
+        ),
+    })
 }
 
 impl Limits {

@@ -11,7 +11,7 @@ use crate::audit::rules::{RULES, Rule};
 use crate::audit::{Audited, Report};
 use crate::model::driver::MigDevice;
 use crate::model::gpu::Instance;
-use crate::model::memory::{Bytes, NodeBytes};
+use crate::model::memory::{Bytes, NodeBytes, Policy};
 use crate::model::pci::PciDevice;
 use crate::model::topology::{Node, NodeId, NodeSet};
 use crate::model::{Host, Origin};
@@ -373,17 +373,25 @@ struct MemoryJson {
     /// `None` where the kernel cut the list.
     policy_nodes: Option<Vec<u32>>,
     mems_allowed: Option<Vec<u32>>,
+    /// The policies of its threads, and how many have each; `None` where nobody asked.
+    thread_policies: Option<BTreeMap<String, usize>>,
     exact: Option<bool>,
+    /// How many pages an estimate rests on, and by how much `local_fraction` may be off, in 95 cases of 100.
+    sample_pages: Option<u64>,
+    error: Option<f64>,
     verdict: Option<String>,
     by_node_bytes: Option<BTreeMap<u32, u64>>,
     by_kind: Option<BTreeMap<String, BTreeMap<u32, u64>>>,
     local_fraction: Option<f64>,
+    /// Anonymous and shared memory of its whole control group, where its own could not be read.
+    group_by_node_bytes: Option<BTreeMap<u32, u64>>,
 }
 
 fn memory(audited: &Audited) -> MemoryJson {
     let memory = &audited.memory;
     let pages = memory.pages.as_ref();
     let policy = pages.map(|pages| &pages.policy);
+    let estimate = pages.and_then(|pages| pages.estimate);
     let whole = policy.filter(|policy| !policy.truncated);
     let kinds = |pages: &crate::audit::memory::PagePlace| {
         let kinds = pages.by_kind.iter();
@@ -400,13 +408,25 @@ fn memory(audited: &Audited) -> MemoryJson {
             .mems_allowed
             .as_ref()
             .map(|nodes: &NodeSet| ids(nodes)),
-        // numa_maps counts every page.
-        exact: pages.map(|_| true),
+        thread_policies: pages
+            .filter(|pages| !pages.thread_policies.is_empty())
+            .map(|pages| texts(&pages.thread_policies)),
+        exact: pages.map(|pages| pages.estimate.is_none()),
+        sample_pages: estimate.map(|estimate| estimate.asked),
+        error: estimate.and_then(|estimate| estimate.error),
         verdict: memory.verdict.map(|verdict| verdict.to_string()),
         by_node_bytes: pages.map(|pages| by_id(&pages.by_node)),
         by_kind: pages.map(kinds),
         local_fraction: pages.and_then(|pages| pages.share?.local_fraction()),
+        group_by_node_bytes: audited.process.group_memory.as_ref().map(by_id),
     }
+}
+
+fn texts(policies: &BTreeMap<Policy, usize>) -> BTreeMap<String, usize> {
+    let policies = policies.iter();
+    policies
+        .map(|(policy, threads)| (policy.to_string(), *threads))
+        .collect()
 }
 
 fn by_id(by_node: &NodeBytes) -> BTreeMap<u32, u64> {

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use rustix::fs::{Mode, OFlags};
 
 use super::root::Root;
-use super::{Driver, Source, archive};
+use super::{Driver, MemoryReading, Source, archive};
 use crate::model::driver::DriverAnswer;
 use crate::model::gap::Reason;
 use crate::parse::nvidia::parse_nvml;
@@ -78,6 +78,7 @@ impl Source {
             root,
             driver: Driver::Recorded(answer),
             manifest,
+            memory: MemoryReading::default(),
         })
     }
 }
