@@ -13,6 +13,7 @@ mod bad_input;
 mod fixtures;
 mod live;
 mod machine;
+mod memory;
 mod other_gpus;
 mod peers;
 mod print;
