@@ -1,6 +1,7 @@
 //! Observes one machine: the running one, or a recorded one.
 //!
-//! The two differ in [`Root`] and in where NVML's answers come from. All else is the same code.
+//! The two differ in [`Root`], in where NVML's answers come from, and in how memory is read (`memory`). All else is the same
+//! code.
 
 mod archive;
 mod cpuset;

@@ -221,23 +221,11 @@ fn verdict(pages: Option<&PagePlace>, judged: &Judged, limits: &Limits) -> Verdi
     }
 }
 
-/// Says of an estimate that it does not tell on which side of the limit the memory is. It is judged by what is most likely.
+/// Says of an estimate that it does not tell on which side of a limit the memory is. It is judged by what is most likely.
 pub fn near_limit(audited: &Audited, limits: &Limits) -> Option<Gap> {
-    let pages = audited
-        .memory
-        .pages
-        .as_ref()
-        .filter(|_| audited.is_judged())?;
-    let (estimate, share) = (pages.estimate?, pages.share?);
-    let is_open = |part: Bytes, error: Option<f64>| {
-        let error = Bytes((share.all.0 as f64 * error.unwrap_or(1.0)) as u64);
-        let least = Bytes(part.0.saturating_sub(error.0));
-        let most = Bytes(part.0.saturating_add(error.0).min(share.all.0));
-        limits.exceeds(least, share.all) != limits.exceeds(most, share.all)
-    };
-    let is_open = audited.memory.verdict != Some(Verdict::SingleNode)
-        && (is_open(share.off, estimate.error) || is_open(share.remote, estimate.remote_error));
-    is_open.then(|| Gap {
+    let is_judged = audited.is_judged() && audited.memory.verdict != Some(Verdict::SingleNode);
+    let pages = audited.memory.pages.as_ref().filter(|_| is_judged)?;
+    is_near_limit(pages.share?, pages.estimate?, limits).then(|| Gap {
         pid: Some(audited.process.pid),
         fact: Fact::MemoryLimit,
         reason: Reason::Failed(
@@ -247,10 +235,51 @@ pub fn near_limit(audited: &Audited, limits: &Limits) -> Option<Gap> {
     })
 }
 
+fn is_near_limit(share: Share, estimate: Estimate, limits: &Limits) -> bool {
+    let is_open = |part: Bytes, error: Option<f64>| {
+        // Without an error there is no memory.
+        let error = Bytes((share.all.0 as f64 * error.unwrap_or(0.0)) as u64);
+        let least = Bytes(part.0.saturating_sub(error.0));
+        let most = Bytes(part.0.saturating_add(error.0).min(share.all.0));
+        limits.exceeds(least, share.all) != limits.exceeds(most, share.all)
+    };
+    is_open(share.off, estimate.error) || is_open(share.remote, estimate.remote_error)
+}
+
 impl Limits {
     /// Whether so much of a working memory off the local nodes is more than both limits.
     pub fn exceeds(&self, off: Bytes, all: Bytes) -> bool {
         let share = u128::from(off.0) * 100;
         off > self.remote_bytes && share > u128::from(all.0) * u128::from(self.remote_percent)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_estimate_near_the_limit_leaves_it_open() {
+        let is_near = |off_mib: u64, remote_mib: u64, error| {
+            let [local, off, remote, all] =
+                [1000 - off_mib, off_mib, remote_mib, 1000].map(|mib| Bytes(mib << 20));
+            let share = Share {
+                local,
+                off,
+                remote,
+                all,
+            };
+            let estimate = Estimate {
+                asked: 2048,
+                error: Some(error),
+                remote_error: Some(error),
+            };
+            is_near_limit(share, estimate, &Limits::default())
+        };
+        assert!(is_near(95, 95, 0.01) && is_near(105, 105, 0.01));
+        assert!(is_near(300, 95, 0.01), "on another socket");
+        assert!(!is_near(80, 80, 0.01) && !is_near(120, 120, 0.01));
+        assert!(!is_near(95, 95, 0.0));
+        assert!(is_near(0, 0, 1.0));
     }
 }

@@ -9,7 +9,7 @@ use std::io::Read;
 use std::ops::ControlFlow;
 use std::time::{Duration, Instant};
 
-use super::SMALL;
+use super::{ASKED_WALK, SMALL};
 use crate::model::gap::Reason;
 use crate::model::memory::Memory;
 use crate::model::process::Pid;
@@ -20,6 +20,9 @@ use crate::source::root::{LARGEST_BY_LINES, LONGEST_LINE, Root};
 
 const SHORT: usize = 32;
 const LONG: usize = 64 << 10;
+
+/// No line is shorter than 15 bytes, so that this walks the first mapping and at most one more.
+const FIRST: usize = 15;
 
 /// The file's path.
 pub(super) fn path(pid: Pid) -> String {
@@ -69,29 +72,33 @@ pub(super) fn policy(root: &Root, pid: Pid) -> Result<Memory, Reason> {
 const LINES: usize = 16;
 
 /// How long it may take to come to it. What lies before is walked.
-const FIRST_LINES: Duration = Duration::from_millis(1);
+const FIRST_LINES: Duration = Duration::from_millis(5);
 
+/// As far as the first lines tell; without any of them there is nothing.
 fn first_lines(file: File) -> Result<Option<Memory>, Reason> {
     let (mut maps, mut left) = (NumaMaps::default(), LINES);
-    let until = Instant::now() + FIRST_LINES;
-    let read = read_lines(file, 1, until, |line| {
+    let start = Instant::now();
+    let enough = start + FIRST_LINES;
+    let read = read_lines(file, FIRST, start + ASKED_WALK, |line| {
         maps.line(line)?;
         left -= 1;
-        Ok(match maps.policy_is_settled() || left == 0 {
+        let is_enough = maps.policy_is_settled() || left == 0 || Instant::now() > enough;
+        Ok(match is_enough {
             true => ControlFlow::Break(()),
             false => ControlFlow::Continue(()),
         })
     });
-    match read {
-        Ok(()) | Err(Stop::Late) => Ok(maps.finish()),
-        Err(Stop::Because(reason)) => Err(reason),
-    }
+    read.map_err(|stop| stop.reason(ASKED_WALK))?;
+    Ok(maps.finish())
 }
 
 /// So many threads are asked for their policies, at about 20 µs each.
 const THREADS: usize = 256;
 
-/// With the policies of all threads. A thread can choose its own, and nothing else tells of it.
+/// And no more once this is over: with gigabytes mapped before its program, these are walked again for each thread.
+const ALL_FIRST_LINES: Duration = Duration::from_millis(50);
+
+/// With the policies of its threads. A thread can choose its own, and nothing else tells of it.
 pub(super) fn with_threads(root: &Root, pid: Pid, memory: Memory) -> Memory {
     let tids = tids(root, pid);
     // A recording would hold the first lines of a file as if they were all of it.
@@ -99,23 +106,22 @@ pub(super) fn with_threads(root: &Root, pid: Pid, memory: Memory) -> Memory {
         return with_own_thread(root, pid, memory);
     }
     let mut memory = memory;
+    let until = Instant::now() + ALL_FIRST_LINES;
     for tid in tids.into_iter().take(THREADS) {
         let policy = match tid == pid.0 {
             true => Some(memory.policy.clone()),
             false => {
-                let before = Instant::now();
                 let file = root.open_live(&format!("proc/{pid}/task/{tid}/numa_maps"));
-                let first = file.and_then(first_lines);
-                // One with gigabytes before its program would be walked again for each thread.
-                if before.elapsed() > 2 * FIRST_LINES {
-                    memory.thread_policies.clear();
-                    return memory;
-                }
-                first.ok().flatten().map(|memory| memory.policy)
+                // One that ended meanwhile has none.
+                let first = file.and_then(first_lines).ok().flatten();
+                first.map(|memory| memory.policy)
             }
         };
         if let Some(policy) = policy {
             *memory.thread_policies.entry(policy).or_default() += 1;
+        }
+        if Instant::now() > until {
+            break;
         }
     }
     memory
