@@ -131,7 +131,7 @@ pub enum MemoryHow {
     Sample,
     /// Count every page: about 14 ms for each GiB in 4 KiB pages, in which a process can be held up.
     Exact,
-    /// Do not look: CPUs alone are judged, and no process is called ok.
+    /// Do not look: CPUs alone are judged. No process is called ok then, but that alone does not make the exit code 3.
     None,
 }
 
