@@ -15,6 +15,7 @@ mod off_memory;
 pub mod outline;
 mod remedy;
 pub mod rules;
+mod sampling_error;
 mod scene;
 pub mod scope;
 mod spent;
@@ -185,11 +186,16 @@ pub struct Summary {
     pub mismatch: usize,
     /// Not to be judged.
     pub unknown: usize,
-    /// Whether all could be seen and judged.
+    /// Whether all that was asked for could be seen and judged.
     pub is_complete: bool,
     /// The share of their working memory that is local; `None` where there is none. Pages that several
     /// share count in each.
     pub local_fraction: Option<f64>,
+    /// Whether every page of it was counted.
+    pub is_exact: bool,
+    /// How far `local_fraction` may be off at most, with 95 % of confidence in each process's part of it. `None` where it is
+    /// exact or not known.
+    pub local_error: Option<f64>,
 }
 
 /// Judges what was observed.
@@ -237,6 +243,8 @@ pub fn audit(machine: Machine, settings: &Settings) -> Report {
             judge(process, watched, part, &gpus, &topology, settings)
         })
         .collect();
+    let near_limit = processes.iter();
+    gaps.extend(near_limit.filter_map(|of| memory::near_limit(of, &settings.limits)));
     let asked = scope.gpus(&processes, &gpus, &named);
     gaps.retain(|gap| scope::is_missed(gap, &shown, &asked, &gpus, &named));
     let observed = outline::observed(&host, kernel, &topology, &gpus, &processes);
@@ -373,12 +381,30 @@ fn summarise(processes: &[Audited], gaps: &[Gap]) -> Summary {
     let hidden = gaps.iter().any(|gap| gap.fact.leaves_open());
     let worst = verdicts.iter().copied().max();
     let worst = worst.max(hidden.then_some(Verdict::Unknown));
+    let was_asked = |pid: Pid| {
+        let is_of = |gap: &&Gap| gap.pid == Some(pid) && gap.fact == Fact::Memory;
+        !gaps
+            .iter()
+            .filter(is_of)
+            .any(|gap| gap.reason == Reason::NotAsked)
+    };
+    let not_asked = processes.iter().filter(|audited| {
+        audited.verdict == Some(Verdict::Unknown)
+            && audited.cpu.verdict != Some(Verdict::Unknown)
+            && !was_asked(audited.process.pid)
+    });
     let judged = processes.iter().filter(|process| process.is_judged());
-    let (local, all) = judged
-        .filter_map(|process| process.memory.pages.as_ref()?.share)
-        .fold((0.0, 0.0), |(local, all), share| {
-            (local + share.local.0 as f64, all + share.all.0 as f64)
-        });
+    let (mut local, mut all, mut error) = (0.0, 0.0, 0.0);
+    let mut is_exact = true;
+    for pages in judged.filter_map(|process| process.memory.pages.as_ref()) {
+        let Some(share) = pages.share else { continue };
+        local += share.local.0 as f64;
+        all += share.all.0 as f64;
+        if let Some(estimate) = &pages.estimate {
+            is_exact = false;
+            error += share.all.0 as f64 * estimate.error.unwrap_or(0.0);
+        }
+    }
     Summary {
         verdict: worst.unwrap_or(Verdict::Ok),
         processes: verdicts.len(),
@@ -386,7 +412,9 @@ fn summarise(processes: &[Audited], gaps: &[Gap]) -> Summary {
         at_risk: count(&[Verdict::AtRisk]),
         mismatch: count(&[Verdict::Mismatch]),
         unknown: count(&[Verdict::Unknown]),
-        is_complete: count(&[Verdict::Unknown]) == 0 && !hidden,
+        is_complete: count(&[Verdict::Unknown]) == not_asked.count() && !hidden,
         local_fraction: (all > 0.0).then(|| local / all),
+        is_exact,
+        local_error: (all > 0.0 && !is_exact).then(|| error / all),
     }
 }

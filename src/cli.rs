@@ -41,6 +41,7 @@ impl Cli {
     pub fn audit_option(&self) -> Option<&'static str> {
         let other = [
             ("--for", self.from.window.is_some()),
+            ("--memory", self.from.memory.is_some()),
             ("--remedies", self.print.remedies),
             ("--all", self.print.all),
         ];
@@ -87,10 +88,10 @@ pub enum Command {
     /// nothing is kept; of their environments only variables such as RANK and CUDA_VISIBLE_DEVICES. Command lines
     /// are kept, with whatever secrets were typed into them, unless --redact is given. PATH must not exist yet.
     ///
-    /// Each process's /proc/PID/numa_maps is read whole, which an audit does too. The kernel walks all page
+    /// Each process's /proc/PID/numa_maps is read whole, as an audit does with --memory exact. The kernel walks all page
     /// tables of the process for it: about 14 ms of CPU for each GiB in 4 KiB pages (huge pages cost next to
-    /// nothing). Up to Linux 6.18 the process cannot map or unmap memory meanwhile: one with 8 GiB was seen
-    /// to wait 0.3 s.
+    /// nothing). Up to Linux 6.18 the process cannot map or unmap memory while one of its mappings is walked: one with
+    /// 8 GiB in a single mapping was seen to wait 0.3 s.
     Record(Record),
     /// Print the map: the NUMA nodes with their CPUs, memory, distances, GPUs and controllers.
     ///
@@ -167,6 +168,21 @@ pub struct From {
     /// Load NVML from here. [default: libnvidia-ml.so.1, as the system finds it]
     #[arg(long, value_name = "PATH", global = true, conflicts_with = "snapshot")]
     pub nvml_lib: Option<PathBuf>,
+    /// How to look at memory. A recording is always read exactly. [default: sample]
+    #[arg(long, value_name = "HOW")]
+    pub memory: Option<MemoryHow>,
+}
+
+/// How to look at memory.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, ValueEnum)]
+pub enum MemoryHow {
+    /// Count small processes whole, and ask a few thousand pages of others: a few milliseconds each, however large.
+    #[default]
+    Sample,
+    /// Count every page: about 14 ms for each GiB in 4 KiB pages, in which a process can be held up.
+    Exact,
+    /// Do not look: CPUs alone are judged. No process is called ok then, but that alone does not make the exit code 3.
+    None,
 }
 
 /// Of less than this CPU time tells nothing; a longer one is a slip of the keyboard.

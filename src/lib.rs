@@ -22,8 +22,10 @@
 //! # The road of one number
 //!
 //! The `1: 100% 80 MiB` in the table's MEMORY BY NODE: `/proc/254/numa_maps` is read line by line by
-//! `read_memory` in `source/procfs.rs`; [`parse::numa_maps`] adds pages up by what backs them into
-//! [`model::memory::Memory`]; [`audit::memory`] makes kinds of them (pinned, if the process holds a GPU context)
+//! `source/memory/walk.rs` and [`parse::numa_maps`] adds pages up by what backs them into
+//! [`model::memory::Memory`]. Of a large process (`1: ~100% 80 GiB`) `source/memory/sample.rs` reads the mappings from
+//! `maps`, asks the kernel where some of their pages lie, and `estimate.rs` makes the same [`model::memory::Memory`] of the
+//! answers. [`audit::memory`] makes kinds of them (pinned, if the process holds a GPU context)
 //! and holds them against the local nodes; `report/rows.rs` writes the cell, `report/json.rs` the
 //! `by_node_bytes`.
 //!
@@ -35,8 +37,9 @@
 //! # What holds everywhere
 //!
 //! - Missing is not zero: no default stands in for a fact.
-//! - Live and recorded differ in [`source::Root`] and in where NVML's answers come from. Nothing above knows which
-//!   it is. A recording is what one observation read, kept as it passed through the `Root`.
+//! - Live and recorded differ in [`source::Root`], in where NVML's answers come from, and in that single pages can be asked
+//!   for on a live machine alone (`source/memory`). Nothing above knows which it is. A recording is what one observation
+//!   read, kept as it passed through the `Root`.
 //! - Sorted by number: two runs over one tree print the same bytes.
 //! - All text that a process or a recorded tree chose is hostile: parsers cannot panic, tables show it through
 //!   [`report::terminal::harmless`].

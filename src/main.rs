@@ -13,7 +13,7 @@ use numa_audit::audit::outline::outline;
 use numa_audit::audit::rules::Rule;
 use numa_audit::audit::verdict::Verdict;
 use numa_audit::audit::{Limits, Report, Scope, Settings, audit};
-use numa_audit::cli::{self, Cli, Command, FailOn, Judge};
+use numa_audit::cli::{self, Cli, Command, FailOn, Judge, MemoryHow};
 use numa_audit::model::Machine;
 use numa_audit::model::gap::{Fact, Gap, Reason};
 use numa_audit::model::memory::Bytes;
@@ -25,7 +25,8 @@ use numa_audit::record::{self, Options};
 use numa_audit::report::terminal::{Surroundings, Terminal, harmless};
 use numa_audit::report::{self, explain, json, remedies, table, topology};
 use numa_audit::source::{
-    Source, Subjects, is_recording, observe, read_audit, read_expected, read_topology_file, watch,
+    MemoryReading, Source, Subjects, is_recording, observe, read_audit, read_expected,
+    read_topology_file, watch,
 };
 
 /// It could not run: a bad argument, an unreadable snapshot.
@@ -267,10 +268,17 @@ fn run_record(cli: &Cli, path: &Path, options: &Options) -> Result<ExitCode, Tro
 }
 
 fn source(cli: &Cli) -> Result<Source, Trouble> {
-    Ok(match &cli.from.snapshot {
+    let source = match &cli.from.snapshot {
         Some(path) => Source::snapshot(path)?,
         None => Source::live(cli.from.nvml_lib.clone()),
-    })
+    };
+    Ok(
+        source.reading_memory(match cli.from.memory.unwrap_or_default() {
+            MemoryHow::Sample => MemoryReading::Sample,
+            MemoryHow::Exact => MemoryReading::Exact,
+            MemoryHow::None => MemoryReading::None,
+        }),
+    )
 }
 
 /// What is seen over a while, if that was asked for.

@@ -1,6 +1,7 @@
 //! Observes one machine: the running one, or a recorded one.
 //!
-//! The two differ in [`Root`] and in where NVML's answers come from. All else is the same code.
+//! The two differ in [`Root`], in where NVML's answers come from, and in how memory is read (`memory`). All else is the same
+//! code.
 
 mod archive;
 mod audit_file;
@@ -10,6 +11,7 @@ mod drm_users;
 mod gpus;
 mod interrupt;
 mod kfd;
+mod memory;
 mod named_file;
 mod nvml;
 mod nvml_processes;
@@ -19,6 +21,7 @@ mod root;
 mod selection;
 mod settings;
 mod snapshot;
+mod syscalls;
 mod sysfs;
 mod tally;
 mod topology_file;
@@ -31,11 +34,14 @@ use std::path::PathBuf;
 use std::time::SystemTime;
 
 pub use audit_file::{AuditFileError, is_recording, read_audit, read_expected};
+pub use memory::MemoryReading;
 pub use root::{Root, Tap};
 pub use snapshot::SnapshotError;
 pub use topology_file::{TopologyFileError, read_topology_file};
 pub use tree::{Entry, Tree};
 pub use window::watch;
+
+use memory::MemoryReader;
 
 use crate::model::driver::DriverAnswer;
 use crate::model::process::Pid;
@@ -48,6 +54,7 @@ pub struct Source {
     root: Root,
     driver: Driver,
     manifest: Manifest,
+    memory: MemoryReading,
 }
 
 /// Where NVML's answers come from.
@@ -75,14 +82,21 @@ impl Source {
             root: Root::live(),
             driver: Driver::Library(nvml),
             manifest: Manifest::default(),
+            memory: MemoryReading::default(),
         }
     }
 
-    /// The same, keeping all that is read, for a recording.
+    /// The same, keeping all that is read, for a recording: whoever replays it gets every page.
     pub fn live_tapped(nvml: Option<PathBuf>) -> Self {
-        let mut source = Self::live(nvml);
+        let mut source = Self::live(nvml).reading_memory(MemoryReading::Exact);
         source.root = source.root.tapped();
         source
+    }
+
+    /// Reads memory in another way than by default.
+    pub fn reading_memory(mut self, how: MemoryReading) -> Self {
+        self.memory = how;
+        self
     }
 }
 
@@ -117,6 +131,7 @@ pub fn observe(source: Source, subjects: &Subjects) -> Observation {
         root,
         driver,
         manifest,
+        memory,
     } = source;
     let mut gaps = Vec::new();
     let mut host = host(&root, &manifest);
@@ -136,7 +151,8 @@ pub fn observe(source: Source, subjects: &Subjects) -> Observation {
             let unseen = &manifest.unseen;
             let choice =
                 processes::choose(&root, &mut gpus, &named, &mut strangers, unseen, &mut gaps);
-            processes::read_processes(&root, choice, &named, &mut gaps)
+            let memory = MemoryReader::new(memory);
+            processes::read_processes(&root, choice, &named, &memory, &mut gaps)
         }
     };
     let settings = settings::read_settings(&root, &topology, &mut gaps);

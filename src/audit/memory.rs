@@ -3,9 +3,11 @@
 use std::collections::BTreeMap;
 use std::fmt;
 
-use super::Limits;
+use super::sampling_error::error_of;
 use super::verdict::{Judged, Locality, Verdict};
-use crate::model::memory::{Backing, Bytes, Memory, NodeBytes, Policy};
+use super::{Audited, Limits};
+use crate::model::gap::{Fact, Gap, Reason};
+use crate::model::memory::{Backing, Bytes, Exactness, Memory, NodeBytes, Policy, Sample};
 use crate::model::process::Process;
 use crate::model::topology::{NodeId, NodeSet};
 
@@ -71,6 +73,8 @@ pub struct MemoryPlace {
 pub struct PagePlace {
     /// The main thread's policy.
     pub policy: Policy,
+    /// The policies of its threads, and how many of those that were asked have each; empty where nobody asked.
+    pub thread_policies: BTreeMap<Policy, usize>,
     /// The node with most of the working memory, the lowest of equals; `None` where it has none.
     pub node: Option<NodeId>,
     /// The working memory: every kind but `file`.
@@ -81,6 +85,20 @@ pub struct PagePlace {
     pub by_kind: BTreeMap<MemoryKind, NodeBytes>,
     /// The working memory against the local nodes; `None` where these are not known.
     pub share: Option<Share>,
+    /// How all this was estimated; `None` where every page was counted.
+    pub estimate: Option<Estimate>,
+}
+
+/// How a sample of pages stands for all of them.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Estimate {
+    /// How many pages were asked.
+    pub asked: u64,
+    /// By how much the local share may be off, from 0 to 1, in 95 cases of 100; where the local nodes are not known, the share
+    /// on the node with most. `None` where no page was there.
+    pub error: Option<f64>,
+    /// The same of the share on another socket.
+    pub remote_error: Option<f64>,
 }
 
 /// How much of a working memory is where.
@@ -155,8 +173,24 @@ fn pages_of(memory: &Memory, holds_context: bool, judged: &Judged) -> PagePlace 
     };
     // The last of the greatest, counted from behind, is the lowest node.
     let most = by_node.iter().rev().max_by_key(|(_, bytes)| **bytes);
+    let is_home = |node: NodeId| match judged.local.is_empty() {
+        true => most.is_some_and(|(most, _)| *most == node),
+        false => judged.locality(node) == Locality::Local,
+    };
+    let estimate = |sample: &Sample| Estimate {
+        asked: sample.asked(),
+        error: error_of(sample, &memory.pages, is_home),
+        remote_error: error_of(sample, &memory.pages, |node| {
+            judged.locality(node) == Locality::Remote
+        }),
+    };
     PagePlace {
         policy: memory.policy.clone(),
+        thread_policies: memory.thread_policies.clone(),
+        estimate: match &memory.exactness {
+            Exactness::Exact => None,
+            Exactness::Sampled(sample) => Some(estimate(sample)),
+        },
         node: most.map(|(node, _)| *node),
         locality,
         share: (!judged.local.is_empty()).then_some(share),
@@ -187,10 +221,65 @@ fn verdict(pages: Option<&PagePlace>, judged: &Judged, limits: &Limits) -> Verdi
     }
 }
 
+/// Says of an estimate that it does not tell on which side of a limit the memory is. It is judged by what is most likely.
+pub fn near_limit(audited: &Audited, limits: &Limits) -> Option<Gap> {
+    let is_judged = audited.is_judged() && audited.memory.verdict != Some(Verdict::SingleNode);
+    let pages = audited.memory.pages.as_ref().filter(|_| is_judged)?;
+    is_near_limit(pages.share?, pages.estimate?, limits).then(|| Gap {
+        pid: Some(audited.process.pid),
+        fact: Fact::MemoryLimit,
+        reason: Reason::Failed(
+            "its memory was estimated, and the limit lies within the error; --memory exact decides"
+                .into(),
+        ),
+    })
+}
+
+fn is_near_limit(share: Share, estimate: Estimate, limits: &Limits) -> bool {
+    let is_open = |part: Bytes, error: Option<f64>| {
+        // Without an error there is no memory.
+        let error = Bytes((share.all.0 as f64 * error.unwrap_or(0.0)) as u64);
+        let least = Bytes(part.0.saturating_sub(error.0));
+        let most = Bytes(part.0.saturating_add(error.0).min(share.all.0));
+        limits.exceeds(least, share.all) != limits.exceeds(most, share.all)
+    };
+    is_open(share.off, estimate.error) || is_open(share.remote, estimate.remote_error)
+}
+
 impl Limits {
     /// Whether so much of a working memory off the local nodes is more than both limits.
     pub fn exceeds(&self, off: Bytes, all: Bytes) -> bool {
         let share = u128::from(off.0) * 100;
         off > self.remote_bytes && share > u128::from(all.0) * u128::from(self.remote_percent)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_estimate_near_the_limit_leaves_it_open() {
+        let is_near = |off_mib: u64, remote_mib: u64, error| {
+            let [local, off, remote, all] =
+                [1000 - off_mib, off_mib, remote_mib, 1000].map(|mib| Bytes(mib << 20));
+            let share = Share {
+                local,
+                off,
+                remote,
+                all,
+            };
+            let estimate = Estimate {
+                asked: 2048,
+                error: Some(error),
+                remote_error: Some(error),
+            };
+            is_near_limit(share, estimate, &Limits::default())
+        };
+        assert!(is_near(95, 95, 0.01) && is_near(105, 105, 0.01));
+        assert!(is_near(300, 95, 0.01), "on another socket");
+        assert!(!is_near(80, 80, 0.01) && !is_near(120, 120, 0.01));
+        assert!(!is_near(95, 95, 0.0));
+        assert!(is_near(0, 0, 1.0));
     }
 }

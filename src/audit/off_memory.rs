@@ -20,6 +20,7 @@ pub(super) struct OffMemory {
     /// Of the working memory, of the process that has the greatest share there.
     share: (f64, String),
     kinds: BTreeMap<MemoryKind, Bytes>,
+    is_estimate: bool,
 }
 
 impl OffMemory {
@@ -27,10 +28,12 @@ impl OffMemory {
         let mut from = BTreeSet::<NodeId>::new();
         let mut kinds: BTreeMap<MemoryKind, Bytes> = BTreeMap::new();
         let (mut largest, mut share) = (Bytes(0), (0.0, String::new()));
+        let mut is_estimate = false;
         for pages in group
             .iter()
             .filter_map(|audited| audited.memory.pages.as_ref())
         {
+            is_estimate |= pages.estimate.is_some();
             let off = off(pages, &pages.by_node, least);
             let all: Bytes = pages.by_node.values().copied().sum();
             from.extend(
@@ -59,6 +62,7 @@ impl OffMemory {
             largest,
             share,
             kinds,
+            is_estimate,
         }
     }
 
@@ -74,8 +78,9 @@ impl OffMemory {
             [_] => ("has", "", ""),
             _ => ("have", "up to ", " each"),
         };
+        let about = if self.is_estimate { "about " } else { "" };
         format!(
-            "{} {have} {up_to}{} of the working memory on {} ({up_to}{}{each}: {})",
+            "{} {have} {up_to}{about}{} of the working memory on {} ({up_to}{}{each}: {})",
             subject(group),
             self.share.1,
             on_nodes(&self.from),

@@ -108,17 +108,12 @@ fn memory(audited: &Audited) -> MemoryOutline {
         policy: policy.map(|policy| policy.mode.to_string()),
         policy_nodes: whole.map(|policy| policy.nodes.clone()),
         mems_allowed: memory.mems_allowed.clone(),
-        local: counted(pages.and_then(|pages| pages.share?.local_fraction())),
+        local: LocalShare {
+            fraction: pages.and_then(|pages| pages.share?.local_fraction()),
+            is_estimate: pages.is_some_and(|pages| pages.estimate.is_some()),
+            error: pages.and_then(|pages| pages.estimate.as_ref()?.error),
+        },
         verdict: memory.verdict.map(|verdict| verdict.to_string()),
-    }
-}
-
-/// numa_maps counts every page.
-fn counted(fraction: Option<f64>) -> LocalShare {
-    LocalShare {
-        fraction,
-        is_estimate: false,
-        error: None,
     }
 }
 
@@ -141,6 +136,10 @@ fn summary(summary: &Summary) -> SummaryOutline {
         mismatch: summary.mismatch,
         unknown: summary.unknown,
         is_complete: Some(summary.is_complete),
-        local: counted(summary.local_fraction),
+        local: LocalShare {
+            fraction: summary.local_fraction,
+            is_estimate: !summary.is_exact,
+            error: summary.local_error,
+        },
     }
 }

@@ -69,12 +69,14 @@ pub enum Fact {
     Threads,
     /// The last CPU or the affinity of one thread, by its TID.
     Thread(u32),
-    /// A process's memory policy and pages (`numa_maps`).
+    /// A process's memory policy and pages.
     Memory,
     /// The nodes of a process's memory policy: the kernel cut the text.
     PolicyNodes,
     /// CPU time over a window: that of some threads.
     CpuTime,
+    /// On which side of a limit a process's memory is: it was estimated, and the limit lies within the error.
+    MemoryLimit,
 }
 
 impl Fact {
@@ -124,6 +126,7 @@ impl fmt::Display for Fact {
             Self::Memory => f.write_str("memory"),
             Self::PolicyNodes => f.write_str("nodes of the memory policy"),
             Self::CpuTime => f.write_str("CPU time of some threads"),
+            Self::MemoryLimit => f.write_str("side of the memory limit"),
         }
     }
 }
@@ -133,6 +136,8 @@ impl fmt::Display for Fact {
 pub enum Reason {
     /// The kernel refused to show it to this user (EACCES, EPERM).
     Denied,
+    /// Whoever ran the program did not want to know.
+    NotAsked,
     /// The process or thread ended meanwhile.
     Gone,
     /// There is no such file or no such value.
@@ -149,6 +154,7 @@ impl fmt::Display for Reason {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Denied => f.write_str("permission denied"),
+            Self::NotAsked => f.write_str("not asked for"),
             Self::Gone => f.write_str("gone"),
             Self::Absent => f.write_str("absent"),
             Self::Malformed(what) => write!(f, "malformed: {what}"),

@@ -6,7 +6,7 @@ use std::fmt;
 use super::ask::Ask;
 use super::cpus::{Cpu, CpuSet};
 use super::environment::Environment;
-use super::memory::Memory;
+use super::memory::{Memory, NodeBytes};
 use super::tenant::ControlGroup;
 use super::topology::NodeSet;
 
@@ -52,8 +52,11 @@ pub struct Process {
     pub mems_allowed: Option<NodeSet>,
     /// Its threads by TID, the main thread among them; `None` where they could not be listed.
     pub threads: Option<Vec<Thread>>,
-    /// Policy and pages; `None` where `numa_maps` could not be read.
+    /// Policy and pages; `None` where they could not be read.
     pub memory: Option<Memory>,
+    /// Anonymous and shared memory of its whole control group by node (`memory.numa_stat`), where its own could not be
+    /// read: all processes of the group have a part in it. `None` where nobody asked, or nothing tells.
+    pub group_memory: Option<NodeBytes>,
     /// What its environment tells; `None` where that could not be read.
     pub environment: Option<Environment>,
     /// Its control groups, of every hierarchy; `None` where they could not be read.
@@ -83,6 +86,7 @@ impl Process {
             mems_allowed: None,
             threads: None,
             memory: None,
+            group_memory: None,
             environment: None,
             groups: None,
             cpuset: None,

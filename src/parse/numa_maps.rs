@@ -51,6 +51,11 @@ impl NumaMaps {
         Ok(())
     }
 
+    /// Whether the task's policy is known, whatever lines may still come.
+    pub fn policy_is_settled(&self) -> bool {
+        self.policy == Known::File
+    }
+
     /// All of it. `None` where there was no line: the process has no memory, as it has ended.
     pub fn finish(self) -> Option<Memory> {
         (self.policy != Known::Nothing).then_some(self.memory)
@@ -92,7 +97,7 @@ impl NumaMaps {
         };
         let backing = match file {
             _ if huge => Backing::Huge,
-            Some(name) => of_file(name),
+            Some(name) => of_escaped(name),
             None => Backing::Anonymous,
         };
         self.memory.torch_makers.extend(file.and_then(torch_maker));
@@ -196,13 +201,16 @@ fn is_mode(text: &[u8], word: &[u8]) -> bool {
         .is_some_and(|rest| matches!(rest.first(), None | Some(b'=' | b':')))
 }
 
-/// What a mapped file's name tells. Blanks in it read `\040`.
-fn of_file(name: &[u8]) -> Backing {
-    // A shared anonymous mapping is a deleted file of that name; the device itself never is.
-    if name == b"/dev/zero\\040(deleted)" {
-        return Backing::SharedAnonymous;
+/// The same of a name as `numa_maps` writes it, where blanks read `\040`.
+fn of_escaped(name: &[u8]) -> Backing {
+    match name.strip_suffix(b"\\040(deleted)") {
+        Some(name) => of_file(name, true),
+        None => of_file(name, false),
     }
-    let name = name.strip_suffix(b"\\040(deleted)").unwrap_or(name);
+}
+
+/// What a mapped file's name tells, without the mark of a deleted file.
+pub(super) fn of_file(name: &[u8], deleted: bool) -> Backing {
     let starts = |start: &[u8]| name.starts_with(start);
     let digits_behind = |start: &[u8]| {
         let rest = name.strip_prefix(start).unwrap_or_default();
@@ -214,6 +222,8 @@ fn of_file(name: &[u8]) -> Backing {
         key.len() == 8 && key.iter().all(u8::is_ascii_hexdigit)
     };
     match name {
+        // A shared anonymous mapping is a deleted file of that name; the device itself never is.
+        b"/dev/zero" if deleted => Backing::SharedAnonymous,
         b"/dev/nvidia-uvm" => Backing::UnifiedMemory,
         b"/dev/nvidiactl" => Backing::DriverBuffer,
         _ if digits_behind(b"/dev/nvidia") => Backing::DriverBuffer,
@@ -227,7 +237,7 @@ fn of_file(name: &[u8]) -> Backing {
 const TORCH: &[u8] = b"/dev/shm/torch_";
 
 /// The PID of who made a piece of PyTorch's shared memory.
-fn torch_maker(name: &[u8]) -> Option<u32> {
+pub(super) fn torch_maker(name: &[u8]) -> Option<u32> {
     let rest = name.strip_prefix(TORCH)?;
     let end = rest.iter().position(|byte| *byte == b'_')?;
     number("PID", &rest[..end]).ok()
@@ -243,7 +253,7 @@ pub fn redact_line(line: &[u8]) -> Vec<u8> {
     let at = at + FILE.len();
     let (name, rest) = split(&line[at..]);
     let torch;
-    let short: &[u8] = match of_file(name) {
+    let short: &[u8] = match of_escaped(name) {
         Backing::File => b"/redacted",
         Backing::Shared if let Some(maker) = torch_maker(name) => {
             torch = [TORCH, format!("{maker}_redacted").as_bytes()].concat();

@@ -3,6 +3,7 @@
 use super::list::{parse_cpu_list, parse_node_list};
 use super::{Malformed, malformed, number};
 use crate::model::cpus::CpuSet;
+use crate::model::memory::Bytes;
 use crate::model::topology::NodeSet;
 
 /// The lines that matter.
@@ -17,6 +18,31 @@ pub struct Status {
     pub affinity: CpuSet,
     /// `Mems_allowed_list`; `None` on a kernel without cpusets.
     pub mems_allowed: Option<NodeSet>,
+    /// How much memory it has; `None` on a kernel before 4.5, and for a process that is about to end.
+    pub resident: Option<Resident>,
+}
+
+/// A process's present pages, as its counters have them: no page table is walked for these. From Linux 6.2 to 6.16 each
+/// CPU may hold back a part of them.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Resident {
+    /// `RssAnon`: private copies of files' pages are among them.
+    pub anonymous: Bytes,
+    /// `RssFile`: what a driver maps (`/dev/nvidiactl`) is among them.
+    pub file: Bytes,
+    /// `RssShmem`: shared anonymous mappings, memfd, System V, and every file on a tmpfs.
+    pub shared: Bytes,
+    /// `HugetlbPages`, which `VmRSS` does not count.
+    pub huge: Bytes,
+}
+
+impl Resident {
+    /// All of it.
+    pub fn all(&self) -> Bytes {
+        [self.anonymous, self.file, self.shared, self.huge]
+            .into_iter()
+            .sum()
+    }
 }
 
 /// Reads one `status`. Lines that are not known do no harm; the name's newlines are escaped by the
@@ -34,6 +60,20 @@ pub fn parse_status(bytes: &[u8]) -> Result<Status, Malformed> {
         Some(value) => Ok(value),
         None => malformed(&format!("no {name} in status"), bytes),
     };
+    // `RssAnon:\t   71604 kB`
+    let kib = |name: &str| {
+        let value = field(name.as_bytes())?.trim_ascii().strip_suffix(b" kB")?;
+        Bytes::from_kib(number(name, value).ok()?)
+    };
+    let resident = || {
+        Some(Resident {
+            anonymous: kib("RssAnon")?,
+            file: kib("RssFile")?,
+            shared: kib("RssShmem")?,
+            // Not there on a kernel without huge pages.
+            huge: kib("HugetlbPages").unwrap_or_default(),
+        })
+    };
     let inner_pids = field(b"NSpid").unwrap_or_default();
     let inner_pids = inner_pids.split(u8::is_ascii_whitespace).skip(1);
     let uid = needed("Uid")?.split(u8::is_ascii_whitespace).next();
@@ -46,6 +86,7 @@ pub fn parse_status(bytes: &[u8]) -> Result<Status, Malformed> {
         mems_allowed: field(b"Mems_allowed_list")
             .map(parse_node_list)
             .transpose()?,
+        resident: resident(),
     })
 }
 
@@ -64,6 +105,17 @@ mod tests {
         assert_eq!(status.inner_pids, [12, 1]);
         assert_eq!(status.affinity.to_string(), "0-3,8");
         assert_eq!(status.mems_allowed.unwrap().len(), 2);
+    }
+
+    #[test]
+    fn reads_how_much_memory_there_is() {
+        let text = b"Uid:\t0\t0\t0\t0\nRssAnon:\t   71604 kB\nRssFile:\t    2048 kB\nRssShmem:\t       4 kB\n\
+            HugetlbPages:\t    2048 kB\nCpus_allowed_list:\t0\n";
+        let resident = parse_status(text).unwrap().resident.unwrap();
+        assert_eq!(resident.anonymous, Bytes(71604 << 10));
+        assert_eq!(resident.all(), Bytes((71604 + 2048 + 4 + 2048) << 10));
+        let none = b"Uid:\t0\t0\t0\t0\nRssAnon:\t x kB\nRssFile:\t 1 kB\nRssShmem:\t 1 kB\nCpus_allowed_list:\t0\n";
+        assert_eq!(parse_status(none).unwrap().resident, None);
     }
 
     #[test]

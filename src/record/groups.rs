@@ -36,10 +36,11 @@ pub(super) fn without_names(tree: &Tree) -> Tree {
 /// Where control groups are.
 pub(super) const TOP: &str = "sys/fs/cgroup";
 
-/// Where cpusets are, and the files that tell them.
+/// The files of groups that are read, and below which folder.
 const FILES: &[(&str, &str)] = &[
     (TOP, "cpuset.cpus.effective"),
     (TOP, "cpuset.mems.effective"),
+    (TOP, "memory.numa_stat"),
     ("sys/fs/cgroup/cpuset", "cpuset.effective_cpus"),
     ("sys/fs/cgroup/cpuset", "cpuset.effective_mems"),
 ];

@@ -13,7 +13,7 @@ use crate::audit::rules::{RULES, Rule};
 use crate::audit::{Audited, Report};
 use crate::model::driver::MigDevice;
 use crate::model::gpu::Instance;
-use crate::model::memory::{Bytes, NodeBytes};
+use crate::model::memory::{Bytes, NodeBytes, Policy};
 use crate::model::pci::PciDevice;
 use crate::model::settings::Settings;
 use crate::model::topology::{Node, NodeId, NodeSet};
@@ -457,7 +457,12 @@ struct MemoryJson {
     /// `None` where the kernel cut the list.
     policy_nodes: Option<Vec<u32>>,
     mems_allowed: Option<Vec<u32>>,
+    /// The policies of its threads, and how many have each; `None` where nobody asked.
+    thread_policies: Option<BTreeMap<String, usize>>,
     exact: Option<bool>,
+    /// How many pages an estimate rests on, and by how much `local_fraction` may be off, in 95 cases of 100.
+    sample_pages: Option<u64>,
+    error: Option<f64>,
     verdict: Option<String>,
     by_node_bytes: Option<BTreeMap<u32, u64>>,
     by_kind: Option<BTreeMap<String, BTreeMap<u32, u64>>>,
@@ -465,12 +470,15 @@ struct MemoryJson {
     /// Pages that NUMA balancing moved while it was watched; only where it was, and the kernel tells.
     #[serde(skip_serializing_if = "Option::is_none")]
     pages_migrated: Option<u64>,
+    /// Anonymous and shared memory of its whole control group, where its own could not be read.
+    group_by_node_bytes: Option<BTreeMap<u32, u64>>,
 }
 
 fn memory(audited: &Audited) -> MemoryJson {
     let memory = &audited.memory;
     let pages = memory.pages.as_ref();
     let policy = pages.map(|pages| &pages.policy);
+    let estimate = pages.and_then(|pages| pages.estimate);
     let whole = policy.filter(|policy| !policy.truncated);
     let kinds = |pages: &crate::audit::memory::PagePlace| {
         let kinds = pages.by_kind.iter();
@@ -487,14 +495,26 @@ fn memory(audited: &Audited) -> MemoryJson {
             .mems_allowed
             .as_ref()
             .map(|nodes: &NodeSet| ids(nodes)),
-        // numa_maps counts every page.
-        exact: pages.map(|_| true),
+        thread_policies: pages
+            .filter(|pages| !pages.thread_policies.is_empty())
+            .map(|pages| texts(&pages.thread_policies)),
+        exact: pages.map(|pages| pages.estimate.is_none()),
+        sample_pages: estimate.map(|estimate| estimate.asked),
+        error: estimate.and_then(|estimate| estimate.error),
         verdict: memory.verdict.map(|verdict| verdict.to_string()),
         by_node_bytes: pages.map(|pages| by_id(&pages.by_node)),
         by_kind: pages.map(kinds),
         local_fraction: pages.and_then(|pages| pages.share?.local_fraction()),
         pages_migrated: audited.watched.as_ref().and_then(|of| of.pages_migrated),
+        group_by_node_bytes: audited.process.group_memory.as_ref().map(by_id),
     }
+}
+
+fn texts(policies: &BTreeMap<Policy, usize>) -> BTreeMap<String, usize> {
+    let policies = policies.iter();
+    policies
+        .map(|(policy, threads)| (policy.to_string(), *threads))
+        .collect()
 }
 
 fn by_id(by_node: &NodeBytes) -> BTreeMap<u32, u64> {
@@ -577,6 +597,9 @@ struct SummaryJson {
     /// Whether all could be seen and judged.
     complete: bool,
     local_fraction: Option<f64>,
+    /// Whether every page was counted, and how far that may be off where not.
+    exact: bool,
+    error: Option<f64>,
 }
 
 fn summary(report: &Report) -> SummaryJson {
@@ -590,5 +613,7 @@ fn summary(report: &Report) -> SummaryJson {
         unknown: summary.unknown,
         complete: summary.is_complete,
         local_fraction: summary.local_fraction,
+        exact: summary.is_exact,
+        error: summary.local_error,
     }
 }

@@ -313,7 +313,7 @@ pub(super) fn shortened(pids: Vec<u32>) -> String {
     }
 }
 
-/// The working memory by node: shares, and the sizes; of several processes the largest.
+/// The working memory by node: shares, and the sizes; of several processes the largest. An estimate is marked `~`.
 fn memory(people: &[&Audited]) -> String {
     let pages: Vec<&PagePlace> = people
         .iter()
@@ -333,6 +333,8 @@ fn memory(people: &[&Audited]) -> String {
         .copied()
         .collect();
     let at_most = if people.len() > 1 { "≤" } else { "" };
+    let is_estimate = pages.iter().any(|pages| pages.estimate.is_some());
+    let about = if is_estimate { "~" } else { "" };
     let told = nodes.iter().map(|node| {
         let sizes = pages
             .iter()
@@ -340,7 +342,7 @@ fn memory(people: &[&Audited]) -> String {
             .copied();
         let here: Bytes = sizes.clone().sum();
         let largest = sizes.max().unwrap_or_default();
-        format!("{node}: {} {at_most}{largest}", here.percent_of(all))
+        format!("{node}: {about}{} {at_most}{largest}", here.percent_of(all))
     });
     let told: Vec<String> = told.collect();
     if told.is_empty() {

@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::cpuset::Cpusets;
+use super::memory::MemoryReader;
 use super::root::Root;
 use super::selection::{Selection, select};
 use super::{drm_users, procfs, users};
@@ -89,6 +90,7 @@ pub fn read_processes(
     root: &Root,
     choice: Choice,
     named: &[Pid],
+    memory: &MemoryReader,
     gaps: &mut Vec<Gap>,
 ) -> (Vec<Process>, BTreeSet<Pid>) {
     let Choice {
@@ -102,7 +104,7 @@ pub fn read_processes(
     let mut cpusets = Cpusets::default();
     for pid in pids {
         if let Some(stat) = stats.remove(&pid) {
-            match procfs::read_process(root, pid, stat, &mut cpusets, gaps) {
+            match procfs::read_process(root, pid, stat, &mut cpusets, memory, gaps) {
                 Some(mut process) => {
                     if !orphans.is_empty() && (orphans.contains(&pid) || holders.contains(&pid)) {
                         process.pipes = pipes(root, pid, gaps);

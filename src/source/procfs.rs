@@ -3,17 +3,16 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::cpuset::Cpusets;
+use super::memory::MemoryReader;
 use super::root::Root;
 use crate::model::environment::Environment;
 use crate::model::gap::{Fact, Gap, Reason};
 use crate::model::gpu::DriverFiles;
-use crate::model::memory::Memory;
 use crate::model::process::{Pid, Process, Thread};
 use crate::model::tenant::ControlGroup;
 use crate::parse::ask::parse_asks;
 use crate::parse::cgroup::parse_cgroup;
 use crate::parse::fd::{DriverFile, parse_driver_file, parse_pipe};
-use crate::parse::numa_maps::NumaMaps;
 use crate::parse::stat::{Stat, parse_stat};
 use crate::parse::status::parse_status;
 use crate::parse::value;
@@ -150,6 +149,7 @@ pub fn read_process(
     pid: Pid,
     stat: Stat,
     cpusets: &mut Cpusets,
+    memory: &MemoryReader,
     gaps: &mut Vec<Gap>,
 ) -> Option<Process> {
     let mut reading = Reading {
@@ -164,7 +164,13 @@ pub fn read_process(
     let cpuset = groups.as_ref().map(|groups| cpusets.of(root, groups));
     let cpuset = cpuset.and_then(|cpuset| reading.or_gap(Fact::Cpuset, cpuset));
     let threads = reading.threads();
-    let memory = reading.or_gap(Fact::Memory, read_memory(root, pid));
+    let resident = status.as_ref().and_then(|status| status.resident);
+    let memory = memory.read(root, pid, &stat, resident.as_ref(), groups.as_deref());
+    let group_memory = memory
+        .as_ref()
+        .err()
+        .and_then(|unread| unread.group.clone());
+    let memory = reading.or_gap(Fact::Memory, memory.map_err(|unread| unread.reason));
     if memory
         .as_ref()
         .is_some_and(|memory| memory.policy.truncated)
@@ -197,6 +203,7 @@ pub fn read_process(
         affinity: status.map(|status| status.affinity),
         threads,
         memory,
+        group_memory,
         groups,
         cpuset: cpuset.flatten(),
         pipes: None,
@@ -208,7 +215,7 @@ fn is_lost(reason: &Reason) -> bool {
 }
 
 /// Whether the process of that start is no more. A recorded one cannot end.
-fn has_ended(root: &Root, pid: Pid, then: &Stat) -> bool {
+pub(super) fn has_ended(root: &Root, pid: Pid, then: &Stat) -> bool {
     if !root.is_live() {
         return false;
     }
@@ -216,13 +223,6 @@ fn has_ended(root: &Root, pid: Pid, then: &Stat) -> bool {
     now.map_or(true, |now| {
         now.is_dead() || now.start_time_ticks != then.start_time_ticks
     })
-}
-
-fn read_memory(root: &Root, pid: Pid) -> Result<Memory, Reason> {
-    let mut maps = NumaMaps::default();
-    root.read_lines(&format!("proc/{pid}/numa_maps"), |line| maps.line(line))?;
-    // The kernel shows nothing of a process that is about to end, and of its own threads.
-    maps.finish().ok_or(Reason::Absent)
 }
 
 /// One process being read, with its gaps so far.

@@ -19,10 +19,10 @@ use crate::model::gap::Reason;
 const LARGEST: u64 = 8 << 20;
 
 /// The largest file that is read by lines. A `numa_maps` of 100,000 mappings has 8 MB.
-const LARGEST_BY_LINES: u64 = 256 << 20;
+pub(super) const LARGEST_BY_LINES: u64 = 256 << 20;
 
 /// The longest line of these: a path, each byte of it escaped, and counts on a thousand nodes.
-const LONGEST_LINE: u64 = 64 << 10;
+pub(super) const LONGEST_LINE: u64 = 64 << 10;
 
 /// Whether a folder's names are looked for as such (`net/eth0` of a device, wherever its bus hangs), so that a recording
 /// has to keep them. Elsewhere a name is only looked for to read what is below it, which then is kept.
@@ -114,6 +114,33 @@ impl Root {
     /// Whether this is the running system, where what was there may be gone the next moment.
     pub fn is_live(&self) -> bool {
         matches!(self.place, Place::Live)
+    }
+
+    /// A file of the running system itself, for what needs more of it than its bytes. A recording keeps nothing of it unless
+    /// it is handed to [`Root::keep`].
+    ///
+    /// # Errors
+    /// The reason for a gap; absent in a recorded tree.
+    pub fn open_live(&self, path: &str) -> Result<File, Reason> {
+        match (&self.place, self.denied.contains(path)) {
+            (_, true) => Err(Reason::Denied),
+            (Place::Live, _) => {
+                File::open(live_path(path)).map_err(|error| self.note(path, &error))
+            }
+            _ => Err(Reason::Absent),
+        }
+    }
+
+    /// Whether a recording is being made.
+    pub fn is_tapped(&self) -> bool {
+        self.tap.is_some()
+    }
+
+    /// Adds a file that was read otherwise to the recording that is being made.
+    pub fn keep(&self, path: &str, bytes: Vec<u8>) {
+        if let Some(mut tap) = self.tap() {
+            tap.tree.insert(path, Entry::File(bytes));
+        }
     }
 
     /// A file's bytes.

@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 use super::named_file::open_named;
 use super::root::Root;
-use super::{Driver, Source, archive};
+use super::{Driver, MemoryReading, Source, archive};
 use crate::model::driver::DriverAnswer;
 use crate::model::gap::Reason;
 use crate::parse::nvidia::parse_nvml;
@@ -76,6 +76,7 @@ impl Source {
             root,
             driver: Driver::Recorded(answer),
             manifest,
+            memory: MemoryReading::default(),
         })
     }
 }

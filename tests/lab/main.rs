@@ -13,6 +13,7 @@
 mod families;
 mod guest;
 mod machines;
+mod memory;
 mod movers;
 mod nvml;
 mod peers;

@@ -38,6 +38,8 @@ fn timeless(report: &Value) -> Value {
         node["memory_free_bytes"].take();
     }
     for process in report["processes"].as_array_mut().unwrap() {
+        // A recording does not have them.
+        process["memory"]["thread_policies"].take();
         if process["role"] == "launcher" {
             process["cpu"].take();
             process["memory"].take();

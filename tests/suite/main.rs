@@ -15,6 +15,7 @@ mod expected;
 mod fixtures;
 mod live;
 mod machine;
+mod memory;
 mod museum;
 mod other_gpus;
 mod peers;

@@ -3,6 +3,7 @@
  *   -b NODE        mbind what is allocated from now on to this node; -1: no more
  *   -m MIB         touch private anonymous memory       -z MIB   shared anonymous memory, as the driver's pinned memory is
  *   -s MIB         a memfd                              -H MIB   huge pages
+ *   -M MIB         a memfd of huge pages                -F MIB   a file on /dev/hugepages
  *   -t CPULIST     a thread that may run on these CPUs alone
  *   -i NODES       a thread that interleaves over these nodes (a bit mask)
  *   -x NAME        a thread of that name that is busy for a third of the time with what was allocated last
@@ -46,9 +47,8 @@ static void allocate(long mib, int flags, int fd, int node)
     last_size = size;
 }
 
-static void share(long mib, int node)
+static void share(long mib, int node, int fd)
 {
-    int fd = memfd_create("torch", 0);
     if (fd < 0 || ftruncate(fd, mib << 20)) fail("memfd");
     allocate(mib, MAP_SHARED, fd, node);
 }
@@ -122,7 +122,7 @@ static void work(int ready, int ends_with_parent)
     prctl(PR_SET_NAME, "pt_data_worker");
     if (ends_with_parent) prctl(PR_SET_PDEATHSIG, 9);
     allocate(8, MAP_PRIVATE | MAP_ANONYMOUS, -1, -1);
-    share(4, -1);
+    share(4, -1, memfd_create("torch", 0));
     if (write(ready, "x", 1) != 1) fail("write");
     for (;;) pause();
 }
@@ -185,12 +185,14 @@ int main(int argc, char **argv)
     int option, node = -1;
     if (argc == 5 && strcmp(argv[1], "-c") == 0) be_fork_server(argv);
     if (getenv("HOG_GPU")) hold_driver(atoi(getenv("HOG_GPU")));
-    while ((option = getopt(argc, argv, "n:b:m:z:s:H:t:i:x:w:o:f:")) != -1) switch (option) {
+    while ((option = getopt(argc, argv, "n:b:m:z:s:H:M:F:t:i:x:w:o:f:")) != -1) switch (option) {
     case 'n': prctl(PR_SET_NAME, optarg); break;
     case 'b': node = atoi(optarg); break;
     case 'm': allocate(atol(optarg), MAP_PRIVATE | MAP_ANONYMOUS, -1, node); break;
     case 'z': allocate(atol(optarg), MAP_SHARED | MAP_ANONYMOUS, -1, node); break;
-    case 's': share(atol(optarg), node); break;
+    case 's': share(atol(optarg), node, memfd_create("torch", 0)); break;
+    case 'M': share(atol(optarg), node, memfd_create("torch", MFD_HUGETLB)); break;
+    case 'F': share(atol(optarg), node, open("/dev/hugepages/torch", O_RDWR | O_CREAT, 0600)); break;
     case 'H': allocate(atol(optarg), MAP_PRIVATE | MAP_ANONYMOUS | MAP_HUGETLB, -1, node); break;
     case 't': start(bound, optarg); break;
     case 'i': start(interleaved, optarg); break;
