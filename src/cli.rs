@@ -1,6 +1,7 @@
 //! What may be typed, and nothing else.
 
 use std::path::PathBuf;
+use std::time::Duration;
 
 use clap::builder::NonEmptyStringValueParser;
 use clap::{Args, Parser, Subcommand, ValueEnum};
@@ -88,6 +89,16 @@ pub enum Command {
         /// A name from the list.
         rule: String,
     },
+    /// Ask NVML, for this program itself: a line of JSON for each piece of the answer.
+    #[command(hide = true)]
+    AskNvml {
+        /// The PID of the asker, with whom this ends.
+        parent: u32,
+        /// The index of the first GPU to ask for.
+        from: u32,
+        /// Where the library is.
+        library: Option<PathBuf>,
+    },
 }
 
 /// What is recorded.
@@ -114,9 +125,21 @@ pub struct From {
     #[arg(long, value_name = "PID", num_args = 1.., value_delimiter = ',', global = true,
           value_parser = clap::value_parser!(u32).range(1..))]
     pub pid: Vec<u32>,
+    /// Look no longer than this, such as 10s or 500ms; what is not known by then is missing. A recording is
+    /// made whole or not at all. [default: 30s; for record 5m]
+    #[arg(long, value_name = "DURATION", global = true, value_parser = deadline)]
+    pub deadline: Option<Duration>,
     /// Load NVML from here. [default: libnvidia-ml.so.1, as the system finds it]
     #[arg(long, value_name = "PATH", global = true, conflicts_with = "snapshot")]
     pub nvml_lib: Option<PathBuf>,
+}
+
+fn deadline(text: &str) -> Result<Duration, String> {
+    match humantime::parse_duration(text) {
+        Ok(Duration::ZERO) => Err("nothing can be seen in no time".to_owned()),
+        Ok(time) => Ok(time),
+        Err(error) => Err(error.to_string()),
+    }
 }
 
 /// What is known of GPUs' places besides what the machine tells.

@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 use std::io::{self, ErrorKind, IsTerminal, Write};
 use std::path::Path;
 use std::process::ExitCode;
+use std::time::Duration;
 
 use clap::Parser;
 use numa_audit::audit::finding::Severity;
@@ -12,17 +13,22 @@ use numa_audit::audit::rules::Rule;
 use numa_audit::audit::{Limits, Report, Scope, Settings, audit};
 use numa_audit::cli::{Cli, Command, FailOn};
 use numa_audit::model::Machine;
-use numa_audit::model::gap::{Fact, Reason};
+use numa_audit::model::gap::{Fact, Reason, seconds};
 use numa_audit::model::memory::Bytes;
 use numa_audit::model::pci::PciAddress;
 use numa_audit::model::process::Pid;
 use numa_audit::record::{self, Options};
 use numa_audit::report::terminal::{Surroundings, Terminal, harmless};
 use numa_audit::report::{explain, json, remedies, table, topology};
-use numa_audit::source::{Source, Subjects, observe, read_topology_file};
+use numa_audit::source::{
+    Deadline, Invocation, Source, Subjects, answer, observe, read_topology_file,
+};
 
 /// It could not run: a bad argument, an unreadable snapshot.
 const COULD_NOT_RUN: u8 = 2;
+
+/// How long a recording may take where nobody says: it reads all memory maps whole.
+const RECORDING: Duration = Duration::from_secs(300);
 
 type Trouble = Box<dyn std::error::Error>;
 
@@ -35,7 +41,12 @@ fn main() -> ExitCode {
             return ExitCode::from(u8::try_from(error.exit_code()).unwrap_or(COULD_NOT_RUN));
         }
     };
-    match run(&cli) {
+    let usual = match cli.command {
+        Some(Command::Record(_)) => RECORDING,
+        _ => Source::USUAL_DEADLINE,
+    };
+    let deadline = Deadline::within(cli.from.deadline.unwrap_or(usual));
+    match run(&cli, deadline) {
         Ok(code) => code,
         Err(trouble) => {
             let _ = writeln!(
@@ -48,12 +59,12 @@ fn main() -> ExitCode {
     }
 }
 
-fn run(cli: &Cli) -> Result<ExitCode, Trouble> {
+fn run(cli: &Cli, deadline: Deadline) -> Result<ExitCode, Trouble> {
     match &cli.command {
-        None => run_audit(cli),
+        None => run_audit(cli, deadline),
         Some(Command::Topology) => {
             refuse("topology", cli, &[("--pid", !cli.from.pid.is_empty())])?;
-            run_topology(cli)
+            run_topology(cli, deadline)
         }
         Some(Command::Rules) => {
             refuse("rules", cli, &machine_options(cli))?;
@@ -69,6 +80,14 @@ fn run(cli: &Cli) -> Result<ExitCode, Trouble> {
             print(&explain::explain(rule_named(rule)?, &terminal(cli)))?;
             Ok(ExitCode::SUCCESS)
         }
+        Some(Command::AskNvml {
+            parent,
+            from,
+            library,
+        }) => {
+            answer(*parent, *from, library.as_deref(), io::stdout());
+            Ok(ExitCode::SUCCESS)
+        }
         Some(Command::Record(what)) => {
             let ignored = [
                 ("--snapshot", cli.from.snapshot.is_some()),
@@ -81,14 +100,15 @@ fn run(cli: &Cli) -> Result<ExitCode, Trouble> {
                 note: what.note.clone(),
                 redact: what.redact,
             };
-            run_record(cli, &what.path, &options)
+            run_record(cli, &what.path, &options, deadline)
         }
     }
 }
 
 /// The options that say which machine, and what is known of it.
-fn machine_options(cli: &Cli) -> [(&'static str, bool); 5] {
+fn machine_options(cli: &Cli) -> [(&'static str, bool); 6] {
     [
+        ("--deadline", cli.from.deadline.is_some()),
         ("--snapshot", cli.from.snapshot.is_some()),
         ("--pid", !cli.from.pid.is_empty()),
         ("--nvml-lib", cli.from.nvml_lib.is_some()),
@@ -110,8 +130,8 @@ fn refuse(command: &str, cli: &Cli, ignored: &[(&str, bool)]) -> Result<(), Trou
     }
 }
 
-fn run_audit(cli: &Cli) -> Result<ExitCode, Trouble> {
-    let machine = observe(source(cli)?, &subjects(cli)).machine;
+fn run_audit(cli: &Cli, deadline: Deadline) -> Result<ExitCode, Trouble> {
+    let machine = observe(source(cli, deadline)?, &subjects(cli)).machine;
     ensure_named_are_there(&machine)?;
     let default = Limits::default();
     let mib = cli.judge.remote_mib.map(|mib| Bytes(u64::from(mib) << 20));
@@ -142,8 +162,8 @@ fn run_audit(cli: &Cli) -> Result<ExitCode, Trouble> {
     )))
 }
 
-fn run_topology(cli: &Cli) -> Result<ExitCode, Trouble> {
-    let machine = observe(source(cli)?, &Subjects::Nobody).machine;
+fn run_topology(cli: &Cli, deadline: Deadline) -> Result<ExitCode, Trouble> {
+    let machine = observe(source(cli, deadline)?, &Subjects::Nobody).machine;
     let settings = Settings {
         hints: hints(cli, &machine)?,
         ..Settings::default()
@@ -156,10 +176,23 @@ fn run_topology(cli: &Cli) -> Result<ExitCode, Trouble> {
     Ok(ExitCode::SUCCESS)
 }
 
-fn run_record(cli: &Cli, path: &Path, options: &Options) -> Result<ExitCode, Trouble> {
+fn run_record(
+    cli: &Cli,
+    path: &Path,
+    options: &Options,
+    deadline: Deadline,
+) -> Result<ExitCode, Trouble> {
     record::ensure_new(path)?;
     let source = Source::live_tapped(cli.from.nvml_lib.clone());
+    let source = source.asking_through(oneself()).until(deadline);
     let observation = observe(source, &subjects(cli));
+    // What a recording lacks cannot be seen later: half a one would pass for the whole.
+    if deadline.is_over() {
+        let whole = seconds(deadline.whole);
+        return Err(
+            format!("not all was read within {whole} (--deadline): nothing is recorded").into(),
+        );
+    }
     ensure_named_are_there(&observation.machine)?;
     let machine = observation.machine.clone();
     record::record(observation, path, options)?;
@@ -174,11 +207,21 @@ fn run_record(cli: &Cli, path: &Path, options: &Options) -> Result<ExitCode, Tro
     Ok(ExitCode::SUCCESS)
 }
 
-fn source(cli: &Cli) -> Result<Source, Trouble> {
-    Ok(match &cli.from.snapshot {
+fn source(cli: &Cli, deadline: Deadline) -> Result<Source, Trouble> {
+    let source = match &cli.from.snapshot {
         Some(path) => Source::snapshot(path)?,
         None => Source::live(cli.from.nvml_lib.clone()),
-    })
+    };
+    Ok(source.asking_through(oneself()).until(deadline))
+}
+
+/// This program as one that asks NVML. The link leads to what is running, even if that was replaced or deleted since, or
+/// never had a name.
+fn oneself() -> Invocation {
+    Invocation {
+        program: "/proc/self/exe".into(),
+        arguments: vec!["ask-nvml".to_owned()],
+    }
 }
 
 fn subjects(cli: &Cli) -> Subjects {
@@ -196,6 +239,8 @@ fn ensure_named_are_there(machine: &Machine) -> Result<(), Trouble> {
         Some((pid, Reason::Absent | Reason::Gone)) => {
             Err(format!("there is no process {pid}").into())
         }
+        // It is there; and what else there is can be told.
+        Some((_, Reason::TimedOut(_) | Reason::Late(_))) => Ok(()),
         Some((pid, reason)) => Err(format!("process {pid} cannot be read: {reason}").into()),
         None => Ok(()),
     }

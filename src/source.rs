@@ -2,7 +2,9 @@
 //!
 //! The two differ in [`Root`] and in where NVML's answers come from. All else is the same code.
 
+mod affinity;
 mod archive;
+mod asking;
 mod cpuset;
 mod drm;
 mod drm_users;
@@ -12,6 +14,7 @@ mod nvml;
 mod nvml_processes;
 mod processes;
 mod procfs;
+mod readers;
 mod root;
 mod selection;
 mod settings;
@@ -23,17 +26,25 @@ mod users;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
-use std::time::SystemTime;
+use std::sync::Arc;
+use std::sync::mpsc::{self, Receiver};
+use std::time::{Duration, Instant, SystemTime};
 
+use asking::{Answered, Asker, Asking};
+pub use asking::{Invocation, answer};
+pub use readers::Deadline;
+use readers::Readers;
 pub use root::{Root, Tap};
 pub use snapshot::SnapshotError;
 pub use topology_file::{TopologyFileError, read_topology_file};
 pub use tree::{Entry, Tree};
 
 use crate::model::driver::DriverAnswer;
+use crate::model::gap::Reason;
 use crate::model::process::Pid;
 use crate::model::{Host, Machine, Origin};
 use crate::parse::snapshot::Manifest;
+use crate::parse::stat::Stat;
 
 /// The machine to observe.
 #[derive(Debug)]
@@ -41,25 +52,54 @@ pub struct Source {
     root: Root,
     driver: Driver,
     manifest: Manifest,
+    deadline: Deadline,
 }
 
 /// Where NVML's answers come from.
 #[derive(Debug)]
 enum Driver {
     /// The library, at this path or where the system has it.
-    Library(Option<PathBuf>),
+    Library(Asker),
     /// A recording's `nvml.json`.
     Recorded(DriverAnswer),
 }
 
 impl Source {
-    /// The machine that the program runs on. `nvml` names the library where it is not found by itself.
-    pub fn live(nvml: Option<PathBuf>) -> Self {
+    /// How long a look may take where nobody says.
+    pub const USUAL_DEADLINE: Duration = Duration::from_secs(30);
+
+    fn new(root: Root, driver: Driver, manifest: Manifest) -> Self {
         Self {
-            root: Root::live(),
-            driver: Driver::Library(nvml),
-            manifest: Manifest::default(),
+            root,
+            driver,
+            manifest,
+            deadline: Deadline::within(Self::USUAL_DEADLINE),
         }
+    }
+
+    /// The machine that the program runs on. `nvml` names the library where it is not found by itself. It is asked in this
+    /// process: [`Source::asking_through`] is the safer way.
+    pub fn live(nvml: Option<PathBuf>) -> Self {
+        let asker = Asker {
+            library: nvml,
+            program: None,
+        };
+        Self::new(Root::live(), Driver::Library(asker), Manifest::default())
+    }
+
+    /// Has NVML asked by another process, which is to call [`answer`] with the last two or three of its arguments: whatever
+    /// the library does to it, this one goes on.
+    pub fn asking_through(mut self, program: Invocation) -> Self {
+        if let Driver::Library(asker) = &mut self.driver {
+            asker.program = Some(program);
+        }
+        self
+    }
+
+    /// What is not known by then is missing.
+    pub fn until(mut self, deadline: Deadline) -> Self {
+        self.deadline = deadline;
+        self
     }
 
     /// The same, keeping all that is read, for a recording.
@@ -101,15 +141,32 @@ pub fn observe(source: Source, subjects: &Subjects) -> Observation {
         root,
         driver,
         manifest,
+        deadline,
     } = source;
+    // The driver is asked while the files are read.
+    let asking = match driver {
+        Driver::Library(asker) => Ok(asker.start()),
+        Driver::Recorded(answer) => Err(answer),
+    };
+    let is_asked_for_users = root.is_live() && *subjects != Subjects::Nobody;
+    let users = is_asked_for_users.then(ask_for_users);
+    let root = Arc::new(root);
+    let readers = Readers::new(root.clone(), deadline);
     let mut gaps = Vec::new();
     let mut host = host(&root, &manifest);
-    let driver = match driver {
-        Driver::Library(path) => nvml::ask(path.as_deref()),
-        Driver::Recorded(answer) => answer,
+    let topology = sysfs::read_topology(&root, &mut gaps);
+    let mut stats = match subjects {
+        Subjects::Nobody => Ok(BTreeMap::new()),
+        _ => procfs::read_stats(&root),
+    };
+    let driver = match asking {
+        Ok(asking) => {
+            let answered = wait_for_driver(asking, deadline, &root, &mut stats);
+            only_of_then(answered, &stats)
+        }
+        Err(answer) => answer,
     };
     host.driver_version = driver.driver_version.clone();
-    let topology = sysfs::read_topology(&root, &mut gaps);
     let (mut gpus, devices) = gpus::read_gpus(&root, &driver, &mut gaps);
     let named: Vec<Pid> = match subjects {
         Subjects::Named(pids) => pids.clone(),
@@ -121,11 +178,25 @@ pub fn observe(source: Source, subjects: &Subjects) -> Observation {
         Subjects::Nobody => (Vec::new(), BTreeSet::new()),
         _ => {
             let unseen = &manifest.unseen;
-            processes::read_processes(&root, &mut gpus, &named, &mut strangers, unseen, &mut gaps)
+            processes::read_processes(
+                &readers,
+                stats,
+                &mut gpus,
+                &named,
+                &mut strangers,
+                unseen,
+                &mut gaps,
+            )
         }
     };
     let settings = settings::read_settings(&root, &topology);
-    let users = user_names(&root, &manifest);
+    let users = match users {
+        // Numbers do where no names come.
+        Some(names) => names
+            .recv_timeout(USERS.min(deadline.left()))
+            .unwrap_or_default(),
+        None => manifest.users.clone(),
+    };
     let machine = Machine {
         host,
         topology,
@@ -142,8 +213,63 @@ pub fn observe(source: Source, subjects: &Subjects) -> Observation {
         machine,
         driver,
         strangers,
-        tap: root.into_tap(),
+        tap: root.take_tap(),
     }
+}
+
+type Stats = Result<BTreeMap<Pid, Result<Stat, Reason>>, Reason>;
+
+/// The rest of the driver's answer. `stats` are made to fit it: those whom it names are among them, even if they started
+/// after these were read.
+fn wait_for_driver(asking: Asking, deadline: Deadline, root: &Root, stats: &mut Stats) -> Answered {
+    /// From then on others may have come too: workers of those who are there.
+    const STALE: Duration = Duration::from_millis(100);
+    let read = Instant::now();
+    let answered = asking.finish(deadline);
+    if !answered.files_answer {
+        root.give_up_driver();
+    }
+    let gpus = answered.answer.gpus.iter().flatten();
+    let mut named = gpus.flat_map(|gpu| gpu.processes.iter().flatten());
+    let is_old = match stats {
+        Ok(there) if !there.is_empty() => {
+            read.elapsed() > STALE || named.any(|process| !there.contains_key(&Pid(process.pid)))
+        }
+        _ => false,
+    };
+    if is_old {
+        *stats = procfs::read_stats(root);
+    }
+    answered
+}
+
+/// The driver's answer without processes that started after it was given: those that it named have ended, and others have
+/// their PIDs.
+fn only_of_then(answered: Answered, stats: &Stats) -> DriverAnswer {
+    let Answered { mut answer, at, .. } = answered;
+    let (Ok(stats), Some(gpus)) = (stats, &mut answer.gpus) else {
+        return answer;
+    };
+    for (gpu, at) in gpus.iter_mut().zip(at) {
+        let then = ticks_after_boot(at);
+        let is_of_then = |pid: u32| match stats.get(&Pid(pid)) {
+            Some(Ok(stat)) => stat.start_time_ticks <= then,
+            _ => true,
+        };
+        if let Some(processes) = &mut gpu.processes {
+            processes.retain(|process| is_of_then(process.pid));
+        }
+    }
+    answer
+}
+
+/// A moment in the unit in which the kernel tells when a process started.
+fn ticks_after_boot(moment: Instant) -> u64 {
+    let now = rustix::time::clock_gettime(rustix::time::ClockId::Boottime);
+    let now = Duration::try_from(now).unwrap_or_default();
+    let then = now.saturating_sub(moment.elapsed());
+    let per_second = u128::from(rustix::param::clock_ticks_per_second());
+    u64::try_from(then.as_nanos() * per_second / 1_000_000_000).unwrap_or(u64::MAX)
 }
 
 fn host(root: &Root, manifest: &Manifest) -> Host {
@@ -171,13 +297,21 @@ fn host(root: &Root, manifest: &Manifest) -> Host {
     }
 }
 
-fn user_names(root: &Root, manifest: &Manifest) -> BTreeMap<u32, String> {
-    if !root.is_live() {
-        return manifest.users.clone();
-    }
-    let users = sysinfo::Users::new_with_refreshed_list();
-    let named = users
-        .iter()
-        .map(|user| (**user.id(), user.name().to_owned()));
-    named.collect()
+/// How long the system may take to tell its users' names: they may come from another machine.
+const USERS: Duration = Duration::from_secs(2);
+
+/// Asks for the users' names, on a thread that may be left behind.
+fn ask_for_users() -> Receiver<BTreeMap<u32, String>> {
+    let (tell, names) = mpsc::channel();
+    let thread = std::thread::Builder::new().name("users".into());
+    // Where no thread can be had there are no names.
+    let _ = thread.spawn(move || {
+        let users = sysinfo::Users::new_with_refreshed_list();
+        let named = users
+            .iter()
+            .map(|user| (**user.id(), user.name().to_owned()));
+        // Nobody waits any more if it took too long.
+        let _ = tell.send(named.collect());
+    });
+    names
 }

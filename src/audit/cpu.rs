@@ -94,7 +94,7 @@ pub fn place(process: &Process, judged: &Judged) -> CpuPlace {
 
 fn loose(threads: &[Thread], judged: &Judged) -> usize {
     let may_leave = |thread: &&Thread| {
-        let allowed = nodes(thread.affinity.as_ref(), judged.topology);
+        let allowed = nodes(thread.affinity.as_deref(), judged.topology);
         !allowed.is_subset(judged.local)
     };
     threads.iter().filter(may_leave).count()
@@ -151,7 +151,7 @@ fn verdict(process: &Process, main: Option<Standing>, judged: &Judged) -> Verdic
             return Verdict::Unknown;
         };
         let of_thread = |thread: &Thread| {
-            let allowed = nodes(thread.affinity.as_ref(), judged.topology);
+            let allowed = nodes(thread.affinity.as_deref(), judged.topology);
             match allowed.is_subset(judged.local) {
                 _ if allowed.is_empty() => Verdict::Unknown,
                 true => Verdict::Ok,

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 use std::fmt;
+use std::sync::Arc;
 
 use super::cpus::{Cpu, CpuSet};
 use super::environment::Environment;
@@ -102,6 +103,7 @@ pub struct Cpuset {
 pub struct Thread {
     /// The CPU on which it last ran; stale while it sleeps.
     pub last_cpu: Option<Cpu>,
-    /// The CPUs on which it may run.
-    pub affinity: Option<CpuSet>,
+    /// The CPUs on which it may run. Threads that may run on the same share one set. Of a running one those that are there
+    /// (sched_getaffinity), of a recorded one also the merely possible ones that its `status` lists: these are of no node.
+    pub affinity: Option<Arc<CpuSet>>,
 }

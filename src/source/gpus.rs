@@ -65,6 +65,16 @@ pub fn read_gpus(
 
 const DRIVER_GPUS: &str = "proc/driver/nvidia/gpus";
 
+/// Reads the files of NVIDIA's kernel module and forgets them: it writes them under locks of its own, and whoever reads may
+/// have to wait, uninterruptibly.
+pub fn touch_driver_files(root: &Root) {
+    for name in root.names(DRIVER_GPUS).unwrap_or_default() {
+        for file in ["information", "numa_status"] {
+            let _ = root.read(&format!("{DRIVER_GPUS}/{name}/{file}"));
+        }
+    }
+}
+
 /// NVIDIA's GPUs where its driver does not answer: those on PCI, and those that its kernel module has.
 fn find_nvidias(root: &Root, pci: &[Seen]) -> BTreeSet<PciAddress> {
     let on_bus = pci.iter().filter(|seen| seen.is_nvidia_gpu());

@@ -1,29 +1,33 @@
 //! The processes that matter: which these are, and all that is to be known of them.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Mutex;
 
 use super::cpuset::Cpusets;
+use super::readers::{Readers, lock};
 use super::root::Root;
 use super::selection::{Selection, select};
 use super::{drm_users, procfs, users};
 use crate::model::gap::{Fact, Gap, Reason};
 use crate::model::gpu::Gpu;
 use crate::model::process::{Pid, Process};
+use crate::parse::stat::Stat;
 
 /// Reads the processes that matter, by PID, and tells which of them are orphans. `strangers` are the PIDs that a recording
 /// says are not whom NVML means; those that are found are added. `unseen` is what it says of why it is not known who uses
 /// some GPUs.
 pub fn read_processes(
-    root: &Root,
+    readers: &Readers,
+    stats_read: Result<BTreeMap<Pid, Result<Stat, Reason>>, Reason>,
     gpus: &mut [Gpu],
     named: &[Pid],
     strangers: &mut BTreeSet<Pid>,
     unseen: &BTreeMap<u32, String>,
     gaps: &mut Vec<Gap>,
 ) -> (Vec<Process>, BTreeSet<Pid>) {
-    let mut stats = BTreeMap::new();
-    let mut unread = BTreeMap::new();
-    match procfs::read_stats(root) {
+    let root = readers.root();
+    let (mut stats, mut unread) = (BTreeMap::new(), BTreeMap::new());
+    match stats_read {
         Ok(all) => {
             for (pid, stat) in all {
                 match stat {
@@ -38,12 +42,13 @@ pub fn read_processes(
             reason,
         }),
     }
-    if root.is_live() {
-        stats.remove(&Pid(std::process::id()));
+    if let Some(own) = root.own_pid() {
+        // The one that asks the driver is its child.
+        stats.retain(|pid, stat| *pid != own && stat.ppid != own);
     }
     users::disbelieve(root, gpus, &stats, strangers, gaps);
-    users::find(root, gpus, &stats);
-    drm_users::find(root, gpus, &stats, unseen, gaps);
+    users::find(readers, gpus, &stats);
+    drm_users::find(readers, gpus, &stats, unseen, gaps);
     let contexts = gpus.iter().flat_map(|gpu| gpu.contexts.iter().flatten());
     let others = gpus.iter().flat_map(|gpu| gpu.users.keys()).copied();
     let holders: BTreeSet<Pid> = contexts.map(|context| context.pid).chain(others).collect();
@@ -64,24 +69,16 @@ pub fn read_processes(
     }
     stats.retain(|_, stat| !stat.is_of_kernel());
     gaps.extend(hidden(unread));
-    let Selection { pids, mut orphans } = select(root, &stats, &holders, named);
-    let mut processes = Vec::new();
-    let mut cpusets = Cpusets::default();
-    for pid in pids {
-        if let Some(stat) = stats.remove(&pid) {
-            match procfs::read_process(root, pid, stat, &mut cpusets, gaps) {
-                Some(mut process) => {
-                    if !orphans.is_empty() && (orphans.contains(&pid) || holders.contains(&pid)) {
-                        process.pipes = pipes(root, pid, gaps);
-                    }
-                    processes.push(process);
-                }
-                // One that ended by itself is none that is missing, but for whom it was asked by number.
-                None if named.contains(&pid) => drop(missing.insert(pid, Reason::Gone)),
-                None => {}
-            }
-        }
-    }
+    let Selection { pids, mut orphans } = select(readers, &stats, &holders, named);
+    stats.retain(|pid, _| pids.contains(pid));
+    let with_pipes = match orphans.is_empty() {
+        true => BTreeSet::new(),
+        false => orphans.union(&holders).copied().collect(),
+    };
+    let (processes, ended) = read_all(readers, stats, with_pipes, gaps);
+    // One that ended by itself is none that is missing, but for whom it was asked by number.
+    let asked_for = ended.into_iter().filter(|pid| named.contains(pid));
+    missing.extend(asked_for.map(|pid| (pid, Reason::Gone)));
     gaps.extend(missing.into_iter().map(|(pid, reason)| Gap {
         pid: Some(pid),
         fact: Fact::Process,
@@ -89,6 +86,68 @@ pub fn read_processes(
     }));
     orphans.retain(|pid| processes.iter().any(|process| process.pid == *pid));
     (processes, orphans)
+}
+
+/// Reads these processes, and tells which of them ended meanwhile. First of all of them what cannot keep anybody waiting,
+/// then of each what is in its memory: so one that is stuck hides nothing of the others, and of itself only that.
+fn read_all(
+    readers: &Readers,
+    stats: BTreeMap<Pid, Stat>,
+    with_pipes: BTreeSet<Pid>,
+    gaps: &mut Vec<Gap>,
+) -> (Vec<Process>, Vec<Pid>) {
+    let (pids, stats): (Vec<Pid>, Mutex<BTreeMap<Pid, Stat>>) =
+        (stats.keys().copied().collect(), Mutex::new(stats));
+    let mut drafts = readers.each(pids, move |root, pid, slot| {
+        let stat = lock(&stats).remove(&pid);
+        let draft = stat.map(|stat| {
+            let (mut process, mut gaps) = procfs::read_process(root, pid, stat);
+            if with_pipes.contains(&pid) {
+                process.pipes = pipes(root, pid, &mut gaps);
+            }
+            (process, gaps)
+        });
+        *lock(slot) = draft;
+    });
+    let pids: Vec<Pid> = drafts.keys().copied().collect();
+    let of_memory = readers.each(pids, procfs::read_of_memory);
+    let root = readers.root();
+    let mut cpusets = Cpusets::default();
+    let (mut processes, mut ended) = (Vec::new(), Vec::new());
+    for (pid, of_memory) in of_memory {
+        let draft = drafts.remove(&pid);
+        let Some((mut process, mut own_gaps)) = draft.and_then(|draft| draft.found) else {
+            let reason = of_memory.cut.unwrap_or(Reason::Gone);
+            gaps.push(Gap {
+                pid: Some(pid),
+                fact: Fact::Process,
+                reason,
+            });
+            continue;
+        };
+        if let Some(groups) = &process.groups {
+            let cpuset = cpusets.of(root, groups).unwrap_or_else(|reason| {
+                own_gaps.push(Gap {
+                    pid: Some(pid),
+                    fact: Fact::Cpuset,
+                    reason,
+                });
+                None
+            });
+            process.cpuset = cpuset;
+        }
+        of_memory
+            .found
+            .put(&mut process, of_memory.cut, &mut own_gaps);
+        // Last of all: so nothing of another process of that number can be in it.
+        if procfs::has_ended(root, &process) {
+            ended.push(pid);
+            continue;
+        }
+        gaps.append(&mut own_gaps);
+        processes.push(process);
+    }
+    (processes, ended)
 }
 
 /// What ties a worker to its trainer where no parent does.

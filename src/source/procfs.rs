@@ -1,8 +1,10 @@
 //! What procfs tells of processes.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Mutex;
 
-use super::cpuset::Cpusets;
+use super::affinity::Affinities;
+use super::readers::lock;
 use super::root::Root;
 use crate::model::environment::Environment;
 use crate::model::gap::{Fact, Gap, Reason};
@@ -33,8 +35,7 @@ pub fn read_kernel(root: &Root) -> Option<String> {
 /// # Errors
 /// The reason for a gap, where /proc cannot be listed.
 pub fn read_stats(root: &Root) -> Result<BTreeMap<Pid, Result<Stat, Reason>>, Reason> {
-    let names = root.names("proc")?;
-    let pids = names.iter().filter_map(|name| number(name)).map(Pid);
+    let pids = root.numbers("proc")?.into_iter().map(Pid);
     let stats = pids.map(|pid| (pid, read_stat(root, pid)));
     let ended = |stat: &Result<Stat, Reason>| match stat {
         Ok(stat) => stat.is_dead(),
@@ -43,13 +44,11 @@ pub fn read_stats(root: &Root) -> Result<BTreeMap<Pid, Result<Stat, Reason>>, Re
     Ok(stats.filter(|(_, stat)| !ended(stat)).collect())
 }
 
-/// A PID's or TID's folder: the kernel writes neither a sign nor leading zeros.
-pub fn number(name: &str) -> Option<u32> {
-    let number: u32 = name.parse().ok()?;
-    (number.to_string() == name).then_some(number)
-}
-
-fn read_stat(root: &Root, pid: Pid) -> Result<Stat, Reason> {
+/// One process's `stat`.
+///
+/// # Errors
+/// The reason for a gap.
+pub fn read_stat(root: &Root, pid: Pid) -> Result<Stat, Reason> {
     let stat = parse_stat(&root.read(&format!("proc/{pid}/stat"))?)?;
     if stat.pid != pid {
         return Err(Reason::Malformed(format!("stat of process {}", stat.pid)));
@@ -130,48 +129,23 @@ pub fn read_cgroup(root: &Root, pid: Pid) -> Result<Vec<ControlGroup>, Reason> {
     Ok(parse_cgroup(&root.read(&format!("proc/{pid}/cgroup"))?)?)
 }
 
-/// Reads all that the audit needs of one process. `None` if it ended meanwhile, which is no gap.
-pub fn read_process(
-    root: &Root,
-    pid: Pid,
-    stat: Stat,
-    cpusets: &mut Cpusets,
-    gaps: &mut Vec<Gap>,
-) -> Option<Process> {
+/// Reads what the audit needs of one process and what does not make the reader wait for it. With it the gaps.
+pub fn read_process(root: &Root, pid: Pid, stat: Stat) -> (Process, Vec<Gap>) {
     let mut reading = Reading {
         root,
         pid,
         gaps: Vec::new(),
     };
     let status = reading.file("status", Fact::Status, |text| Ok(parse_status(text)?));
-    let environment = reading.or_gap(Fact::Environ, read_environment(root, pid));
-    let command = reading.or_gap(Fact::Command, read_command(root, pid));
     let groups = reading.or_gap(Fact::Cgroup, read_cgroup(root, pid));
-    let cpuset = groups.as_ref().map(|groups| cpusets.of(root, groups));
-    let cpuset = cpuset.and_then(|cpuset| reading.or_gap(Fact::Cpuset, cpuset));
     let threads = reading.threads();
-    let memory = reading.or_gap(Fact::Memory, read_memory(root, pid));
-    if memory
-        .as_ref()
-        .is_some_and(|memory| memory.policy.truncated)
-    {
-        let cut = Reason::Malformed("the kernel cut it at 63 characters".into());
-        reading.or_gap::<()>(Fact::PolicyNodes, Err(cut));
-    }
-    if reading.gaps.iter().any(|gap| is_lost(&gap.reason)) && has_ended(root, pid, &stat) {
-        return None;
-    }
-    gaps.append(&mut reading.gaps);
-    Some(Process {
-        pid,
+    let process = Process {
         ppid: stat.ppid,
         start_time_ticks: stat.start_time_ticks,
         name: stat.name,
-        command,
         uid: status.as_ref().map(|status| status.uid),
         last_cpu: stat.last_cpu,
         session: stat.session,
-        environment,
         inner_pids: status
             .as_ref()
             .map(|status| status.inner_pids.clone())
@@ -181,25 +155,82 @@ pub fn read_process(
             .and_then(|status| status.mems_allowed.clone()),
         affinity: status.map(|status| status.affinity),
         threads,
-        memory,
         groups,
-        cpuset: cpuset.flatten(),
-        pipes: None,
-    })
+        ..Process::bare(pid)
+    };
+    (process, reading.gaps)
+}
+
+/// What is read of a process's memory, in this order, as far as it has answered: what takes longest comes last.
+#[derive(Debug, Default)]
+pub struct OfMemory {
+    /// argv.
+    pub command: Option<Result<Vec<String>, Reason>>,
+    /// The environment.
+    pub environment: Option<Result<Environment, Reason>>,
+    /// Policy and pages.
+    pub memory: Option<Result<Memory, Reason>>,
+}
+
+/// Reads of a process's memory, which may take as long as the process likes.
+pub fn read_of_memory(root: &Root, pid: Pid, found: &Mutex<OfMemory>) {
+    let command = read_command(root, pid);
+    lock(found).command = Some(command);
+    let environment = read_environment(root, pid);
+    lock(found).environment = Some(environment);
+    let memory = read_memory(root, pid);
+    lock(found).memory = Some(memory);
+}
+
+impl OfMemory {
+    /// Puts what was found into the process; `cut` is why there is no more.
+    pub fn put(self, process: &mut Process, cut: Option<Reason>, gaps: &mut Vec<Gap>) {
+        let cut = cut.unwrap_or(Reason::Gone);
+        let pid = process.pid;
+        process.environment = or_gap(self.environment, pid, Fact::Environ, &cut, gaps);
+        process.command = or_gap(self.command, pid, Fact::Command, &cut, gaps);
+        process.memory = or_gap(self.memory, pid, Fact::Memory, &cut, gaps);
+        let policy = process.memory.as_ref().map(|memory| &memory.policy);
+        if policy.is_some_and(|policy| policy.truncated) {
+            gaps.push(Gap {
+                pid: Some(pid),
+                fact: Fact::PolicyNodes,
+                reason: Reason::Malformed("the kernel cut it at 63 characters".into()),
+            });
+        }
+    }
+}
+
+fn or_gap<T>(
+    found: Option<Result<T, Reason>>,
+    pid: Pid,
+    fact: Fact,
+    cut: &Reason,
+    gaps: &mut Vec<Gap>,
+) -> Option<T> {
+    let note = |reason| {
+        gaps.push(Gap {
+            pid: Some(pid),
+            fact,
+            reason,
+        });
+    };
+    found.unwrap_or_else(|| Err(cut.clone())).map_err(note).ok()
 }
 
 fn is_lost(reason: &Reason) -> bool {
     matches!(reason, Reason::Gone | Reason::Absent)
 }
 
-/// Whether the process of that start is no more. A recorded one cannot end.
-fn has_ended(root: &Root, pid: Pid, then: &Stat) -> bool {
+/// Whether the process of that start is no more, so that what was read of that PID may be another's. A recorded one cannot
+/// end.
+pub fn has_ended(root: &Root, process: &Process) -> bool {
     if !root.is_live() {
         return false;
     }
-    let now = read_stat(root, pid);
+    let now = read_stat(root, process.pid);
     now.map_or(true, |now| {
-        now.is_dead() || now.start_time_ticks != then.start_time_ticks
+        now.is_dead() || now.start_time_ticks != process.start_time_ticks
     })
 }
 
@@ -219,14 +250,7 @@ struct Reading<'a> {
 
 impl Reading<'_> {
     fn or_gap<T>(&mut self, fact: Fact, found: Result<T, Reason>) -> Option<T> {
-        let note = |reason| {
-            self.gaps.push(Gap {
-                pid: Some(self.pid),
-                fact,
-                reason,
-            });
-        };
-        found.map_err(note).ok()
+        or_gap(Some(found), self.pid, fact, &Reason::Gone, &mut self.gaps)
     }
 
     fn file<T>(
@@ -240,23 +264,28 @@ impl Reading<'_> {
     }
 
     fn threads(&mut self) -> Option<Vec<Thread>> {
-        let names = self.root.names(&format!("proc/{}/task", self.pid));
-        let names = self.or_gap(Fact::Threads, names)?;
-        let mut tids: Vec<u32> = names.iter().filter_map(|name| number(name)).collect();
-        tids.sort_unstable();
-        Some(
-            tids.into_iter()
-                .filter_map(|tid| self.thread(tid))
-                .collect(),
-        )
+        let tids = self.root.numbers(&format!("proc/{}/task", self.pid));
+        let tids = self.or_gap(Fact::Threads, tids)?;
+        let mut affinities = Affinities::new(self.root);
+        let mut buffer = Vec::new();
+        let mut threads = Vec::with_capacity(tids.len());
+        for tid in tids {
+            threads.extend(self.thread(tid, &mut affinities, &mut buffer));
+        }
+        Some(threads)
     }
 
     /// `None` for a thread that ended meanwhile.
-    fn thread(&mut self, tid: u32) -> Option<Thread> {
+    fn thread(
+        &mut self,
+        tid: u32,
+        affinities: &mut Affinities,
+        buffer: &mut Vec<u8>,
+    ) -> Option<Thread> {
         let folder = format!("proc/{}/task/{tid}", self.pid);
-        let read = |name: &str| self.root.read(&format!("{folder}/{name}"));
-        let last_cpu = read("stat").and_then(|text| Ok(parse_stat(&text)?.last_cpu));
-        let affinity = read("status").and_then(|text| Ok(parse_status(&text)?.affinity));
+        let stat = self.root.read_into(&format!("{folder}/stat"), buffer);
+        let last_cpu = stat.and_then(|()| Ok(parse_stat(buffer)?.last_cpu));
+        let affinity = affinities.of(tid, &folder, buffer);
         let lost = |reason: Option<&Reason>| reason.is_some_and(is_lost);
         if self.root.is_live() && (lost(last_cpu.as_ref().err()) || lost(affinity.as_ref().err())) {
             return None;

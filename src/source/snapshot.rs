@@ -9,6 +9,7 @@ use super::root::Root;
 use super::{Driver, Source, archive};
 use crate::model::driver::DriverAnswer;
 use crate::model::gap::Reason;
+use crate::model::process::Pid;
 use crate::parse::nvidia::parse_nvml;
 use crate::parse::snapshot::{Manifest, parse_manifest};
 
@@ -74,11 +75,11 @@ impl Source {
             Err(reason) => return Err(json("nvml.json", reason)),
         };
         root.deny(manifest.denied.iter().cloned());
-        Ok(Self {
-            root,
-            driver: Driver::Recorded(answer),
-            manifest,
-        })
+        manifest
+            .silent
+            .iter()
+            .for_each(|pid| root.give_up(Pid(*pid)));
+        Ok(Self::new(root, Driver::Recorded(answer), manifest))
     }
 }
 
