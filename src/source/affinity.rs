@@ -5,7 +5,7 @@ use std::sync::Arc;
 use rustix::io::Errno;
 use rustix::thread::{CpuSet as Mask, sched_getaffinity};
 
-use super::root::Root;
+use super::root::{Folder, Root};
 use crate::model::cpus::{Cpu, CpuSet};
 use crate::model::gap::Reason;
 use crate::parse::status::parse_status;
@@ -30,28 +30,29 @@ impl<'a> Affinities<'a> {
         }
     }
 
-    /// The affinity of one thread, whose folder this is.
+    /// The affinity of one thread, which is in this folder by its number.
     ///
     /// # Errors
     /// The reason for a gap.
     pub fn of(
         &mut self,
         tid: u32,
-        folder: &str,
+        folder: &Folder,
         buffer: &mut Vec<u8>,
     ) -> Result<Arc<CpuSet>, Reason> {
         if self.asks {
-            let tid = i32::try_from(tid)
+            let pid = i32::try_from(tid)
                 .ok()
                 .and_then(rustix::thread::Pid::from_raw);
-            match tid.map(|tid| sched_getaffinity(Some(tid))) {
+            match pid.map(|pid| sched_getaffinity(Some(pid))) {
                 Some(Ok(mask)) => return Ok(self.shared(mask)),
                 Some(Err(Errno::SRCH)) => return Err(Reason::Gone),
                 // More CPUs than the mask has room for (EINVAL, beyond 1024), or a filter that refuses the call.
                 _ => self.asks = false,
             }
         }
-        self.root.read_into(&format!("{folder}/status"), buffer)?;
+        self.root
+            .read_below(folder, &format!("{tid}/status"), buffer)?;
         let affinity = parse_status(buffer)?.affinity;
         if let Some(last) = self.last.as_ref().filter(|last| ***last == affinity) {
             return Ok(last.clone());

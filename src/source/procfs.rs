@@ -5,7 +5,7 @@ use std::sync::Mutex;
 
 use super::affinity::Affinities;
 use super::readers::lock;
-use super::root::Root;
+use super::root::{Folder, Root};
 use crate::model::environment::Environment;
 use crate::model::gap::{Fact, Gap, Reason};
 use crate::model::gpu::DriverFiles;
@@ -267,10 +267,11 @@ impl Reading<'_> {
         let tids = self.root.numbers(&format!("proc/{}/task", self.pid));
         let tids = self.or_gap(Fact::Threads, tids)?;
         let mut affinities = Affinities::new(self.root);
+        let folder = self.root.folder_at(format!("proc/{}/task", self.pid));
         let mut buffer = Vec::new();
         let mut threads = Vec::with_capacity(tids.len());
         for tid in tids {
-            threads.extend(self.thread(tid, &mut affinities, &mut buffer));
+            threads.extend(self.thread(tid, &folder, &mut affinities, &mut buffer));
         }
         Some(threads)
     }
@@ -279,13 +280,13 @@ impl Reading<'_> {
     fn thread(
         &mut self,
         tid: u32,
+        folder: &Folder,
         affinities: &mut Affinities,
         buffer: &mut Vec<u8>,
     ) -> Option<Thread> {
-        let folder = format!("proc/{}/task/{tid}", self.pid);
-        let stat = self.root.read_into(&format!("{folder}/stat"), buffer);
+        let stat = self.root.read_below(folder, &format!("{tid}/stat"), buffer);
         let last_cpu = stat.and_then(|()| Ok(parse_stat(buffer)?.last_cpu));
-        let affinity = affinities.of(tid, &folder, buffer);
+        let affinity = affinities.of(tid, folder, buffer);
         let lost = |reason: Option<&Reason>| reason.is_some_and(is_lost);
         if self.root.is_live() && (lost(last_cpu.as_ref().err()) || lost(affinity.as_ref().err())) {
             return None;

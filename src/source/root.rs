@@ -21,6 +21,9 @@ use crate::model::process::Pid;
 /// The largest file that is read whole: more than argv and the environment together may have (6 MiB).
 const LARGEST: u64 = 8 << 20;
 
+/// More than nearly all files have, so that they are read at once.
+const USUAL: usize = 4 << 10;
+
 /// The largest file that is read by lines. A `numa_maps` of 100,000 mappings has 8 MB.
 const LARGEST_BY_LINES: u64 = 256 << 20;
 
@@ -63,6 +66,14 @@ pub struct Root {
     /// Whether NVIDIA's driver does not answer.
     is_driver_silent: AtomicBool,
     tap: Option<Mutex<Tap>>,
+}
+
+/// A folder below a [`Root`].
+#[derive(Debug)]
+pub struct Folder {
+    path: String,
+    /// `None` where files are found by their whole path.
+    fd: Option<OwnedFd>,
 }
 
 /// A file that was opened.
@@ -212,8 +223,6 @@ impl Root {
     /// # Errors
     /// The reason for a gap.
     pub fn read_into(&self, path: &str, bytes: &mut Vec<u8>) -> Result<(), Reason> {
-        /// More than nearly all files have, so that they are read at once.
-        const USUAL: usize = 4 << 10;
         bytes.clear();
         bytes.shrink_to(16 * USUAL);
         bytes.reserve(USUAL);
@@ -222,6 +231,9 @@ impl Root {
             None => LARGEST + 1,
         };
         let read = match self.open(path)? {
+            Opened::File(file) if self.is_live() && is_of_one_record(path) => {
+                read_record(file, most, bytes)
+            }
             Opened::File(file) => file.take(most).read_to_end(bytes),
             Opened::Kept(kept) => kept.take(most).read_to_end(bytes),
         };
@@ -231,6 +243,41 @@ impl Root {
             true => Err(Reason::Malformed("larger than 8 MiB".into())),
             false => Ok(()),
         }
+    }
+
+    /// Opens a folder to read several files below it.
+    pub fn folder_at(&self, path: String) -> Folder {
+        let flags = OFlags::DIRECTORY | OFlags::RDONLY | OFlags::CLOEXEC;
+        // A recording keeps files by their whole path, and a recorded tree is never left by one.
+        let is_quick = self.is_live() && self.tap.is_none();
+        let fd = is_quick.then(|| rustix::fs::openat(CWD, live_path(&path), flags, Mode::empty()));
+        Folder {
+            fd: fd.and_then(Result::ok),
+            path,
+        }
+    }
+
+    /// [`Root::read_into`] of a file below a folder.
+    ///
+    /// # Errors
+    /// The reason for a gap.
+    pub fn read_below(
+        &self,
+        folder: &Folder,
+        name: &str,
+        bytes: &mut Vec<u8>,
+    ) -> Result<(), Reason> {
+        let Some(fd) = &folder.fd else {
+            return self.read_into(&format!("{}/{name}", folder.path), bytes);
+        };
+        bytes.clear();
+        bytes.reserve(USUAL);
+        let flags = OFlags::RDONLY | OFlags::CLOEXEC;
+        let file = rustix::fs::openat(fd, name, flags, Mode::empty());
+        let read = file
+            .map_err(io::Error::from)
+            .and_then(|file| read_record(File::from(file), LARGEST + 1, bytes));
+        read.map(drop).map_err(|error| Reason::from(&error))
     }
 
     /// Hands a file's lines over one at a time, without their newlines.
@@ -418,6 +465,23 @@ fn live_names(path: &str, take: &mut impl FnMut(&str)) -> io::Result<()> {
     let flags = OFlags::DIRECTORY | OFlags::RDONLY | OFlags::CLOEXEC;
     let folder = rustix::fs::openat(CWD, live_path(path), flags, Mode::empty())?;
     names_of(folder, take)
+}
+
+/// Whether the kernel hands the whole of this file over at once where there is room for it: it is a sequence of one record
+/// (proc_single_open in its fs/proc/base.c).
+fn is_of_one_record(path: &str) -> bool {
+    let name = path.rsplit('/').next().unwrap_or_default();
+    path.starts_with("proc/") && ["stat", "status", "cgroup"].contains(&name) && path != "proc/stat"
+}
+
+/// Reads a file of one record, which is whole when there was room for more. Anything else is read to its end.
+fn read_record(mut file: File, most: u64, bytes: &mut Vec<u8>) -> io::Result<usize> {
+    let room = bytes.capacity();
+    let size = rustix::io::read(&file, rustix::buffer::spare_capacity(bytes))?;
+    match size < room {
+        true => Ok(size),
+        false => file.by_ref().take(most - size as u64).read_to_end(bytes),
+    }
 }
 
 /// Opens what is a regular file within the tree: links cannot lead out of it, and neither a FIFO
