@@ -18,4 +18,5 @@ mod peers;
 mod print;
 mod program;
 mod record;
+mod stuck;
 mod whose;
