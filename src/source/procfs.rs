@@ -6,6 +6,7 @@ use std::sync::Mutex;
 use super::affinity::Affinities;
 use super::readers::lock;
 use super::root::{Folder, Root};
+use crate::model::cpus::Cpu;
 use crate::model::environment::Environment;
 use crate::model::gap::{Fact, Gap, Reason};
 use crate::model::gpu::DriverFiles;
@@ -138,7 +139,7 @@ pub fn read_process(root: &Root, pid: Pid, stat: Stat) -> (Process, Vec<Gap>) {
     };
     let status = reading.file("status", Fact::Status, |text| Ok(parse_status(text)?));
     let groups = reading.or_gap(Fact::Cgroup, read_cgroup(root, pid));
-    let threads = reading.threads();
+    let threads = reading.threads(stat.last_cpu);
     let process = Process {
         ppid: stat.ppid,
         start_time_ticks: stat.start_time_ticks,
@@ -263,7 +264,7 @@ impl Reading<'_> {
         self.or_gap(fact, text.and_then(|text| parse(&text)))
     }
 
-    fn threads(&mut self) -> Option<Vec<Thread>> {
+    fn threads(&mut self, of_main: Cpu) -> Option<Vec<Thread>> {
         let tids = self.root.numbers(&format!("proc/{}/task", self.pid));
         let tids = self.or_gap(Fact::Threads, tids)?;
         let mut affinities = Affinities::new(self.root);
@@ -271,7 +272,10 @@ impl Reading<'_> {
         let mut buffer = Vec::new();
         let mut threads = Vec::with_capacity(tids.len());
         for tid in tids {
-            threads.extend(self.thread(tid, &folder, &mut affinities, &mut buffer));
+            // The process's own `stat` is its main thread's. A recording has both.
+            let known = tid == self.pid.0 && self.root.is_live() && !self.root.is_tapped();
+            let known = known.then_some(of_main);
+            threads.extend(self.thread(tid, known, &folder, &mut affinities, &mut buffer));
         }
         Some(threads)
     }
@@ -280,12 +284,19 @@ impl Reading<'_> {
     fn thread(
         &mut self,
         tid: u32,
+        last_cpu: Option<Cpu>,
         folder: &Folder,
         affinities: &mut Affinities,
         buffer: &mut Vec<u8>,
     ) -> Option<Thread> {
-        let stat = self.root.read_below(folder, &format!("{tid}/stat"), buffer);
-        let last_cpu = stat.and_then(|()| Ok(parse_stat(buffer)?.last_cpu));
+        let last_cpu = last_cpu.map_or_else(
+            || {
+                let stat = format!("{tid}/stat");
+                self.root.read_below(folder, &stat, buffer)?;
+                Ok(parse_stat(buffer)?.last_cpu)
+            },
+            Ok,
+        );
         let affinity = affinities.of(tid, folder, buffer);
         let lost = |reason: Option<&Reason>| reason.is_some_and(is_lost);
         if self.root.is_live() && (lost(last_cpu.as_ref().err()) || lost(affinity.as_ref().err())) {

@@ -8,7 +8,7 @@ use std::os::fd::OwnedFd;
 use std::os::unix::ffi::OsStringExt;
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::Duration;
 
 use rustix::fs::{CWD, FileType, Mode, OFlags, ResolveFlags};
@@ -65,6 +65,8 @@ pub struct Root {
     has_silent: AtomicBool,
     /// Whether NVIDIA's driver does not answer.
     is_driver_silent: AtomicBool,
+    /// See [`Root::own_pid`].
+    own_pid: OnceLock<Option<Pid>>,
     tap: Option<Mutex<Tap>>,
 }
 
@@ -129,6 +131,7 @@ impl Root {
             silent: Mutex::default(),
             has_silent: AtomicBool::new(false),
             is_driver_silent: AtomicBool::new(false),
+            own_pid: OnceLock::new(),
             tap: None,
         }
     }
@@ -198,9 +201,11 @@ impl Root {
     /// This program's own PID in `/proc`: another than it knows itself by where `/proc` shows another PID namespace.
     /// `None` for a recorded tree.
     pub fn own_pid(&self) -> Option<Pid> {
-        let link = std::fs::read_link("/proc/self").ok();
-        let link = link.filter(|_| self.is_live())?;
-        number(link.to_str()?).map(Pid)
+        *self.own_pid.get_or_init(|| {
+            let link = std::fs::read_link("/proc/self").ok();
+            let link = link.filter(|_| self.is_live())?;
+            number(link.to_str()?).map(Pid)
+        })
     }
 
     /// Whether processes and threads have the same numbers in `/proc` as in calls of the kernel.
