@@ -315,3 +315,57 @@ fn ask_for_users() -> Receiver<BTreeMap<u32, String>> {
     });
     names
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::driver::{DriverGpu, DriverProcess, ListKind};
+    use crate::parse::stat::parse_stat;
+
+    #[test]
+    fn the_clock_of_answers_is_that_of_processes() {
+        let stat = std::fs::read("/proc/self/stat").unwrap();
+        let started = parse_stat(&stat).unwrap().start_time_ticks;
+        assert!(started <= ticks_after_boot(Instant::now()));
+        let second = rustix::param::clock_ticks_per_second();
+        let hour_ago = Instant::now().checked_sub(Duration::from_secs(3600));
+        let ago = hour_ago.map_or(0, ticks_after_boot);
+        assert!(ago + 3599 * second <= ticks_after_boot(Instant::now()) || ago == 0);
+    }
+
+    #[test]
+    fn whoever_started_after_the_answer_is_not_whom_the_driver_meant() {
+        let now = Instant::now();
+        let stat = |pid: u32, start: u64| {
+            let zeros = "0 ".repeat(16);
+            let text = format!("{pid} (x) S 1 {zeros} 0 {start} {zeros} 0 0 0\n");
+            (Pid(pid), Ok(parse_stat(text.as_bytes()).unwrap()))
+        };
+        let then = ticks_after_boot(now);
+        let hour = 3600 * rustix::param::clock_ticks_per_second();
+        let stats: Stats = Ok([stat(7, 0), stat(8, then + hour)].into());
+        let listed = |pid| DriverProcess {
+            pid,
+            kind: ListKind::Compute,
+            used_memory_bytes: None,
+            gpu_instance_id: None,
+            compute_instance_id: None,
+        };
+        let gpu = DriverGpu {
+            processes: Some([7, 8, 9].map(listed).into()),
+            ..DriverGpu::default()
+        };
+        let answered = Answered {
+            answer: DriverAnswer {
+                gpus: Some(vec![gpu]),
+                ..DriverAnswer::default()
+            },
+            at: vec![now],
+            files_answer: true,
+        };
+        let gpus = only_of_then(answered, &stats).gpus.unwrap();
+        let left = gpus[0].processes.iter().flatten();
+        let left: Vec<u32> = left.map(|process| process.pid).collect();
+        assert_eq!(left, [7, 9], "one that is not here may be elsewhere");
+    }
+}

@@ -228,6 +228,9 @@ impl Errand {
             .and_then(|status| status.signal());
         match signal {
             Some(signal) => format!("the driver's library crashed (signal {signal})"),
+            None if self.child.is_none() => {
+                "the driver could not be asked: no process and no thread can be had".to_owned()
+            }
             None => "the driver's library ended the program that asked it".to_owned(),
         }
     }
@@ -266,6 +269,7 @@ fn run(invocation: &Invocation, from: u32, library: Option<&Path>) -> std::io::R
         .args(&invocation.arguments)
         .arg(std::process::id().to_string())
         .arg(from.to_string())
+        .arg("--")
         .args(library.map(Path::as_os_str))
         .stdin(Stdio::null())
         .stdout(Stdio::piped())

@@ -11,6 +11,7 @@ use std::time::{Duration, Instant};
 use serde_json::Value;
 
 use crate::live::Sleeper;
+use crate::machine::{PLACED, Process, Tree};
 use crate::program::{Run, program, run};
 
 /// What the program allows a process, and as much again for a machine that is busy otherwise.
@@ -66,6 +67,68 @@ fn gaps(document: &Value) -> Vec<(&str, &str)> {
         )
     })
     .collect()
+}
+
+#[test]
+fn what_is_no_file_in_a_recorded_tree_is_not_waited_for() {
+    let mut tree = Tree::new();
+    tree.trainer(&PLACED);
+    tree.process(&Process {
+        pid: 101,
+        ppid: 100,
+        ..PLACED
+    });
+    let path = |name: &str| tree.folder.path().join("proc/101").join(name);
+    for name in ["numa_maps", "cmdline", "environ", "status"] {
+        std::fs::remove_file(path(name)).unwrap();
+    }
+    let _socket = std::os::unix::net::UnixListener::bind(path("cmdline")).unwrap();
+    let made = Command::new("mkfifo")
+        .args([path("numa_maps"), path("status")])
+        .status();
+    assert!(made.unwrap().success());
+    // A device that would never end; only root can make one.
+    let device = Command::new("mknod")
+        .arg(path("environ"))
+        .args(["c", "1", "5"])
+        .output();
+    if !device.is_ok_and(|output| output.status.success()) {
+        std::fs::create_dir(path("environ")).unwrap();
+    }
+    let start = Instant::now();
+    let document = tree.audit(&["--json"]).json();
+    assert!(start.elapsed() < SOON, "{:?}", start.elapsed());
+    let facts: Vec<&str> = gaps(&document).iter().map(|(what, _)| *what).collect();
+    assert_eq!(facts, ["status", "environ", "command", "memory"]);
+    assert_eq!(document["processes"].as_array().unwrap().len(), 2);
+}
+
+#[test]
+fn a_gpu_of_which_the_driver_says_nothing_is_found_by_its_files() {
+    let tree = Tree::new();
+    let information = "Model: NVIDIA A100\nGPU UUID: GPU-dddd\nDevice Minor: 1\n";
+    let other = "sys/bus/pci/devices/0000:90:1c.0";
+    for (name, text) in [
+        ("class", "0x030200\n"),
+        ("vendor", "0x10de\n"),
+        ("numa_node", "1\n"),
+    ] {
+        tree.file(&format!("{other}/{name}"), text);
+    }
+    tree.file(
+        "proc/driver/nvidia/gpus/0000:90:1c.0/information",
+        information,
+    );
+    tree.file("snapshot.json", "{\"format\": 1}");
+    let silent = serde_json::json!({"index": 1, "error": "the driver did not answer within 3 s"});
+    let told = serde_json::json!({"index": 0, "pci_bus_id": "00000000:10:1C.0", "processes": []});
+    let answer = serde_json::json!({"gpus": [told, silent]});
+    tree.file("nvml.json", &answer.to_string());
+    let document = Run::from(tree.command(&["--json"]).output().unwrap()).json();
+    let gpu = &document["topology"]["gpus"][1];
+    assert_eq!(gpu["uuid"], "GPU-dddd", "{document:#}");
+    assert_eq!(gpu["home_nodes"], serde_json::json!([1]));
+    assert_eq!(document["incomplete"][0]["what"], "processes of GPU 1");
 }
 
 const LATE: &str = "did not answer within 2 s";
