@@ -104,13 +104,19 @@ impl Asking {
     pub fn finish(mut self, deadline: Deadline) -> Answered {
         let mut failures = 0;
         let mut gpus = Vec::new();
-        let mut count = None;
+        let mut count: Option<u32> = None;
         loop {
+            let mut refused = None;
             let end = self.errand.follow(deadline, |piece, at| match piece {
                 Piece::Started => false,
                 Piece::FilesAnswer => {
                     self.files_answer = true;
                     false
+                }
+                // Asked anew it may have another word, which does not undo the first.
+                Piece::Driver(answer, _) if count.is_some() => {
+                    refused = answer.error;
+                    refused.is_some()
                 }
                 Piece::Driver(answer, there) => {
                     self.answer = answer;
@@ -123,6 +129,10 @@ impl Asking {
                 }
             });
             self.errand.stop();
+            let end = match refused {
+                Some(why) => End::Failed(why),
+                None => end,
+            };
             match end {
                 End::Whole => break,
                 End::Stranger => {

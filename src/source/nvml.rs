@@ -24,6 +24,9 @@ const LIBRARIES: &[&str] = &[
     "/usr/lib/wsl/lib/libnvidia-ml.so.1",
 ];
 
+/// More than any machine has.
+const MOST_GPUS: u32 = 1024;
+
 /// One piece of the answer, told as soon as the driver has given it.
 #[derive(Debug, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -46,7 +49,7 @@ pub fn ask(library: Option<&Path>, from: u32, tell: &mut dyn FnMut(Piece)) {
     tell(Piece::FilesAnswer);
     let nvml = load(library).and_then(|nvml| {
         let count = nvml.device_count().map_err(|error| error.to_string())?;
-        Ok((nvml, count))
+        Ok((nvml, count.min(MOST_GPUS)))
     });
     let (nvml, count) = match nvml {
         Ok(there) => there,

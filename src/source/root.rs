@@ -482,7 +482,8 @@ fn is_of_one_record(path: &str) -> bool {
 /// Reads a file of one record, which is whole when there was room for more. Anything else is read to its end.
 fn read_record(mut file: File, most: u64, bytes: &mut Vec<u8>) -> io::Result<usize> {
     let room = bytes.capacity();
-    let size = rustix::io::read(&file, rustix::buffer::spare_capacity(bytes))?;
+    let mut read = || rustix::io::read(&file, rustix::buffer::spare_capacity(bytes));
+    let size = rustix::io::retry_on_intr(&mut read)?;
     match size < room {
         true => Ok(size),
         false => file.by_ref().take(most - size as u64).read_to_end(bytes),
