@@ -21,6 +21,8 @@ use crate::model::gap::seconds;
 /// How long the driver may be silent. Its start is one step and each GPU is one: without persistence mode it wakes every
 /// GPU when that is asked for, which takes a second or two each.
 const PATIENCE: Duration = Duration::from_secs(3);
+/// How long our own process may take to start, which has nothing to do with the driver.
+const START: Duration = Duration::from_secs(10);
 /// How many GPUs, or other steps, may fail to answer before no more are asked for.
 const MOST_FAILURES: usize = 3;
 /// The most that is read of one process's answer.
@@ -206,7 +208,8 @@ impl Errand {
     /// Hands the pieces over as they come, until `take` has the last of them.
     fn follow(&mut self, deadline: Deadline, mut take: impl FnMut(Piece, Instant) -> bool) -> End {
         loop {
-            let wait = PATIENCE.saturating_sub(self.last.elapsed());
+            let patience = if self.has_started { PATIENCE } else { START };
+            let wait = patience.saturating_sub(self.last.elapsed());
             let is_late = deadline.left() < wait;
             match self.pieces.recv_timeout(wait.min(deadline.left())) {
                 Ok((piece, at)) => {
@@ -216,7 +219,7 @@ impl Errand {
                     }
                 }
                 Err(RecvTimeoutError::Timeout) => {
-                    let wait = if is_late { deadline.whole } else { PATIENCE };
+                    let wait = if is_late { deadline.whole } else { patience };
                     return End::Failed(format!(
                         "the driver did not answer within {}",
                         seconds(wait)
