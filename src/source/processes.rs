@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Mutex;
 
+use super::answered::Stats;
 use super::cpuset::Cpusets;
 use super::readers::{Readers, lock};
 use super::root::Root;
@@ -18,7 +19,7 @@ use crate::parse::stat::Stat;
 /// some GPUs.
 pub fn read_processes(
     readers: &Readers,
-    stats_read: Result<BTreeMap<Pid, Result<Stat, Reason>>, Reason>,
+    stats_read: Stats,
     gpus: &mut [Gpu],
     named: &[Pid],
     strangers: &mut BTreeSet<Pid>,
