@@ -120,6 +120,16 @@ pub enum Command {
         /// A name from the list.
         rule: String,
     },
+    /// Ask NVML, for this program itself: a line of JSON for each piece of the answer.
+    #[command(hide = true)]
+    AskNvml {
+        /// The PID of the asker, with whom this ends.
+        parent: u32,
+        /// The index of the first GPU to ask for.
+        from: u32,
+        /// Where the library is.
+        library: Option<PathBuf>,
+    },
 }
 
 /// What is held against what.
@@ -165,6 +175,10 @@ pub struct From {
     /// the kernel counts meanwhile. Ctrl-C ends it early.
     #[arg(long = "for", value_name = "DURATION", value_parser = window)]
     pub window: Option<Duration>,
+    /// Look no longer than this, such as 10s or 500ms; what is not known by then is missing. A recording is
+    /// made whole or not at all. The time of --for does not count. [default: 30s; for record 5m]
+    #[arg(long, value_name = "DURATION", global = true, value_parser = deadline)]
+    pub deadline: Option<Duration>,
     /// Load NVML from here. [default: libnvidia-ml.so.1, as the system finds it]
     #[arg(long, value_name = "PATH", global = true, conflicts_with = "snapshot")]
     pub nvml_lib: Option<PathBuf>,
@@ -194,6 +208,14 @@ fn window(text: &str) -> Result<Duration, String> {
     match WINDOWS.contains(&length) {
         true => Ok(length),
         false => Err("not from 100ms to 24h".to_owned()),
+    }
+}
+
+fn deadline(text: &str) -> Result<Duration, String> {
+    match humantime::parse_duration(text) {
+        Ok(Duration::ZERO) => Err("nothing can be seen in no time".to_owned()),
+        Ok(time) => Ok(time),
+        Err(error) => Err(error.to_string()),
     }
 }
 

@@ -22,10 +22,10 @@
 //! # The road of one number
 //!
 //! The `1: 100% 80 MiB` in the table's MEMORY BY NODE: `/proc/254/numa_maps` is read line by line by
-//! `source/memory/walk.rs` and [`parse::numa_maps`] adds pages up by what backs them into
-//! [`model::memory::Memory`]. Of a large process (`1: ~100% 80 GiB`) `source/memory/sample.rs` reads the mappings from
-//! `maps`, asks the kernel where some of their pages lie, and `estimate.rs` makes the same [`model::memory::Memory`] of the
-//! answers. [`audit::memory`] makes kinds of them (pinned, if the process holds a GPU context)
+//! `source/memory/walk.rs` on one of the threads of `source/readers.rs`, and [`parse::numa_maps`] adds pages up by what
+//! backs them into [`model::memory::Memory`]. Of a large process (`1: ~100% 80 GiB`) `source/memory/sample.rs` reads the
+//! mappings from `maps`, asks the kernel where some of their pages lie, and `estimate.rs` makes the same
+//! [`model::memory::Memory`] of the answers. [`audit::memory`] makes kinds of them (pinned, if the process holds a GPU context)
 //! and holds them against the local nodes; `report/rows.rs` writes the cell, `report/json.rs` the
 //! `by_node_bytes`.
 //!
@@ -41,6 +41,9 @@
 //!   for on a live machine alone (`source/memory`). Nothing above knows which it is. A recording is what one observation
 //!   read, kept as it passed through the `Root`.
 //! - Sorted by number: two runs over one tree print the same bytes.
+//! - Nothing is waited for without end. Files whose reader may have to wait for the process (argv, environment, memory) are
+//!   read on threads that can be left behind (`source/readers.rs`), after all that cannot wait; NVML is asked by a process
+//!   of our own (`source/asking.rs`); and there is a [`source::Deadline`] for the whole.
 //! - All text that a process or a recorded tree chose is hostile: parsers cannot panic, tables show it through
 //!   [`report::terminal::harmless`].
 //!

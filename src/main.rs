@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 use std::io::{self, ErrorKind, IsTerminal, Write};
 use std::path::Path;
 use std::process::ExitCode;
+use std::time::Duration;
 
 use clap::Parser;
 use numa_audit::audit::diff::{Diff, diff};
@@ -15,7 +16,7 @@ use numa_audit::audit::verdict::Verdict;
 use numa_audit::audit::{Limits, Report, Scope, Settings, audit};
 use numa_audit::cli::{self, Cli, Command, FailOn, Judge, MemoryHow};
 use numa_audit::model::Machine;
-use numa_audit::model::gap::{Fact, Gap, Reason};
+use numa_audit::model::gap::{Fact, Gap, Reason, seconds};
 use numa_audit::model::memory::Bytes;
 use numa_audit::model::outline::{Expected, Outline};
 use numa_audit::model::pci::PciAddress;
@@ -25,12 +26,15 @@ use numa_audit::record::{self, Options};
 use numa_audit::report::terminal::{Surroundings, Terminal, harmless};
 use numa_audit::report::{self, explain, json, remedies, table, topology};
 use numa_audit::source::{
-    MemoryReading, Source, Subjects, is_recording, observe, read_audit, read_expected,
-    read_topology_file, watch,
+    Invocation, MemoryReading, Source, Subjects, answer, is_recording, observe, read_audit,
+    read_expected, read_topology_file, watch,
 };
 
 /// It could not run: a bad argument, an unreadable snapshot.
 const COULD_NOT_RUN: u8 = 2;
+
+/// How long a recording may take where nobody says: it reads all memory maps whole.
+const RECORDING: Duration = Duration::from_secs(300);
 
 type Trouble = Box<dyn std::error::Error>;
 
@@ -78,6 +82,14 @@ fn run(cli: &Cli) -> Result<ExitCode, Trouble> {
             print(&explain::explain(rule_named(rule)?, &terminal(cli)))?;
             Ok(ExitCode::SUCCESS)
         }
+        Some(Command::AskNvml {
+            parent,
+            from,
+            library,
+        }) => {
+            answer(*parent, *from, library.as_deref(), io::stdout());
+            Ok(ExitCode::SUCCESS)
+        }
         Some(Command::Record(what)) => {
             let ignored = [
                 ("--snapshot", cli.from.snapshot.is_some()),
@@ -97,8 +109,9 @@ fn run(cli: &Cli) -> Result<ExitCode, Trouble> {
 }
 
 /// The options that say which machine, and what is known of it.
-fn machine_options(cli: &Cli) -> [(&'static str, bool); 6] {
+fn machine_options(cli: &Cli) -> [(&'static str, bool); 7] {
     [
+        ("--deadline", cli.from.deadline.is_some()),
         ("--snapshot", cli.from.snapshot.is_some()),
         ("--pid", !cli.from.pid.is_empty()),
         ("--nvml-lib", cli.from.nvml_lib.is_some()),
@@ -252,7 +265,16 @@ fn outline_of_machine(
 fn run_record(cli: &Cli, path: &Path, options: &Options) -> Result<ExitCode, Trouble> {
     record::ensure_new(path)?;
     let source = Source::live_tapped(cli.from.nvml_lib.clone());
+    let limit = cli.from.deadline.unwrap_or(RECORDING);
+    let source = source.asking_through(oneself()).within(limit);
     let observation = observe(source, &subjects(cli));
+    // What a recording lacks cannot be seen later: half a one would pass for the whole.
+    if observation.is_late {
+        let whole = seconds(limit);
+        return Err(
+            format!("not all was read within {whole} (--deadline): nothing is recorded").into(),
+        );
+    }
     ensure_named_are_there(&observation.machine)?;
     let machine = observation.machine.clone();
     record::record(observation, path, options)?;
@@ -272,6 +294,8 @@ fn source(cli: &Cli) -> Result<Source, Trouble> {
         Some(path) => Source::snapshot(path)?,
         None => Source::live(cli.from.nvml_lib.clone()),
     };
+    let source = source.asking_through(oneself());
+    let source = source.within(cli.from.deadline.unwrap_or(Source::USUAL_DEADLINE));
     Ok(
         source.reading_memory(match cli.from.memory.unwrap_or_default() {
             MemoryHow::Sample => MemoryReading::Sample,
@@ -292,6 +316,15 @@ fn window(cli: &Cli, source: &Source, subjects: &Subjects) -> Result<Option<Wind
     }
 }
 
+/// This program as one that asks NVML. The link leads to what is running, even if that was replaced or deleted since, or
+/// never had a name.
+fn oneself() -> Invocation {
+    Invocation {
+        program: "/proc/self/exe".into(),
+        arguments: vec!["ask-nvml".to_owned()],
+    }
+}
+
 fn subjects(cli: &Cli) -> Subjects {
     match cli.from.pid.as_slice() {
         [] => Subjects::GpuUsers,
@@ -307,6 +340,8 @@ fn ensure_named_are_there(machine: &Machine) -> Result<(), Trouble> {
         Some((pid, Reason::Absent | Reason::Gone)) => {
             Err(format!("there is no process {pid}").into())
         }
+        // It is there; and what else there is can be told.
+        Some((_, Reason::TimedOut(_) | Reason::Late(_))) => Ok(()),
         Some((pid, reason)) => Err(format!("process {pid} cannot be read: {reason}").into()),
         None => Ok(()),
     }

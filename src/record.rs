@@ -19,6 +19,7 @@ use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
 use write::{archive_stem, parent, write_archive, write_folder};
 
 use crate::model::driver::DriverAnswer;
+use crate::model::process::Pid;
 use crate::parse::snapshot::{FORMAT, Manifest};
 use crate::source::{Entry, Observation, Tap, Tree};
 
@@ -116,7 +117,12 @@ fn tree_of(observation: Observation, options: &Options) -> Tree {
         machine,
         driver,
         strangers,
-        tap: Tap { tree, denied },
+        tap: Tap {
+            tree,
+            denied,
+            silent,
+        },
+        is_late: _,
     } = observation;
     let kept_files = Kept::of(&machine);
     let unseen = unseen(&machine);
@@ -124,6 +130,11 @@ fn tree_of(observation: Observation, options: &Options) -> Tree {
         .processes
         .iter()
         .filter_map(|process| process.uid)
+        .collect();
+    let pids: BTreeSet<Pid> = machine
+        .processes
+        .iter()
+        .map(|process| process.pid)
         .collect();
     let users = machine
         .users
@@ -142,6 +153,7 @@ fn tree_of(observation: Observation, options: &Options) -> Tree {
         strangers: strangers.iter().map(|pid| pid.0).collect(),
         unseen,
         denied: denied.collect(),
+        silent: silent.intersection(&pids).map(|pid| pid.0).collect(),
     };
     let mut kept = Tree::default();
     let is_told =

@@ -3,7 +3,10 @@
 //! The two differ in [`Root`], in where NVML's answers come from, and in how memory is read (`memory`). All else is the same
 //! code.
 
+mod affinity;
+mod answered;
 mod archive;
+mod asking;
 mod audit_file;
 mod cpuset;
 mod drm;
@@ -17,6 +20,7 @@ mod nvml;
 mod nvml_processes;
 mod processes;
 mod procfs;
+mod readers;
 mod root;
 mod selection;
 mod settings;
@@ -31,17 +35,22 @@ mod window;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
-use std::time::SystemTime;
+use std::sync::Arc;
+use std::sync::mpsc::{self, Receiver};
+use std::time::{Duration, SystemTime};
 
+use answered::{Stats, only_of_then, wait_for_driver};
+use asking::Asker;
+pub use asking::{Invocation, answer};
 pub use audit_file::{AuditFileError, is_recording, read_audit, read_expected};
+use memory::MemoryReader;
 pub use memory::MemoryReading;
+use readers::{Deadline, Readers};
 pub use root::{Root, Tap};
 pub use snapshot::SnapshotError;
 pub use topology_file::{TopologyFileError, read_topology_file};
 pub use tree::{Entry, Tree};
 pub use window::watch;
-
-use memory::MemoryReader;
 
 use crate::model::driver::DriverAnswer;
 use crate::model::process::Pid;
@@ -51,52 +60,101 @@ use crate::parse::snapshot::Manifest;
 /// The machine to observe.
 #[derive(Debug)]
 pub struct Source {
-    root: Root,
+    root: Arc<Root>,
     driver: Driver,
     manifest: Manifest,
     memory: MemoryReading,
+    /// How long a look at it may take.
+    patience: Duration,
 }
 
 /// Where NVML's answers come from.
 #[derive(Debug)]
 enum Driver {
     /// The library, at this path or where the system has it.
-    Library(Option<PathBuf>),
+    Library(Asker),
     /// A recording's `nvml.json`.
     Recorded(DriverAnswer),
 }
 
-impl Driver {
-    fn answer(&self) -> DriverAnswer {
-        match self {
-            Self::Library(path) => nvml::ask(path.as_deref()),
-            Self::Recorded(answer) => answer.clone(),
+impl Source {
+    /// How long a look may take where nobody says.
+    pub const USUAL_DEADLINE: Duration = Duration::from_secs(30);
+
+    fn new(root: Root, driver: Driver, manifest: Manifest) -> Self {
+        Self {
+            root: Arc::new(root),
+            driver,
+            manifest,
+            memory: MemoryReading::default(),
+            patience: Self::USUAL_DEADLINE,
         }
     }
-}
 
-impl Source {
-    /// The machine that the program runs on. `nvml` names the library where it is not found by itself.
+    /// The machine that the program runs on. `nvml` names the library where it is not found by itself. It is asked in this
+    /// process: [`Source::asking_through`] is the safer way.
     pub fn live(nvml: Option<PathBuf>) -> Self {
-        Self {
-            root: Root::live(),
-            driver: Driver::Library(nvml),
-            manifest: Manifest::default(),
-            memory: MemoryReading::default(),
-        }
+        Self::of(Root::live(), nvml)
     }
 
     /// The same, keeping all that is read, for a recording: whoever replays it gets every page.
     pub fn live_tapped(nvml: Option<PathBuf>) -> Self {
-        let mut source = Self::live(nvml).reading_memory(MemoryReading::Exact);
-        source.root = source.root.tapped();
-        source
+        Self::of(Root::live().tapped(), nvml).reading_memory(MemoryReading::Exact)
     }
 
-    /// Reads memory in another way than by default.
-    pub fn reading_memory(mut self, how: MemoryReading) -> Self {
-        self.memory = how;
+    fn of(live: Root, nvml: Option<PathBuf>) -> Self {
+        let asker = Asker {
+            library: nvml,
+            program: None,
+        };
+        Self::new(live, Driver::Library(asker), Manifest::default())
+    }
+
+    /// Has NVML asked by another process, which is to call [`answer`] with the last two or three of its arguments: whatever
+    /// the library does to it, this one goes on.
+    pub fn asking_through(mut self, program: Invocation) -> Self {
+        if let Driver::Library(asker) = &mut self.driver {
+            asker.program = Some(program);
+        }
         self
+    }
+
+    /// What is not known by then, from the beginning of a look on, is missing.
+    pub fn within(mut self, patience: Duration) -> Self {
+        self.patience = patience;
+        self
+    }
+
+    /// How the memory of running processes is read.
+    pub fn reading_memory(mut self, memory: MemoryReading) -> Self {
+        self.memory = memory;
+        self
+    }
+
+    /// Asks the driver, while `stat` of all processes and, meanwhile, whatever `besides` reads are read.
+    fn ask<T>(
+        &self,
+        deadline: Deadline,
+        subjects: &Subjects,
+        besides: impl FnOnce() -> T,
+    ) -> (DriverAnswer, Stats, T) {
+        let asking = match &self.driver {
+            Driver::Library(asker) => Ok(asker.clone().start()),
+            Driver::Recorded(answer) => Err(answer.clone()),
+        };
+        let read = besides();
+        let mut stats = match subjects {
+            Subjects::Nobody => Ok(BTreeMap::new()),
+            _ => procfs::read_stats(&self.root),
+        };
+        let answer = match asking {
+            Ok(asking) => {
+                let answered = wait_for_driver(asking, deadline, &self.root, &mut stats);
+                only_of_then(answered, &stats)
+            }
+            Err(answer) => answer,
+        };
+        (answer, stats, read)
     }
 }
 
@@ -111,6 +169,8 @@ pub struct Observation {
     pub strangers: BTreeSet<Pid>,
     /// All that was read, if the source was tapped.
     pub tap: Tap,
+    /// Whether the time for it was over before all was read.
+    pub is_late: bool,
 }
 
 /// Which processes to look at.
@@ -127,17 +187,22 @@ pub enum Subjects {
 
 /// Looks at the machine once.
 pub fn observe(source: Source, subjects: &Subjects) -> Observation {
+    let deadline = Deadline::within(source.patience);
+    let is_asked_for_users = source.root.is_live() && *subjects != Subjects::Nobody;
+    let users = is_asked_for_users.then(ask_for_users);
+    let mut gaps = Vec::new();
+    let (driver, stats, topology) = source.ask(deadline, subjects, || {
+        sysfs::read_topology(&source.root, &mut gaps)
+    });
     let Source {
         root,
-        driver,
         manifest,
         memory,
+        ..
     } = source;
-    let mut gaps = Vec::new();
+    let readers = Readers::new(root.clone(), deadline);
     let mut host = host(&root, &manifest);
-    let driver = driver.answer();
     host.driver_version = driver.driver_version.clone();
-    let topology = sysfs::read_topology(&root, &mut gaps);
     let (mut gpus, devices) = gpus::read_gpus(&root, &driver, &mut gaps);
     let named: Vec<Pid> = match subjects {
         Subjects::Named(pids) => pids.clone(),
@@ -149,14 +214,26 @@ pub fn observe(source: Source, subjects: &Subjects) -> Observation {
         Subjects::Nobody => (Vec::new(), BTreeSet::new()),
         _ => {
             let unseen = &manifest.unseen;
-            let choice =
-                processes::choose(&root, &mut gpus, &named, &mut strangers, unseen, &mut gaps);
-            let memory = MemoryReader::new(memory);
-            processes::read_processes(&root, choice, &named, &memory, &mut gaps)
+            let whom = processes::choose(
+                &readers,
+                stats,
+                &mut gpus,
+                &named,
+                &mut strangers,
+                unseen,
+                &mut gaps,
+            );
+            processes::read_processes(&readers, whom, &named, MemoryReader::new(memory), &mut gaps)
         }
     };
     let settings = settings::read_settings(&root, &topology, &mut gaps);
-    let users = user_names(&root, &manifest);
+    let users = match users {
+        // Numbers do where no names come.
+        Some(names) => names
+            .recv_timeout(USERS.min(deadline.left()))
+            .unwrap_or_default(),
+        None => manifest.users.clone(),
+    };
     let machine = Machine {
         host,
         topology,
@@ -174,7 +251,8 @@ pub fn observe(source: Source, subjects: &Subjects) -> Observation {
         machine,
         driver,
         strangers,
-        tap: root.into_tap(),
+        tap: root.take_tap(),
+        is_late: deadline.is_over(),
     }
 }
 
@@ -204,13 +282,21 @@ fn host(root: &Root, manifest: &Manifest) -> Host {
     }
 }
 
-fn user_names(root: &Root, manifest: &Manifest) -> BTreeMap<u32, String> {
-    if !root.is_live() {
-        return manifest.users.clone();
-    }
-    let users = sysinfo::Users::new_with_refreshed_list();
-    let named = users
-        .iter()
-        .map(|user| (**user.id(), user.name().to_owned()));
-    named.collect()
+/// How long the system may take to tell its users' names: they may come from another machine.
+const USERS: Duration = Duration::from_secs(2);
+
+/// Asks for the users' names, on a thread that may be left behind.
+fn ask_for_users() -> Receiver<BTreeMap<u32, String>> {
+    let (tell, names) = mpsc::channel();
+    let thread = std::thread::Builder::new().name("users".into());
+    // Where no thread can be had there are no names.
+    let _ = thread.spawn(move || {
+        let users = sysinfo::Users::new_with_refreshed_list();
+        let named = users
+            .iter()
+            .map(|user| (**user.id(), user.name().to_owned()));
+        // Nobody waits any more if it took too long.
+        let _ = tell.send(named.collect());
+    });
+    names
 }

@@ -132,6 +132,26 @@ fn of_time(time: &CpuTime, judged: &Judged) -> Locality {
     }
 }
 
+/// Of each thread, by where it may run: held on the local nodes, free to leave them, or not known.
+pub(super) fn verdicts(threads: &[Thread], judged: &Judged) -> impl Iterator<Item = Verdict> {
+    // Most may run on the same CPUs as the one before.
+    let mut last: Option<(Option<&CpuSet>, Verdict)> = None;
+    threads.iter().map(move |thread| {
+        let affinity = thread.affinity.as_deref();
+        if let Some((_, verdict)) = last.filter(|(same, _)| *same == affinity) {
+            return verdict;
+        }
+        let allowed = nodes(affinity, judged.topology);
+        let verdict = match allowed.is_subset(judged.local) {
+            _ if allowed.is_empty() => Verdict::Unknown,
+            true => Verdict::Ok,
+            false => Verdict::AtRisk,
+        };
+        last = Some((affinity, verdict));
+        verdict
+    })
+}
+
 /// For a process without a GPU: the node that its memory should be on, which is the one that it runs on.
 pub fn own_node(process: &Process, watched: Option<&Watched>, topology: &Topology) -> NodeSet {
     let allowed = nodes(process.affinity.as_ref(), topology);
@@ -189,18 +209,9 @@ fn verdict(process: &Process, main: Option<Standing>, judged: &Judged) -> Verdic
         let Some(threads) = &process.threads else {
             return Verdict::Unknown;
         };
-        let of_thread = |thread: &Thread| {
-            let allowed = nodes(thread.affinity.as_ref(), judged.topology);
-            match allowed.is_subset(judged.local) {
-                _ if allowed.is_empty() => Verdict::Unknown,
-                true => Verdict::Ok,
-                false => Verdict::AtRisk,
-            }
-        };
-        let verdicts: Vec<Verdict> = threads.iter().map(of_thread).collect();
-        match verdicts.contains(&Verdict::AtRisk) {
+        match verdicts(threads, judged).any(|verdict| verdict == Verdict::AtRisk) {
             true => Verdict::AtRisk,
-            false => verdicts.into_iter().max().unwrap_or(Verdict::Unknown),
+            false => verdicts(threads, judged).max().unwrap_or(Verdict::Unknown),
         }
     };
     match main {

@@ -3,8 +3,8 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 
-use super::cpu::nodes;
-use super::verdict::Judged;
+use super::cpu::verdicts;
+use super::verdict::{Judged, Verdict};
 use crate::model::process::{Process, Thread};
 
 /// The threads of a process that may leave its local nodes.
@@ -43,12 +43,10 @@ impl fmt::Display for Pattern {
 impl LooseThreads {
     /// Those of a process with these threads.
     pub(super) fn of(process: &Process, threads: &[Thread], judged: &Judged) -> Self {
-        // What is not known of a thread is a gap, and no subset of anything but itself.
-        let is_loose = |thread: &&Thread| {
-            let allowed = nodes(thread.affinity.as_ref(), judged.topology);
-            !allowed.is_subset(judged.local)
-        };
-        let loose: Vec<&Thread> = threads.iter().filter(is_loose).collect();
+        // What is not known of a thread is a gap.
+        let judged_each = threads.iter().zip(verdicts(threads, judged));
+        let loose = judged_each.filter(|(_, verdict)| *verdict == Verdict::AtRisk);
+        let loose: Vec<&Thread> = loose.map(|(thread, _)| thread).collect();
         let mut names = BTreeMap::new();
         for name in loose.iter().filter_map(|thread| thread.name.as_deref()) {
             *names.entry(unnumbered(name).to_owned()).or_default() += 1;
@@ -139,10 +137,10 @@ mod tests {
         let threads = (100..).zip(threads);
         let threads = threads.map(|(tid, (name, start, own))| Thread {
             tid,
-            name: Some((*name).to_owned()),
+            name: Some((*name).into()),
             start_time_ticks: Some(*start),
             last_cpu: Some(Cpu(0)),
-            affinity: Some(cpus(own)),
+            affinity: Some(cpus(own).into()),
         });
         let threads: Vec<Thread> = threads.collect();
         LooseThreads::of(&Process::bare(Pid(100)), &threads, &judged)

@@ -1,6 +1,7 @@
 //! What could not be learnt, and why. A missing fact is never a zero.
 
 use std::fmt;
+use std::time::Duration;
 
 use super::memory::Bytes;
 use super::pci::PciAddress;
@@ -142,6 +143,10 @@ pub enum Reason {
     Gone,
     /// There is no such file or no such value.
     Absent,
+    /// Whoever reads it waited for so long without an answer: the process is stuck within the kernel, or its memory is.
+    TimedOut(Duration),
+    /// The time for the whole look, which is this, was over before.
+    Late(Duration),
     /// It was there and made no sense; says what.
     Malformed(String),
     /// So much of a GPU's memory is in use, and nobody who uses it is to be seen.
@@ -157,6 +162,8 @@ impl fmt::Display for Reason {
             Self::NotAsked => f.write_str("not asked for"),
             Self::Gone => f.write_str("gone"),
             Self::Absent => f.write_str("absent"),
+            Self::TimedOut(wait) => write!(f, "did not answer within {}", seconds(*wait)),
+            Self::Late(whole) => write!(f, "not reached within {}", seconds(*whole)),
             Self::Malformed(what) => write!(f, "malformed: {what}"),
             Self::InUseByNobody(used) => write!(
                 f,
@@ -166,6 +173,11 @@ impl fmt::Display for Reason {
             Self::Failed(what) => f.write_str(what),
         }
     }
+}
+
+/// A time in words: `3 s`, `0.5 s`.
+pub fn seconds(time: Duration) -> String {
+    format!("{} s", time.as_secs_f64())
 }
 
 impl From<&std::io::Error> for Reason {

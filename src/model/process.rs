@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 use std::fmt;
+use std::sync::Arc;
 
 use super::ask::Ask;
 use super::cpus::{Cpu, CpuSet};
@@ -111,11 +112,12 @@ pub struct Thread {
     /// Its number.
     pub tid: u32,
     /// Its own name (`comm`), which it has from its maker where nobody gave it one. `None` where `stat` could not be read.
-    pub name: Option<String>,
+    pub name: Option<Arc<str>>,
     /// When it started, in clock ticks after boot. `None` where `stat` could not be read.
     pub start_time_ticks: Option<u64>,
     /// The CPU on which it last ran; stale while it sleeps.
     pub last_cpu: Option<Cpu>,
-    /// The CPUs on which it may run.
-    pub affinity: Option<CpuSet>,
+    /// The CPUs on which it may run. Threads that may run on the same share one set. Of a running one those that are there
+    /// (sched_getaffinity), of a recorded one also the merely possible ones that its `status` lists: these are of no node.
+    pub affinity: Option<Arc<CpuSet>>,
 }

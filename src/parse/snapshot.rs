@@ -37,6 +37,9 @@ pub struct Manifest {
     /// Files that the recording user was not permitted to read.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub denied: Vec<String>,
+    /// Processes of which some files did not answer when it was recorded. What is not here of these is what was waited for.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub silent: Vec<u32>,
 }
 
 /// Reads `snapshot.json`; refuses a format that this program does not know.

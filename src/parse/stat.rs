@@ -52,16 +52,22 @@ pub fn parse_stat(bytes: &[u8]) -> Result<Stat, Malformed> {
         return malformed("no stat", bytes);
     }
     // The first word behind the name is field 3.
-    let fields: Vec<&[u8]> = bytes[close + 1..]
+    const FIRST: usize = 3;
+    const LAST: usize = 39;
+    let mut words = bytes[close + 1..]
         .split(u8::is_ascii_whitespace)
-        .filter(|field| !field.is_empty())
-        .collect();
-    let field = |at: usize| match fields.get(at - 3) {
-        Some(field) => Ok(*field),
-        None => malformed(&format!("no field {at} in stat"), bytes),
+        .filter(|field| !field.is_empty());
+    let mut fields: [&[u8]; LAST - FIRST + 1] = [b""; LAST - FIRST + 1];
+    let mut count = 0;
+    for (field, word) in fields.iter_mut().zip(&mut words) {
+        (*field, count) = (word, count + 1);
+    }
+    let field = |at: usize| match fields.get(at - FIRST) {
+        Some(field) if at - FIRST < count => Ok(*field),
+        _ => malformed(&format!("no field {at} in stat"), bytes),
     };
     // The newline that ends the file is what tells that field 39 was not cut within its digits.
-    if bytes.last() != Some(&b'\n') && fields.len() <= 39 - 3 + 1 {
+    if bytes.last() != Some(&b'\n') && words.next().is_none() {
         return malformed("stat ends early", bytes);
     }
     Ok(Stat {

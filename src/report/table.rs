@@ -390,6 +390,10 @@ fn hint(report: &Report, gap: &Gap) -> &'static str {
             "; run as its owner or as root (CAP_SYS_PTRACE and CAP_DAC_READ_SEARCH)"
         }
         (_, Reason::Denied, _) => "; run as root",
+        (_, Reason::TimedOut(_), Origin::Live) => {
+            "; it is stuck in the kernel (what in, /proc/PID/stack may tell)"
+        }
+        (_, Reason::Late(_), _) => "; --deadline gives it more time",
         _ => "",
     }
 }

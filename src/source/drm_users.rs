@@ -6,6 +6,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use super::readers::{Readers, lock};
 use super::root::Root;
 use super::{kfd, procfs};
 use crate::model::cpus::ranges;
@@ -22,7 +23,7 @@ use crate::parse::stat::Stat;
 /// Looks for those that work on these GPUs. `recorded` is what a recording says of why it is not known who uses some, by
 /// their index: it has nothing of the processes for which that is so.
 pub fn find(
-    root: &Root,
+    readers: &Readers,
     gpus: &mut [Gpu],
     stats: &BTreeMap<Pid, Stat>,
     recorded: &BTreeMap<u32, String>,
@@ -32,8 +33,8 @@ pub fn find(
     if gpus.iter().all(|gpu| gpu.drm.is_none()) {
         return;
     }
-    let opened = read_opened(root, gpus, stats);
-    let by_kfd = ask_kfd(root, stats, &opened);
+    let opened = read_opened(readers, gpus, stats);
+    let by_kfd = ask_kfd(readers.root(), stats, &opened);
     let by_drm = ask_drm(stats, &opened);
     for gpu in gpus {
         let (Some(drm), Some(address)) = (&gpu.drm, gpu.address) else {
@@ -113,15 +114,25 @@ struct Opened {
     is_whole: bool,
 }
 
-fn read_opened(root: &Root, gpus: &[Gpu], stats: &BTreeMap<Pid, Stat>) -> BTreeMap<Pid, Opened> {
+fn read_opened(
+    readers: &Readers,
+    gpus: &[Gpu],
+    stats: &BTreeMap<Pid, Stat>,
+) -> BTreeMap<Pid, Opened> {
     let drm = gpus.iter().filter_map(|gpu| gpu.drm.as_ref());
-    let nodes: BTreeSet<&str> = drm.flat_map(|drm| &drm.nodes).map(String::as_str).collect();
+    let nodes: BTreeSet<String> = drm.flat_map(|drm| &drm.nodes).cloned().collect();
     let of_users = stats.iter().filter(|(_, stat)| !stat.is_of_kernel());
-    let opened = of_users.map(|(pid, _)| (*pid, read_opened_by(root, *pid, &nodes)));
-    opened.collect()
+    let pids: Vec<Pid> = of_users.map(|(pid, _)| *pid).collect();
+    // Of one that did not answer it is not known.
+    let opened = readers.each(pids, move |root, pid, opened| {
+        let of_process = read_opened_by(root, pid, &nodes);
+        *lock(opened) = of_process;
+    });
+    let opened = opened.into_iter();
+    opened.map(|(pid, opened)| (pid, opened.found)).collect()
 }
 
-fn read_opened_by(root: &Root, pid: Pid, nodes: &BTreeSet<&str>) -> Opened {
+fn read_opened_by(root: &Root, pid: Pid, nodes: &BTreeSet<String>) -> Opened {
     let files = match procfs::read_open_files(root, pid) {
         Ok(files) => files,
         // It ended; or it is a recorded one, of which nothing is kept that is no business of an audit.

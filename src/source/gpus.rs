@@ -28,7 +28,10 @@ pub fn read_gpus(
         pci.iter().map(|seen| (seen.device.address, seen)).collect();
     let others = drm::read_gpus(root, &on_bus);
     let mut gpus: Vec<Gpu> = match &driver.gpus {
-        Some(gpus) => gpus.iter().map(|gpu| of_driver(gpu, gaps)).collect(),
+        Some(gpus) => {
+            let told = gpus.iter().map(|gpu| of_driver(gpu, gaps)).collect();
+            by_files_where_silent(root, &pci, told)
+        }
         None => {
             let found = find_nvidias(root, &pci);
             // A machine of others' GPUs alone has nothing of which NVIDIA's driver could tell.
@@ -65,6 +68,16 @@ pub fn read_gpus(
 
 const DRIVER_GPUS: &str = "proc/driver/nvidia/gpus";
 
+/// Reads the files of NVIDIA's kernel module and forgets them: it writes them under locks of its own, and whoever reads may
+/// have to wait, uninterruptibly.
+pub fn touch_driver_files(root: &Root) {
+    for name in root.names(DRIVER_GPUS).unwrap_or_default() {
+        for file in ["information", "numa_status"] {
+            let _ = root.read(&format!("{DRIVER_GPUS}/{name}/{file}"));
+        }
+    }
+}
+
 /// NVIDIA's GPUs where its driver does not answer: those on PCI, and those that its kernel module has.
 fn find_nvidias(root: &Root, pci: &[Seen]) -> BTreeSet<PciAddress> {
     let on_bus = pci.iter().filter(|seen| seen.is_nvidia_gpu());
@@ -74,6 +87,31 @@ fn find_nvidias(root: &Root, pci: &[Seen]) -> BTreeSet<PciAddress> {
         .map(|seen| seen.device.address)
         .chain(by_module)
         .collect()
+}
+
+/// Takes from the files what the driver did not tell of some GPUs: it numbers them in the order of their addresses, so that
+/// those of which it told no address are those that are left. Where there are more or fewer of these nothing is taken.
+fn by_files_where_silent(root: &Root, pci: &[Seen], told: Vec<Gpu>) -> Vec<Gpu> {
+    let silent = told.iter().filter(|gpu| gpu.address.is_none()).count();
+    if silent == 0 {
+        return told;
+    }
+    let mut left = find_nvidias(root, pci);
+    for address in told.iter().filter_map(|gpu| gpu.address) {
+        left.remove(&address);
+    }
+    if left.len() != silent {
+        return told;
+    }
+    let mut left = left.into_iter();
+    let gpus = told.into_iter().map(|gpu| match gpu.address {
+        Some(_) => gpu,
+        None => match left.next() {
+            Some(address) => of_pci(root, address, gpu.index),
+            None => gpu,
+        },
+    });
+    gpus.collect()
 }
 
 /// Puts other vendors' GPUs after NVIDIA's, with the next indexes that are free.

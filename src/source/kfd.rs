@@ -5,8 +5,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::procfs::number;
-use super::root::Root;
+use super::root::{Root, number};
 use super::sysfs::read_as;
 use crate::model::gap::Reason;
 use crate::model::pci::PciAddress;

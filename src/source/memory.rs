@@ -25,7 +25,6 @@ use crate::model::memory::{Bytes, Memory, NodeBytes};
 use crate::model::process::Pid;
 use crate::model::tenant::ControlGroup;
 use crate::parse::numa_maps::NumaMaps;
-use crate::parse::stat::Stat;
 use crate::parse::status::Resident;
 
 /// How the memory of running processes is read. A recording has every page.
@@ -74,7 +73,7 @@ impl MemoryReader {
         }
     }
 
-    /// One process's memory. `stat` and `resident` are what was read of it before.
+    /// One process's memory. `start_time_ticks`, `resident` and `groups` are what was read of it before.
     ///
     /// # Errors
     /// The reason for a gap, and what is known of its control group.
@@ -82,7 +81,7 @@ impl MemoryReader {
         &self,
         root: &Root,
         pid: Pid,
-        stat: &Stat,
+        start_time_ticks: u64,
         resident: Option<&Resident>,
         groups: Option<&[ControlGroup]>,
     ) -> Result<Memory, Unread> {
@@ -90,7 +89,7 @@ impl MemoryReader {
             MemoryReading::None => Err(Reason::NotAsked),
             _ if !root.is_live() => recorded(root, pid),
             MemoryReading::Exact => walk::whole(root, pid, resident, ASKED_WALK),
-            MemoryReading::Sample => self.sampled(root, pid, stat, resident),
+            MemoryReading::Sample => self.sampled(root, pid, start_time_ticks, resident),
         };
         memory.map_err(|reason| Unread {
             group: match reason {
@@ -105,15 +104,17 @@ impl MemoryReader {
         &self,
         root: &Root,
         pid: Pid,
-        stat: &Stat,
+        start_time_ticks: u64,
         resident: Option<&Resident>,
     ) -> Result<Memory, Reason> {
-        if resident.is_some_and(|resident| resident.all() <= SMALL) {
+        let is_small = resident.is_some_and(|resident| resident.all() <= SMALL);
+        // Pages are asked for by number, which has to be the one that the kernel knows us to mean.
+        if is_small || !root.is_of_own_numbers() {
             return walk::whole(root, pid, resident, UNASKED_WALK);
         }
         match sample::memory(root, pid, resident, &self.huge) {
             // Its number may be another's by now: of all that is read here pages alone are asked by number.
-            Ok(_) if procfs::has_ended(root, pid, stat) => Err(Reason::Gone),
+            Ok(_) if procfs::has_ended(root, pid, start_time_ticks) => Err(Reason::Gone),
             Ok(memory) => Ok(memory),
             Err(Refused::Because(reason)) => Err(reason),
             // A container's seccomp filter, most often.

@@ -6,8 +6,11 @@ use std::path::Path;
 use nvml_wrapper::Nvml;
 use nvml_wrapper::device::Device;
 use nvml_wrapper::error::NvmlError;
+use serde::{Deserialize, Serialize};
 
+use super::gpus;
 use super::nvml_processes::{instance_ids, processes};
+use super::root::Root;
 use crate::model::cpus::CpuSet;
 use crate::model::driver::{DriverAnswer, DriverGpu, DriverProcess, MigDevice};
 
@@ -21,14 +24,67 @@ const LIBRARIES: &[&str] = &[
     "/usr/lib/wsl/lib/libnvidia-ml.so.1",
 ];
 
-/// Asks for the GPUs and their processes. Where nothing answers, the answer has an error in place
-/// of GPUs.
-pub fn ask(library: Option<&Path>) -> DriverAnswer {
-    let answer = load(library).and_then(|nvml| answer(&nvml));
-    answer.unwrap_or_else(|error| DriverAnswer {
+/// More than any machine has.
+const MOST_GPUS: u32 = 1024;
+
+/// One piece of the answer, told as soon as the driver has given it.
+#[derive(Debug, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Piece {
+    /// It is being asked.
+    Started,
+    /// The driver's files below `/proc` have answered.
+    FilesAnswer,
+    /// What it says of itself, and how many GPUs it has; or why it says nothing.
+    Driver(DriverAnswer, u32),
+    /// One GPU.
+    Gpu(DriverGpu),
+}
+
+/// Asks for the driver, and for its GPUs from this index on with their processes. Where nothing answers, the answer has
+/// an error in place of GPUs. Any call may take as long as the driver likes.
+pub fn ask(library: Option<&Path>, from: u32, tell: &mut dyn FnMut(Piece)) {
+    // Its files too are written by the driver, which may be stuck: whoever else reads them wants to know.
+    gpus::touch_driver_files(&Root::live());
+    tell(Piece::FilesAnswer);
+    let nvml = load(library).and_then(|nvml| {
+        let count = nvml.device_count().map_err(|error| error.to_string())?;
+        Ok((nvml, count.min(MOST_GPUS)))
+    });
+    let (nvml, count) = match nvml {
+        Ok(there) => there,
+        Err(error) => {
+            let answer = DriverAnswer {
+                error: Some(error),
+                ..DriverAnswer::default()
+            };
+            return tell(Piece::Driver(answer, 0));
+        }
+    };
+    let answer = DriverAnswer {
+        driver_version: nvml.sys_driver_version().ok(),
+        nvml_version: nvml.sys_nvml_version().ok(),
+        cuda_driver_version: nvml.sys_cuda_driver_version().ok(),
+        gpus: None,
+        error: None,
+    };
+    tell(Piece::Driver(answer, count));
+    for index in from..count {
+        tell(Piece::Gpu(match nvml.device_by_index(index) {
+            Ok(device) => gpu(&nvml, &device, index),
+            // One GPU that fell off the bus does not hide the others.
+            Err(error) => unanswered(index, error.to_string()),
+        }));
+    }
+}
+
+/// A GPU of which the driver has told nothing, and why.
+pub fn unanswered(index: u32, error: String) -> DriverGpu {
+    DriverGpu {
+        index,
         error: Some(error),
-        ..DriverAnswer::default()
-    })
+        ..DriverGpu::default()
+    }
 }
 
 fn load(library: Option<&Path>) -> Result<Nvml, String> {
@@ -57,26 +113,6 @@ fn load(library: Option<&Path>) -> Result<Nvml, String> {
         Some(NvmlError::LibloadingError(cause)) => cause.to_string(),
         Some(error) => format!("{library}: {error}"),
         None => format!("{library}: not found"),
-    })
-}
-
-fn answer(nvml: &Nvml) -> Result<DriverAnswer, String> {
-    let count = nvml.device_count().map_err(|error| error.to_string())?;
-    let gpus = (0..count).map(|index| match nvml.device_by_index(index) {
-        Ok(device) => gpu(nvml, &device, index),
-        // One GPU that fell off the bus does not hide the others.
-        Err(error) => DriverGpu {
-            index,
-            error: Some(error.to_string()),
-            ..DriverGpu::default()
-        },
-    });
-    Ok(DriverAnswer {
-        driver_version: nvml.sys_driver_version().ok(),
-        nvml_version: nvml.sys_nvml_version().ok(),
-        cuda_driver_version: nvml.sys_cuda_driver_version().ok(),
-        gpus: Some(gpus.collect()),
-        error: None,
     })
 }
 

@@ -1,9 +1,13 @@
 //! The processes that matter: which these are, and all that is to be known of them.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Mutex;
 
+use super::answered::Stats;
 use super::cpuset::Cpusets;
 use super::memory::MemoryReader;
+use super::procfs::{BeforeMemory, Draft};
+use super::readers::{Readers, lock};
 use super::root::Root;
 use super::selection::{Selection, select};
 use super::{drm_users, procfs, users};
@@ -27,16 +31,17 @@ pub struct Choice {
 /// Finds out which processes matter. `strangers` are the PIDs that a recording says are not whom NVML means; those that
 /// are found are added. `unseen` is what it says of why it is not known who uses some GPUs.
 pub fn choose(
-    root: &Root,
+    readers: &Readers,
+    stats_read: Stats,
     gpus: &mut [Gpu],
     named: &[Pid],
     strangers: &mut BTreeSet<Pid>,
     unseen: &BTreeMap<u32, String>,
     gaps: &mut Vec<Gap>,
 ) -> Choice {
-    let mut stats = BTreeMap::new();
-    let mut unread = BTreeMap::new();
-    match procfs::read_stats(root) {
+    let root = readers.root();
+    let (mut stats, mut unread) = (BTreeMap::new(), BTreeMap::new());
+    match stats_read {
         Ok(all) => {
             for (pid, stat) in all {
                 match stat {
@@ -51,12 +56,13 @@ pub fn choose(
             reason,
         }),
     }
-    if root.is_live() {
-        stats.remove(&Pid(std::process::id()));
+    if let Some(own) = root.own_pid() {
+        // The one that asks the driver is its child.
+        stats.retain(|pid, stat| *pid != own && stat.ppid != own);
     }
     users::disbelieve(root, gpus, &stats, strangers, gaps);
-    users::find(root, gpus, &stats);
-    drm_users::find(root, gpus, &stats, unseen, gaps);
+    users::find(readers, gpus, &stats);
+    drm_users::find(readers, gpus, &stats, unseen, gaps);
     let contexts = gpus.iter().flat_map(|gpu| gpu.contexts.iter().flatten());
     let others = gpus.iter().flat_map(|gpu| gpu.users.keys()).copied();
     let holders: BTreeSet<Pid> = contexts.map(|context| context.pid).chain(others).collect();
@@ -78,7 +84,7 @@ pub fn choose(
     stats.retain(|_, stat| !stat.is_of_kernel());
     gaps.extend(hidden(unread));
     Choice {
-        selection: select(root, &stats, &holders, named),
+        selection: select(readers, &stats, &holders, named),
         stats,
         holders,
         missing,
@@ -87,36 +93,27 @@ pub fn choose(
 
 /// Reads the processes that matter, by PID, and tells which of them are orphans.
 pub fn read_processes(
-    root: &Root,
+    readers: &Readers,
     choice: Choice,
     named: &[Pid],
-    memory: &MemoryReader,
+    memory: MemoryReader,
     gaps: &mut Vec<Gap>,
 ) -> (Vec<Process>, BTreeSet<Pid>) {
     let Choice {
         mut stats,
-        selection,
+        selection: Selection { pids, mut orphans },
         holders,
         mut missing,
     } = choice;
-    let Selection { pids, mut orphans } = selection;
-    let mut processes = Vec::new();
-    let mut cpusets = Cpusets::default();
-    for pid in pids {
-        if let Some(stat) = stats.remove(&pid) {
-            match procfs::read_process(root, pid, stat, &mut cpusets, memory, gaps) {
-                Some(mut process) => {
-                    if !orphans.is_empty() && (orphans.contains(&pid) || holders.contains(&pid)) {
-                        process.pipes = pipes(root, pid, gaps);
-                    }
-                    processes.push(process);
-                }
-                // One that ended by itself is none that is missing, but for whom it was asked by number.
-                None if named.contains(&pid) => drop(missing.insert(pid, Reason::Gone)),
-                None => {}
-            }
-        }
-    }
+    stats.retain(|pid, _| pids.contains(pid));
+    let with_pipes = match orphans.is_empty() {
+        true => BTreeSet::new(),
+        false => orphans.union(&holders).copied().collect(),
+    };
+    let (processes, ended) = read_all(readers, stats, with_pipes, memory, gaps);
+    // One that ended by itself is none that is missing, but for whom it was asked by number.
+    let asked_for = ended.into_iter().filter(|pid| named.contains(pid));
+    missing.extend(asked_for.map(|pid| (pid, Reason::Gone)));
     gaps.extend(missing.into_iter().map(|(pid, reason)| Gap {
         pid: Some(pid),
         fact: Fact::Process,
@@ -124,6 +121,82 @@ pub fn read_processes(
     }));
     orphans.retain(|pid| processes.iter().any(|process| process.pid == *pid));
     (processes, orphans)
+}
+
+/// Reads these processes, and tells which of them ended meanwhile. First of all of them what cannot keep anybody waiting,
+/// then of each what is in its memory: so one that is stuck hides nothing of the others, and of itself only that.
+fn read_all(
+    readers: &Readers,
+    stats: BTreeMap<Pid, Stat>,
+    with_pipes: BTreeSet<Pid>,
+    memory: MemoryReader,
+    gaps: &mut Vec<Gap>,
+) -> (Vec<Process>, Vec<Pid>) {
+    let (pids, stats): (Vec<Pid>, Mutex<BTreeMap<Pid, Stat>>) =
+        (stats.keys().copied().collect(), Mutex::new(stats));
+    let mut drafts = readers.each(pids, move |root, pid, slot| {
+        let stat = lock(&stats).remove(&pid);
+        let draft = stat.map(|stat| {
+            let mut draft = procfs::read_process(root, pid, stat);
+            if with_pipes.contains(&pid) {
+                draft.process.pipes = pipes(root, pid, &mut draft.gaps);
+            }
+            draft
+        });
+        *lock(slot) = draft;
+    });
+    let before = drafts.iter().map(|(pid, draft)| {
+        let before = draft.found.as_ref().map(Draft::before_memory);
+        (*pid, before)
+    });
+    let before: BTreeMap<Pid, Option<BeforeMemory>> = before.collect();
+    let pids: Vec<Pid> = before.keys().copied().collect();
+    let of_memory = readers.each(pids, move |root, pid, slot| {
+        let before = before.get(&pid).and_then(Option::as_ref);
+        procfs::read_of_memory(root, pid, before, &memory, slot);
+    });
+    let root = readers.root();
+    let mut cpusets = Cpusets::default();
+    let (mut processes, mut ended) = (Vec::new(), Vec::new());
+    for (pid, of_memory) in of_memory {
+        let draft = drafts.remove(&pid);
+        let Some(Draft {
+            mut process,
+            gaps: mut own_gaps,
+            ..
+        }) = draft.and_then(|draft| draft.found)
+        else {
+            let reason = of_memory.cut.unwrap_or(Reason::Gone);
+            gaps.push(Gap {
+                pid: Some(pid),
+                fact: Fact::Process,
+                reason,
+            });
+            continue;
+        };
+        if let Some(groups) = &process.groups {
+            let cpuset = cpusets.of(root, groups).unwrap_or_else(|reason| {
+                own_gaps.push(Gap {
+                    pid: Some(pid),
+                    fact: Fact::Cpuset,
+                    reason,
+                });
+                None
+            });
+            process.cpuset = cpuset;
+        }
+        of_memory
+            .found
+            .put(&mut process, of_memory.cut, &mut own_gaps);
+        // Last of all: so nothing of another process of that number can be in it.
+        if procfs::has_ended(root, pid, process.start_time_ticks) {
+            ended.push(pid);
+            continue;
+        }
+        gaps.append(&mut own_gaps);
+        processes.push(process);
+    }
+    (processes, ended)
 }
 
 /// What ties a worker to its trainer where no parent does.

@@ -1,20 +1,24 @@
 //! What procfs tells of processes.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::{Arc, Mutex};
 
-use super::cpuset::Cpusets;
-use super::memory::MemoryReader;
-use super::root::Root;
+use super::affinity::Affinities;
+use super::memory::{MemoryReader, Unread};
+use super::readers::lock;
+use super::root::{Folder, Root};
+use crate::model::cpus::Cpu;
 use crate::model::environment::Environment;
 use crate::model::gap::{Fact, Gap, Reason};
 use crate::model::gpu::DriverFiles;
+use crate::model::memory::Memory;
 use crate::model::process::{Pid, Process, Thread};
 use crate::model::tenant::ControlGroup;
 use crate::parse::ask::parse_asks;
 use crate::parse::cgroup::parse_cgroup;
 use crate::parse::fd::{DriverFile, parse_driver_file, parse_pipe};
 use crate::parse::stat::{Stat, parse_stat};
-use crate::parse::status::parse_status;
+use crate::parse::status::{Resident, parse_status};
 use crate::parse::value;
 use crate::parse::words::{parse_command, parse_environment};
 
@@ -42,8 +46,7 @@ pub fn read_boot_time(root: &Root) -> Option<u64> {
 /// # Errors
 /// The reason for a gap, where /proc cannot be listed.
 pub fn read_stats(root: &Root) -> Result<BTreeMap<Pid, Result<Stat, Reason>>, Reason> {
-    let names = root.names("proc")?;
-    let pids = names.iter().filter_map(|name| number(name)).map(Pid);
+    let pids = root.numbers("proc")?.into_iter().map(Pid);
     let stats = pids.map(|pid| (pid, read_stat(root, pid)));
     let ended = |stat: &Result<Stat, Reason>| match stat {
         Ok(stat) => stat.is_dead(),
@@ -52,13 +55,7 @@ pub fn read_stats(root: &Root) -> Result<BTreeMap<Pid, Result<Stat, Reason>>, Re
     Ok(stats.filter(|(_, stat)| !ended(stat)).collect())
 }
 
-/// A PID's or TID's folder: the kernel writes neither a sign nor leading zeros.
-pub fn number(name: &str) -> Option<u32> {
-    let number: u32 = name.parse().ok()?;
-    (number.to_string() == name).then_some(number)
-}
-
-/// A process's `stat`.
+/// One process's `stat`.
 ///
 /// # Errors
 /// The reason for a gap.
@@ -143,56 +140,53 @@ pub fn read_cgroup(root: &Root, pid: Pid) -> Result<Vec<ControlGroup>, Reason> {
     Ok(parse_cgroup(&root.read(&format!("proc/{pid}/cgroup"))?)?)
 }
 
-/// Reads all that the audit needs of one process. `None` if it ended meanwhile, which is no gap.
-pub fn read_process(
-    root: &Root,
-    pid: Pid,
-    stat: Stat,
-    cpusets: &mut Cpusets,
-    memory: &MemoryReader,
-    gaps: &mut Vec<Gap>,
-) -> Option<Process> {
+/// A process of which everything is known that does not make the reader wait for it.
+#[derive(Debug)]
+pub struct Draft {
+    /// Without what is in its memory.
+    pub process: Process,
+    /// What could not be learnt so far.
+    pub gaps: Vec<Gap>,
+    resident: Option<Resident>,
+}
+
+/// What is to be known of a process before its memory is read.
+#[derive(Debug)]
+pub struct BeforeMemory {
+    start_time_ticks: u64,
+    resident: Option<Resident>,
+    groups: Option<Vec<ControlGroup>>,
+}
+
+impl Draft {
+    /// What reading its memory rests on.
+    pub fn before_memory(&self) -> BeforeMemory {
+        BeforeMemory {
+            start_time_ticks: self.process.start_time_ticks,
+            resident: self.resident,
+            groups: self.process.groups.clone(),
+        }
+    }
+}
+
+/// Reads what the audit needs of one process and what does not make the reader wait for it.
+pub fn read_process(root: &Root, pid: Pid, stat: Stat) -> Draft {
     let mut reading = Reading {
         root,
         pid,
         gaps: Vec::new(),
     };
     let status = reading.file("status", Fact::Status, |text| Ok(parse_status(text)?));
-    let environment = reading.or_gap(Fact::Environ, read_environment(root, pid));
-    let command = reading.or_gap(Fact::Command, read_command(root, pid));
     let groups = reading.or_gap(Fact::Cgroup, read_cgroup(root, pid));
-    let cpuset = groups.as_ref().map(|groups| cpusets.of(root, groups));
-    let cpuset = cpuset.and_then(|cpuset| reading.or_gap(Fact::Cpuset, cpuset));
-    let threads = reading.threads();
+    let threads = reading.threads(&stat);
     let resident = status.as_ref().and_then(|status| status.resident);
-    let memory = memory.read(root, pid, &stat, resident.as_ref(), groups.as_deref());
-    let group_memory = memory
-        .as_ref()
-        .err()
-        .and_then(|unread| unread.group.clone());
-    let memory = reading.or_gap(Fact::Memory, memory.map_err(|unread| unread.reason));
-    if memory
-        .as_ref()
-        .is_some_and(|memory| memory.policy.truncated)
-    {
-        let cut = Reason::Malformed("the kernel cut it at 63 characters".into());
-        reading.or_gap::<()>(Fact::PolicyNodes, Err(cut));
-    }
-    if reading.gaps.iter().any(|gap| is_lost(&gap.reason)) && has_ended(root, pid, &stat) {
-        return None;
-    }
-    gaps.append(&mut reading.gaps);
-    Some(Process {
-        pid,
+    let process = Process {
         ppid: stat.ppid,
         start_time_ticks: stat.start_time_ticks,
         name: stat.name,
-        asks: command.as_deref().map(parse_asks).unwrap_or_default(),
-        command,
         uid: status.as_ref().map(|status| status.uid),
         last_cpu: stat.last_cpu,
         session: stat.session,
-        environment,
         inner_pids: status
             .as_ref()
             .map(|status| status.inner_pids.clone())
@@ -202,26 +196,111 @@ pub fn read_process(
             .and_then(|status| status.mems_allowed.clone()),
         affinity: status.map(|status| status.affinity),
         threads,
-        memory,
-        group_memory,
         groups,
-        cpuset: cpuset.flatten(),
-        pipes: None,
-    })
+        ..Process::bare(pid)
+    };
+    Draft {
+        process,
+        gaps: reading.gaps,
+        resident,
+    }
+}
+
+/// What is read of a process's memory, in this order, as far as it has answered: what takes longest comes last.
+#[derive(Debug, Default)]
+pub struct OfMemory {
+    /// argv.
+    pub command: Option<Result<Vec<String>, Reason>>,
+    /// The environment.
+    pub environment: Option<Result<Environment, Reason>>,
+    /// Policy and pages.
+    pub memory: Option<Result<Memory, Unread>>,
+}
+
+/// Reads of a process's memory, which may take as long as the process likes.
+pub fn read_of_memory(
+    root: &Root,
+    pid: Pid,
+    before: Option<&BeforeMemory>,
+    memory: &MemoryReader,
+    found: &Mutex<OfMemory>,
+) {
+    let command = read_command(root, pid);
+    lock(found).command = Some(command);
+    let environment = read_environment(root, pid);
+    lock(found).environment = Some(environment);
+    // One that was left behind before that is not asked for more.
+    let Some(before) = before else { return };
+    let memory = memory.read(
+        root,
+        pid,
+        before.start_time_ticks,
+        before.resident.as_ref(),
+        before.groups.as_deref(),
+    );
+    lock(found).memory = Some(memory);
+}
+
+impl OfMemory {
+    /// Puts what was found into the process; `cut` is why there is no more.
+    pub fn put(self, process: &mut Process, cut: Option<Reason>, gaps: &mut Vec<Gap>) {
+        let cut = cut.unwrap_or(Reason::Gone);
+        let pid = process.pid;
+        process.environment = or_gap(self.environment, pid, Fact::Environ, &cut, gaps);
+        process.command = or_gap(self.command, pid, Fact::Command, &cut, gaps);
+        process.asks = process
+            .command
+            .as_deref()
+            .map(parse_asks)
+            .unwrap_or_default();
+        let memory = self.memory.map(|memory| {
+            memory.map_err(|unread| {
+                process.group_memory = unread.group;
+                unread.reason
+            })
+        });
+        process.memory = or_gap(memory, pid, Fact::Memory, &cut, gaps);
+        let policy = process.memory.as_ref().map(|memory| &memory.policy);
+        if policy.is_some_and(|policy| policy.truncated) {
+            gaps.push(Gap {
+                pid: Some(pid),
+                fact: Fact::PolicyNodes,
+                reason: Reason::Malformed("the kernel cut it at 63 characters".into()),
+            });
+        }
+    }
+}
+
+fn or_gap<T>(
+    found: Option<Result<T, Reason>>,
+    pid: Pid,
+    fact: Fact,
+    cut: &Reason,
+    gaps: &mut Vec<Gap>,
+) -> Option<T> {
+    let note = |reason| {
+        gaps.push(Gap {
+            pid: Some(pid),
+            fact,
+            reason,
+        });
+    };
+    found.unwrap_or_else(|| Err(cut.clone())).map_err(note).ok()
 }
 
 fn is_lost(reason: &Reason) -> bool {
     matches!(reason, Reason::Gone | Reason::Absent)
 }
 
-/// Whether the process of that start is no more. A recorded one cannot end.
-pub(super) fn has_ended(root: &Root, pid: Pid, then: &Stat) -> bool {
+/// Whether the process of that start is no more, so that what was read of that PID may be another's. A recorded one cannot
+/// end.
+pub fn has_ended(root: &Root, pid: Pid, start_time_ticks: u64) -> bool {
     if !root.is_live() {
         return false;
     }
     let now = read_stat(root, pid);
     now.map_or(true, |now| {
-        now.is_dead() || now.start_time_ticks != then.start_time_ticks
+        now.is_dead() || now.start_time_ticks != start_time_ticks
     })
 }
 
@@ -234,14 +313,7 @@ struct Reading<'a> {
 
 impl Reading<'_> {
     fn or_gap<T>(&mut self, fact: Fact, found: Result<T, Reason>) -> Option<T> {
-        let note = |reason| {
-            self.gaps.push(Gap {
-                pid: Some(self.pid),
-                fact,
-                reason,
-            });
-        };
-        found.map_err(note).ok()
+        or_gap(Some(found), self.pid, fact, &Reason::Gone, &mut self.gaps)
     }
 
     fn file<T>(
@@ -254,35 +326,82 @@ impl Reading<'_> {
         self.or_gap(fact, text.and_then(|text| parse(&text)))
     }
 
-    fn threads(&mut self) -> Option<Vec<Thread>> {
-        let names = self.root.names(&format!("proc/{}/task", self.pid));
-        let names = self.or_gap(Fact::Threads, names)?;
-        let mut tids: Vec<u32> = names.iter().filter_map(|name| number(name)).collect();
-        tids.sort_unstable();
-        Some(
-            tids.into_iter()
-                .filter_map(|tid| self.thread(tid))
-                .collect(),
-        )
+    fn threads(&mut self, of_main: &Stat) -> Option<Vec<Thread>> {
+        let tids = self.root.numbers(&format!("proc/{}/task", self.pid));
+        let tids = self.or_gap(Fact::Threads, tids)?;
+        let folder = self.root.folder_at(format!("proc/{}/task", self.pid));
+        let mut own = OfThreads {
+            root: self.root,
+            folder: &folder,
+            affinities: Affinities::new(self.root),
+            name: Arc::from(of_main.name.as_str()),
+            buffer: Vec::new(),
+        };
+        // The process's own `stat` is its main thread's. A recording has both.
+        let is_known = self.root.is_live() && !self.root.is_tapped();
+        let mut threads = Vec::with_capacity(tids.len());
+        for tid in tids {
+            let known = is_known && tid == self.pid.0;
+            threads.extend(self.thread(tid, known.then_some(of_main), &mut own));
+        }
+        Some(threads)
     }
 
     /// `None` for a thread that ended meanwhile.
-    fn thread(&mut self, tid: u32) -> Option<Thread> {
-        let folder = format!("proc/{}/task/{tid}", self.pid);
-        let read = |name: &str| self.root.read(&format!("{folder}/{name}"));
-        let stat = read("stat").and_then(|text| Ok(parse_stat(&text)?));
-        let affinity = read("status").and_then(|text| Ok(parse_status(&text)?.affinity));
+    fn thread(&mut self, tid: u32, known: Option<&Stat>, own: &mut OfThreads) -> Option<Thread> {
+        let moment = match known {
+            Some(stat) => Ok(own.moment(stat)),
+            None => own.read_moment(tid),
+        };
+        let affinity = own.affinities.of(tid, own.folder, &mut own.buffer);
         let lost = |reason: Option<&Reason>| reason.is_some_and(is_lost);
-        if self.root.is_live() && (lost(stat.as_ref().err()) || lost(affinity.as_ref().err())) {
+        if self.root.is_live() && (lost(moment.as_ref().err()) || lost(affinity.as_ref().err())) {
             return None;
         }
-        let stat = self.or_gap(Fact::Thread(tid), stat);
+        let moment = self.or_gap(Fact::Thread(tid), moment);
         Some(Thread {
             tid,
-            name: stat.as_ref().map(|stat| stat.name.clone()),
-            start_time_ticks: stat.as_ref().map(|stat| stat.start_time_ticks),
-            last_cpu: stat.map(|stat| stat.last_cpu),
+            name: moment.as_ref().map(|moment| moment.name.clone()),
+            start_time_ticks: moment.as_ref().map(|moment| moment.start_time_ticks),
+            last_cpu: moment.map(|moment| moment.last_cpu),
             affinity: self.or_gap(Fact::Thread(tid), affinity),
         })
+    }
+}
+
+/// What the threads of one process are read with.
+struct OfThreads<'a> {
+    root: &'a Root,
+    folder: &'a Folder,
+    affinities: Affinities<'a>,
+    /// The last name. Most are alike, and share one.
+    name: Arc<str>,
+    buffer: Vec<u8>,
+}
+
+/// What a thread's `stat` tells.
+struct Moment {
+    name: Arc<str>,
+    start_time_ticks: u64,
+    last_cpu: Cpu,
+}
+
+impl OfThreads<'_> {
+    fn read_moment(&mut self, tid: u32) -> Result<Moment, Reason> {
+        let path = format!("{tid}/stat");
+        self.root.read_below(self.folder, &path, &mut self.buffer)?;
+        let stat = parse_stat(&self.buffer)?;
+        Ok(self.moment(&stat))
+    }
+
+    fn moment(&mut self, stat: &Stat) -> Moment {
+        if *self.name != *stat.name {
+            self.name = Arc::from(stat.name.as_str());
+        }
+        Moment {
+            name: self.name.clone(),
+            start_time_ticks: stat.start_time_ticks,
+            last_cpu: stat.last_cpu,
+        }
     }
 }

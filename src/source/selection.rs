@@ -1,9 +1,10 @@
 //! Which processes matter.
 
+use std::cell::RefCell;
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::procfs;
-use super::root::Root;
+use super::readers::{Readers, lock};
 use crate::model::family::{
     DATA_LOADER, Family, bounds_job, is_forkserver, is_made_to_work, serves_gpus,
 };
@@ -23,13 +24,14 @@ pub struct Selection {
 /// Of those that hold a GPU: with their descendants, the launchers above them and the launchers' own helpers, and
 /// orphans. Of named ones: with their descendants, and what leads up to a trainer.
 pub fn select(
-    root: &Root,
+    readers: &Readers,
     stats: &BTreeMap<Pid, Stat>,
     holders: &BTreeSet<Pid>,
     named: &[Pid],
 ) -> Selection {
     let candidates = Candidates {
-        root,
+        readers,
+        commands: RefCell::default(),
         stats,
         family: Family::new(stats.iter().map(|(pid, stat)| (*pid, stat.ppid))),
     };
@@ -43,7 +45,9 @@ pub fn select(
 }
 
 struct Candidates<'a> {
-    root: &'a Root,
+    readers: &'a Readers,
+    /// argv of those for whom it was asked.
+    commands: RefCell<BTreeMap<Pid, Vec<String>>>,
     stats: &'a BTreeMap<Pid, Stat>,
     family: Family,
 }
@@ -95,7 +99,7 @@ impl Candidates<'_> {
     /// Whether this is the first process and of another control group than the job: an init. In a container
     /// the first process is in the job's own group, and may well be its launcher.
     fn is_init_of_another_group(&self, pid: Pid, holder: Pid) -> bool {
-        let group = |pid| procfs::read_cgroup(self.root, pid);
+        let group = |pid| procfs::read_cgroup(self.readers.root(), pid);
         pid == Pid(1) && group(pid) != group(holder)
     }
 
@@ -111,30 +115,38 @@ impl Candidates<'_> {
         let of_holder = |pid: &Pid| Some((self.stats.get(pid)?.session, self.command(*pid)));
         let of_holders: BTreeSet<(Pid, Vec<String>)> =
             holders.iter().filter_map(of_holder).collect();
+        let others = || {
+            let others = self.stats.iter();
+            others.filter(|(pid, stat)| !selected.contains(pid) && !launchers.contains(&stat.ppid))
+        };
+        self.read_commands(others().map(|(_, stat)| stat.ppid).collect());
         let mut adopters: BTreeMap<Pid, bool> = BTreeMap::new();
-        let mut orphans = Vec::new();
-        for (pid, stat) in self.stats.iter().filter(|(pid, _)| !selected.contains(pid)) {
-            if launchers.contains(&stat.ppid) {
-                if stat.name == DATA_LOADER {
-                    orphans.push(*pid);
-                }
-                continue;
-            }
-            let adopts = |parent: Pid| {
-                let is_known = self.stats.contains_key(&parent);
+        let mut is_adopted = |stat: &Stat| {
+            let adopts = || {
+                let parent = stat.ppid;
                 parent == Pid(1)
-                    || !is_known
+                    || !self.stats.contains_key(&parent)
                     || bounds_job(self.name(parent), &self.command(parent))
             };
-            if !*adopters
-                .entry(stat.ppid)
-                .or_insert_with(|| adopts(stat.ppid))
-            {
-                continue;
-            }
-            let command = self.command(*pid);
-            let is_fork = || of_holders.contains(&(stat.session, command.clone()));
-            if is_made_to_work(&stat.name, &command) || (stat.session != Pid(0) && is_fork()) {
+            *adopters.entry(stat.ppid).or_insert_with(adopts)
+        };
+        let adopted: BTreeSet<Pid> = others()
+            .filter(|(_, stat)| is_adopted(stat))
+            .map(|(pid, _)| *pid)
+            .collect();
+        self.read_commands(adopted.clone());
+        let mut orphans = Vec::new();
+        for (pid, stat) in self.stats.iter().filter(|(pid, _)| !selected.contains(pid)) {
+            let is_orphan = if launchers.contains(&stat.ppid) {
+                stat.name == DATA_LOADER
+            } else if adopted.contains(pid) {
+                let command = self.command(*pid);
+                let is_fork = || of_holders.contains(&(stat.session, command.clone()));
+                is_made_to_work(&stat.name, &command) || (stat.session != Pid(0) && is_fork())
+            } else {
+                false
+            };
+            if is_orphan {
                 orphans.push(*pid);
             }
         }
@@ -147,7 +159,21 @@ impl Candidates<'_> {
         self.stats.get(&pid).map_or("", |stat| &stat.name)
     }
 
+    /// Empty where it cannot be read, or not in time.
     fn command(&self, pid: Pid) -> Vec<String> {
-        procfs::read_command(self.root, pid).unwrap_or_default()
+        self.read_commands(BTreeSet::from([pid]));
+        let commands = self.commands.borrow();
+        commands.get(&pid).cloned().unwrap_or_default()
+    }
+
+    /// Reads the argv of several at once, if they have one.
+    fn read_commands(&self, mut pids: BTreeSet<Pid>) {
+        let mut commands = self.commands.borrow_mut();
+        pids.retain(|pid| self.stats.contains_key(pid) && !commands.contains_key(pid));
+        let read = self.readers.each(pids, |root, pid, command| {
+            let read = procfs::read_command(root, pid).unwrap_or_default();
+            *lock(command) = read;
+        });
+        commands.extend(read.into_iter().map(|(pid, read)| (pid, read.found)));
     }
 }

@@ -4,9 +4,10 @@ use std::path::{Path, PathBuf};
 
 use super::named_file::open_named;
 use super::root::Root;
-use super::{Driver, MemoryReading, Source, archive};
+use super::{Driver, Source, archive};
 use crate::model::driver::DriverAnswer;
 use crate::model::gap::Reason;
+use crate::model::process::Pid;
 use crate::parse::nvidia::parse_nvml;
 use crate::parse::snapshot::{Manifest, parse_manifest};
 
@@ -72,12 +73,11 @@ impl Source {
             Err(reason) => return Err(json("nvml.json", reason)),
         };
         root.deny(manifest.denied.iter().cloned());
-        Ok(Self {
-            root,
-            driver: Driver::Recorded(answer),
-            manifest,
-            memory: MemoryReading::default(),
-        })
+        manifest
+            .silent
+            .iter()
+            .for_each(|pid| root.give_up(Pid(*pid)));
+        Ok(Self::new(root, Driver::Recorded(answer), manifest))
     }
 }
 

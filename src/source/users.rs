@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::procfs;
+use super::readers::{Readers, lock};
 use super::root::Root;
 use crate::model::family::serves_gpus;
 use crate::model::gap::{Fact, Gap, Reason};
@@ -44,7 +45,7 @@ pub fn disbelieve(
 }
 
 /// Where the driver names nobody and somebody may be there, looks for those that work on a GPU by other evidence.
-pub fn find(root: &Root, gpus: &mut [Gpu], stats: &BTreeMap<Pid, Stat>) {
+pub fn find(readers: &Readers, gpus: &mut [Gpu], stats: &BTreeMap<Pid, Stat>) {
     // A context of a process that is not to be seen here is as good as none.
     let is_silent = |gpu: &Gpu| {
         let mut contexts = gpu.contexts.iter().flatten();
@@ -58,8 +59,14 @@ pub fn find(root: &Root, gpus: &mut [Gpu], stats: &BTreeMap<Pid, Stat>) {
     let contexts = gpus.iter().flat_map(|gpu| gpu.contexts.iter().flatten());
     let named: BTreeSet<Pid> = contexts.map(|context| context.pid).collect();
     let mut found: BTreeMap<Pid, (usize, Evidence)> = BTreeMap::new();
-    for (pid, stat) in stats.iter().filter(|(pid, _)| !named.contains(pid)) {
-        let files = procfs::read_driver_files(root, *pid).unwrap_or_default();
+    let others = stats.keys().filter(|pid| !named.contains(pid)).copied();
+    let opened = readers.each(others, |root, pid, files| {
+        *lock(files) = procfs::read_driver_files(root, pid).unwrap_or_default();
+    });
+    for (pid, files) in &opened {
+        let (files, Some(stat)) = (&files.found, stats.get(pid)) else {
+            continue;
+        };
         let by_files = files.clear_minor().and_then(|minor| {
             let at = gpus.iter().position(|gpu| gpu.minor == Some(minor))?;
             Some((at, Evidence::Files))
@@ -67,9 +74,10 @@ pub fn find(root: &Root, gpus: &mut [Gpu], stats: &BTreeMap<Pid, Stat>) {
         // What serves or watches GPUs has them all open, and works on none.
         let is_open = files.total > 0 && !serves_gpus(&stat.name);
         let by_environment = || {
-            let environment = procfs::read_environment(root, *pid)
-                .ok()
-                .filter(|_| is_open)?;
+            if !is_open {
+                return None;
+            }
+            let environment = readers.one(*pid, procfs::read_environment).ok()?.ok()?;
             let index = environment.gpu_hint(gpus)?;
             let at = gpus.iter().position(|gpu| gpu.index == index)?;
             Some((at, Evidence::Environment))

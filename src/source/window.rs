@@ -10,7 +10,8 @@ use std::time::{Duration, Instant};
 use rustix::time::ClockId;
 
 use super::interrupt::Interrupt;
-use super::procfs::{self, number};
+use super::procfs;
+use super::readers::{Deadline, Readers};
 use super::root::Root;
 use super::tally::{Clock, Seen, Tallies, Tally};
 use super::{Source, Subjects, gpus, processes, sysfs};
@@ -98,9 +99,20 @@ fn whom(source: &Source, subjects: &Subjects) -> Option<BTreeMap<Pid, u64>> {
         Subjects::GpuUsers => &[],
         Subjects::Nobody => return None,
     };
-    let (mut gpus, _) = gpus::read_gpus(root, &source.driver.answer(), &mut untold);
+    let deadline = Deadline::within(source.patience);
+    let (answer, stats, ()) = source.ask(deadline, subjects, || ());
+    let readers = Readers::new(root.clone(), deadline);
+    let (mut gpus, _) = gpus::read_gpus(root, &answer, &mut untold);
     let (mut strangers, unseen) = (BTreeSet::new(), BTreeMap::new());
-    let choice = processes::choose(root, &mut gpus, named, &mut strangers, &unseen, &mut untold);
+    let choice = processes::choose(
+        &readers,
+        stats,
+        &mut gpus,
+        named,
+        &mut strangers,
+        &unseen,
+        &mut untold,
+    );
     if named.iter().any(|pid| choice.missing.contains_key(pid)) {
         return None;
     }
@@ -261,20 +273,14 @@ fn own_cpu_time() -> Duration {
 }
 
 fn listed(root: &Root) -> BTreeSet<Pid> {
-    let names = root.names("proc").unwrap_or_default();
-    names
-        .iter()
-        .filter_map(|name| number(name))
-        .map(Pid)
-        .collect()
+    let pids = root.numbers("proc").unwrap_or_default();
+    pids.into_iter().map(Pid).collect()
 }
 
 /// A process's threads, ascending; none of one that ended.
 fn tids(root: &Root, pid: Pid) -> Vec<u32> {
-    let names = root.names(&format!("proc/{pid}/task")).unwrap_or_default();
-    let mut tids: Vec<u32> = names.iter().filter_map(|name| number(name)).collect();
-    tids.sort_unstable();
-    tids
+    root.numbers(&format!("proc/{pid}/task"))
+        .unwrap_or_default()
 }
 
 /// `None` for a thread that ended meanwhile.

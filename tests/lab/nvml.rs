@@ -1,7 +1,8 @@
 //! A driver that fails in the ways that the real one does: the library is loaded by the path that the real one takes.
 
 use std::path::Path;
-use std::process::Command;
+use std::process::{Child, Command};
+use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
 
@@ -127,23 +128,163 @@ fn a_gpu_that_fell_off_the_bus_does_not_hide_the_other() {
     assert_eq!(exit, Some(3));
 }
 
-/// What the program does about it comes with its deadlines; here the stand-in shows that it can.
+/// What the program allows the driver, and as much again for a machine that is busy otherwise.
+const SOON: Duration = Duration::from_secs(6);
+
+const SILENT: &str = "the driver did not answer within 3 s";
+const CRASHED: &str = "the driver's library crashed (signal 11)";
+
 #[test]
-fn a_call_that_never_returns() {
-    let folder = tempfile::tempdir().unwrap();
-    let file = folder.path().join("answers");
-    std::fs::write(&file, format!("driver 570.1\n{GPU}hang processes\n")).unwrap();
+fn a_driver_that_never_answers_or_crashes_is_missed() {
+    for (line, reason) in [("hang init", SILENT), ("crash init", CRASHED)] {
+        let start = Instant::now();
+        let (document, exit) = audit(&stand_in(&[]), &format!("{GPU}{line}\n"));
+        assert!(start.elapsed() < SOON, "{line}: {:?}", start.elapsed());
+        assert_eq!(facts(&document)[0], ("NVIDIA driver", reason));
+        assert_eq!(exit, Some(3));
+    }
+}
+
+#[test]
+fn a_gpu_that_never_answers_or_crashes_does_not_hide_the_others() {
+    let third = "gpu 2 00000000:20:1C.0 2 GPU-cccc 42949672960 5000000 - - NVIDIA A100-SXM4-40GB\n";
+    for (line, reason) in [
+        ("hang gpu 1", SILENT),
+        ("hang processes 1", SILENT),
+        ("crash gpu 1", CRASHED),
+    ] {
+        let start = Instant::now();
+        let answers = format!("{GPU}{third}{line}\n");
+        let (document, exit) = audit(&stand_in(&[]), &answers);
+        assert!(start.elapsed() < SOON, "{line}: {:?}", start.elapsed());
+        let gpus = document["topology"]["gpus"].as_array().unwrap().iter();
+        let uuids: Vec<&Value> = gpus.map(|gpu| &gpu["uuid"]).collect();
+        assert_eq!(
+            uuids,
+            [&json!("GPU-aaaa"), &Value::Null, &json!("GPU-cccc")],
+            "{line}"
+        );
+        assert!(
+            facts(&document).contains(&("processes of GPU 1", reason)),
+            "{line}"
+        );
+        assert_eq!(document["host"]["driver_version"], "570.1");
+        assert_eq!(exit, Some(3));
+    }
+}
+
+#[test]
+fn gpus_that_all_never_answer_are_not_all_waited_for() {
+    let gpus =
+        (0..8).map(|at| format!("gpu {at} 00000000:1{at}:00.0 {at} GPU-{at} 1 1 - - A100\n"));
+    let hangs = (0..8).map(|at| format!("hang gpu {at}\n"));
+    let start = Instant::now();
+    let (document, _) = audit(&stand_in(&[]), &gpus.chain(hangs).collect::<String>());
+    assert!(start.elapsed() < 3 * SOON, "{:?}", start.elapsed());
+    let silent = facts(&document).into_iter();
+    let silent =
+        silent.filter(|(what, reason)| what.starts_with("processes of GPU") && *reason == SILENT);
+    assert_eq!(silent.count(), 8);
+}
+
+/// The program with a driver that never answers.
+fn waiting(folder: &Path) -> Child {
+    let file = folder.join("answers");
+    std::fs::write(&file, format!("{GPU}hang init\n")).unwrap();
     let mut command = Command::new(env!("CARGO_BIN_EXE_numa-audit"));
     command
-        .arg("--json")
         .arg("--nvml-lib")
         .arg(stand_in(&[]))
+        .env("STAND_IN_NVML", file)
+        .stdout(std::process::Stdio::null());
+    command.spawn().unwrap()
+}
+
+/// The PID of its process that asks, once that waits for the driver. Before it has become another program it cannot know
+/// whose end to watch for.
+fn asker_of(program: &Child) -> String {
+    let children = format!("/proc/{0}/task/{0}/children", program.id());
+    let has_begun = |pid: &&str| {
+        let command = std::fs::read(format!("/proc/{pid}/cmdline")).unwrap_or_default();
+        let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
+        command.windows(8).any(|bytes| bytes == b"ask-nvml") && stat.contains(") S ")
+    };
+    let start = Instant::now();
+    loop {
+        let pids = std::fs::read_to_string(&children).unwrap();
+        if let Some(pid) = pids.split_whitespace().next().filter(has_begun) {
+            return pid.to_owned();
+        }
+        assert!(start.elapsed() < SOON, "nobody asks");
+        std::thread::sleep(Duration::from_millis(5));
+    }
+}
+
+#[track_caller]
+fn is_gone_soon(pid: &str) {
+    let start = Instant::now();
+    let is_there = || {
+        let stat = std::fs::read_to_string(format!("/proc/{pid}/stat"));
+        stat.is_ok_and(|stat| !stat.contains(") Z "))
+    };
+    while is_there() {
+        assert!(
+            start.elapsed() < Duration::from_secs(1),
+            "it is still there"
+        );
+        std::thread::sleep(Duration::from_millis(5));
+    }
+}
+
+#[test]
+fn who_asks_the_driver_ends_with_the_program_however_that_ends() {
+    let folder = tempfile::tempdir().unwrap();
+    for signal in ["INT", "TERM", "KILL"] {
+        let mut child = waiting(folder.path());
+        let asker = asker_of(&child);
+        let start = Instant::now();
+        let pid = child.id().to_string();
+        assert!(
+            Command::new("kill")
+                .args(["-s", signal, &pid])
+                .status()
+                .unwrap()
+                .success()
+        );
+        child.wait().unwrap();
+        assert!(
+            start.elapsed() < Duration::from_secs(1),
+            "{signal}: {:?}",
+            start.elapsed()
+        );
+        is_gone_soon(&asker);
+    }
+    let mut child = waiting(folder.path());
+    let asker = asker_of(&child);
+    assert_eq!(child.wait().unwrap().code(), Some(3));
+    is_gone_soon(&asker);
+}
+
+#[test]
+fn a_program_that_was_replaced_or_deleted_still_asks() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("answers");
+    std::fs::write(&file, format!("driver 570.1\n{GPU}")).unwrap();
+    let binary = folder.path().join("numa-audit");
+    std::fs::copy(env!("CARGO_BIN_EXE_numa-audit"), &binary).unwrap();
+    // The shell deletes the program before it runs: it is started by its descriptor.
+    let script = "exec 9<\"$0\"; rm \"$0\"; exec /proc/self/fd/9 \"$@\"";
+    let mut command = Command::new("sh");
+    command
+        .args(["-c", script])
+        .arg(&binary)
+        .args(["--json", "--nvml-lib"])
+        .arg(stand_in(&[]))
         .env("STAND_IN_NVML", file);
-    let mut child = command.stdout(std::process::Stdio::null()).spawn().unwrap();
-    std::thread::sleep(std::time::Duration::from_secs(2));
-    assert_eq!(child.try_wait().unwrap(), None, "it waits for the driver");
-    child.kill().unwrap();
-    child.wait().unwrap();
+    let output = command.output().unwrap();
+    assert!(!binary.exists());
+    let document: Value = serde_json::from_slice(&output.stdout).unwrap();
+    assert_eq!(document["host"]["driver_version"], "570.1");
 }
 
 #[test]

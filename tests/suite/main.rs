@@ -23,5 +23,6 @@ mod print;
 mod program;
 mod record;
 mod rules;
+mod stuck;
 mod whose;
 mod window;

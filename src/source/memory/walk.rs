@@ -15,7 +15,6 @@ use crate::model::memory::Memory;
 use crate::model::process::Pid;
 use crate::parse::numa_maps::NumaMaps;
 use crate::parse::status::Resident;
-use crate::source::procfs;
 use crate::source::root::{LARGEST_BY_LINES, LONGEST_LINE, Root};
 
 const SHORT: usize = 32;
@@ -54,7 +53,7 @@ pub(super) fn whole(
         Ok(ControlFlow::Continue(()))
     })
     .map_err(|stop| stop.reason(limit))?;
-    root.keep(&path, kept);
+    root.keep(&path, &kept);
     // The kernel shows nothing of a process that is about to end, and of its own threads.
     let memory = maps.finish().ok_or(Reason::Absent)?;
     Ok(with_threads(root, pid, memory))
@@ -136,13 +135,8 @@ pub(super) fn with_own_thread(root: &Root, pid: Pid, mut memory: Memory) -> Memo
 }
 
 fn tids(root: &Root, pid: Pid) -> Vec<u32> {
-    let names = root.names(&format!("proc/{pid}/task")).unwrap_or_default();
-    let mut tids: Vec<u32> = names
-        .iter()
-        .filter_map(|name| procfs::number(name))
-        .collect();
-    tids.sort_unstable();
-    tids
+    root.numbers(&format!("proc/{pid}/task"))
+        .unwrap_or_default()
 }
 
 /// Why not all was read.

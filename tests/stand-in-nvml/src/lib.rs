@@ -14,7 +14,8 @@
 //! fail processes INDEX CODE      its lists of processes cannot be had
 //! grow COUNT                     between the question how many processes there are and the list, so many are added
 //! entries 32                     entries of 32 bytes under the name _v3, as drivers 535.43 to 535.86 write them
-//! hang processes                 the lists never come
+//! hang init|gpu INDEX|processes INDEX    the call never returns
+//! crash init|gpu INDEX           the call ends in a segmentation fault
 //! ```
 //!
 //! Built with the feature `v2-only` it lacks the functions of version 3, as drivers before 510 do.
@@ -60,6 +61,17 @@ fn number(word: Option<&String>) -> u64 {
 /// The code of a `fail` line, if there is one.
 fn failure(what: &[&str]) -> Option<c_uint> {
     find(&[&["fail"], what].concat()).map(|rest| number(rest.first()) as c_uint)
+}
+
+/// Never returns where a `hang` line says so, and crashes where a `crash` line does.
+fn misbehave(what: &[&str]) {
+    while find(&[&["hang"], what].concat()).is_some() {
+        std::thread::sleep(std::time::Duration::from_secs(1));
+    }
+    if find(&[&["crash"], what].concat()).is_some() {
+        // Nothing is ever mapped there.
+        unsafe { std::ptr::without_provenance_mut::<u8>(8).write_volatile(1) };
+    }
 }
 
 /// A handle is the GPU's index and one, so that none is null. That of a MIG device has its place and one above that.
@@ -169,6 +181,7 @@ unsafe fn put_list(list: Option<&String>, room: c_uint, to: *mut c_ulong) -> c_u
 
 #[unsafe(no_mangle)]
 extern "C" fn nvmlInit_v2() -> c_uint {
+    misbehave(&["init"]);
     match std::env::var_os("STAND_IN_NVML") {
         None => UNINITIALIZED,
         Some(_) => failure(&["init"]).unwrap_or(SUCCESS),
@@ -195,6 +208,7 @@ unsafe extern "C" fn nvmlDeviceGetCount_v2(count: *mut c_uint) -> c_uint {
 
 #[unsafe(no_mangle)]
 unsafe extern "C" fn nvmlDeviceGetHandleByIndex_v2(index: c_uint, to: *mut Device) -> c_uint {
+    misbehave(&["gpu", &index.to_string()]);
     if let Some(code) = failure(&["gpu", &index.to_string()]) {
         return code;
     }
@@ -304,9 +318,7 @@ unsafe fn put_processes(
     if let Some(code) = refused {
         return code;
     }
-    while find(&["hang", "processes"]).is_some() {
-        std::thread::sleep(std::time::Duration::from_secs(1));
-    }
+    misbehave(&["processes", &index]);
     if count.is_null() {
         return INVALID_ARGUMENT;
     }
