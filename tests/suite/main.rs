@@ -11,6 +11,7 @@
 mod arrows;
 mod bad_input;
 mod fixtures;
+mod fuzzed;
 mod live;
 mod machine;
 mod other_gpus;
