@@ -66,21 +66,21 @@ impl Programs {
         }
     }
 
-    /// The median cost of so many runs of a program.
-    pub fn measure(
-        &self,
-        program: &Path,
-        arguments: &[&str],
-        runs: usize,
-    ) -> Result<Cost, Trouble> {
-        let costs: Vec<Cost> = (0..runs)
-            .map(|_| self.run(program, arguments))
-            .collect::<Result<_, _>>()?;
-        Ok(Cost::median(&costs))
+    /// The median cost of so many runs of each program. They take turns: what else the machine does meets all alike.
+    pub fn compare(&self, looks: &[Look], runs: usize) -> Result<Vec<Cost>, Trouble> {
+        let mut costs = vec![Vec::new(); looks.len()];
+        for _ in 0..runs {
+            for (look, costs) in looks.iter().zip(&mut costs) {
+                costs.push(self.run(look)?);
+            }
+        }
+        Ok(costs.iter().map(|costs| Cost::median(costs)).collect())
     }
 
-    /// One run.
-    pub fn run(&self, program: &Path, arguments: &[&str]) -> Result<Cost, Trouble> {
+    fn run(&self, look: &Look) -> Result<Cost, Trouble> {
+        let Look {
+            program, arguments, ..
+        } = look;
         self.go_on()?;
         let file = self.path("cost");
         let mut meter = Command::new(self.path("meter"));
@@ -111,6 +111,32 @@ impl Programs {
             wall_ms: wall / 1e3,
             peak_mib: peak / 1024.0,
         })
+    }
+}
+
+/// A program's look at some processes.
+#[derive(Debug, Clone)]
+pub struct Look {
+    /// What it is called.
+    pub name: String,
+    /// The program's file.
+    pub program: PathBuf,
+    /// How it is called.
+    pub arguments: Vec<String>,
+}
+
+impl Look {
+    /// By this name, with these arguments.
+    pub fn new<'a>(
+        name: &str,
+        program: &Path,
+        arguments: impl IntoIterator<Item = &'a str>,
+    ) -> Self {
+        Self {
+            name: name.into(),
+            program: program.into(),
+            arguments: arguments.into_iter().map(String::from).collect(),
+        }
     }
 }
 

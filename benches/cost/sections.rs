@@ -1,6 +1,8 @@
 //! What is measured, one after the other.
 
+use std::fs;
 use std::io;
+use std::iter;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -9,7 +11,7 @@ use std::thread;
 use crate::Size;
 use crate::children::{Disturbed, Load};
 use crate::figures::{Figures, meminfo};
-use crate::programs::{NUMA_AUDIT, Programs, Trouble, has_option, installed};
+use crate::programs::{Look, NUMA_AUDIT, Programs, Trouble, has_option, installed};
 use crate::tree::{FIRST, Recorded};
 
 /// All measurements of one run.
@@ -82,24 +84,38 @@ impl Bench {
         has_room
     }
 
-    /// Our program's arguments for this way to look at memory; the default where it knows no such ways.
-    fn audit<'a>(&self, memory: Option<&'a str>, pids: &'a str) -> Vec<&'a str> {
-        let mut arguments = vec!["--json", "--pid", pids];
-        if let Some(memory) = memory.filter(|_| self.has_memory) {
-            arguments.extend(["--memory", memory]);
-        }
-        arguments
+    /// Our program with this way to look at memory; with its default where it knows no such ways.
+    fn audit(&self, name: &str, memory: Option<&str>, pids: &str) -> Look {
+        let memory = memory.filter(|_| self.has_memory);
+        let ways = memory.map(|memory| ["--memory", memory]);
+        let arguments = ["--json", "--pid", pids].into_iter();
+        Look::new(
+            name,
+            Path::new(NUMA_AUDIT),
+            arguments.chain(ways.into_iter().flatten()),
+        )
     }
 
-    fn cost(
-        &mut self,
-        load: &str,
-        name: &str,
-        program: &Path,
-        arguments: &[&str],
-    ) -> Result<(), Trouble> {
-        let cost = self.programs.measure(program, arguments, self.size.runs)?;
-        self.figures.cost(load, name, cost);
+    fn floor(&self, name: &str, what: &str, pids: &[String]) -> Look {
+        let pids = pids.iter().map(String::as_str);
+        Look::new(
+            name,
+            &self.programs.path("floor"),
+            iter::once(what).chain(pids),
+        )
+    }
+
+    fn numastat(&self, name: &str, pids: &[String]) -> Option<Look> {
+        let pids = pids.iter().map(String::as_str);
+        let program = self.numastat.as_ref()?;
+        Some(Look::new(name, program, iter::once("-p").chain(pids)))
+    }
+
+    fn compare(&mut self, load: &str, looks: &[Look]) -> Result<(), Trouble> {
+        let costs = self.programs.compare(looks, self.size.runs)?;
+        for (look, cost) in looks.iter().zip(costs) {
+            self.figures.cost(load, &look.name, cost);
+        }
         Ok(())
     }
 
@@ -115,64 +131,44 @@ impl Bench {
             threads / processes,
             0,
         )?;
-        let what = format!("where {processes} processes of {threads} threads run");
-        let pids: Vec<&str> = load.pids().iter().map(String::as_str).collect();
         let name = match self.has_memory {
             true => "numa-audit --memory none",
             false => "numa-audit (with numa_maps)",
         };
-        let audit = self.audit(Some("none"), load.parent());
-        self.cost(&what, name, Path::new(NUMA_AUDIT), &audit)?;
-        if let Some(hwloc_ps) = self.hwloc_ps.clone() {
-            self.cost(&what, "hwloc-ps -a -t", &hwloc_ps, &["-a", "-t"])?;
+        let mut looks = vec![self.audit(name, Some("none"), load.parent())];
+        if let Some(hwloc_ps) = &self.hwloc_ps {
+            // It can be told one process or all.
+            let name = format!("hwloc-ps -a -t (all {} processes here)", processes_here()?);
+            looks.push(Look::new(&name, hwloc_ps, ["-a", "-t"]));
         }
-        let floor = [&["affinity"], &pids[..]].concat();
-        self.cost(
-            &what,
-            "floor: stat, sched_getaffinity",
-            &self.programs.path("floor"),
-            &floor,
-        )
+        looks.push(self.floor("floor: stat, sched_getaffinity", "affinity", load.pids()));
+        let what = format!("where {processes} processes of {threads} threads run");
+        self.compare(&what, &looks)
     }
 
     /// Where big processes' memory lies.
     fn memory(&mut self, processes: usize, mib: usize) -> Result<(), Trouble> {
+        let word = if processes == 1 {
+            "process"
+        } else {
+            "processes"
+        };
         let what = format!(
-            "where the memory of {processes} processes of {} lies",
+            "where the memory of {processes} {word} of {} lies",
             gib(mib)
         );
         if !self.has_room(processes * mib, &what) {
             return Ok(());
         }
         let load = Load::start(&self.programs.path("load"), processes, 1, mib)?;
-        let pids: Vec<&str> = load.pids().iter().map(String::as_str).collect();
-        let listed = pids.join(",");
-        self.cost(
-            &what,
-            "numa-audit",
-            Path::new(NUMA_AUDIT),
-            &self.audit(None, &listed),
-        )?;
+        let pids = load.pids().join(",");
+        let mut looks = vec![self.audit("numa-audit", None, &pids)];
         if self.has_memory {
-            let exact = self.audit(Some("exact"), &listed);
-            self.cost(
-                &what,
-                "numa-audit --memory exact",
-                Path::new(NUMA_AUDIT),
-                &exact,
-            )?;
+            looks.push(self.audit("numa-audit --memory exact", Some("exact"), &pids));
         }
-        if let Some(numastat) = self.numastat.clone() {
-            let arguments = [&["-p"], &pids[..]].concat();
-            self.cost(&what, "numastat -p", &numastat, &arguments)?;
-        }
-        let floor = [&["memory"], &pids[..]].concat();
-        self.cost(
-            &what,
-            "floor: numa_maps",
-            &self.programs.path("floor"),
-            &floor,
-        )
+        looks.extend(self.numastat("numastat -p", load.pids()));
+        looks.push(self.floor("floor: numa_maps", "memory", load.pids()));
+        self.compare(&what, &looks)
     }
 
     /// Very many threads, of a machine that was recorded.
@@ -184,15 +180,9 @@ impl Bench {
             self.programs.go_on()?;
             recorded.grow(threads)?;
             let path = recorded.folder().display().to_string();
-            let mut arguments = self.audit(None, &first);
-            arguments.extend(["--snapshot", &path]);
-            let what = format!("a recorded machine of {threads} threads");
-            self.cost(
-                &what,
-                "numa-audit --snapshot",
-                Path::new(NUMA_AUDIT),
-                &arguments,
-            )?;
+            let mut look = self.audit("numa-audit --snapshot", None, &first);
+            look.arguments.extend(["--snapshot".into(), path]);
+            self.compare(&format!("a recorded machine of {threads} threads"), &[look])?;
         }
         Ok(())
     }
@@ -204,35 +194,14 @@ impl Bench {
             return Ok(());
         }
         let mut disturbed = Disturbed::start(&self.programs.path("stall"), mib)?;
-        let pid = disturbed.pid().to_owned();
-        let ours = |memory| {
-            Some(Look {
-                program: NUMA_AUDIT.into(),
-                arguments: self
-                    .audit(memory, &pid)
-                    .into_iter()
-                    .map(String::from)
-                    .collect(),
-            })
-        };
-        let mut ways = vec![
-            ("nothing", None),
-            ("numa-audit, again and again", ours(None)),
-        ];
+        let pids = [disturbed.pid().to_owned()];
+        let mut looks = vec![None, Some(self.audit("numa-audit", None, &pids[0]))];
         if self.has_memory {
-            ways.push((
-                "numa-audit --memory exact, again and again",
-                ours(Some("exact")),
-            ));
+            let exact = self.audit("numa-audit --memory exact", Some("exact"), &pids[0]);
+            looks.push(Some(exact));
         }
-        if let Some(numastat) = &self.numastat {
-            let look = Look {
-                program: numastat.clone(),
-                arguments: vec!["-p".into(), pid.clone()],
-            };
-            ways.push(("numastat -p, again and again", Some(look)));
-        }
-        for (name, look) in ways {
+        looks.extend(self.numastat("numastat -p", &pids).map(Some));
+        for look in looks {
             self.programs.go_on()?;
             let ended = AtomicBool::new(false);
             let waits = thread::scope(|scope| {
@@ -246,17 +215,12 @@ impl Bench {
                     Err(_) => Err("looking at it failed".into()),
                 }
             })?;
-            self.figures.waits(name, waits);
+            let name = look.map(|look| format!("{}, again and again", look.name));
+            self.figures
+                .waits(name.as_deref().unwrap_or("nothing"), waits);
         }
         Ok(())
     }
-}
-
-/// A program's look at the process.
-#[derive(Debug)]
-struct Look {
-    program: PathBuf,
-    arguments: Vec<String>,
 }
 
 /// Looks again and again.
@@ -271,6 +235,13 @@ fn look_until(ended: &AtomicBool, look: Option<&Look>) -> io::Result<()> {
             .status()?;
     }
     Ok(())
+}
+
+/// How many processes there are on this machine, threads of the kernel among them.
+fn processes_here() -> io::Result<usize> {
+    let names =
+        fs::read_dir("/proc")?.filter_map(|entry| entry.ok()?.file_name().into_string().ok());
+    Ok(names.filter(|name| name.parse::<u32>().is_ok()).count())
 }
 
 fn gib(mib: usize) -> String {
