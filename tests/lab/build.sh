@@ -18,9 +18,9 @@ kernel() { # kernel FILE [APT OPTION...]: the newest cloud kernel that apt knows
   [ -n "$name" ] || { apt-get -qq "$@" update; name=$(newest "$@"); }
   [ -n "$name" ] || { echo 'lab: apt knows no package linux-image-cloud-amd64' >&2; return 1; }
   download "$@" || { apt-get -qq "$@" update && download "$@"; } || return 1
-  dpkg -x "$name"_*.deb kernel
-  mv kernel/boot/vmlinuz-* "$file"
+  dpkg -x "$name"_*.deb kernel && mv kernel/boot/vmlinuz-* "$file"
   rm -rf kernel "$name"_*.deb
+  [ -s "$file" ]
 }
 # The lists of backports lie here, beside the machine's own: its sources stay as they are.
 backports() {
