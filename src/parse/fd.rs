@@ -45,6 +45,8 @@ pub fn is_gpu_file(target: &str) -> bool {
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
 
     #[test]
@@ -86,5 +88,14 @@ mod tests {
             assert!(is_gpu_file(target), "{target}");
         }
         assert!(!is_gpu_file("/dev/kfd (deleted)") && !is_gpu_file("/home/ann/secret"));
+    }
+
+    proptest! {
+        #[test]
+        fn no_link_makes_it_panic(target in "(/dev/nvidia|/dev/dri/|pipe:\\[|.{0,9})[0-9]{0,22}.{0,9}\\]?") {
+            let is_one = parse_driver_file(&target).is_some() || parse_drm_file(&target).is_some();
+            prop_assert!(!is_one || is_gpu_file(&target));
+            let _ = parse_pipe(&target);
+        }
     }
 }

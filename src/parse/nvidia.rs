@@ -28,7 +28,7 @@ pub fn parse_information(bytes: &[u8]) -> Information {
     Information {
         name: field("Model"),
         uuid: field("GPU UUID"),
-        minor: field("Device Minor").and_then(|minor| minor.parse().ok()),
+        minor: field("Device Minor").and_then(|minor| number("minor", minor.as_bytes()).ok()),
     }
 }
 
@@ -72,6 +72,8 @@ pub fn parse_nvml(bytes: &[u8]) -> Result<DriverAnswer, Malformed> {
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
 
     #[test]
@@ -111,5 +113,32 @@ mod tests {
         assert!(parse_nvml(b"[]").is_err());
         assert!(parse_nvml(br#"{"gpus": [{"index": 0}, {"index": 0}]}"#).is_err());
         assert!(parse_nvml(br#"{"error": "driver not loaded"}"#).is_ok());
+    }
+
+    proptest! {
+        #[test]
+        fn no_bytes_make_it_panic(bytes in proptest::collection::vec(any::<u8>(), 0..100)) {
+            let _ = parse_information(&bytes);
+            let _ = parse_numa_status(&bytes);
+            let _ = parse_nvml(&bytes);
+        }
+
+        #[test]
+        fn a_number_of_any_length_is_read_or_refused(
+            key in "index|memory_total_bytes|minor_number|numa_node_id|cuda_driver_version",
+            value in "[-+]?[0-9]{1,22}",
+        ) {
+            let text = format!("{{\"{key}\": {value}, \"gpus\": [{{\"{key}\": {value}}}]}}");
+            let _ = parse_nvml(text.as_bytes());
+            let node = parse_numa_status(format!("Node: {value}\nStatus: online\n").as_bytes());
+            prop_assert_eq!(node.is_ok(), is_u32(&value));
+            let information = parse_information(format!("Device Minor: {value}\n").as_bytes());
+            prop_assert_eq!(information.minor.is_some(), is_u32(&value));
+        }
+    }
+
+    /// Digits alone, and few enough.
+    fn is_u32(value: &str) -> bool {
+        value.bytes().all(|byte| byte.is_ascii_digit()) && value.parse::<u32>().is_ok()
     }
 }

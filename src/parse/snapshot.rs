@@ -57,6 +57,8 @@ pub fn parse_manifest(bytes: &[u8]) -> Result<Manifest, Malformed> {
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
 
     #[test]
@@ -65,5 +67,20 @@ mod tests {
         assert!(parse_manifest(br#"{"format": 2}"#).is_err());
         assert!(parse_manifest(br#"{"hostname": "a"}"#).is_err());
         assert!(parse_manifest(b"").is_err());
+    }
+
+    proptest! {
+        #[test]
+        fn no_bytes_make_it_panic(bytes in proptest::collection::vec(any::<u8>(), 0..100)) {
+            let _ = parse_manifest(&bytes);
+        }
+
+        #[test]
+        fn a_number_of_any_length_is_read_or_refused(
+            key in "format|recorded_at|users|named|strangers|unseen|denied",
+            value in "-?[0-9]{1,22}|\\[-?[0-9]{0,22}\\]|\\{\"[0-9]{0,12}\": ?\"x\"\\}",
+        ) {
+            let _ = parse_manifest(format!("{{\"format\": 1, \"{key}\": {value}}}").as_bytes());
+        }
     }
 }

@@ -44,6 +44,8 @@ pub fn parse_environment(environ: &[u8]) -> Environment {
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
 
     #[test]
@@ -62,5 +64,21 @@ mod tests {
         assert_eq!(parse_number(environ, "RANK"), Some(3));
         assert_eq!(parse_number(environ, "LOCAL_RANK"), None);
         assert_eq!(parse_number(environ, "WORLD_SIZE"), None);
+    }
+
+    proptest! {
+        #[test]
+        fn no_bytes_make_it_panic(bytes in proptest::collection::vec(any::<u8>(), 0..200)) {
+            let _ = parse_command(&bytes);
+            let _ = parse_environment(&bytes);
+        }
+
+        #[test]
+        fn a_number_that_is_none_is_none(value in "[-+ ]?[0-9]{0,22}") {
+            let environ = format!("RANK={value}\0");
+            let digits = !value.is_empty() && value.bytes().all(|byte| byte.is_ascii_digit());
+            let expected = value.parse().ok().filter(|_| digits);
+            prop_assert_eq!(parse_number(environ.as_bytes(), "RANK"), expected);
+        }
     }
 }

@@ -38,11 +38,24 @@ impl Source {
     /// # Errors
     /// When it cannot be read, is no recording, or one of a format that this program does not know.
     pub fn snapshot(path: &Path) -> Result<Self, SnapshotError> {
+        match open_snapshot(path) {
+            Ok(root) => Self::recorded(root, path),
+            Err(cause) => Err(SnapshotError::Unreadable {
+                path: path.to_owned(),
+                cause,
+            }),
+        }
+    }
+
+    /// A recorded machine whose tree is open already, such as one that was never in a file. `path` is what it is called.
+    ///
+    /// # Errors
+    /// As [`Source::snapshot`].
+    pub fn recorded(mut root: Root, path: &Path) -> Result<Self, SnapshotError> {
         let unreadable = |cause| SnapshotError::Unreadable {
             path: path.to_owned(),
             cause,
         };
-        let mut root = open_snapshot(path).map_err(unreadable)?;
         let denied = || std::io::Error::from_raw_os_error(EACCES);
         let not_one = |why: String| SnapshotError::NotOne {
             path: path.to_owned(),

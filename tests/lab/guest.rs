@@ -62,6 +62,28 @@ pub fn stand_in(features: &[&str]) -> PathBuf {
     folder.join("debug/libnvidia_ml.so")
 }
 
+/// Which kernel a guest boots, both of the host's Debian.
+#[derive(Clone, Copy)]
+pub enum Kernel {
+    /// The release's own.
+    Release,
+    /// The newer one of its backports.
+    Backports,
+}
+
+impl Kernel {
+    /// As the lab's scripts take it.
+    fn word(self) -> &'static str {
+        match self {
+            Self::Release => "",
+            Self::Backports => "backports",
+        }
+    }
+}
+
+/// What build.sh exits with where a kernel cannot be had.
+const NO_SUCH_KERNEL: i32 = 3;
+
 /// What a guest left.
 pub struct Left {
     folder: PathBuf,
@@ -70,6 +92,11 @@ pub struct Left {
 impl Left {
     /// Boots a machine of this shape and runs a scenario there. `None` where the lab is not equipped.
     pub fn of(shape: &str, scenario: &str) -> Option<Self> {
+        Self::with_kernel(shape, scenario, Kernel::Release)
+    }
+
+    /// The same with a kernel of choice; `None` also where that one cannot be had.
+    pub fn with_kernel(shape: &str, scenario: &str, kernel: Kernel) -> Option<Self> {
         if !is_equipped() {
             return None;
         }
@@ -77,14 +104,18 @@ impl Left {
         let build = Path::new(env!("CARGO_TARGET_TMPDIR")).join("lab");
         let built = Command::new(lab.join("build.sh"))
             .arg(&build)
+            .env("LAB_KERNEL", kernel.word())
             .output()
             .unwrap();
-        assert!(
-            built.status.success(),
-            "{}",
-            String::from_utf8_lossy(&built.stderr)
-        );
-        let own = build.join(format!("{shape}-{scenario}"));
+        let said = String::from_utf8_lossy(&built.stderr);
+        if built.status.code() == Some(NO_SUCH_KERNEL) {
+            println!(
+                "{shape} did not boot with the newer kernel, which cannot be had here: {said}"
+            );
+            return None;
+        }
+        assert!(built.status.success(), "{said}");
+        let own = build.join(format!("{shape}-{scenario}{}", kernel.word()));
         let _ = fs::remove_dir_all(&own);
         fs::create_dir_all(&own).unwrap();
         // Symbols are of no use there, and have to be unpacked by an emulated processor.
@@ -107,6 +138,7 @@ impl Left {
         let out = own.join("out");
         let mut run = Command::new(lab.join("run.sh"));
         run.arg(&build).arg(shape).arg(&out);
+        run.env("LAB_KERNEL", kernel.word());
         run.arg(own.join("scenario"))
             .arg(own.join("numa-audit"))
             .arg(own.join("libnvidia_ml.so"));

@@ -5,13 +5,19 @@ use std::process::Command;
 
 use serde_json::Value;
 
-use crate::guest::Left;
+use crate::guest::{Kernel, Left};
 use crate::peers::{self, Compared, by_pid};
 
 /// Boots a shape and holds the report against everybody else's word. `None` where the lab is not equipped.
 #[track_caller]
 fn boot(shape: &str) -> Option<(Left, Value)> {
-    let left = Left::of(shape, "placements")?;
+    boot_with(shape, Kernel::Release)
+}
+
+/// The same with a kernel of choice.
+#[track_caller]
+fn boot_with(shape: &str, kernel: Kernel) -> Option<(Left, Value)> {
+    let left = Left::with_kernel(shape, "placements", kernel)?;
     let report = left.json("audit.json");
     let mut compared = Compared::default();
     peers::numastat(&left, &report, &mut compared);
@@ -161,17 +167,30 @@ fn verdicts(left: &Left, report: &Value, job: &str, cpu: &str, memory: &str) {
 
 #[test]
 fn p4d() {
-    let Some((left, report)) = boot("p4d") else {
+    if let Some((left, report)) = boot("p4d") {
+        sees_the_placements_of_p4d(&left, &report);
+    }
+}
+
+#[test]
+fn p4d_with_a_newer_kernel() {
+    let Some((left, report)) = boot_with("p4d", Kernel::Backports) else {
         return;
     };
+    println!("p4d: Linux {}", report["host"]["kernel"]);
+    sees_the_placements_of_p4d(&left, &report);
+}
+
+#[track_caller]
+fn sees_the_placements_of_p4d(left: &Left, report: &Value) {
     assert_eq!(left.code("audit.json"), 1);
-    verdicts(&left, &report, "bound", "ok", "ok");
-    verdicts(&left, &report, "crossed", "mismatch", "ok");
-    verdicts(&left, &report, "mbound", "ok", "mismatch");
-    verdicts(&left, &report, "threads", "at-risk", "ok");
-    verdicts(&left, &report, "cpuset", "mismatch", "mismatch");
-    verdicts(&left, &report, "leader-only", "mismatch", "ok");
-    let processes = by_pid(&report);
+    verdicts(left, report, "bound", "ok", "ok");
+    verdicts(left, report, "crossed", "mismatch", "ok");
+    verdicts(left, report, "mbound", "ok", "mismatch");
+    verdicts(left, report, "threads", "at-risk", "ok");
+    verdicts(left, report, "cpuset", "mismatch", "mismatch");
+    verdicts(left, report, "leader-only", "mismatch", "ok");
+    let processes = by_pid(report);
     let memory = |job| &processes[&left.job(job)]["memory"];
     assert_eq!(memory("huge")["by_kind"]["huge"]["1"], 20 << 20);
     assert_eq!(memory("bound")["by_kind"]["pinned"]["0"], 20 << 20);

@@ -13,6 +13,7 @@ mod bad_input;
 mod diff;
 mod expected;
 mod fixtures;
+mod fuzzed;
 mod live;
 mod machine;
 mod memory;

@@ -1,0 +1,82 @@
+//! What an audit costs, beside other programs that look at the same processes, and how much it disturbs a process.
+//!
+//! ```sh
+//! cargo bench --bench cost                # minutes, and up to 17 GiB of memory
+//! cargo bench --bench cost -- --quick     # seconds: whether it works, no figures to publish
+//! ```
+//!
+//! Builds a load (load.c), has every program look at it in the same run, and prints Markdown for the README. The floor
+//! (floor.c) only reads the files and makes nothing of them. What cannot be measured here is named and left out.
+
+// It is a program of its own, and has no user but its developers.
+#![allow(clippy::print_stderr, clippy::print_stdout)]
+
+mod children;
+mod figures;
+mod programs;
+mod sections;
+mod tree;
+
+use std::process::ExitCode;
+
+use sections::Bench;
+
+/// How much load there is.
+#[derive(Debug, Clone, Copy)]
+pub struct Size {
+    /// Runs of each program, of which the median is told.
+    pub runs: usize,
+    /// Processes, and threads of all of them, of the load for CPU affinity.
+    pub crowd: (usize, usize),
+    /// Loads for memory: processes, and MiB of each.
+    pub memory: [(usize, usize); 2],
+    /// Threads of the recorded machines, in steps of a thousand where that many.
+    pub recorded: [usize; 3],
+    /// MiB of the process that is disturbed.
+    pub disturbed: usize,
+    /// How long each program disturbs it, in milliseconds.
+    pub disturbance: u64,
+}
+
+/// What README tells.
+const WHOLE: Size = Size {
+    runs: 5,
+    crowd: (300, 3_000),
+    memory: [(4, 1024), (2, 8192)],
+    recorded: [50_000, 100_000, 200_000],
+    disturbed: 8192,
+    disturbance: 10_000,
+};
+
+/// Whether everything works.
+const QUICK: Size = Size {
+    runs: 1,
+    crowd: (20, 100),
+    memory: [(2, 32), (1, 64)],
+    recorded: [1_000, 2_000, 4_000],
+    disturbed: 64,
+    disturbance: 300,
+};
+
+fn main() -> ExitCode {
+    // Cargo itself passes --bench.
+    let mut arguments = std::env::args().skip(1).filter(|word| word != "--bench");
+    let size = match (arguments.next().as_deref(), arguments.next()) {
+        (None, None) => WHOLE,
+        (Some("--quick"), None) => QUICK,
+        _ => {
+            eprintln!("usage: cargo bench --bench cost [-- --quick]");
+            return ExitCode::from(2);
+        }
+    };
+    match Bench::new(size).and_then(|bench| bench.run()) {
+        Ok(markdown) => {
+            print!("{markdown}");
+            ExitCode::SUCCESS
+        }
+        Err(trouble) => {
+            eprintln!("cost: {trouble}");
+            ExitCode::FAILURE
+        }
+    }
+}
