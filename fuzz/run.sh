@@ -7,7 +7,7 @@ set -euo pipefail
 cd "$(dirname "$0")"
 runs=${1:-1000000} seconds=${2:-3600}; shift $(($# < 2 ? $# : 2))
 targets=("$@"); [ $# -gt 0 ] || mapfile -t targets < <(cd fuzz_targets && printf '%s\n' *.rs | sed 's/\.rs$//')
-# No sanitizer: the program has no unsafe code to watch, and runs more often without.
+# No sanitizer: what is fuzzed has no unsafe code to watch, and runs more often without.
 build=(--sanitizer none)
 if rustup run nightly rustc --version >/dev/null 2>&1; then cargo=(cargo +nightly); else cargo=(env RUSTC_BOOTSTRAP=1 cargo); fi
 
@@ -15,13 +15,17 @@ seed() { # seed TARGET: standard input becomes a seed, by its checksum
   local file; mkdir -p "corpus/$1"; file=$(mktemp "corpus/$1/new.XXXXXX"); cat >"$file"
   mv "$file" "corpus/$1/$(sha1sum "$file" | cut -d' ' -f1)"
 }
+# Files that no fixture has, of this machine.
+for file in maps mountinfo sched; do seed $file </proc/self/$file; done
+seed uptime </proc/uptime; seed counters </proc/vmstat; seed counters </sys/devices/system/node/node0/numastat
+printf 'anon N0=4096 N1=8192\nshmem N0=0\n' | seed numa_stat; printf 'total=3 N0=3\nanon=2 N0=2\n' | seed numa_stat
 scratch=$(mktemp -d); trap 'rm -rf "$scratch"' EXIT
 for fixture in p4d-do-not-match h200x2-mp-spawn; do
   tar -xzf "../fixtures/$fixture.tar.gz" -C "$scratch"; tree=$scratch/$fixture
   for process in $(find "$tree/proc" -mindepth 1 -maxdepth 1 -name '[0-9]*' | sort | head -4); do
     for name in stat status cgroup; do seed $name <"$process/$name"; done
     head -20 "$process/numa_maps" | seed numa_maps
-    for name in cmdline environ; do seed words <"$process/$name"; seed terminal <"$process/$name"; done
+    for name in cmdline environ; do for target in words ask terminal; do seed $target <"$process/$name"; done; done
     [ ! -d "$process/fd" ] || find "$process/fd" -type l -printf '%l\n' | sort -u | head -20 |
       while read -r link; do printf %s "$link" | seed fd; done
   done
@@ -32,6 +36,7 @@ for fixture in p4d-do-not-match h200x2-mp-spawn; do
       if [ $name = cpulist ]; then seed list <"$file"; else seed node <"$file"; fi
     done
   done
+  (cd .. && cargo run -q -- --snapshot "fixtures/$fixture.tar.gz" --json || true) | seed report
   printf '0x030200\n' | seed node; printf -- '-1\n' | seed node; printf '00000001,0000ff00\n' | seed list
   # A whole machine that is small.
   process=$(find "$tree/proc" -mindepth 1 -maxdepth 1 -name '[0-9]*' -printf '%f\n' | sort -n | sed -n 2p)
