@@ -1,34 +1,30 @@
 //! The program: parse the command line, call, print, turn the outcome into an exit code.
 
-use std::collections::BTreeSet;
+#[path = "main/exit_code.rs"]
+mod exit_code;
+#[path = "main/typed.rs"]
+mod typed;
+
 use std::io::{self, ErrorKind, IsTerminal, Write};
 use std::path::Path;
 use std::process::ExitCode;
 use std::time::Duration;
 
 use clap::Parser;
-use numa_audit::audit::diff::{Diff, diff};
-use numa_audit::audit::finding::{Finding, Severity};
-use numa_audit::audit::home::Hints;
+use numa_audit::audit::diff::diff;
 use numa_audit::audit::outline::outline;
-use numa_audit::audit::rules::Rule;
-use numa_audit::audit::verdict::Verdict;
-use numa_audit::audit::{Limits, Report, Scope, Settings, audit};
-use numa_audit::cli::{self, Cli, Command, FailOn, Judge, MemoryHow};
+use numa_audit::audit::{Settings, audit};
+use numa_audit::cli::{self, Cli, Command, FailOn};
 use numa_audit::model::Machine;
-use numa_audit::model::gap::{Fact, Gap, Reason, seconds};
-use numa_audit::model::memory::Bytes;
+use numa_audit::model::gap::{Fact, Reason, seconds};
 use numa_audit::model::outline::{Expected, Outline};
-use numa_audit::model::pci::PciAddress;
-use numa_audit::model::process::Pid;
 use numa_audit::model::window::Window;
 use numa_audit::record::{self, Options};
 use numa_audit::report::terminal::{Surroundings, Terminal, harmless};
 use numa_audit::report::{self, explain, json, remedies, table, topology};
-use numa_audit::source::{
-    Invocation, MemoryReading, Source, Subjects, answer, is_recording, observe, read_audit,
-    read_expected, read_topology_file, watch,
-};
+use numa_audit::source::{Source, Subjects, answer, is_recording, observe, read_audit, watch};
+
+use typed::{expected, hints, oneself, rule_named, settings, source, subjects};
 
 /// It could not run: a bad argument, an unreadable snapshot.
 const COULD_NOT_RUN: u8 = 2;
@@ -121,10 +117,6 @@ fn machine_options(cli: &Cli) -> [(&'static str, bool); 7] {
     ]
 }
 
-fn rule_named(name: &str) -> Result<&'static Rule, Trouble> {
-    Rule::named(name).ok_or_else(|| format!("no rule {name:?}: numa-audit rules lists them").into())
-}
-
 /// Refuses options that a subcommand would ignore, those of an audit among them.
 fn refuse(command: &str, cli: &Cli, ignored: &[(&str, bool)]) -> Result<(), Trouble> {
     let given = ignored.iter().find(|(_, is_given)| *is_given);
@@ -135,12 +127,7 @@ fn refuse(command: &str, cli: &Cli, ignored: &[(&str, bool)]) -> Result<(), Trou
 }
 
 fn run_audit(cli: &Cli) -> Result<ExitCode, Trouble> {
-    let expected = cli
-        .places
-        .expect
-        .as_deref()
-        .map(read_expected)
-        .transpose()?;
+    let expected = expected(cli)?;
     let (source, subjects) = (source(cli)?, subjects(cli));
     let window = window(cli, &source, &subjects)?;
     let mut machine = observe(source, &subjects).machine;
@@ -153,42 +140,25 @@ fn run_audit(cli: &Cli) -> Result<ExitCode, Trouble> {
         (false, true) => remedies::remedies(&report),
         (false, false) => table::report(&report, cli.print.all, &terminal(cli)),
     })?;
-    Ok(ExitCode::from(exit_code(
+    Ok(ExitCode::from(exit_code::of_audit(
         &report,
         cli.judge.fail_on.unwrap_or_default(),
     )))
 }
 
-/// How to judge this machine.
-fn settings(
-    cli: &Cli,
-    judge: &Judge,
-    expected: Option<Expected>,
-    machine: &Machine,
-) -> Result<Settings, Trouble> {
-    let default = Limits::default();
-    let mib = judge.remote_mib.map(|mib| Bytes(u64::from(mib) << 20));
-    let allowed = judge.allow.iter().map(|name| Ok(rule_named(name)?.name));
-    Ok(Settings {
-        limits: Limits {
-            remote_percent: judge.remote_percent.unwrap_or(default.remote_percent),
-            remote_bytes: mib.unwrap_or(default.remote_bytes),
-        },
-        scope: scope(judge, machine)?,
-        hints: hints(cli, machine)?,
-        strict_node: judge.strict_node,
-        expected,
-        allowed: allowed.collect::<Result<_, Trouble>>()?,
-    })
+/// What is seen over a while, if that was asked for.
+fn window(cli: &Cli, source: &Source, subjects: &Subjects) -> Result<Option<Window>, Trouble> {
+    match (cli.from.window, &cli.from.snapshot) {
+        (None, _) => Ok(None),
+        (Some(_), Some(_)) => {
+            Err("--for does not go with --snapshot: a recording is of one moment".into())
+        }
+        (Some(length), None) => Ok(watch(source, subjects, length)?),
+    }
 }
 
 fn run_topology(cli: &Cli) -> Result<ExitCode, Trouble> {
-    let mut expected = cli
-        .places
-        .expect
-        .as_deref()
-        .map(read_expected)
-        .transpose()?;
+    let mut expected = expected(cli)?;
     if let Some(Expected::Audit(outline)) = &mut expected {
         // Nobody looks for processes here.
         outline.processes = None;
@@ -206,7 +176,11 @@ fn run_topology(cli: &Cli) -> Result<ExitCode, Trouble> {
         false => topology::topology(&report, &terminal(cli)),
     })?;
     // Who asks for the map alone asks for no judgement.
-    let code = if is_held { held_exit_code(&report) } else { 0 };
+    let code = if is_held {
+        exit_code::of_map(&report)
+    } else {
+        0
+    };
     Ok(ExitCode::from(code))
 }
 
@@ -239,7 +213,7 @@ fn run_diff(cli: &Cli, what: &cli::Diff) -> Result<ExitCode, Trouble> {
         false => report::diff::diff(&diff, what.all, &terminal(cli)),
     })?;
     let fail_on = what.judge.fail_on.unwrap_or(FailOn::AtRisk);
-    Ok(ExitCode::from(diff_exit_code(&diff, fail_on)))
+    Ok(ExitCode::from(exit_code::of_diff(&diff, fail_on)))
 }
 
 /// The audit that a path tells, or that is made of the recording there.
@@ -289,49 +263,6 @@ fn run_record(cli: &Cli, path: &Path, options: &Options) -> Result<ExitCode, Tro
     Ok(ExitCode::SUCCESS)
 }
 
-fn source(cli: &Cli) -> Result<Source, Trouble> {
-    let source = match &cli.from.snapshot {
-        Some(path) => Source::snapshot(path)?,
-        None => Source::live(cli.from.nvml_lib.clone()),
-    };
-    let source = source.asking_through(oneself());
-    let source = source.within(cli.from.deadline.unwrap_or(Source::USUAL_DEADLINE));
-    Ok(
-        source.reading_memory(match cli.from.memory.unwrap_or_default() {
-            MemoryHow::Sample => MemoryReading::Sample,
-            MemoryHow::Exact => MemoryReading::Exact,
-            MemoryHow::None => MemoryReading::None,
-        }),
-    )
-}
-
-/// What is seen over a while, if that was asked for.
-fn window(cli: &Cli, source: &Source, subjects: &Subjects) -> Result<Option<Window>, Trouble> {
-    match (cli.from.window, &cli.from.snapshot) {
-        (None, _) => Ok(None),
-        (Some(_), Some(_)) => {
-            Err("--for does not go with --snapshot: a recording is of one moment".into())
-        }
-        (Some(length), None) => Ok(watch(source, subjects, length)?),
-    }
-}
-
-/// This program as one that asks NVML. The link leads to what is running, even if that was replaced or deleted since, or
-/// never had a name.
-fn oneself() -> Invocation {
-    Invocation {
-        program: "/proc/self/exe".into(),
-        arguments: vec!["ask-nvml".to_owned()],
-    }
-}
-
-fn subjects(cli: &Cli) -> Subjects {
-    match cli.from.pid.as_slice() {
-        [] => Subjects::GpuUsers,
-        pids => Subjects::Named(pids.iter().copied().map(Pid).collect()),
-    }
-}
-
 /// A PID that somebody typed and that is not there is a slip, not a gap.
 fn ensure_named_are_there(machine: &Machine) -> Result<(), Trouble> {
     let unseen = machine.gaps.iter().filter(|gap| gap.fact == Fact::Process);
@@ -344,75 +275,6 @@ fn ensure_named_are_there(machine: &Machine) -> Result<(), Trouble> {
         Some((_, Reason::TimedOut(_) | Reason::Late(_))) => Ok(()),
         Some((pid, reason)) => Err(format!("process {pid} cannot be read: {reason}").into()),
         None => Ok(()),
-    }
-}
-
-fn hints(cli: &Cli, machine: &Machine) -> Result<Hints, Trouble> {
-    let mut hints = Hints::default();
-    if let Some(path) = &cli.places.topology {
-        hints.places = read_topology_file(path)?;
-    }
-    for given in &cli.places.gpu_node {
-        if let Some(node) = given
-            .nodes
-            .iter()
-            .find(|node| !machine.topology.nodes().contains_key(node))
-        {
-            return Err(format!("no node {node} here, for GPU {:?}", given.gpu).into());
-        }
-        hints
-            .overrides
-            .insert(gpu_named(&given.gpu, machine)?, given.nodes.clone());
-    }
-    Ok(hints)
-}
-
-fn scope(judge: &Judge, machine: &Machine) -> Result<Scope, Trouble> {
-    let gpus = judge.gpu.iter().map(|name| gpu_named(name, machine));
-    let gpus = gpus.collect::<Result<BTreeSet<u32>, Trouble>>()?;
-    let uid = judge.user.as_ref().map(|name| user_named(name, machine));
-    Ok(Scope {
-        gpus: (!judge.gpu.is_empty()).then_some(gpus),
-        uid: uid.transpose()?,
-    })
-}
-
-/// A GPU by its index, its PCI address, or its UUID, of which the beginning is enough.
-fn gpu_named(name: &str, machine: &Machine) -> Result<u32, Trouble> {
-    let address = name.parse::<PciAddress>().ok();
-    let index = name.parse::<u32>().ok();
-    let matches = |gpu: &&numa_audit::model::gpu::Gpu| {
-        let by_uuid = gpu
-            .uuid
-            .as_ref()
-            .is_some_and(|uuid| name.len() > 4 && uuid.starts_with(name));
-        by_uuid || index == Some(gpu.index) || (address.is_some() && gpu.address == address)
-    };
-    let found: Vec<u32> = machine
-        .gpus
-        .iter()
-        .filter(matches)
-        .map(|gpu| gpu.index)
-        .collect();
-    match found.as_slice() {
-        [one] => Ok(*one),
-        [] if machine.gpus.is_empty() => {
-            Err(format!("no GPU {name:?}: there is none at all").into())
-        }
-        [] => {
-            let there = numa_audit::model::cpus::ranges(machine.gpus.iter().map(|gpu| gpu.index));
-            Err(format!("no GPU {name:?}: there are {there}").into())
-        }
-        _ => Err(format!("{name:?} begins the UUIDs of several GPUs").into()),
-    }
-}
-
-fn user_named(name: &str, machine: &Machine) -> Result<u32, Trouble> {
-    let named = machine.users.iter().find(|(_, user)| *user == name);
-    match (named, name.parse()) {
-        (Some((uid, _)), _) => Ok(*uid),
-        (None, Ok(uid)) => Ok(uid),
-        (None, Err(_)) => Err(format!("no user {name:?} is known here").into()),
     }
 }
 
@@ -445,55 +307,5 @@ fn print(text: &str) -> Result<(), Trouble> {
             Err(format!("cannot write the report: {error}").into())
         }
         _ => Ok(()),
-    }
-}
-
-/// 1 for what was found wrong; 3 where nothing is, and not everything could be judged.
-fn exit_code(report: &Report, fail_on: FailOn) -> u8 {
-    let summary = &report.summary;
-    let failed = report.findings.iter().any(|finding| match fail_on {
-        FailOn::Mismatch => finding.severity == Severity::Error,
-        // Warnings about the machine alone put no process at risk.
-        FailOn::AtRisk => finding.severity <= Severity::Warning && !finding.pids.is_empty(),
-        FailOn::Never => false,
-    });
-    match (failed, summary.is_complete) {
-        (true, _) => 1,
-        (false, false) => 3,
-        (false, true) => 0,
-    }
-}
-
-/// 1 where the machine is not as expected; 3 where that is not known of all of it.
-fn held_exit_code(report: &Report) -> u8 {
-    let is_other = |finding: &Finding| finding.rule == "not-as-expected";
-    let is_unknown = |gap: &Gap| matches!(gap.fact, Fact::Expected(_));
-    match (
-        report.findings.iter().any(is_other),
-        report.gaps.iter().any(is_unknown),
-    ) {
-        (true, _) => 1,
-        (false, true) => 3,
-        (false, false) => 0,
-    }
-}
-
-/// 1 for what got worse; 3 where nothing was seen to, and something could have.
-fn diff_exit_code(diff: &Diff, fail_on: FailOn) -> u8 {
-    let process = diff.processes.iter().any(|change| match fail_on {
-        FailOn::AtRisk => change.worsened_to.is_some(),
-        FailOn::Mismatch => change.worsened_to == Some(Verdict::Mismatch),
-        FailOn::Never => false,
-    });
-    let mut findings = diff.findings.iter().filter(|change| change.is_worse);
-    let finding = findings.any(|change| match fail_on {
-        FailOn::AtRisk => true,
-        FailOn::Mismatch => change.severity == Some(Severity::Error),
-        FailOn::Never => false,
-    });
-    match (process || finding, diff.is_open) {
-        (true, _) => 1,
-        (false, true) => 3,
-        (false, false) => 0,
     }
 }
