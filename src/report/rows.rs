@@ -61,13 +61,13 @@ const COLUMNS: &[Column] = &[
     column("USER", Room::Wide(130), |row| row.cells.user.clone()),
     column("AGE", Room::Wide(130), |row| row.age.clone()),
     column("RANK", Room::Words(4), |row| row.cells.rank.clone()),
-    column("GPU NODE", Room::Words(3), |row| row.cells.gpu_node.clone()),
+    column("GPU NODE", Room::Words(0), |row| row.cells.gpu_node.clone()),
     column("MIG", Room::Words(1), |row| row.cells.mig.clone()),
     column("CPU NODE", Room::Short(0), |row| {
         cpu_nodes(&row.people).unwrap_or_else(|| row.cells.cpu_node.clone())
     }),
     column("CPUS", Room::Words(1), |row| row.cells.cpus.clone()),
-    column("MEM BINDING", Room::Words(2), |row| {
+    column("MEM BINDING", Room::Words(3), |row| {
         row.cells.binding.clone()
     }),
     column("MEMORY BY NODE", Room::Whole, |row| memory(&row.people)),

@@ -108,24 +108,24 @@ made-up, Linux 6.1.0, snapshot
 GPUs 0-3  NVIDIA A100  home node 0 (sysfs)
 GPUs 4-7  NVIDIA A100  home node 1 (sysfs)
 
-GPU ROLE       PID       CPU NODE CPUS        MEM     MEMORY BY NODE   VERDICT
-                                              BINDING
-0   trainer    1000      0        0-23,48-71  [0, 1]  0: 100% 100 MiB  ok
-0   worker ×12 1001-1012 1        24-47,72-95 [0, 1]  1: 100% ≤100 MiB MISMATCH
-1   trainer    2000      0        0-95        [0, 1]  0: 100% 100 MiB  at-risk
-1   worker ×12 2001-2012 0        0-95        [0, 1]  0: 100% ≤100 MiB at-risk
-2   trainer    3000      0        0-95        [0, 1]  0: 100% 100 MiB  at-risk
-2   worker ×12 3001-3012 0        0-95        [0, 1]  0: 100% ≤100 MiB at-risk
-3   trainer    4000      0        0-95        [0, 1]  0: 100% 100 MiB  at-risk
-3   worker ×12 4001-4012 0        0-95        [0, 1]  0: 100% ≤100 MiB at-risk
-4   trainer    5000      0        0-95        [0, 1]  0: 100% 100 MiB  MISMATCH
-4   worker ×12 5001-5012 0        0-95        [0, 1]  0: 100% ≤100 MiB MISMATCH
-5   trainer    6000      0        0-95        [0, 1]  0: 100% 100 MiB  MISMATCH
-5   worker ×12 6001-6012 0        0-95        [0, 1]  0: 100% ≤100 MiB MISMATCH
-6   trainer    7000      0        0-95        [0, 1]  0: 100% 100 MiB  MISMATCH
-6   worker ×12 7001-7012 0        0-95        [0, 1]  0: 100% ≤100 MiB MISMATCH
-7   trainer    8000      0        0-95        [0, 1]  0: 100% 100 MiB  MISMATCH
-7   worker ×12 8001-8012 0        0-95        [0, 1]  0: 100% ≤100 MiB MISMATCH
+GPU ROLE       PID       GPU  CPU NODE CPUS        MEMORY BY NODE   VERDICT
+                         NODE
+0   trainer    1000      0    0        0-23,48-71  0: 100% 100 MiB  ok
+0   worker ×12 1001-1012 0    1        24-47,72-95 1: 100% ≤100 MiB MISMATCH
+1   trainer    2000      0    0        0-95        0: 100% 100 MiB  at-risk
+1   worker ×12 2001-2012 0    0        0-95        0: 100% ≤100 MiB at-risk
+2   trainer    3000      0    0        0-95        0: 100% 100 MiB  at-risk
+2   worker ×12 3001-3012 0    0        0-95        0: 100% ≤100 MiB at-risk
+3   trainer    4000      0    0        0-95        0: 100% 100 MiB  at-risk
+3   worker ×12 4001-4012 0    0        0-95        0: 100% ≤100 MiB at-risk
+4   trainer    5000      1    0        0-95        0: 100% 100 MiB  MISMATCH
+4   worker ×12 5001-5012 1    0        0-95        0: 100% ≤100 MiB MISMATCH
+5   trainer    6000      1    0        0-95        0: 100% 100 MiB  MISMATCH
+5   worker ×12 6001-6012 1    0        0-95        0: 100% ≤100 MiB MISMATCH
+6   trainer    7000      1    0        0-95        0: 100% 100 MiB  MISMATCH
+6   worker ×12 7001-7012 1    0        0-95        0: 100% ≤100 MiB MISMATCH
+7   trainer    8000      1    0        0-95        0: 100% 100 MiB  MISMATCH
+7   worker ×12 8001-8012 1    0        0-95        0: 100% ≤100 MiB MISMATCH
 
 Launchers and their helpers (not judged)
 ROLE     PID RANK GPU NODE CPU NODE CPUS MEM BINDING MEMORY BY NODE  VERDICT
