@@ -56,7 +56,7 @@ for target in "${targets[@]}"; do
   mkdir -p "corpus/$target"
   # It has no seeds to tell how long an input may be.
   length=(); [ "$target" != tree ] || length=(-len_control=0 -max_len=512)
-  "${cargo[@]}" fuzz run "${build[@]}" "$target" -- -runs="$runs" -max_total_time="$seconds" -timeout=10 -rss_limit_mb=2048 \
+  "${cargo[@]}" fuzz run "${build[@]}" "$target" -- -runs="$runs" -max_total_time="$seconds" -timeout=60 -rss_limit_mb=2048 \
     -print_final_stats=1 "${length[@]}" >"$log" 2>&1 && finding=none || { finding=$(grep -m1 -E '^SUMMARY|panicked at' "$log" || tail -1 "$log"); found=1; }
   done=$(sed -n 's/^stat::number_of_executed_units: *//p' "$log" | tail -1)
   edges=$(grep -oE 'cov: [0-9]+' "$log" | tail -1 | cut -d' ' -f2)
