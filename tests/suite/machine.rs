@@ -1248,3 +1248,27 @@ fn hostile_names_reach_no_terminal() {
     let trainer = crate::program::of_role(&document, "trainer")[0];
     assert_eq!(trainer["name"], "\x1b[31m) S 1 (\u{202E}y\n");
 }
+
+/// comfy-table counts widths in 16 bits; found by fuzzing whole recordings.
+#[test]
+fn a_name_longer_than_any_table_is_cut() {
+    let name = "x ".repeat(35_000);
+    let mut tree = Tree::new();
+    tree.trainer(&Process {
+        name: &name,
+        ..PLACED
+    });
+    let folder = "sys/bus/pci/devices/0000:10:1c.0";
+    tree.file(&format!("{folder}/net/{}/type", "eth".repeat(80)), "1\n");
+    for arguments in [&["--all"][..], &[], &["topology"]] {
+        let mut command = tree.command(arguments);
+        command.env("COLUMNS", "200");
+        tree.audit(arguments);
+        let run = Run::from(command.output().unwrap());
+        assert_eq!(
+            (run.code, run.stderr.as_str()),
+            (Some(0), ""),
+            "{arguments:?}"
+        );
+    }
+}
