@@ -83,7 +83,7 @@ fn run(cli: &Cli) -> Result<ExitCode, Trouble> {
             from,
             library,
         }) => {
-            answer(*parent, *from, library.as_deref(), io::stdout());
+            answer(*parent, *from, library.as_deref())?;
             Ok(ExitCode::SUCCESS)
         }
         Some(Command::Record(what)) => {

@@ -99,7 +99,7 @@ impl<'a> Scene<'a> {
         groups.into_values().collect()
     }
 
-    /// The trainers of each job that has several: those of one meeting point, launcher and Slurm job. Trainers that have
+    /// The trainers of each job that has several: those of one user, meeting point, launcher and Slurm job. Trainers that have
     /// neither in common are of no job, be they of one parent: a shell and an init start anything.
     pub fn jobs(&self) -> Vec<Group<'a>> {
         let mut jobs: BTreeMap<_, Group> = BTreeMap::new();
@@ -111,8 +111,9 @@ impl<'a> Scene<'a> {
             let top = above.last().map(|of| of.process.pid);
             let slurm = trainer.job.as_deref();
             if met.is_some() || top.is_some() || slurm.is_some() {
-                // A port is a container's own.
-                let job = (met, top, slurm, trainer.container.as_deref());
+                // A port is a container's own. Another user may claim any.
+                let container = trainer.container.as_deref();
+                let job = (met, top, slurm, container, trainer.process.uid);
                 jobs.entry(job).or_default().push(trainer);
             }
         }

@@ -111,15 +111,18 @@ impl<'a> Trainers<'a> {
         alike.map(|trainer| trainer.pid).collect()
     }
 
-    /// The trainers that a worker may have: those that were there when it began, and share a pipe with it as far as is
-    /// known. A dead job's worker has its rank and its session in common with the next job.
+    /// The trainers that a worker may have: those of its user that were there when it began, and share a pipe with it as far
+    /// as is known. A dead job's worker has its rank and its session in common with the next job. Anybody can claim another
+    /// one's rank, and name a file as if that one had made it.
     fn possible(&self, worker: &Process) -> BTreeSet<Pid> {
         let is_possible = |trainer: &&&Process| {
             let shares = match (&trainer.pipes, &worker.pipes) {
                 (Some(its), Some(own)) => !its.is_disjoint(own),
                 _ => true,
             };
-            shares && trainer.start_time_ticks <= worker.start_time_ticks
+            let is_anothers =
+                matches!((trainer.uid, worker.uid), (Some(its), Some(own)) if its != own);
+            shares && !is_anothers && trainer.start_time_ticks <= worker.start_time_ticks
         };
         let trainers = self.trainers.iter().filter(is_possible);
         trainers.map(|trainer| trainer.pid).collect()
@@ -274,6 +277,20 @@ mod tests {
         );
         let why = "nothing names one trainer alone: its pipes 1-2";
         tied(&process(9, &[10, 20]), &trainers, Tied::Torn(why.into()));
+    }
+
+    #[test]
+    fn another_users_process_is_no_worker_whatever_it_claims() {
+        let of_user = |process: Process, uid| Process {
+            uid: Some(uid),
+            ..process
+        };
+        let trainers = [of_user(rank(closed(1), 0), 1000)];
+        let claims = maps(rank(closed(9), 0), 1);
+        tied(&of_user(claims.clone(), 1001), &trainers, Tied::ToNobody);
+        let own = Tied::To(Pid(1), Attribution::Environ);
+        tied(&of_user(claims.clone(), 1000), &trainers, own.clone());
+        tied(&claims, &trainers, own);
     }
 
     /// Seen where a job was killed and started again: the same session, ranks and port.

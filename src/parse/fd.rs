@@ -43,6 +43,12 @@ pub fn is_gpu_file(target: &str) -> bool {
     parse_driver_file(target).is_some() || parse_drm_file(target).is_some() || target == KFD_FILE
 }
 
+/// Whether a recording keeps that a process has this open: the file of a GPU's driver, or a pipe, which ties workers to
+/// their trainers. Anything else is no business of an audit.
+pub fn is_kept(target: &str) -> bool {
+    is_gpu_file(target) || parse_pipe(target).is_some()
+}
+
 #[cfg(test)]
 mod tests {
     use proptest::prelude::*;

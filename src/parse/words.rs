@@ -4,14 +4,33 @@ use super::ask::parse_asking_variables;
 use super::number;
 use crate::model::environment::Environment;
 
-/// argv. A process may overwrite its own, so that nothing in it can be relied on.
+/// So much of argv is looked at, in bytes. A process may have it say anything at any length (prctl(2), PR_SET_MM_MAP), at no
+/// cost to itself, and a user may have tens of thousands of these: what is kept of each costs about as much as itself does.
+pub const LONGEST_COMMAND: usize = 32 << 10;
+
+/// And so many words. Those of a trainer with all its options are some hundreds.
+const MOST_WORDS: usize = 1024;
+
+/// The last word of an argv that goes on.
+const AND_SO_ON: &str = "…";
+
+/// argv; where it is too long, its start and a word that says so. A process may overwrite its own, so that nothing in it can
+/// be relied on.
 pub fn parse_command(bytes: &[u8]) -> Vec<String> {
-    let mut words: Vec<&[u8]> = bytes.split(|byte| *byte == 0).collect();
-    if words.last().is_some_and(|last| last.is_empty()) {
-        words.pop();
+    let start = &bytes[..bytes.len().min(LONGEST_COMMAND)];
+    let start = start.strip_suffix(b"\0").unwrap_or(start);
+    let mut words = start.split(|byte| *byte == 0);
+    let text = words.by_ref().take(MOST_WORDS);
+    let mut command: Vec<String> = text
+        .map(|word| String::from_utf8_lossy(word).into_owned())
+        .collect();
+    if bytes.is_empty() {
+        command.clear();
     }
-    let text = words.into_iter().map(String::from_utf8_lossy);
-    text.map(|word| word.into_owned()).collect()
+    if bytes.len() > LONGEST_COMMAND || words.next().is_some() {
+        command.push(AND_SO_ON.to_owned());
+    }
+    command
 }
 
 /// The value of one variable: the first of that name, as getenv(3) finds it. A process that changes its
@@ -26,10 +45,16 @@ fn parse_number(environ: &[u8], name: &str) -> Option<u32> {
     number(name, parse_variable(environ, name)?).ok()
 }
 
+/// A longer value names no job and no GPUs: those of 64 GPUs by UUID have 2.6 KiB.
+const LONGEST_VALUE: usize = 4 << 10;
+
 /// The variables that tell of a process's place in a job and of bindings.
 pub fn parse_environment(environ: &[u8]) -> Environment {
     let text = |name| {
         let value = parse_variable(environ, name)?;
+        if value.len() > LONGEST_VALUE {
+            return None;
+        }
         Some(String::from_utf8_lossy(value).into_owned())
     };
     Environment {
@@ -56,6 +81,27 @@ mod tests {
             ["a title without end"]
         );
         assert!(parse_command(b"").is_empty());
+    }
+
+    #[test]
+    fn of_a_long_argv_the_start_is_kept() {
+        let long = [b"python3\0".as_slice(), &[b'x'; 9 << 20]].concat();
+        let command = parse_command(&long);
+        assert_eq!((command[0].as_str(), command.len()), ("python3", 3));
+        assert_eq!(command[1].len(), LONGEST_COMMAND - "python3\0".len());
+        assert_eq!(command[2], "…");
+        let words = parse_command(&[0; 9 << 20]);
+        assert_eq!(words.len(), MOST_WORDS + 1);
+        let whole = parse_command(&b"x\0".repeat(MOST_WORDS));
+        assert!(whole.len() == MOST_WORDS && whole.iter().all(|word| word == "x"));
+    }
+
+    #[test]
+    fn a_value_beyond_all_lists_of_gpus_is_none() {
+        let environ = |length: usize| format!("CUDA_VISIBLE_DEVICES={}\0", "0".repeat(length));
+        let visible = |length| parse_environment(environ(length).as_bytes()).visible_devices;
+        assert_eq!(visible(4096).map(|value| value.len()), Some(4096));
+        assert_eq!(visible(4097), None);
     }
 
     #[test]

@@ -6,18 +6,14 @@ use super::kept::process_of;
 use crate::model::family::SPAWNED;
 use crate::model::framework;
 use crate::parse::ask;
-use crate::parse::fd::{is_gpu_file, parse_pipe};
+use crate::parse::fd::is_kept;
 use crate::parse::numa_maps::redact_line;
 use crate::source::Entry;
 
-/// Whether a recording tells that a process has this open: only the files of GPUs' drivers, and
-/// pipes, which tie workers to their trainers. Anything else is no business of an audit.
+/// Whether a recording tells that a process has this open.
 pub(super) fn is_open_told(path: &Path, entry: &Entry) -> bool {
     match entry {
-        Entry::Link(target) if process_of(path).is_some() => {
-            let is_told = |target: &str| is_gpu_file(target) || parse_pipe(target).is_some();
-            target.to_str().is_some_and(is_told)
-        }
+        Entry::Link(target) if process_of(path).is_some() => target.to_str().is_some_and(is_kept),
         _ => true,
     }
 }

@@ -1,12 +1,14 @@
 //! The JSON document, schema_version 1. Fields may be added; none is ever removed or changed.
 
 use std::collections::BTreeMap;
+use std::fmt::Write;
 use std::time::Duration;
 
 use serde::Serialize;
 use serde_json::Value;
 
 use super::age::started;
+use super::terminal::acts;
 use crate::audit::finding;
 use crate::audit::home::GpuPlace;
 use crate::audit::rules::{RULES, Rule};
@@ -48,9 +50,7 @@ pub fn report(report: &Report) -> String {
 /// The rules.
 pub fn rules() -> String {
     let rules: Vec<RuleJson> = RULES.iter().map(rule).collect();
-    let mut text = serde_json::to_string_pretty(&rules).unwrap_or_default();
-    text.push('\n');
-    text
+    document(&rules)
 }
 
 #[derive(Serialize)]
@@ -89,7 +89,28 @@ pub(super) fn document(document: &impl Serialize) -> String {
     // Maps have text for keys and numbers are finite: nothing in it can fail.
     let mut text = serde_json::to_string_pretty(document).unwrap_or_default();
     text.push('\n');
-    text
+    escaped(text)
+}
+
+/// The same document with everything escaped that could act on a terminal. JSON itself asks for that below U+0020 alone;
+/// beyond that such a letter can only be within a string.
+fn escaped(text: String) -> String {
+    let acts = |letter: char| letter != '\n' && acts(letter);
+    if !text.contains(acts) {
+        return text;
+    }
+    let mut out = String::with_capacity(text.len());
+    for letter in text.chars() {
+        match acts(letter) {
+            true => {
+                for unit in letter.encode_utf16(&mut [0; 2]) {
+                    let _ = write!(out, "\\u{unit:04x}");
+                }
+            }
+            false => out.push(letter),
+        }
+    }
+    out
 }
 
 pub(super) const TOOL: Tool = Tool {

@@ -61,7 +61,9 @@ fn rank_table(report: &Report) -> String {
         let environment = trainer.process.environment.as_ref();
         if let Some(environment) = environment.filter(|_| !trainer.local_nodes.is_empty()) {
             let met = (&environment.run_id, environment.master_port);
-            let job = (met, &trainer.job, &trainer.container);
+            // Another user may claim any rank of any job.
+            let uid = trainer.process.uid;
+            let job = (met, &trainer.job, &trainer.container, uid);
             let ranks = jobs.entry(job).or_default();
             ranks.push((environment, &trainer.local_nodes));
         }

@@ -136,16 +136,39 @@ pub fn harmless(text: &str) -> String {
     let mut out = String::with_capacity(text.len());
     for letter in text.chars() {
         match letter {
-            '\u{200B}'..='\u{200F}'
-            | '\u{2028}'..='\u{202E}'
-            | '\u{2060}'..='\u{206F}'
-            | '\u{061C}'
-            | '\u{FEFF}' => out.extend(letter.escape_unicode()),
             _ if letter.is_control() => out.extend(letter.escape_default()),
+            _ if acts(letter) => out.extend(letter.escape_unicode()),
             _ => out.push(letter),
         }
     }
     out
+}
+
+/// Whether a letter is none to be seen, but does something to those around it or hides among them: the controls, Unicode's
+/// format characters and line separators, and what is blank and no space.
+pub(super) fn acts(letter: char) -> bool {
+    letter.is_control()
+        || matches!(letter,
+            '\u{00AD}'
+            | '\u{034F}'
+            | '\u{0600}'..='\u{0605}'
+            | '\u{061C}'
+            | '\u{06DD}'
+            | '\u{070F}'
+            | '\u{115F}'..='\u{1160}'
+            | '\u{17B4}'..='\u{17B5}'
+            | '\u{180B}'..='\u{180F}'
+            | '\u{200B}'..='\u{200F}'
+            | '\u{2028}'..='\u{202E}'
+            | '\u{2060}'..='\u{206F}'
+            | '\u{3164}'
+            | '\u{FE00}'..='\u{FE0F}'
+            | '\u{FEFF}'
+            | '\u{FFA0}'
+            | '\u{FFF0}'..='\u{FFFB}'
+            | '\u{1BCA0}'..='\u{1BCA3}'
+            | '\u{1D173}'..='\u{1D17A}'
+            | '\u{E0000}'..='\u{E0FFF}')
 }
 
 #[cfg(test)]
@@ -188,6 +211,10 @@ mod tests {
         assert_eq!(
             harmless("a\x1b[31m\n\u{202E}b\u{9b}ü"),
             "a\\u{1b}[31m\\n\\u{202e}b\\u{9b}ü"
+        );
+        assert_eq!(
+            harmless("a\u{ad}\u{e0041}\u{180e}\u{fff9}é漢"),
+            "a\\u{ad}\\u{e0041}\\u{180e}\\u{fff9}é漢"
         );
     }
 

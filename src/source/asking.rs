@@ -5,15 +5,16 @@
 //! not waited for: one that sits in the driver, uninterruptibly, ends when the driver lets it. A GPU that does not answer
 //! costs its own answer alone: another process asks for those behind it.
 
+use std::fs::File;
 use std::io::{BufRead, BufReader, Read, Write};
 use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStdout, Command, ExitStatus, Stdio};
-use std::sync::mpsc::{self, Receiver, RecvTimeoutError, Sender};
+use std::sync::mpsc::{self, Receiver, RecvTimeoutError, SyncSender};
 use std::time::{Duration, Instant};
 
 use rustix::process::{Pid, Resource, Rlimit, Signal};
 
-use super::nvml::{Piece, ask, unanswered};
+use super::nvml::{MOST_GPUS, Piece, ask, unanswered};
 use super::readers::Deadline;
 use crate::model::driver::DriverAnswer;
 use crate::model::gap::seconds;
@@ -27,6 +28,8 @@ const START: Duration = Duration::from_secs(10);
 const MOST_FAILURES: usize = 3;
 /// The most that is read of one process's answer.
 const LARGEST: u64 = 64 << 20;
+/// So many pieces may wait to be taken: more than a whole answer has.
+const MOST_WAITING: usize = 2 * MOST_GPUS as usize;
 
 /// How to ask.
 #[derive(Debug, Clone)]
@@ -122,7 +125,8 @@ impl Asking {
                 }
                 Piece::Driver(answer, there) => {
                     self.answer = answer;
-                    *count.insert(there) as usize <= gpus.len()
+                    // What comes through a pipe is believed no more than what comes from the library.
+                    *count.insert(there.min(MOST_GPUS)) as usize <= gpus.len()
                 }
                 Piece::Gpu(gpu) => {
                     gpus.push(gpu);
@@ -176,7 +180,7 @@ impl Asking {
 impl Errand {
     /// Asks for the GPUs from this index on.
     fn from(asker: &Asker, index: u32) -> Self {
-        let (tell, pieces) = mpsc::channel();
+        let (tell, pieces) = mpsc::sync_channel(MOST_WAITING);
         let library = asker.library.clone();
         let program = asker.program.as_ref();
         let child = program.and_then(|program| run(program, index, library.as_deref()).ok());
@@ -234,25 +238,28 @@ impl Errand {
     /// Why there will be no more, where the sender is gone.
     fn how_it_ended(&mut self) -> String {
         use std::os::unix::process::ExitStatusExt;
-        let signal = self
-            .child
-            .as_mut()
-            .and_then(status)
-            .and_then(|status| status.signal());
-        match signal {
+        let Some(child) = &mut self.child else {
+            return "the driver could not be asked: no process and no thread can be had".to_owned();
+        };
+        let status = status(child);
+        if status.is_some() {
+            // Its number may be another's from here on.
+            self.child = None;
+        }
+        match status.and_then(|status| status.signal()) {
             Some(signal) => format!("the driver's library crashed (signal {signal})"),
-            None if self.child.is_none() => {
-                "the driver could not be asked: no process and no thread can be had".to_owned()
-            }
             None => "the driver's library ended the program that asked it".to_owned(),
         }
     }
 
-    /// Ends the process that asks, if it has not ended, without waiting for its end.
+    /// Ends the process that asks, if it has not ended, and what the library started there, without waiting for their end.
     fn stop(&mut self) {
         let Some(mut child) = self.child.take() else {
             return;
         };
+        // It leads a session of its own.
+        let group = i32::try_from(child.id()).ok().and_then(Pid::from_raw);
+        let _ = group.map(|group| rustix::process::kill_process_group(group, Signal::KILL));
         let _ = child.kill();
         if matches!(child.try_wait(), Ok(None)) {
             // Nobody needs to know when; but whoever uses this as a library wants no zombie.
@@ -292,7 +299,7 @@ fn run(invocation: &Invocation, from: u32, library: Option<&Path>) -> std::io::R
 }
 
 /// Reads the pieces that the other process writes.
-fn pass_on(lines: ChildStdout, tell: &Sender<(Piece, Instant)>) {
+fn pass_on(lines: ChildStdout, tell: &SyncSender<(Piece, Instant)>) {
     let mut lines = BufReader::new(lines.take(LARGEST));
     let mut line = Vec::new();
     while lines
@@ -309,8 +316,22 @@ fn pass_on(lines: ChildStdout, tell: &Sender<(Piece, Instant)>) {
     }
 }
 
-/// Answers for the process `parent` to `out`, a line for each piece, from this GPU's index on. Ends with that process.
-pub fn answer(parent: u32, from: u32, library: Option<&Path>, mut out: impl Write) {
+/// Standard output for our own words alone: what the library prints, or leaves to a program that it runs, is no part of the
+/// answer.
+fn take_standard_output() -> std::io::Result<File> {
+    /// The first that is none of the standard ones.
+    const FIRST_OTHER: i32 = 3;
+    let own = rustix::io::fcntl_dupfd_cloexec(rustix::stdio::stdout(), FIRST_OTHER)?;
+    rustix::stdio::dup2_stdout(File::options().write(true).open("/dev/null")?)?;
+    Ok(File::from(own))
+}
+
+/// Answers for the process `parent` to standard output, a line for each piece, from this GPU's index on. Ends with that
+/// process.
+///
+/// # Errors
+/// Where there is nothing to answer to.
+pub fn answer(parent: u32, from: u32, library: Option<&Path>) -> std::io::Result<()> {
     // None of these is needed for an answer.
     let _ = rustix::process::set_parent_process_death_signal(Some(Signal::KILL));
     let _ = rustix::process::setsid();
@@ -322,13 +343,41 @@ pub fn answer(parent: u32, from: u32, library: Option<&Path>, mut out: impl Writ
     let is_parent = |pid: Pid| u32::try_from(pid.as_raw_nonzero().get()) == Ok(parent);
     if !rustix::process::getppid().is_some_and(is_parent) {
         // It ended before it could be noticed.
-        return;
+        return Ok(());
     }
+    let mut out = take_standard_output()?;
     let mut tell = |piece| {
         let mut line = serde_json::to_vec(&piece).unwrap_or_default();
         line.push(b'\n');
-        let _ = out.write_all(&line).and_then(|()| out.flush());
+        let _ = out.write_all(&line);
     };
     tell(Piece::Started);
     ask(library, from, &mut tell);
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// What a program says that runs this script in place of asking.
+    fn told_by(script: &str) -> DriverAnswer {
+        let asker = Asker {
+            library: None,
+            program: Some(Invocation {
+                program: "/bin/sh".into(),
+                arguments: vec!["-c".to_owned(), script.to_owned()],
+            }),
+        };
+        let deadline = Deadline::within(Duration::from_secs(60));
+        asker.start().finish(deadline).answer
+    }
+
+    #[test]
+    fn four_billion_gpus_are_not_believed() {
+        let answer = told_by(r#"echo '"started"'; echo '{"driver":[{},4294967295]}'"#);
+        let gpus = answer.gpus.unwrap();
+        assert_eq!(gpus.len(), MOST_GPUS as usize);
+        assert!(gpus.iter().all(|gpu| gpu.error.is_some()));
+    }
 }

@@ -133,8 +133,15 @@ fn read_opened(
 }
 
 fn read_opened_by(root: &Root, pid: Pid, nodes: &BTreeSet<String>) -> Opened {
-    let files = match procfs::read_open_files(root, pid) {
-        Ok(files) => files,
+    let (mut has_kfd, mut files) = (false, Vec::new());
+    let listed = procfs::each_open_file(root, pid, |fd, target| {
+        has_kfd |= target == KFD_FILE;
+        if let Some(name) = parse_drm_file(target) {
+            files.push((fd.to_owned(), name.to_owned()));
+        }
+    });
+    match listed {
+        Ok(()) => {}
         // It ended; or it is a recorded one, of which nothing is kept that is no business of an audit.
         Err(Reason::Absent | Reason::Gone) => {
             return Opened {
@@ -143,16 +150,13 @@ fn read_opened_by(root: &Root, pid: Pid, nodes: &BTreeSet<String>) -> Opened {
             };
         }
         Err(_) => return Opened::default(),
-    };
+    }
     let mut opened = Opened {
-        kfd: Some(files.values().any(|target| target == KFD_FILE)),
+        kfd: Some(has_kfd),
         is_whole: true,
         ..Opened::default()
     };
-    for (fd, target) in &files {
-        let Some(name) = parse_drm_file(target) else {
-            continue;
-        };
+    for (fd, name) in &files {
         let text = root.read(&format!("proc/{pid}/fdinfo/{fd}"));
         match text.and_then(|text| Ok(parse_fdinfo(&text)?)) {
             // It was closed meanwhile.

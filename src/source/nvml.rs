@@ -25,7 +25,7 @@ const LIBRARIES: &[&str] = &[
 ];
 
 /// More than any machine has.
-const MOST_GPUS: u32 = 1024;
+pub const MOST_GPUS: u32 = 1024;
 
 /// One piece of the answer, told as soon as the driver has given it.
 #[derive(Debug, Serialize, Deserialize)]

@@ -20,7 +20,7 @@ use crate::parse::fd::{DriverFile, parse_driver_file, parse_pipe};
 use crate::parse::stat::{Stat, parse_stat};
 use crate::parse::status::{Resident, parse_status};
 use crate::parse::value;
-use crate::parse::words::{parse_command, parse_environment};
+use crate::parse::words::{LONGEST_COMMAND, parse_command, parse_environment};
 
 /// The kernel's release: `6.1.0-56-cloud-amd64`.
 pub fn read_kernel(root: &Root) -> Option<String> {
@@ -72,22 +72,30 @@ pub fn read_stat(root: &Root, pid: Pid) -> Result<Stat, Reason> {
 /// # Errors
 /// The reason for a gap.
 pub fn read_command(root: &Root, pid: Pid) -> Result<Vec<String>, Reason> {
-    Ok(parse_command(&root.read(&format!("proc/{pid}/cmdline"))?))
+    // One byte more tells that there are more.
+    let most = LONGEST_COMMAND as u64 + 1;
+    let start = root.read_start(&format!("proc/{pid}/cmdline"), most)?;
+    Ok(parse_command(&start))
 }
 
-/// The files that a process has open, by descriptor.
+/// Hands over the files that a process has open, each with its descriptor. Nothing of them is kept: half a million
+/// descriptors may name one file, by a path of 4 KiB.
 ///
 /// # Errors
 /// The reason for a gap.
-pub fn read_open_files(root: &Root, pid: Pid) -> Result<BTreeMap<String, String>, Reason> {
+pub fn each_open_file(
+    root: &Root,
+    pid: Pid,
+    mut take: impl FnMut(&str, &str),
+) -> Result<(), Reason> {
     let folder = format!("proc/{pid}/fd");
-    let names = root.names(&folder)?.into_iter();
-    // One that was closed meanwhile is none that is open.
-    let files = names.filter_map(|fd| {
-        let target = root.link(&format!("{folder}/{fd}")).ok()?;
-        Some((fd, target))
-    });
-    Ok(files.collect())
+    for fd in root.names(&folder)? {
+        // One that was closed meanwhile is none that is open.
+        if let Ok(target) = root.link(&format!("{folder}/{fd}")) {
+            take(&fd, &target);
+        }
+    }
+    Ok(())
 }
 
 /// The files of NVIDIA's driver that a process has open.
@@ -96,16 +104,14 @@ pub fn read_open_files(root: &Root, pid: Pid) -> Result<BTreeMap<String, String>
 /// The reason for a gap.
 pub fn read_driver_files(root: &Root, pid: Pid) -> Result<DriverFiles, Reason> {
     let mut files = DriverFiles::default();
-    for target in read_open_files(root, pid)?.values() {
-        match parse_driver_file(target) {
-            None => {}
-            Some(DriverFile::Other) => files.total += 1,
-            Some(DriverFile::Gpu(minor)) => {
-                files.total += 1;
-                *files.by_minor.entry(minor).or_default() += 1;
-            }
+    each_open_file(root, pid, |_, target| match parse_driver_file(target) {
+        None => {}
+        Some(DriverFile::Other) => files.total += 1,
+        Some(DriverFile::Gpu(minor)) => {
+            files.total += 1;
+            *files.by_minor.entry(minor).or_default() += 1;
         }
-    }
+    })?;
     Ok(files)
 }
 

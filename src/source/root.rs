@@ -17,8 +17,9 @@ use rustix::io::Errno;
 use super::tree::{Entry, Tree};
 use crate::model::gap::Reason;
 use crate::model::process::Pid;
+use crate::parse::fd::is_kept;
 
-/// The largest file that is read whole: more than argv and the environment together may have (6 MiB).
+/// The largest file that is read whole: more than the environment may have where the kernel itself put it there (6 MiB).
 const LARGEST: u64 = 8 << 20;
 
 /// More than nearly all files have, so that they are read at once.
@@ -243,13 +244,28 @@ impl Root {
     /// # Errors
     /// The reason for a gap.
     pub fn read_into(&self, path: &str, bytes: &mut Vec<u8>) -> Result<(), Reason> {
+        // A recording keeps no more of what is too large either: it replays to the same answer.
+        self.read_at_most(path, LARGEST + 1, bytes)?;
+        match bytes.len() as u64 > LARGEST {
+            true => Err(Reason::Malformed("larger than 8 MiB".into())),
+            false => Ok(()),
+        }
+    }
+
+    /// A file's first bytes, `most` of them: all of it where it has no more.
+    ///
+    /// # Errors
+    /// The reason for a gap.
+    pub fn read_start(&self, path: &str, most: u64) -> Result<Vec<u8>, Reason> {
+        let mut bytes = Vec::new();
+        self.read_at_most(path, most, &mut bytes)?;
+        Ok(bytes)
+    }
+
+    fn read_at_most(&self, path: &str, most: u64, bytes: &mut Vec<u8>) -> Result<(), Reason> {
         bytes.clear();
         bytes.shrink_to(16 * USUAL);
         bytes.reserve(USUAL);
-        let most = match self.tap {
-            Some(_) => LARGEST_BY_LINES,
-            None => LARGEST + 1,
-        };
         let read = match self.open(path)? {
             Opened::File(file) if self.is_live() && is_of_one_record(path) => {
                 read_record(file, most, bytes)
@@ -259,10 +275,7 @@ impl Root {
         };
         read.map_err(|error| self.note(path, &error))?;
         self.keep(path, bytes);
-        match bytes.len() as u64 > LARGEST {
-            true => Err(Reason::Malformed("larger than 8 MiB".into())),
-            false => Ok(()),
-        }
+        Ok(())
     }
 
     /// Opens a folder to read several files below it.
@@ -413,7 +426,11 @@ impl Root {
                 false => self.note(path, &error),
             };
         let target = target.map_err(absent)?;
-        if let Some(mut tap) = self.tap() {
+        // Not half a million links of one process to be left out later.
+        let is_of_process = path.starts_with("proc/");
+        if let Some(mut tap) = self.tap()
+            && (!is_of_process || target.to_str().is_some_and(is_kept))
+        {
             tap.tree.insert(path, Entry::Link(target.clone()));
         }
         target
@@ -444,8 +461,7 @@ impl Root {
         })
     }
 
-    /// Keeps a file's bytes for a recording, unless its reader was given up meanwhile.
-    /// Adds a file to the recording that is being made, if one is.
+    /// Keeps a file's bytes for the recording that is being made, if one is, unless its reader was given up meanwhile.
     pub fn keep(&self, path: &str, bytes: &[u8]) {
         if let Some(mut tap) = self.tap()
             && !self.is_given_up(path)

@@ -71,6 +71,34 @@ fn gpus_as_the_driver_tells_them() {
 }
 
 #[test]
+fn what_the_library_prints_is_no_part_of_its_answer() {
+    let (document, code) = audit(&stand_in(&[]), &format!("print NVML: a warning\n{GPU}"));
+    assert_eq!(document["host"]["driver_version"], "570.1");
+    assert_eq!(code, Some(0));
+}
+
+#[test]
+fn what_the_library_started_ends_with_the_asking() {
+    // Told from all other sleepers by its time.
+    const SECONDS: &str = "4711.25";
+    let (_, code) = audit(&stand_in(&[]), &format!("fork {SECONDS}\n{GPU}"));
+    assert_eq!(code, Some(0));
+    let argument = format!("sleep\0{SECONDS}\0");
+    let is_left = |entry: std::io::Result<std::fs::DirEntry>| {
+        let command = std::fs::read(entry.unwrap().path().join("cmdline"));
+        command.is_ok_and(|command| command == argument.as_bytes())
+    };
+    let start = Instant::now();
+    while std::fs::read_dir("/proc").unwrap().any(is_left) {
+        assert!(
+            start.elapsed() < Duration::from_secs(5),
+            "it is still there"
+        );
+        std::thread::sleep(Duration::from_millis(10));
+    }
+}
+
+#[test]
 fn lists_of_every_layout_are_read_right() {
     let current = stand_in(&[]);
     let old = stand_in(&["v2-only"]);

@@ -16,6 +16,8 @@
 //! entries 32                     entries of 32 bytes under the name _v3, as drivers 535.43 to 535.86 write them
 //! hang init|gpu INDEX|processes INDEX    the call never returns
 //! crash init|gpu INDEX           the call ends in a segmentation fault
+//! print WORDS...                 nvmlInit_v2 prints these to standard output
+//! fork SECONDS                   nvmlInit_v2 leaves a child that sleeps so long
 //! ```
 //!
 //! Built with the feature `v2-only` it lacks the functions of version 3, as drivers before 510 do.
@@ -182,6 +184,12 @@ unsafe fn put_list(list: Option<&String>, room: c_uint, to: *mut c_ulong) -> c_u
 #[unsafe(no_mangle)]
 extern "C" fn nvmlInit_v2() -> c_uint {
     misbehave(&["init"]);
+    if let Some(words) = find(&["print"]) {
+        println!("{}", words.join(" "));
+    }
+    if let Some(seconds) = find(&["fork"]) {
+        let _ = std::process::Command::new("sleep").args(seconds).spawn();
+    }
     match std::env::var_os("STAND_IN_NVML") {
         None => UNINITIALIZED,
         Some(_) => failure(&["init"]).unwrap_or(SUCCESS),
