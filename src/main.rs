@@ -15,19 +15,19 @@ use numa_audit::audit::rules::Rule;
 use numa_audit::audit::verdict::Verdict;
 use numa_audit::audit::{Limits, Report, Scope, Settings, audit};
 use numa_audit::cli::{self, Cli, Command, FailOn, Judge, MemoryHow};
-use numa_audit::model::Machine;
 use numa_audit::model::gap::{Fact, Gap, Reason, seconds};
 use numa_audit::model::memory::Bytes;
 use numa_audit::model::outline::{Expected, Outline};
 use numa_audit::model::pci::PciAddress;
 use numa_audit::model::process::Pid;
 use numa_audit::model::window::Window;
+use numa_audit::model::{Machine, Origin};
 use numa_audit::record::{self, Options};
 use numa_audit::report::terminal::{Surroundings, Terminal, harmless};
 use numa_audit::report::{self, explain, json, remedies, table, topology};
 use numa_audit::source::{
     Invocation, MemoryReading, Source, Subjects, answer, is_recording, observe, read_audit,
-    read_expected, read_topology_file, watch,
+    read_expected, read_topology_file, user_number, watch,
 };
 
 /// It could not run: a bad argument, an unreadable snapshot.
@@ -409,8 +409,13 @@ fn gpu_named(name: &str, machine: &Machine) -> Result<u32, Trouble> {
 
 fn user_named(name: &str, machine: &Machine) -> Result<u32, Trouble> {
     let named = machine.users.iter().find(|(_, user)| *user == name);
+    let named = named.map(|(uid, _)| *uid).or_else(|| {
+        // One who has no process here.
+        let is_live = machine.host.origin == Origin::Live;
+        is_live.then(|| user_number(name)).flatten()
+    });
     match (named, name.parse()) {
-        (Some((uid, _)), _) => Ok(*uid),
+        (Some(uid), _) => Ok(uid),
         (None, Ok(uid)) => Ok(uid),
         (None, Err(_)) => Err(format!("no user {name:?} is known here").into()),
     }
