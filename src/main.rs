@@ -5,7 +5,7 @@ mod exit_code;
 #[path = "main/typed.rs"]
 mod typed;
 
-use std::io::{self, ErrorKind, IsTerminal, Write};
+use std::io::{self, BufWriter, ErrorKind, IsTerminal, Write};
 use std::path::Path;
 use std::process::ExitCode;
 use std::time::Duration;
@@ -135,11 +135,11 @@ fn run_audit(cli: &Cli) -> Result<ExitCode, Trouble> {
     ensure_named_are_there(&machine)?;
     let settings = settings(cli, &cli.judge, expected, &machine)?;
     let report = audit(machine, &settings);
-    print(&match (cli.print.json, cli.print.remedies) {
-        (true, _) => json::report(&report),
-        (false, true) => remedies::remedies(&report),
-        (false, false) => table::report(&report, cli.print.all, &terminal(cli)),
-    })?;
+    match (cli.print.json, cli.print.remedies) {
+        (true, _) => print_by(|out| json::write_report(&report, out))?,
+        (false, true) => print(&remedies::remedies(&report))?,
+        (false, false) => print(&table::report(&report, cli.print.all, &terminal(cli)))?,
+    }
     Ok(ExitCode::from(exit_code::of_audit(
         &report,
         cli.judge.fail_on.unwrap_or_default(),
@@ -296,13 +296,14 @@ fn terminal(cli: &Cli) -> Terminal {
     Terminal::new(cli.print.color, around)
 }
 
-/// A reader that has seen enough and closes the pipe is no trouble.
 fn print(text: &str) -> Result<(), Trouble> {
-    let mut stdout = io::stdout().lock();
-    match stdout
-        .write_all(text.as_bytes())
-        .and_then(|()| stdout.flush())
-    {
+    print_by(|out| out.write_all(text.as_bytes()))
+}
+
+/// Prints what `write` writes. A reader that has seen enough and closes the pipe is no trouble.
+fn print_by(write: impl FnOnce(&mut dyn Write) -> io::Result<()>) -> Result<(), Trouble> {
+    let mut stdout = BufWriter::with_capacity(32 << 10, io::stdout().lock());
+    match write(&mut stdout).and_then(|()| stdout.flush()) {
         Err(error) if error.kind() != ErrorKind::BrokenPipe => {
             Err(format!("cannot write the report: {error}").into())
         }

@@ -30,13 +30,13 @@ mod sysfs;
 mod tally;
 mod topology_file;
 mod tree;
+mod user_names;
 mod users;
 mod window;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::sync::mpsc::{self, Receiver};
 use std::time::{Duration, SystemTime};
 
 use answered::{Stats, only_of_then, wait_for_driver};
@@ -50,6 +50,7 @@ pub use root::{Root, Tap};
 pub use snapshot::SnapshotError;
 pub use topology_file::{TopologyFileError, read_topology_file};
 pub use tree::{Entry, Tree};
+pub use user_names::user_number;
 pub use window::watch;
 
 use crate::model::driver::DriverAnswer;
@@ -188,8 +189,6 @@ pub enum Subjects {
 /// Looks at the machine once.
 pub fn observe(source: Source, subjects: &Subjects) -> Observation {
     let deadline = Deadline::within(source.patience);
-    let is_asked_for_users = source.root.is_live() && *subjects != Subjects::Nobody;
-    let users = is_asked_for_users.then(ask_for_users);
     let mut gaps = Vec::new();
     let (driver, stats, topology) = source.ask(deadline, subjects, || {
         sysfs::read_topology(&source.root, &mut gaps)
@@ -227,12 +226,13 @@ pub fn observe(source: Source, subjects: &Subjects) -> Observation {
         }
     };
     let settings = settings::read_settings(&root, &topology, &mut gaps);
-    let users = match users {
-        // Numbers do where no names come.
-        Some(names) => names
-            .recv_timeout(USERS.min(deadline.left()))
-            .unwrap_or_default(),
-        None => manifest.users.clone(),
+    let users = match root.is_live() {
+        true => {
+            let uids = processes.iter().filter_map(|process| process.uid);
+            // Numbers do where no names come.
+            user_names::names(uids.collect(), deadline.left())
+        }
+        false => manifest.users.clone(),
     };
     let machine = Machine {
         host,
@@ -280,23 +280,4 @@ fn host(root: &Root, manifest: &Manifest) -> Host {
         origin,
         driver_version: None,
     }
-}
-
-/// How long the system may take to tell its users' names: they may come from another machine.
-const USERS: Duration = Duration::from_secs(2);
-
-/// Asks for the users' names, on a thread that may be left behind.
-fn ask_for_users() -> Receiver<BTreeMap<u32, String>> {
-    let (tell, names) = mpsc::channel();
-    let thread = std::thread::Builder::new().name("users".into());
-    // Where no thread can be had there are no names.
-    let _ = thread.spawn(move || {
-        let users = sysinfo::Users::new_with_refreshed_list();
-        let named = users
-            .iter()
-            .map(|user| (**user.id(), user.name().to_owned()));
-        // Nobody waits any more if it took too long.
-        let _ = tell.send(named.collect());
-    });
-    names
 }

@@ -6,15 +6,15 @@ use numa_audit::audit::home::Hints;
 use numa_audit::audit::rules::Rule;
 use numa_audit::audit::{Limits, Scope, Settings};
 use numa_audit::cli::{Cli, Judge, MemoryHow};
-use numa_audit::model::Machine;
 use numa_audit::model::cpus::ranges;
 use numa_audit::model::gpu::Gpu;
 use numa_audit::model::memory::Bytes;
 use numa_audit::model::outline::Expected;
 use numa_audit::model::pci::PciAddress;
 use numa_audit::model::process::Pid;
+use numa_audit::model::{Machine, Origin};
 use numa_audit::source::{
-    Invocation, MemoryReading, Source, Subjects, read_expected, read_topology_file,
+    Invocation, MemoryReading, Source, Subjects, read_expected, read_topology_file, user_number,
 };
 
 use crate::Trouble;
@@ -146,8 +146,13 @@ fn gpu_named(name: &str, machine: &Machine) -> Result<u32, Trouble> {
 
 fn user_named(name: &str, machine: &Machine) -> Result<u32, Trouble> {
     let named = machine.users.iter().find(|(_, user)| *user == name);
+    let named = named.map(|(uid, _)| *uid).or_else(|| {
+        // One who has no process here.
+        let is_live = machine.host.origin == Origin::Live;
+        is_live.then(|| user_number(name)).flatten()
+    });
     match (named, name.parse()) {
-        (Some((uid, _)), _) => Ok(*uid),
+        (Some(uid), _) => Ok(uid),
         (None, Ok(uid)) => Ok(uid),
         (None, Err(_)) => Err(format!("no user {name:?} is known here").into()),
     }

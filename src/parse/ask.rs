@@ -1,7 +1,7 @@
 //! argv and environment to what they ask for: bindings, by frameworks, numactl and taskset.
 
 use super::list::parse_cpu_list;
-use super::words::parse_variable;
+use super::words::parse_variables;
 use crate::model::ask::{Ask, Bound};
 use crate::model::cpus::Cpu;
 use crate::model::topology::{NodeId, NodeSet};
@@ -23,7 +23,7 @@ const OPTIONS: &[&str] = &[
 ];
 
 /// The same by variables that say yes: of accelerate, SGLang and TensorRT-LLM.
-pub const VARIABLES: &[&str] = &[
+pub const VARIABLES: [&str; 3] = [
     "ACCELERATE_CPU_AFFINITY",
     "SGLANG_AUTO_NUMA_BIND",
     "TLLM_NUMA_AWARE_WORKER_AFFINITY",
@@ -83,13 +83,14 @@ pub fn parse_asks(command: &[String]) -> Vec<Ask> {
 
 /// What the environment asks for.
 pub fn parse_asking_variables(environ: &[u8]) -> Vec<Ask> {
-    let says_yes = |name: &&&'static str| {
-        let value = parse_variable(environ, name).unwrap_or_default();
+    let says_yes = |value: &[u8]| {
         let yes: [&[u8]; 4] = [b"1", b"true", b"yes", b"on"];
         yes.iter().any(|yes| value.eq_ignore_ascii_case(yes))
     };
-    let asking = VARIABLES.iter().filter(says_yes);
-    let asks = asking.map(|option| Ask {
+    let values = parse_variables(environ, VARIABLES);
+    let asking = VARIABLES.into_iter().zip(values);
+    let asking = asking.filter(|(_, value)| value.is_some_and(says_yes));
+    let asks = asking.map(|(option, _)| Ask {
         option,
         to: Bound::GpuNode,
     });

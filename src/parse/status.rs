@@ -45,6 +45,31 @@ impl Resident {
     }
 }
 
+/// The names of the lines that matter, in the order in which the kernel writes them.
+const NAMES: [&str; 8] = [
+    "Uid",
+    "NSpid",
+    "RssAnon",
+    "RssFile",
+    "RssShmem",
+    "HugetlbPages",
+    "Cpus_allowed_list",
+    "Mems_allowed_list",
+];
+
+/// The values of these lines, each the first of its name. The text is gone through once: it has more than a thousand bytes,
+/// and every process has one.
+fn values(bytes: &[u8]) -> [Option<&[u8]>; NAMES.len()] {
+    let mut values = [None; NAMES.len()];
+    for line in bytes.split(|byte| *byte == b'\n') {
+        let value_of = |name: &&str| line.strip_prefix(name.as_bytes())?.strip_prefix(b":\t");
+        for (name, value) in NAMES.iter().zip(&mut values) {
+            *value = value.or_else(|| value_of(name));
+        }
+    }
+    values
+}
+
 /// Reads one `status`. Lines that are not known do no harm; the name's newlines are escaped by the
 /// kernel.
 pub fn parse_status(bytes: &[u8]) -> Result<Status, Malformed> {
@@ -52,17 +77,18 @@ pub fn parse_status(bytes: &[u8]) -> Result<Status, Malformed> {
     if bytes.last() != Some(&b'\n') {
         return malformed("status ends early", bytes);
     }
-    let field = |name: &[u8]| {
-        let mut lines = bytes.split(|byte| *byte == b'\n');
-        lines.find_map(|line| line.strip_prefix(name)?.strip_prefix(b":\t"))
+    let values = values(bytes);
+    let field = |name: &str| {
+        let at = NAMES.iter().position(|known| *known == name)?;
+        values[at]
     };
-    let needed = |name: &str| match field(name.as_bytes()) {
+    let needed = |name: &str| match field(name) {
         Some(value) => Ok(value),
         None => malformed(&format!("no {name} in status"), bytes),
     };
     // `RssAnon:\t   71604 kB`
     let kib = |name: &str| {
-        let value = field(name.as_bytes())?.trim_ascii().strip_suffix(b" kB")?;
+        let value = field(name)?.trim_ascii().strip_suffix(b" kB")?;
         Bytes::from_kib(number(name, value).ok()?)
     };
     let resident = || {
@@ -74,7 +100,7 @@ pub fn parse_status(bytes: &[u8]) -> Result<Status, Malformed> {
             huge: kib("HugetlbPages").unwrap_or_default(),
         })
     };
-    let inner_pids = field(b"NSpid").unwrap_or_default();
+    let inner_pids = field("NSpid").unwrap_or_default();
     let inner_pids = inner_pids.split(u8::is_ascii_whitespace).skip(1);
     let uid = needed("Uid")?.split(u8::is_ascii_whitespace).next();
     Ok(Status {
@@ -83,7 +109,7 @@ pub fn parse_status(bytes: &[u8]) -> Result<Status, Malformed> {
             .map(|pid| number("NSpid in status", pid))
             .collect::<Result<_, _>>()?,
         affinity: parse_cpu_list(needed("Cpus_allowed_list")?)?,
-        mems_allowed: field(b"Mems_allowed_list")
+        mems_allowed: field("Mems_allowed_list")
             .map(parse_node_list)
             .transpose()?,
         resident: resident(),

@@ -33,16 +33,25 @@ pub fn parse_command(bytes: &[u8]) -> Vec<String> {
     command
 }
 
-/// The value of one variable: the first of that name, as getenv(3) finds it. A process that changes its
-/// title may have overwritten the first variables.
-pub(super) fn parse_variable<'a>(environ: &'a [u8], name: &str) -> Option<&'a [u8]> {
-    let mut variables = environ.split(|byte| *byte == 0);
-    variables.find_map(|variable| variable.strip_prefix(name.as_bytes())?.strip_prefix(b"="))
+/// The values of these variables, each the first of its name, as getenv(3) finds it. A process that changes its title may
+/// have overwritten the first variables. The text, of kilobytes, is gone through once, however many are asked for.
+pub(super) fn parse_variables<'a, const N: usize>(
+    environ: &'a [u8],
+    names: [&str; N],
+) -> [Option<&'a [u8]>; N] {
+    let mut values = [None; N];
+    for variable in environ.split(|byte| *byte == 0) {
+        let value_of = |name: &str| variable.strip_prefix(name.as_bytes())?.strip_prefix(b"=");
+        for (name, value) in names.iter().zip(&mut values) {
+            *value = value.or_else(|| value_of(name));
+        }
+    }
+    values
 }
 
 /// The value of a variable that is a number.
-fn parse_number(environ: &[u8], name: &str) -> Option<u32> {
-    number(name, parse_variable(environ, name)?).ok()
+fn parse_number(value: Option<&[u8]>) -> Option<u32> {
+    number("number in the environment", value?).ok()
 }
 
 /// A longer value names no job and no GPUs: those of 64 GPUs by UUID have 2.6 KiB.
@@ -50,19 +59,26 @@ const LONGEST_VALUE: usize = 4 << 10;
 
 /// The variables that tell of a process's place in a job and of bindings.
 pub fn parse_environment(environ: &[u8]) -> Environment {
-    let text = |name| {
-        let value = parse_variable(environ, name)?;
-        if value.len() > LONGEST_VALUE {
-            return None;
-        }
+    let [local_rank, rank, run_id, master_port, visible_devices] = parse_variables(
+        environ,
+        [
+            "LOCAL_RANK",
+            "RANK",
+            "TORCHELASTIC_RUN_ID",
+            "MASTER_PORT",
+            "CUDA_VISIBLE_DEVICES",
+        ],
+    );
+    let text = |value: Option<&[u8]>| {
+        let value = value.filter(|value| value.len() <= LONGEST_VALUE)?;
         Some(String::from_utf8_lossy(value).into_owned())
     };
     Environment {
-        local_rank: parse_number(environ, "LOCAL_RANK"),
-        rank: parse_number(environ, "RANK"),
-        run_id: text("TORCHELASTIC_RUN_ID"),
-        master_port: parse_number(environ, "MASTER_PORT"),
-        visible_devices: text("CUDA_VISIBLE_DEVICES"),
+        local_rank: parse_number(local_rank),
+        rank: parse_number(rank),
+        run_id: text(run_id),
+        master_port: parse_number(master_port),
+        visible_devices: text(visible_devices),
         asks: parse_asking_variables(environ),
     }
 }
@@ -106,10 +122,10 @@ mod tests {
 
     #[test]
     fn reads_ranks() {
-        let environ = b"garbage\0XRANK=9\0RANK=3\0LOCAL_RANK=x\0RANK=4\0";
-        assert_eq!(parse_number(environ, "RANK"), Some(3));
-        assert_eq!(parse_number(environ, "LOCAL_RANK"), None);
-        assert_eq!(parse_number(environ, "WORLD_SIZE"), None);
+        let environment = parse_environment(b"garbage\0XRANK=9\0RANK=3\0LOCAL_RANK=x\0RANK=4\0");
+        assert_eq!(environment.rank, Some(3));
+        assert_eq!(environment.local_rank, None);
+        assert_eq!(environment.master_port, None);
     }
 
     proptest! {
@@ -124,7 +140,7 @@ mod tests {
             let environ = format!("RANK={value}\0");
             let digits = !value.is_empty() && value.bytes().all(|byte| byte.is_ascii_digit());
             let expected = value.parse().ok().filter(|_| digits);
-            prop_assert_eq!(parse_number(environ.as_bytes(), "RANK"), expected);
+            prop_assert_eq!(parse_environment(environ.as_bytes()).rank, expected);
         }
     }
 }

@@ -333,9 +333,8 @@ impl Reading<'_> {
     }
 
     fn threads(&mut self, of_main: &Stat) -> Option<Vec<Thread>> {
-        let tids = self.root.numbers(&format!("proc/{}/task", self.pid));
-        let tids = self.or_gap(Fact::Threads, tids)?;
         let folder = self.root.folder_at(format!("proc/{}/task", self.pid));
+        let tids = self.or_gap(Fact::Threads, self.root.numbers_in(&folder))?;
         let mut own = OfThreads {
             root: self.root,
             folder: &folder,

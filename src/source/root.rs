@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 use std::ffi::OsString;
 use std::fs::File;
 use std::io::{self, BufRead, BufReader, Cursor, Read};
+use std::mem::MaybeUninit;
 use std::os::fd::OwnedFd;
 use std::os::unix::ffi::OsStringExt;
 use std::path::PathBuf;
@@ -11,7 +12,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::Duration;
 
-use rustix::fs::{CWD, FileType, Mode, OFlags, ResolveFlags};
+use rustix::fs::{CWD, FileType, Mode, OFlags, RawDir, ResolveFlags};
 use rustix::io::Errno;
 
 use super::tree::{Entry, Tree};
@@ -391,6 +392,21 @@ impl Root {
         Ok(numbers)
     }
 
+    /// [`Root::numbers`] of a folder that is open.
+    ///
+    /// # Errors
+    /// The reason for a gap.
+    pub fn numbers_in(&self, folder: &Folder) -> Result<Vec<u32>, Reason> {
+        let Some(fd) = &folder.fd else {
+            return self.numbers(&folder.path);
+        };
+        let mut numbers = Vec::new();
+        names_of(fd, &mut |name| numbers.extend(number(name)))
+            .map_err(|error| Reason::from(&error))?;
+        numbers.sort_unstable();
+        Ok(numbers)
+    }
+
     fn each_name(&self, path: &str, mut take: impl FnMut(&str)) -> Result<(), Reason> {
         if self.denied.contains(path) {
             return Err(Reason::Denied);
@@ -501,7 +517,7 @@ pub fn number(name: &str) -> Option<u32> {
 fn live_names(path: &str, take: &mut impl FnMut(&str)) -> io::Result<()> {
     let flags = OFlags::DIRECTORY | OFlags::RDONLY | OFlags::CLOEXEC;
     let folder = rustix::fs::openat(CWD, live_path(path), flags, Mode::empty())?;
-    names_of(folder, take)
+    names_of(&folder, take)
 }
 
 /// Whether the kernel hands the whole of this file over at once where there is room for it: it is a sequence of one record
@@ -540,12 +556,21 @@ fn link_within(root: &OwnedFd, path: &str) -> io::Result<PathBuf> {
 
 fn folder_names(root: &OwnedFd, path: &str, take: &mut impl FnMut(&str)) -> io::Result<()> {
     let path = if path.is_empty() { "." } else { path };
-    names_of(resolve(root, path, OFlags::DIRECTORY)?, take)
+    names_of(&resolve(root, path, OFlags::DIRECTORY)?, take)
 }
 
-fn names_of(folder: OwnedFd, take: &mut impl FnMut(&str)) -> io::Result<()> {
-    for entry in rustix::fs::Dir::new(folder)? {
-        if let Ok(name) = entry?.file_name().to_str()
+fn names_of(folder: &OwnedFd, take: &mut impl FnMut(&str)) -> io::Result<()> {
+    // Room for a few hundred entries: nearly all folders are listed by one call and another that finds the end.
+    let mut room = [MaybeUninit::uninit(); 8 << 10];
+    let mut entries = RawDir::new(folder, &mut room);
+    while let Some(entry) = entries.next() {
+        let entry = match entry {
+            Ok(entry) => entry,
+            // It was removed, or its process ended, while it was listed.
+            Err(Errno::NOENT) => return Ok(()),
+            Err(error) => return Err(error.into()),
+        };
+        if let Ok(name) = entry.file_name().to_str()
             && name != "."
             && name != ".."
         {
