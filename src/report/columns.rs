@@ -1,8 +1,8 @@
 //! Tables that leave out columns where room is short.
 
-use comfy_table::{Cell, Color, ColumnConstraint, Width};
+use comfy_table::{Color, ColumnConstraint, Width};
 
-use super::terminal::Terminal;
+use super::terminal::{Terminal, cell};
 
 /// A column with its cells.
 pub(super) struct Filled {
@@ -57,7 +57,7 @@ pub(super) fn draw(columns: impl Iterator<Item = Filled>, terminal: &Terminal) -
     let rows = columns.first().map_or(0, |column| column.cells.len());
     for row in 0..rows {
         table.add_row(columns.iter().map(|column| {
-            let cell = Cell::new(&column.cells[row]);
+            let cell = cell(&column.cells[row]);
             match column.colors.get(row).copied().flatten() {
                 Some(color) => cell.fg(color),
                 None => cell,

@@ -3,7 +3,7 @@
 use std::ffi::OsStr;
 use std::fmt::Write;
 
-use comfy_table::{ContentArrangement, Table, presets};
+use comfy_table::{Cell, ContentArrangement, Table, presets};
 use owo_colors::{OwoColorize, Style};
 
 /// How wide to print, and whether in colour.
@@ -169,6 +169,23 @@ pub(super) fn acts(letter: char) -> bool {
             | '\u{1BCA0}'..='\u{1BCA3}'
             | '\u{1D173}'..='\u{1D17A}'
             | '\u{E0000}'..='\u{E0FFF}')
+}
+
+/// What a table's cell holds of a text. comfy-table counts widths in 16 bits, and a recorded tree may have names and lists
+/// that are longer.
+pub(super) fn cell(text: &str) -> Cell {
+    const LONGEST: usize = 4096;
+    let shortened = |line: &str| match line.char_indices().nth(LONGEST) {
+        Some((end, _)) => format!("{}…", &line[..end]),
+        None => line.to_owned(),
+    };
+    match text.len() {
+        0..=LONGEST => Cell::new(text),
+        _ => {
+            let lines: Vec<String> = text.split('\n').map(shortened).collect();
+            Cell::new(lines.join("\n"))
+        }
+    }
 }
 
 #[cfg(test)]

@@ -3,7 +3,7 @@
 use comfy_table::Cell;
 
 use super::table::{findings, gaps, head};
-use super::terminal::{Terminal, harmless};
+use super::terminal::{Terminal, cell, harmless};
 use crate::audit::Report;
 use crate::model::memory::Bytes;
 use crate::model::pci::{PciClass, PciDevice};
@@ -77,7 +77,7 @@ fn node_row(report: &Report, id: NodeId, node: &Node) -> Vec<Cell> {
         of_class(PciClass::Storage),
     ];
     cells.extend(distances);
-    cells.into_iter().map(Cell::new_owned).collect()
+    cells.iter().map(|text| cell(text)).collect()
 }
 
 /// Devices by their names, or how many they are where these are too long.
@@ -118,15 +118,18 @@ fn gpus(report: &Report, terminal: &Terminal) -> String {
         let gpu = &place.gpu;
         let known = |text: Option<String>| text.unwrap_or_else(|| "?".to_owned());
         let list = |nodes| Some(node_list(nodes)).filter(|list| !list.is_empty());
-        table.add_row(vec![
-            gpu.index.to_string(),
-            known(gpu.name.as_deref().map(harmless)),
-            known(gpu.address.map(|address| address.to_string())),
-            known(list(&place.home_nodes)),
-            place.source.to_string(),
-            known(list(&place.local_nodes)),
-            size(gpu.memory_total),
-        ]);
+        table.add_row(
+            [
+                gpu.index.to_string(),
+                known(gpu.name.as_deref().map(harmless)),
+                known(gpu.address.map(|address| address.to_string())),
+                known(list(&place.home_nodes)),
+                place.source.to_string(),
+                known(list(&place.local_nodes)),
+                size(gpu.memory_total),
+            ]
+            .map(|text| cell(&text)),
+        );
     }
     format!("\n{}\n", table.trim_fmt())
 }
@@ -137,15 +140,18 @@ fn devices(report: &Report, terminal: &Terminal) -> String {
     }
     let mut table = terminal.table(&["DEVICE", "CLASS", "NAME", "NODE"]);
     for device in &report.devices {
-        table.add_row(vec![
-            device.address.to_string(),
-            device.class.to_string(),
-            match device.names.as_slice() {
-                [] => "-".to_owned(),
-                names => harmless(&names.join(", ")),
-            },
-            device.node.map_or("?".to_owned(), |node| node.to_string()),
-        ]);
+        table.add_row(
+            [
+                device.address.to_string(),
+                device.class.to_string(),
+                match device.names.as_slice() {
+                    [] => "-".to_owned(),
+                    names => harmless(&names.join(", ")),
+                },
+                device.node.map_or("?".to_owned(), |node| node.to_string()),
+            ]
+            .map(|text| cell(&text)),
+        );
     }
     format!("\n{}\n", table.trim_fmt())
 }
