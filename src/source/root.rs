@@ -444,8 +444,7 @@ impl Root {
         })
     }
 
-    /// Keeps a file's bytes for a recording, unless its reader was given up meanwhile.
-    /// Adds a file to the recording that is being made, if one is.
+    /// Adds a file's bytes to the recording that is being made, if one is, unless its reader was given up meanwhile.
     pub fn keep(&self, path: &str, bytes: &[u8]) {
         if let Some(mut tap) = self.tap()
             && !self.is_given_up(path)
