@@ -47,10 +47,7 @@ pub fn report(report: &Report) -> String {
 
 /// The rules.
 pub fn rules() -> String {
-    let rules: Vec<RuleJson> = RULES.iter().map(rule).collect();
-    let mut text = serde_json::to_string_pretty(&rules).unwrap_or_default();
-    text.push('\n');
-    text
+    document(&RULES.iter().map(rule).collect::<Vec<_>>())
 }
 
 #[derive(Serialize)]

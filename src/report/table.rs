@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use owo_colors::Style;
 
+use super::cells::processes;
 use super::rows::rows;
 use super::terminal::{Terminal, harmless};
 use crate::audit::attribution::Role;
@@ -400,18 +401,17 @@ fn hint(report: &Report, gap: &Gap) -> &'static str {
 
 fn sum(report: &Report, terminal: &Terminal) -> String {
     let summary = &report.summary;
-    let word = if summary.processes == 1 {
-        "process"
-    } else {
-        "processes"
-    };
     let single = match summary.verdict {
         Verdict::SingleNode => " (single node)",
         _ => "",
     };
     let text = format!(
-        "{} {word}: {} ok, {} at risk, {} mismatched, {} unknown{single}",
-        summary.processes, summary.ok, summary.at_risk, summary.mismatch, summary.unknown
+        "{}: {} ok, {} at risk, {} mismatched, {} unknown{single}",
+        processes(summary.processes),
+        summary.ok,
+        summary.at_risk,
+        summary.mismatch,
+        summary.unknown
     );
     let text = terminal.wrap("", &text, 2);
     let style = match summary.verdict {
