@@ -749,7 +749,7 @@ fn a_remedy_can_be_carried_out() {
     );
     assert_eq!(
         memory.0,
-        "node 0 has no memory of its own: nothing can be nearer than its nearest"
+        "node 0 has no memory: nothing can be nearer than the nearest node that has some"
     );
 }
 

@@ -327,7 +327,6 @@ error[worker-split]: 2 workers on node 0 (bound there), and their trainer on
   node 1: samples cross the interconnect, and cross it back to the GPU
   to mend it: start its trainer with numactl --cpunodebind=0 --membind=0:
     workers inherit that
-  now: for pid in 101 102; do taskset -a -p -c 0-1 $pid; done
 info[node-crowded]: trainer 100 and 2 workers belong on node 0, which has 2
   CPUs: binding them all can hurt
 info[node-without-gpus]: no GPU hangs on node 1: who binds every rank to its
@@ -360,7 +359,6 @@ error[cpu-remote]: GPU and CPU NUMA nodes do NOT match: GPU 0 hangs on node 0, t
   but: what is in memory already stays where it is
 error[worker-split]: 2 workers on node 0 (bound there), and their trainer on node 1: samples cross the interconnect, and cross it back to the GPU
   to mend it: start its trainer with numactl --cpunodebind=0 --membind=0: workers inherit that
-  now: for pid in 101 102; do taskset -a -p -c 0-1 $pid; done
 info[node-crowded]: trainer 100 and 2 workers belong on node 0, which has 2 CPUs: binding them all can hurt
 info[node-without-gpus]: no GPU hangs on node 1: who binds every rank to its GPU's node leaves these CPUs unused
 

@@ -43,10 +43,10 @@ fn check(scene: &Scene) -> Vec<Broken> {
         let mems = given(|audited| audited.memory.mems_allowed.as_ref());
         let mut lacking = Vec::new();
         if group.iter().any(|audited| lacks_cpus(audited)) {
-            lacking.push(format!("CPUs of {} alone", on_nodes(&cpus)));
+            lacking.push(format!("only CPUs of {}", on_nodes(&cpus)));
         }
         if group.iter().any(|audited| scene.lacks_memory(audited)) {
-            lacking.push(format!("memory of {} alone", on_nodes(&mems)));
+            lacking.push(format!("only memory of {}", on_nodes(&mems)));
         }
         Broken::by(
             &group,

@@ -74,7 +74,7 @@ error[cpu-remote]: GPU and CPU NUMA nodes do NOT match: GPU 0 hangs on node 0, 1
   now: numa-audit --remedies prints what to paste
   but: what is in memory already stays where it is
 error[cpu-remote]: GPU and CPU NUMA nodes do NOT match: GPUs 4-7 hang on node 1, 4 trainers and 48 workers on node 0
-  (last ran there, and nothing holds it there)
+  (last ran there, and nothing holds them there)
   to mend it: start it with torchrun --numa-binding=node (PyTorch 2.9 and later; binds CPUs alone, before memory is
     touched)
 error[memory-remote]: GPU and memory NUMA nodes do NOT match: GPU 0 hangs on node 0, 12 workers have up to 100% of the
@@ -138,7 +138,7 @@ error[cpu-remote]: GPU and CPU NUMA nodes do NOT match: GPU 0 hangs on node 0,
   now: numa-audit --remedies prints what to paste
   but: what is in memory already stays where it is
 error[cpu-remote]: GPU and CPU NUMA nodes do NOT match: GPUs 4-7 hang on node 1,
-  4 trainers and 48 workers on node 0 (last ran there, and nothing holds it
+  4 trainers and 48 workers on node 0 (last ran there, and nothing holds them
   there)
   to mend it: start it with torchrun --numa-binding=node (PyTorch 2.9 and later;
     binds CPUs alone, before memory is touched)
