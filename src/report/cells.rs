@@ -25,7 +25,7 @@ pub(super) fn cpus(affinity: Option<&CpuSet>, nodes: &NodeSet) -> String {
     }
 }
 
-/// As the post has it: `[0, 1]`.
+/// Nodes that memory is bound to: `[0, 1]`.
 pub(super) fn bracketed(nodes: &NodeSet) -> String {
     let nodes: Vec<String> = nodes.iter().map(ToString::to_string).collect();
     format!("[{}]", nodes.join(", "))

@@ -251,7 +251,7 @@ fn rank(process: &Process) -> String {
     rank.map_or("-".to_owned(), |rank| rank.to_string())
 }
 
-/// As the post has it, `[0, 1]`: the nodes that memory may come from, and the policy that says so.
+/// `[0, 1]`, `bind [0]`: the nodes that memory may come from, and the policy that says so.
 fn binding(audited: &Audited) -> String {
     let allowed = audited.memory.mems_allowed.as_ref();
     let allowed = || allowed.map_or("?".to_owned(), bracketed);

@@ -11,7 +11,7 @@ use super::{Broken, Rule, Scene};
 use crate::audit::Audited;
 use crate::audit::finding::{Evidence, Remedy, Severity, Value};
 use crate::audit::scene::lacks_cpus;
-use crate::audit::words::{on_nodes, subject};
+use crate::audit::words::{each, on_nodes, subject};
 use crate::model::topology::NodeSet;
 
 pub(super) const RULE: Rule = Rule {
@@ -51,8 +51,9 @@ fn check(scene: &Scene) -> Vec<Broken> {
         Broken::by(
             &group,
             format!(
-                "{} in a control group whose cpuset leaves {}",
+                "{} {} in a control group whose cpuset leaves {}",
                 subject(&group),
+                each(&group, "is", "are"),
                 lacking.join(" and ")
             ),
             Evidence::from([

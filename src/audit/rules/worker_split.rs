@@ -1,4 +1,4 @@
-//! A worker runs on another socket than its trainer: the post's horrendous case.
+//! A worker runs on another socket than its trainer.
 //!
 //! Why it costs: its samples cross the interconnect to the trainer and, where that is on the wrong node itself, cross it
 //! back to the GPU.

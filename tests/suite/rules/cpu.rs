@@ -114,12 +114,12 @@ fn cpu_unbound() {
     assert_data_eq!(
         told(&on(&[(0, "0-3")]), "cpu-unbound"),
         str![[r#"
-warning[cpu-unbound]: GPU 0 hangs on node 0, trainer 100 there by chance: nothing holds it there,
+warning[cpu-unbound]: GPU 0 hangs on node 0, trainer 100 is there by chance: nothing holds it there,
   nodes 0-1 are allowed
   to mend it: start it with numactl --cpunodebind=0 --membind=0
   now: taskset -a -p -c 0-1 100
   but: what is in memory already stays where it is
-{"commands":["taskset -a -p -c 0-1 100"],"evidence":{"affinity_nodes":[0,1],"home_nodes":[0]},"gpu":0,"gpus":[0],"message":"GPU 0 hangs on node 0, trainer 100 there by chance: nothing holds it there, nodes 0-1 are allowed","pids":[100],"remedy":"start it with numactl --cpunodebind=0 --membind=0; what is in memory already stays where it is","rule":"cpu-unbound","severity":"warning"}
+{"commands":["taskset -a -p -c 0-1 100"],"evidence":{"affinity_nodes":[0,1],"home_nodes":[0]},"gpu":0,"gpus":[0],"message":"GPU 0 hangs on node 0, trainer 100 is there by chance: nothing holds it there, nodes 0-1 are allowed","pids":[100],"remedy":"start it with numactl --cpunodebind=0 --membind=0; what is in memory already stays where it is","rule":"cpu-unbound","severity":"warning"}
 
 "#]]
     );

@@ -84,7 +84,7 @@ error[memory-remote]: GPU and memory NUMA nodes do NOT match: GPU 0 hangs on nod
 error[memory-remote]: GPU and memory NUMA nodes do NOT match: GPUs 4-7 hang on node 1, 4 trainers and 48 workers have up
   to 100% of the working memory on node 0 (up to 100 MiB each: anonymous 100 MiB)
 error[worker-split]: 12 workers on node 1 (bound there), and their trainer on node 0: samples cross the interconnect
-warning[cpu-unbound]: GPUs 1-3 hang on node 0, 3 trainers and 36 workers there by chance: nothing holds them there,
+warning[cpu-unbound]: GPUs 1-3 hang on node 0, 3 trainers and 36 workers are there by chance: nothing holds them there,
   nodes 0-1 are allowed
 info[node-crowded]: 4 trainers and 48 workers belong on node 0, which has 48 CPUs: binding them all can hurt
 info[node-crowded]: 4 trainers and 48 workers belong on node 1, which has 48 CPUs: binding them all can hurt
@@ -151,8 +151,8 @@ error[memory-remote]: GPU and memory NUMA nodes do NOT match: GPUs 4-7 hang on
   node 0 (up to 100 MiB each: anonymous 100 MiB)
 error[worker-split]: 12 workers on node 1 (bound there), and their trainer on
   node 0: samples cross the interconnect
-warning[cpu-unbound]: GPUs 1-3 hang on node 0, 3 trainers and 36 workers there
-  by chance: nothing holds them there, nodes 0-1 are allowed
+warning[cpu-unbound]: GPUs 1-3 hang on node 0, 3 trainers and 36 workers are
+  there by chance: nothing holds them there, nodes 0-1 are allowed
 info[node-crowded]: 4 trainers and 48 workers belong on node 0, which has 48
   CPUs: binding them all can hurt
 info[node-crowded]: 4 trainers and 48 workers belong on node 1, which has 48

@@ -22,11 +22,11 @@ fn cpuset_excludes_gpu() {
     assert_data_eq!(
         told(&tree, "cpuset-excludes-gpu"),
         str![[r#"
-error[cpuset-excludes-gpu]: GPU 0 hangs on node 0, trainer 100 in a control group whose cpuset
+error[cpuset-excludes-gpu]: GPU 0 hangs on node 0, trainer 100 is in a control group whose cpuset
   leaves only CPUs of node 1 and only memory of node 1
   to mend it: only who made the group can: its cpuset must have node 0; Slurm's job 42 needs CPUs
     there: sbatch --gres-flags=enforce-binding
-{"commands":[],"evidence":{"cpuset_nodes":[1],"home_nodes":[0],"mems_allowed":[1]},"gpu":0,"gpus":[0],"message":"GPU 0 hangs on node 0, trainer 100 in a control group whose cpuset leaves only CPUs of node 1 and only memory of node 1","pids":[100],"remedy":"only who made the group can: its cpuset must have node 0; Slurm's job 42 needs CPUs there: sbatch --gres-flags=enforce-binding","rule":"cpuset-excludes-gpu","severity":"error"}
+{"commands":[],"evidence":{"cpuset_nodes":[1],"home_nodes":[0],"mems_allowed":[1]},"gpu":0,"gpus":[0],"message":"GPU 0 hangs on node 0, trainer 100 is in a control group whose cpuset leaves only CPUs of node 1 and only memory of node 1","pids":[100],"remedy":"only who made the group can: its cpuset must have node 0; Slurm's job 42 needs CPUs there: sbatch --gres-flags=enforce-binding","rule":"cpuset-excludes-gpu","severity":"error"}
 
 "#]]
     );
