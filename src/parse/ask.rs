@@ -83,17 +83,20 @@ pub fn parse_asks(command: &[String]) -> Vec<Ask> {
 
 /// What the environment asks for.
 pub fn parse_asking_variables(environ: &[u8]) -> Vec<Ask> {
-    let says_yes = |name: &&&'static str| {
-        let value = parse_variable(environ, name).unwrap_or_default();
-        let yes: [&[u8]; 4] = [b"1", b"true", b"yes", b"on"];
-        yes.iter().any(|yes| value.eq_ignore_ascii_case(yes))
-    };
-    let asking = VARIABLES.iter().filter(says_yes);
+    let asking = VARIABLES
+        .iter()
+        .filter(|name| parse_variable(environ, name).is_some_and(says_yes));
     let asks = asking.map(|option| Ask {
         option,
         to: Bound::GpuNode,
     });
     asks.collect()
+}
+
+/// Whether a variable of that value is switched on.
+pub fn says_yes(value: &[u8]) -> bool {
+    let yes: [&[u8]; 4] = [b"1", b"true", b"yes", b"on"];
+    yes.iter().any(|yes| value.eq_ignore_ascii_case(yes))
 }
 
 fn numactl(words: &[String]) -> Vec<Ask> {
