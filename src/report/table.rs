@@ -298,6 +298,22 @@ struct Lack<'a> {
 /// What could not be learnt, and what would help; one line for all processes, or all GPUs, of the same lack. Empty where
 /// nothing is missing.
 pub fn gaps(report: &Report, terminal: &Terminal) -> String {
+    hinted(report, hint, terminal)
+}
+
+/// The same of a map, for which nobody looked for processes.
+pub(super) fn gaps_of_map(report: &Report, terminal: &Terminal) -> String {
+    let hint: Hint = |report, gap| match gap.fact {
+        Fact::Driver => "",
+        _ => hint(report, gap),
+    };
+    hinted(report, hint, terminal)
+}
+
+/// What would help against a gap.
+type Hint = fn(&Report, &Gap) -> &'static str;
+
+fn hinted(report: &Report, hint: Hint, terminal: &Terminal) -> String {
     let mut lacks: Vec<Lack> = Vec::new();
     let mut places: BTreeMap<(String, String), usize> = BTreeMap::new();
     for gap in &report.gaps {
