@@ -69,7 +69,7 @@ fn allowed_variables(environ: &[u8], is_allowed: fn(&[u8]) -> bool) -> Vec<u8> {
         let (Some(name), Some(value)) = (parts.next(), parts.next()) else {
             return false;
         };
-        let mut listed = VARIABLES.iter().chain(ask::VARIABLES);
+        let mut listed = VARIABLES.iter().chain(ask::VARIABLES.iter());
         listed.any(|allowed| allowed.as_bytes() == name) && is_allowed(value)
     };
     let variables = environ.split(|byte| *byte == 0).filter(is_kept);

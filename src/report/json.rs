@@ -47,7 +47,8 @@ pub fn report(report: &Report) -> String {
 
 /// The rules.
 pub fn rules() -> String {
-    document(&RULES.iter().map(rule).collect::<Vec<_>>())
+    let rules: Vec<RuleJson> = RULES.iter().map(rule).collect();
+    document(&rules)
 }
 
 #[derive(Serialize)]

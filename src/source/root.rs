@@ -444,7 +444,7 @@ impl Root {
         })
     }
 
-    /// Adds a file's bytes to the recording that is being made, if one is, unless its reader was given up meanwhile.
+    /// Keeps a file's bytes for the recording that is being made, if one is, unless its reader was given up meanwhile.
     pub fn keep(&self, path: &str, bytes: &[u8]) {
         if let Some(mut tap) = self.tap()
             && !self.is_given_up(path)
