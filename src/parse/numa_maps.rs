@@ -253,14 +253,14 @@ pub fn redact_line(line: &[u8]) -> Vec<u8> {
     let at = at + FILE.len();
     let (name, rest) = split(&line[at..]);
     let torch;
-    let short: &[u8] = match of_escaped(name) {
-        Backing::File => b"/redacted",
-        Backing::Shared if let Some(maker) = torch_maker(name) => {
+    let short: &[u8] = match (of_escaped(name), torch_maker(name)) {
+        (Backing::File, _) => b"/redacted",
+        (Backing::Shared, Some(maker)) => {
             torch = [TORCH, format!("{maker}_redacted").as_bytes()].concat();
             &torch
         }
-        Backing::Shared if name.starts_with(b"/dev/shm/") => b"/dev/shm/redacted",
-        Backing::Shared if name.starts_with(b"/memfd:") => b"/memfd:redacted",
+        (Backing::Shared, None) if name.starts_with(b"/dev/shm/") => b"/dev/shm/redacted",
+        (Backing::Shared, None) if name.starts_with(b"/memfd:") => b"/memfd:redacted",
         _ => return line.to_owned(),
     };
     let blank: &[u8] = if rest.is_empty() { b"" } else { b" " };
