@@ -17,7 +17,7 @@ seed() { # seed TARGET: standard input becomes a seed, by its checksum
 }
 # Files that no fixture has, of this machine.
 for file in maps mountinfo sched; do seed $file </proc/self/$file; done
-seed uptime </proc/uptime; seed counters </proc/vmstat; seed counters </sys/devices/system/node/node0/numastat
+seed counters </proc/vmstat; seed counters </sys/devices/system/node/node0/numastat
 printf 'anon N0=4096 N1=8192\nshmem N0=0\n' | seed numa_stat; printf 'total=3 N0=3\nanon=2 N0=2\n' | seed numa_stat
 scratch=$(mktemp -d); trap 'rm -rf "$scratch"' EXIT
 for fixture in p4d-do-not-match h200x2-mp-spawn; do

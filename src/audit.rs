@@ -11,6 +11,7 @@ pub mod finding;
 pub mod home;
 pub mod loose_threads;
 pub mod memory;
+mod off_cpus;
 mod off_memory;
 pub mod outline;
 mod remedy;

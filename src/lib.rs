@@ -12,7 +12,7 @@
 //! | [`model`] | | what can be observed, and an audit as its document tells it; a fact that could not be learnt is `None` and a [`model::gap::Gap`] |
 //! | [`parse`] | model | the kernel's and the driver's text to model values: pure, a file for each format |
 //! | [`source`] | model, parse | the one door to files ([`source::Root`]: the running system or a recorded tree) and to NVML |
-//! | [`audit`] | model | who works for which GPU, where it hangs, verdicts; `rules/` has a file for each rule |
+//! | [`audit`] | model | who works for which GPU, where it hangs, verdicts; `rules/` has a file for each rule, which looks at `scene.rs` and prescribes from `remedy.rs`; `diff/` and `expected.rs` hold one audit against another |
 //! | [`report`] | model, audit | the forms of a report, as text; decides nothing |
 //! | [`record`] | model, parse, source | writes the tree that `source` reads |
 //! | [`cli`] | model, parse, report | what may be typed |
@@ -29,6 +29,12 @@
 //! and holds them against the local nodes; `report/rows.rs` writes the cell, `report/json.rs` the
 //! `by_node_bytes`.
 //!
+//! # One audit against another
+//!
+//! `diff` and `--expect` compare [`model::outline`]: an audit as far as its JSON document tells. [`parse::report`] reads it from
+//! a document that [`report::json`] wrote, [`audit::outline`] makes it of an [`audit::Report`] at hand, and a test holds that
+//! both are the same. A field of the document that is to be compared is in all three.
+//!
 //! # Looking for longer than a moment
 //!
 //! With `--for`, [`source::watch`] looks at the threads of the processes that matter until the time is up; the
@@ -43,7 +49,7 @@
 //! - Sorted by number: two runs over one tree print the same bytes.
 //! - Nothing is waited for without end. Files whose reader may have to wait for the process (argv, environment, memory) are
 //!   read on threads that can be left behind (`source/readers.rs`), after all that cannot wait; NVML is asked by a process
-//!   of our own (`source/asking.rs`); and there is a [`source::Deadline`] for the whole.
+//!   of our own (`source/asking.rs`); and there is a time for the whole ([`source::Source::within`]).
 //! - All text that a process or a recorded tree chose is hostile: parsers cannot panic, tables show it through
 //!   [`report::terminal::harmless`].
 //!

@@ -19,7 +19,6 @@ pub mod snapshot;
 pub mod stat;
 pub mod status;
 pub mod topology_file;
-pub mod uptime;
 pub mod words;
 
 use crate::model::gap::Reason;

@@ -1,6 +1,7 @@
 //! The forms that a report takes. Each gives text back; who prints it is `main`.
 
 mod age;
+mod cells;
 mod columns;
 pub mod diff;
 pub mod diff_json;

@@ -97,6 +97,8 @@ pub fn place(process: &Process, watched: Option<&Watched>, judged: &Judged) -> C
         cpuset_nodes: process
             .cpuset
             .as_ref()
+            // A node whose list could not be read would pass for one that it does not leave.
+            .filter(|_| topology.is_whole())
             .map(|cpuset| topology.nodes_of(&cpuset.cpus)),
         bound: (!judged.local.is_empty() && !affinity_nodes.is_empty())
             .then(|| affinity_nodes.is_subset(judged.local)),

@@ -6,6 +6,7 @@ use super::Audited;
 use super::attribution::Role;
 use super::finding::Remedy;
 use super::scene::{Scene, pids_of};
+use super::words::on_nodes;
 use crate::model::ask::Bound;
 use crate::model::cpus::{Cpu, CpuSet};
 use crate::model::topology::{NodeSet, Topology, node_list};
@@ -32,9 +33,10 @@ pub(super) fn bind_and_move(scene: &Scene, group: &[&Audited], from: &NodeSet) -
         return bind(scene, group);
     }
     if !scene.has_memory(local) {
-        let nodes = node_list(local);
+        let verb = if local.len() == 1 { "has" } else { "have" };
         return Remedy::in_words(format!(
-            "node {nodes} has no memory of its own: nothing can be nearer than its nearest"
+            "{} {verb} no memory: nothing can be nearer than the nearest node that has some",
+            on_nodes(local)
         ));
     }
     let pages = of_each(
@@ -130,7 +132,8 @@ fn taskset(scene: &Scene, group: &[&Audited]) -> Vec<String> {
         let cpus: CpuSet = local.iter().filter(is_given).collect();
         by_cpus.entry(cpus.to_string()).or_default().push(audited);
     }
-    let lines = by_cpus.iter();
+    // One that is given none of them stays where it is.
+    let lines = by_cpus.iter().filter(|(cpus, _)| !cpus.is_empty());
     let lines = lines.map(|(cpus, of)| of_each(of, &format!("taskset -a -p -c {cpus} $pid")));
     lines.collect()
 }

@@ -165,7 +165,10 @@ impl<'a> Scene<'a> {
     /// Whether its control group allows it none of its local nodes' memory, where these have any.
     pub fn lacks_memory(&self, audited: &Audited) -> bool {
         let (allowed, local) = (&audited.memory.mems_allowed, &audited.local_nodes);
-        let is_off = |allowed: &NodeSet| !local.is_empty() && allowed.is_disjoint(local);
+        let is_off = |allowed: &NodeSet| {
+            // No list of nodes is none that a kernel writes.
+            !local.is_empty() && !allowed.is_empty() && allowed.is_disjoint(local)
+        };
         allowed.as_ref().is_some_and(is_off) && self.has_memory(local)
     }
 
@@ -183,7 +186,7 @@ pub(super) fn lacks_cpus(audited: &Audited) -> bool {
     let (given, local) = (&audited.cpu.cpuset_nodes, &audited.local_nodes);
     given
         .as_ref()
-        .is_some_and(|given| !local.is_empty() && given.is_disjoint(local))
+        .is_some_and(|given| !local.is_empty() && !given.is_empty() && given.is_disjoint(local))
 }
 
 /// Whether it may run on none of its local nodes.

@@ -79,7 +79,8 @@ pub(super) fn held(group: &[&Audited], told: Option<String>) -> String {
 pub(super) fn held_or_seen(all: usize, bound: usize, by: &str, told: Option<String>) -> String {
     if bound == 0 {
         let ran = told.as_deref().unwrap_or("last ran there");
-        return format!("{ran}, and nothing holds it there");
+        let them = if all == 1 { "it" } else { "them" };
+        return format!("{ran}, and nothing holds {them} there");
     }
     if bound == all {
         return by.to_owned();

@@ -90,7 +90,7 @@ pub struct ProcessOutline {
 /// A process's CPU side.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct CpuOutline {
-    /// The node on which the main thread last ran.
+    /// The node on which it spent most CPU time, where somebody looked for a while; else where the main thread last ran.
     pub node: Option<NodeId>,
     /// The CPUs on which it might run; `None` where they were not known.
     pub affinity: Option<CpuSet>,
@@ -98,7 +98,7 @@ pub struct CpuOutline {
     pub affinity_nodes: NodeSet,
     /// Whether that held it on its local nodes; `None` where that was not known.
     pub bound: Option<bool>,
-    /// How many threads last ran off the local nodes.
+    /// How many threads ran off the local nodes.
     pub astray: Option<usize>,
     /// `None` for a process that is not judged.
     pub verdict: Option<String>,

@@ -2,10 +2,14 @@
 
 /// The share of `part` in `all` in whole percents. What is not quite nothing or all does not read as if it were.
 pub fn percent(part: u64, all: u64) -> String {
-    let share = part as f64 * 100.0 / all as f64;
-    match share {
-        _ if part > 0 && share < 1.0 => "<1%".to_owned(),
-        _ if part < all && share > 99.0 => ">99%".to_owned(),
-        _ => format!("{share:.0}%"),
+    percent_of_one(part as f64 / all as f64)
+}
+
+/// The same of a share from 0 to 1.
+pub fn percent_of_one(share: f64) -> String {
+    match share * 100.0 {
+        percent if percent > 0.0 && percent < 1.0 => "<1%".to_owned(),
+        percent if percent > 99.0 && percent < 100.0 => ">99%".to_owned(),
+        percent => format!("{percent:.0}%"),
     }
 }

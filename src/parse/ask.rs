@@ -83,10 +83,6 @@ pub fn parse_asks(command: &[String]) -> Vec<Ask> {
 
 /// What the environment asks for.
 pub fn parse_asking_variables(environ: &[u8]) -> Vec<Ask> {
-    let says_yes = |value: &[u8]| {
-        let yes: [&[u8]; 4] = [b"1", b"true", b"yes", b"on"];
-        yes.iter().any(|yes| value.eq_ignore_ascii_case(yes))
-    };
     let values = parse_variables(environ, VARIABLES);
     let asking = VARIABLES.into_iter().zip(values);
     let asking = asking.filter(|(_, value)| value.is_some_and(says_yes));
@@ -95,6 +91,12 @@ pub fn parse_asking_variables(environ: &[u8]) -> Vec<Ask> {
         to: Bound::GpuNode,
     });
     asks.collect()
+}
+
+/// Whether a variable of that value is switched on.
+pub fn says_yes(value: &[u8]) -> bool {
+    let yes: [&[u8]; 4] = [b"1", b"true", b"yes", b"on"];
+    yes.iter().any(|yes| value.eq_ignore_ascii_case(yes))
 }
 
 fn numactl(words: &[String]) -> Vec<Ask> {

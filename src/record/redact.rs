@@ -18,9 +18,8 @@ pub(super) fn is_open_told(path: &Path, entry: &Entry) -> bool {
     }
 }
 
-/// The variables that tell of ranks, GPUs and the scheduler. All others may hold secrets.
+/// The variables that tell of ranks, GPUs and the scheduler. All others may hold secrets, but those that ask for a binding.
 const VARIABLES: &[&str] = &[
-    "ACCELERATE_CPU_AFFINITY",
     "CUDA_DEVICE_ORDER",
     "CUDA_MPS_PIPE_DIRECTORY",
     "CUDA_VISIBLE_DEVICES",
@@ -33,11 +32,9 @@ const VARIABLES: &[&str] = &[
     "OMPI_COMM_WORLD_LOCAL_RANK",
     "OMPI_COMM_WORLD_RANK",
     "RANK",
-    "SGLANG_AUTO_NUMA_BIND",
     "SLURM_JOB_ID",
     "SLURM_LOCALID",
     "SLURM_PROCID",
-    "TLLM_NUMA_AWARE_WORKER_AFFINITY",
     "TORCHELASTIC_RUN_ID",
     "WORLD_SIZE",
 ];
@@ -51,7 +48,7 @@ pub(super) fn without_secrets(path: &Path, entry: &Entry, redact: bool) -> Entry
         return entry.clone();
     }
     let bytes = match path.file_name().and_then(|name| name.to_str()) {
-        Some("environ") if redact => allowed_variables(bytes, is_numbers),
+        Some("environ") if redact => allowed_variables(bytes, names_nobody),
         Some("environ") => allowed_variables(bytes, |_| true),
         Some("cmdline") if redact => redact_words(bytes),
         Some("numa_maps") if redact => by_line(bytes, redact_line),
@@ -68,7 +65,8 @@ fn allowed_variables(environ: &[u8], is_allowed: fn(&[u8]) -> bool) -> Vec<u8> {
         let (Some(name), Some(value)) = (parts.next(), parts.next()) else {
             return false;
         };
-        VARIABLES.iter().any(|allowed| allowed.as_bytes() == name) && is_allowed(value)
+        let mut listed = VARIABLES.iter().chain(ask::VARIABLES.iter());
+        listed.any(|allowed| allowed.as_bytes() == name) && is_allowed(value)
     };
     let variables = environ.split(|byte| *byte == 0).filter(is_kept);
     variables
@@ -76,11 +74,12 @@ fn allowed_variables(environ: &[u8], is_allowed: fn(&[u8]) -> bool) -> Vec<u8> {
         .collect()
 }
 
-/// A rank or a list of devices: it names nobody.
-fn is_numbers(value: &[u8]) -> bool {
-    value
+/// A rank, a list of devices, or a word that switches something on.
+fn names_nobody(value: &[u8]) -> bool {
+    let is_numbers = value
         .iter()
-        .all(|byte| byte.is_ascii_digit() || *byte == b',')
+        .all(|byte| byte.is_ascii_digit() || *byte == b',');
+    is_numbers || ask::says_yes(value)
 }
 
 /// argv with nothing left but what tells a known task, and one fork server from another.
@@ -204,7 +203,19 @@ mod tests {
             |_| true,
         );
         assert_eq!(kept, b"RANK=3\0TORCHELASTIC_RUN_ID=ann\0");
-        let redacted = allowed_variables(b"RANK=3\0TORCHELASTIC_RUN_ID=ann\0", is_numbers);
+        let redacted = allowed_variables(b"RANK=3\0TORCHELASTIC_RUN_ID=ann\0", names_nobody);
         assert_eq!(redacted, b"RANK=3\0");
+    }
+
+    /// A finding that a live audit has shall be there of a redacted recording too.
+    #[test]
+    fn redacting_leaves_what_asks_for_a_binding() {
+        let environ =
+            b"ACCELERATE_CPU_AFFINITY=True\0SGLANG_AUTO_NUMA_BIND=1\0TLLM_NUMA_AWARE_WORKER_AFFINITY=ann\0";
+        assert_eq!(
+            allowed_variables(environ, names_nobody),
+            b"ACCELERATE_CPU_AFFINITY=True\0SGLANG_AUTO_NUMA_BIND=1\0"
+        );
+        assert_eq!(allowed_variables(environ, |_| true), environ);
     }
 }

@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use comfy_table::Color;
 use owo_colors::Style;
 
+use super::cells::{bracketed, cpus, or_unknown, processes as counted};
 use super::columns::{Filled, Room, draw};
 use super::rows::{color, shortened};
 use super::table::head;
@@ -14,6 +15,7 @@ use crate::audit::finding::Severity;
 use crate::audit::verdict::Verdict;
 use crate::model::cpus::ranges;
 use crate::model::outline::{LocalShare, Outline, ProcessOutline, SummaryOutline};
+use crate::model::share::percent_of_one as percent;
 use crate::model::topology::{NodeSet, node_list};
 
 /// The whole of it. `all` shows what is as it was, too, and what is not judged, and gives every process a row of its
@@ -171,12 +173,17 @@ fn cells(change: &ProcessChange, terminal: &Terminal) -> Cells {
         gpus: told(change, of_gpus),
         gpu_node: told(change, |of| match of.gpus.is_empty() {
             true => "-".to_owned(),
-            false => known(node_list(&of.home_nodes)),
+            false => or_unknown(node_list(&of.home_nodes)),
         }),
         cpu_node: told(change, |of| {
-            known(of.cpu.node.map(|node| node.to_string()).unwrap_or_default())
+            or_unknown(of.cpu.node.map(|node| node.to_string()).unwrap_or_default())
         }),
-        cpus: broken(told(change, cpus), terminal),
+        cpus: broken(
+            told(change, |of| {
+                cpus(of.cpu.affinity.as_ref(), &of.cpu.affinity_nodes)
+            }),
+            terminal,
+        ),
         binding: broken(told(change, binding), terminal),
         verdict: verdicts(change),
     }
@@ -204,44 +211,15 @@ fn arrow(before: Option<String>, after: Option<String>) -> String {
     }
 }
 
-fn known(text: String) -> String {
-    if text.is_empty() {
-        "?".to_owned()
-    } else {
-        text
-    }
-}
-
-/// The CPUs on which it may run; a list too long to be read as how many there are on which nodes.
-fn cpus(of: &ProcessOutline) -> String {
-    const READABLE: usize = 17;
-    let Some(affinity) = &of.cpu.affinity else {
-        return "?".to_owned();
-    };
-    let list = affinity.to_string();
-    match list.len() {
-        0..=READABLE => list,
-        _ => format!(
-            "{} on {}",
-            affinity.iter().count(),
-            node_list(&of.cpu.affinity_nodes)
-        ),
-    }
-}
-
 /// As the audit's table has it: `[0, 1]`, `bind [0]`.
 fn binding(of: &ProcessOutline) -> String {
-    let list = |nodes: &NodeSet| {
-        let nodes: Vec<String> = nodes.iter().map(ToString::to_string).collect();
-        format!("[{}]", nodes.join(", "))
-    };
-    let or_unknown = |nodes: &Option<NodeSet>| nodes.as_ref().map_or("[?]".to_owned(), list);
-    let allowed = or_unknown(&of.memory.mems_allowed);
+    let listed = |nodes: &Option<NodeSet>| nodes.as_ref().map_or("[?]".to_owned(), bracketed);
+    let allowed = listed(&of.memory.mems_allowed);
     match of.memory.policy.as_deref() {
         None => format!("? {allowed}"),
         Some("default") => allowed,
         Some("local") => format!("local {allowed}"),
-        Some(mode) => format!("{} {}", harmless(mode), or_unknown(&of.memory.policy_nodes)),
+        Some(mode) => format!("{} {}", harmless(mode), listed(&of.memory.policy_nodes)),
     }
 }
 
@@ -320,15 +298,6 @@ fn span(shares: Vec<LocalShare>) -> Option<String> {
     })
 }
 
-/// What is not quite nothing or all does not read as if it were.
-fn percent(fraction: f64) -> String {
-    match fraction * 100.0 {
-        share if share > 0.0 && share < 1.0 => "<1%".to_owned(),
-        share if share > 99.0 && share < 100.0 => ">99%".to_owned(),
-        share => format!("{share:.0}%"),
-    }
-}
-
 fn names(row: &Row) -> String {
     let names = row.people.iter().filter_map(|change| change.either());
     let names: BTreeSet<String> = names.map(|of| harmless(&of.name)).collect();
@@ -349,8 +318,7 @@ fn findings(diff: &Diff, all: bool, terminal: &Terminal) -> String {
         if change.state == State::Remains && !all {
             let whom = match finding.pids.len() {
                 0 => String::new(),
-                1 => " (1 process)".to_owned(),
-                several => format!(" ({several} processes)"),
+                count => format!(" ({})", counted(count)),
             };
             remaining.push(rule + &whom);
             continue;
@@ -395,18 +363,17 @@ fn sum(mark: &str, summary: Option<&SummaryOutline>, terminal: &Terminal) -> Str
     let text = match summary {
         None => "the machine alone, without processes".to_owned(),
         Some(summary) => {
-            let word = if summary.processes == 1 {
-                "process"
-            } else {
-                "processes"
-            };
             let local = match span(vec![summary.local]).as_deref() {
                 None | Some("?") => String::new(),
                 Some(share) => format!("; {share} of their memory local"),
             };
             format!(
-                "{} {word}: {} ok, {} at risk, {} mismatched, {} unknown{local}",
-                summary.processes, summary.ok, summary.at_risk, summary.mismatch, summary.unknown
+                "{}: {} ok, {} at risk, {} mismatched, {} unknown{local}",
+                counted(summary.processes),
+                summary.ok,
+                summary.at_risk,
+                summary.mismatch,
+                summary.unknown
             )
         }
     };

@@ -7,6 +7,7 @@ use std::time::Duration;
 use comfy_table::Color;
 
 use super::age::age;
+use super::cells::{bracketed, cpus, or_unknown};
 use super::columns::{Filled, Room, draw};
 use super::terminal::{Terminal, harmless};
 use crate::audit::attribution::{GpuSource, Role};
@@ -159,7 +160,7 @@ fn cells(audited: &Audited, report: &Report) -> Cells {
         gpu_node: judged_on,
         mig: mig(audited),
         cpu_node: audited.cpu.node.map_or("?".into(), |node| node.to_string()),
-        cpus: cpus(audited),
+        cpus: cpus(audited.cpu.affinity.as_ref(), &audited.cpu.affinity_nodes),
         binding: binding(audited),
         memory_nodes: pages
             .map(|pages| pages.by_node.keys().map(|node| node.0).collect())
@@ -250,39 +251,10 @@ fn rank(process: &Process) -> String {
     rank.map_or("-".to_owned(), |rank| rank.to_string())
 }
 
-fn or_unknown(text: String) -> String {
-    if text.is_empty() {
-        "?".to_owned()
-    } else {
-        text
-    }
-}
-
-/// The CPUs on which the main thread may run; a list too long to be read as the nodes it lies on.
-fn cpus(audited: &Audited) -> String {
-    const READABLE: usize = 17;
-    let Some(affinity) = &audited.cpu.affinity else {
-        return "?".to_owned();
-    };
-    let list = affinity.to_string();
-    if list.len() <= READABLE {
-        return list;
-    }
-    format!(
-        "{} on {}",
-        affinity.iter().count(),
-        node_list(&audited.cpu.affinity_nodes)
-    )
-}
-
-/// As the post has it, `[0, 1]`: the nodes that memory may come from, and the policy that says so.
+/// `[0, 1]`, `bind [0]`: the nodes that memory may come from, and the policy that says so.
 fn binding(audited: &Audited) -> String {
-    let list = |nodes: &NodeSet| {
-        let nodes: Vec<String> = nodes.iter().map(|node| node.to_string()).collect();
-        format!("[{}]", nodes.join(", "))
-    };
-    let allowed = audited.memory.mems_allowed.as_ref().map(list);
-    let allowed = || allowed.clone().unwrap_or_else(|| "?".to_owned());
+    let allowed = audited.memory.mems_allowed.as_ref();
+    let allowed = || allowed.map_or("?".to_owned(), bracketed);
     let Some(pages) = &audited.memory.pages else {
         // Within these, whatever the policy says.
         return format!("? {}", allowed());
@@ -294,7 +266,7 @@ fn binding(audited: &Audited) -> String {
         mode => format!(
             "{} {}",
             harmless(&mode.to_string()),
-            list(&pages.policy.nodes)
+            bracketed(&pages.policy.nodes)
         ),
     }
 }

@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use owo_colors::Style;
 
+use super::cells::processes;
 use super::rows::rows;
 use super::terminal::{Terminal, harmless};
 use crate::audit::attribution::Role;
@@ -297,6 +298,22 @@ struct Lack<'a> {
 /// What could not be learnt, and what would help; one line for all processes, or all GPUs, of the same lack. Empty where
 /// nothing is missing.
 pub fn gaps(report: &Report, terminal: &Terminal) -> String {
+    hinted(report, hint, terminal)
+}
+
+/// The same of a map, for which nobody looked for processes.
+pub(super) fn gaps_of_map(report: &Report, terminal: &Terminal) -> String {
+    let hint: Hint = |report, gap| match gap.fact {
+        Fact::Driver => "",
+        _ => hint(report, gap),
+    };
+    hinted(report, hint, terminal)
+}
+
+/// What would help against a gap.
+type Hint = fn(&Report, &Gap) -> &'static str;
+
+fn hinted(report: &Report, hint: Hint, terminal: &Terminal) -> String {
     let mut lacks: Vec<Lack> = Vec::new();
     let mut places: BTreeMap<(String, String), usize> = BTreeMap::new();
     for gap in &report.gaps {
@@ -400,18 +417,17 @@ fn hint(report: &Report, gap: &Gap) -> &'static str {
 
 fn sum(report: &Report, terminal: &Terminal) -> String {
     let summary = &report.summary;
-    let word = if summary.processes == 1 {
-        "process"
-    } else {
-        "processes"
-    };
     let single = match summary.verdict {
         Verdict::SingleNode => " (single node)",
         _ => "",
     };
     let text = format!(
-        "{} {word}: {} ok, {} at risk, {} mismatched, {} unknown{single}",
-        summary.processes, summary.ok, summary.at_risk, summary.mismatch, summary.unknown
+        "{}: {} ok, {} at risk, {} mismatched, {} unknown{single}",
+        processes(summary.processes),
+        summary.ok,
+        summary.at_risk,
+        summary.mismatch,
+        summary.unknown
     );
     let text = terminal.wrap("", &text, 2);
     let style = match summary.verdict {

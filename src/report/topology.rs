@@ -2,7 +2,7 @@
 
 use comfy_table::Cell;
 
-use super::table::{findings, gaps, head};
+use super::table::{findings, gaps_of_map, head};
 use super::terminal::{Terminal, cell, harmless};
 use crate::audit::Report;
 use crate::model::memory::Bytes;
@@ -17,7 +17,7 @@ pub fn topology(report: &Report, terminal: &Terminal) -> String {
     out += &gpus(report, terminal);
     out += &devices(report, terminal);
     out += &findings(report, terminal);
-    out + &gaps(report, terminal)
+    out + &gaps_of_map(report, terminal)
 }
 
 fn nodes(report: &Report, terminal: &Terminal) -> String {

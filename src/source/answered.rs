@@ -64,8 +64,9 @@ pub fn only_of_then(answered: Answered, stats: &Stats) -> DriverAnswer {
     answer
 }
 
-/// A moment in the unit in which the kernel tells when a process started.
-fn ticks_after_boot(moment: Instant) -> u64 {
+/// A moment in the unit in which the kernel tells when a process started. It is not asked of `/proc/uptime`, which in a
+/// container may tell since when that is there (LXCFS).
+pub fn ticks_after_boot(moment: Instant) -> u64 {
     let now = rustix::time::clock_gettime(rustix::time::ClockId::Boottime);
     let now = Duration::try_from(now).unwrap_or_default();
     let then = now.saturating_sub(moment.elapsed());

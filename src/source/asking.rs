@@ -143,8 +143,7 @@ impl Asking {
                 End::Whole => break,
                 End::Stranger => {
                     self.asker.program = None;
-                    self.errand = Errand::from(&self.asker, 0);
-                    continue;
+                    self.errand = Errand::from(&self.asker, gpus.len() as u32);
                 }
                 End::Failed(why) => {
                     failures += 1;

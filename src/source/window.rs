@@ -9,6 +9,7 @@ use std::time::{Duration, Instant};
 
 use rustix::time::ClockId;
 
+use super::answered::ticks_after_boot;
 use super::interrupt::Interrupt;
 use super::procfs;
 use super::readers::{Deadline, Readers};
@@ -22,7 +23,6 @@ use crate::model::window::{Counters, Watched, Window};
 use crate::parse::counters::{NUMASTAT, VMSTAT, counted_between, parse_counters};
 use crate::parse::sched::parse_pages_migrated;
 use crate::parse::stat::parse_stat;
-use crate::parse::uptime::parse_uptime;
 
 /// How often a window is looked into at most.
 const MOST_LOOKS: u32 = 100;
@@ -145,13 +145,8 @@ struct Watch<'a> {
 impl<'a> Watch<'a> {
     fn new(root: &'a Root, topology: &'a Topology, pids: BTreeMap<Pid, u64>) -> Self {
         let ticks_per_second = rustix::param::clock_ticks_per_second();
-        let uptime = root.read("proc/uptime");
-        let uptime = uptime.and_then(|text| Ok(parse_uptime(&text)?));
         let clock = Clock {
-            // Where it is not known, nothing counts as new.
-            began: uptime.map_or(u64::MAX, |hundredths| {
-                hundredths.saturating_mul(ticks_per_second) / 100
-            }),
+            began: ticks_after_boot(Instant::now()),
             ticks_per_second,
         };
         let tallies = pids.into_iter();

@@ -128,7 +128,7 @@ Changes of the machine:
 new: warning[numa-balancing-on]: kernel.numa_balancing is on: it costs bound processes page faults,
   and moves pages under them
 fixed: error[cpu-remote]: GPU and CPU NUMA nodes do NOT match: GPU 0 hangs on node 0, trainer 254
-  and 4 workers on node 1 (last ran there, and nothing holds it there)
+  and 4 workers on node 1 (last ran there, and nothing holds them there)
 fixed: error[memory-remote]: GPU and memory NUMA nodes do NOT match: GPU 0 hangs on node 0, trainer
   254 and 4 workers have up to 100% of the working memory on node 1 (up to 80 MiB each: anonymous 68
   MiB, pinned 24 MiB, shared 4.0 MiB)
@@ -180,7 +180,7 @@ gone       trainer   1    1        2-3,6-7   bind [1]   100%      ok
 gone       worker ×2 1    1        2-3,6-7   bind [1]   100%      ok
 
 new: error[cpu-remote]: GPU and CPU NUMA nodes do NOT match: GPU 0 hangs on node
-  0, trainer 254 and 4 workers on node 1 (last ran there, and nothing holds it
+  0, trainer 254 and 4 workers on node 1 (last ran there, and nothing holds them
   there)
 new: error[memory-remote]: GPU and memory NUMA nodes do NOT match: GPU 0 hangs
   on node 0, trainer 254 and 4 workers have up to 100% of the working memory on

@@ -75,7 +75,7 @@ error[not-as-expected]: trainer on GPU 0: CPU nodes: 0 expected, 0-1 found; bind
   not bound found; verdict: ok expected, at-risk found
   to mend it: put it right or, where the change is meant, write a new file for --expect with --json
     or topology --json
-warning[cpu-unbound]: GPU 0 hangs on node 0, trainer 300 there by chance: nothing holds it there,
+warning[cpu-unbound]: GPU 0 hangs on node 0, trainer 300 is there by chance: nothing holds it there,
   nodes 0-1 are allowed
   to mend it: start it with numactl --cpunodebind=0 --membind=0
   now: taskset -a -p -c 0-1 300

@@ -749,7 +749,7 @@ fn a_remedy_can_be_carried_out() {
     );
     assert_eq!(
         memory.0,
-        "node 0 has no memory of its own: nothing can be nearer than its nearest"
+        "node 0 has no memory: nothing can be nearer than the nearest node that has some"
     );
 }
 
@@ -1104,11 +1104,11 @@ fn each_way_to_be_at_risk_says_which() {
     };
     assert_eq!(
         finding(&[(0, "0-3")]),
-        "cpu-unbound: GPU 0 hangs on node 0, trainer 100 there by chance: nothing holds it there, nodes 0-1 are allowed"
+        "cpu-unbound: GPU 0 hangs on node 0, trainer 100 is there by chance: nothing holds it there, nodes 0-1 are allowed"
     );
     assert_eq!(
         finding(&[(0, "0-1"), (2, "2-3"), (0, "0-3")]),
-        "threads-astray: GPU 0 hangs on node 0, trainer 100 held there in part: 2 of 3 threads may leave (python3 ×2), \
+        "threads-astray: GPU 0 hangs on node 0, trainer 100 is held there in part: 2 of 3 threads may leave (python3 ×2), \
          1 last ran elsewhere"
     );
 }
@@ -1132,7 +1132,7 @@ fn loose_threads_are_named_and_how_they_came_to_be() {
     let (message, evidence) = told(900);
     assert_eq!(
         message,
-        "GPU 0 hangs on node 0, trainer 100 held there but for threads that are older than the binding: 3 of 5 threads may \
+        "GPU 0 hangs on node 0, trainer 100 is held there but for threads that are older than the binding: 3 of 5 threads may \
          leave (pt_autograd ×2, cuda-EvtHandlr), 2 last ran elsewhere"
     );
     assert_eq!(

@@ -335,7 +335,7 @@ fn a_container_without_the_gpus_node() {
     assert_data_eq!(
         line(&tree, "error[cpuset-excludes-gpu]"),
         str![
-            "error[cpuset-excludes-gpu]: GPU 0 hangs on node 0, trainer 100 in a control group whose cpuset leaves CPUs of node 1 alone"
+            "error[cpuset-excludes-gpu]: GPU 0 hangs on node 0, trainer 100 is in a control group whose cpuset leaves only CPUs of node 1"
         ]
     );
 }

@@ -31,7 +31,7 @@ Launchers and their helpers (not judged)
  launcher  245  -     -         1         0-7   [0, 1]       1: 100% 4.0 MiB  -
 
 error[cpu-remote]: GPU and CPU NUMA nodes do NOT match: GPU 0 hangs on node 0, trainer 254 and 4
-  workers on node 1 (last ran there, and nothing holds it there)
+  workers on node 1 (last ran there, and nothing holds them there)
   to mend it: start it with torchrun --numa-binding=node (PyTorch 2.9 and later; binds CPUs alone,
     before memory is touched)
   now: for pid in 254 265 266 267 268; do taskset -a -p -c 0-1,4-5 $pid; done
@@ -75,7 +75,7 @@ ROLE     PID RANK GPU NODE CPU NODE CPUS MEM BINDING MEMORY BY NODE  VERDICT
 launcher 245 -    -        1        0-7  [0, 1]      1: 100% 4.0 MiB -
 
 error[cpu-remote]: GPU and CPU NUMA nodes do NOT match: GPU 0 hangs on node 0,
-  trainer 254 and 4 workers on node 1 (last ran there, and nothing holds it
+  trainer 254 and 4 workers on node 1 (last ran there, and nothing holds them
   there)
   to mend it: start it with torchrun --numa-binding=node (PyTorch 2.9 and later;
     binds CPUs alone, before memory is touched)
@@ -121,7 +121,8 @@ Launchers and their helpers (not judged)
  ROLE      PID  USER  RANK  GPU NODE  CPU NODE  CPUS  MEM BINDING  MEMORY BY NODE   VERDICT  NAME        KINDS OF MEMORY
  launcher  245  0     -     -         1         0-7   [0, 1]       1: 100% 4.0 MiB  -        pt_elastic  anonymous 4.0 MiB, file 7.1 MiB
 
-error[cpu-remote]: GPU and CPU NUMA nodes do NOT match: GPU 0 hangs on node 0, trainer 254 and 4 workers on node 1 (last ran there, and nothing holds it there)
+error[cpu-remote]: GPU and CPU NUMA nodes do NOT match: GPU 0 hangs on node 0, trainer 254 and 4 workers on node 1 (last ran there, and nothing holds them
+  there)
   to mend it: start it with torchrun --numa-binding=node (PyTorch 2.9 and later; binds CPUs alone, before memory is touched)
   now: for pid in 254 265 266 267 268; do taskset -a -p -c 0-1,4-5 $pid; done
   but: what is in memory already stays where it is

@@ -295,7 +295,7 @@ fn a_cpuset_is_not_a_choice() {
     );
     assert_eq!(
         finding(&given_only_this, "cpuset-excludes-gpu")["message"],
-        "GPU 0 hangs on node 0, trainer 100 in a control group whose cpuset leaves CPUs of node 1 alone"
+        "GPU 0 hangs on node 0, trainer 100 is in a control group whose cpuset leaves only CPUs of node 1"
     );
     let cpu = &of_role(&given_only_this, "trainer")[0]["cpu"];
     assert_eq!(

@@ -138,7 +138,7 @@ fn a_visit_is_no_mismatch() {
     watch.judges("at-risk");
     watch.says(
         "cpu-unbound",
-        "GPU 0 hangs on node 0, trainer 100 there by chance: nothing holds it there, nodes 0-1 are allowed (spent 90% of \
+        "GPU 0 hangs on node 0, trainer 100 is there by chance: nothing holds it there, nodes 0-1 are allowed (spent 90% of \
          its CPU time there in 10 s and moved between nodes once)",
     );
     watch.saw(100, [8990, 1010], 1);
@@ -198,7 +198,7 @@ fn without_a_gpu_it_belongs_where_it_ran_most() {
     );
     assert_eq!(
         finding(&document, "cpu-unbound")["message"],
-        "process 200 runs on node 1 and there by chance: nothing holds it there, nodes 0-1 are allowed (spent 60% of its \
+        "process 200 runs on node 1 and is there by chance: nothing holds it there, nodes 0-1 are allowed (spent 60% of its \
          CPU time there in 10 s and moved between nodes 7 times)"
     );
 }
@@ -234,7 +234,7 @@ fn a_worker_that_works_elsewhere() {
     watch.says(
         "worker-split",
         "2 workers on node 1 (spent 75% of their CPU time there in 10 s and moved between nodes 4 times, and nothing \
-         holds it there), and their trainer on node 0: samples cross the interconnect",
+         holds them there), and their trainer on node 0: samples cross the interconnect",
     );
 }
 
@@ -257,7 +257,7 @@ fn threads_are_where_they_spent_their_time() {
     watch.saw(100, [2700, 300], 0).threads = threads.into();
     watch.says(
         "threads-astray",
-        "GPU 0 hangs on node 0, trainer 100 held there by the main thread alone, as taskset -p without -a does it: 3 of 4 \
+        "GPU 0 hangs on node 0, trainer 100 is held there by the main thread alone, as taskset -p without -a does it: 3 of 4 \
          threads may leave (pt_autograd ×2, cuda-EvtHandlr), 2 ran elsewhere most of the time; it spent 10% of its CPU \
          time elsewhere in 10 s",
     );
@@ -327,7 +327,6 @@ error[worker-split]: 2 workers on node 0 (bound there), and their trainer on
   node 1: samples cross the interconnect, and cross it back to the GPU
   to mend it: start its trainer with numactl --cpunodebind=0 --membind=0:
     workers inherit that
-  now: for pid in 101 102; do taskset -a -p -c 0-1 $pid; done
 info[node-crowded]: trainer 100 and 2 workers belong on node 0, which has 2
   CPUs: binding them all can hurt
 info[node-without-gpus]: no GPU hangs on node 1: who binds every rank to its
@@ -360,7 +359,6 @@ error[cpu-remote]: GPU and CPU NUMA nodes do NOT match: GPU 0 hangs on node 0, t
   but: what is in memory already stays where it is
 error[worker-split]: 2 workers on node 0 (bound there), and their trainer on node 1: samples cross the interconnect, and cross it back to the GPU
   to mend it: start its trainer with numactl --cpunodebind=0 --membind=0: workers inherit that
-  now: for pid in 101 102; do taskset -a -p -c 0-1 $pid; done
 info[node-crowded]: trainer 100 and 2 workers belong on node 0, which has 2 CPUs: binding them all can hurt
 info[node-without-gpus]: no GPU hangs on node 1: who binds every rank to its GPU's node leaves these CPUs unused
 

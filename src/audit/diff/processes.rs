@@ -74,7 +74,7 @@ pub enum Facet {
     Gpus,
     /// Its GPUs' home nodes.
     HomeNodes,
-    /// The node on which its main thread last ran.
+    /// The node on which it ran.
     CpuNode,
     /// The CPUs on which it may run.
     Affinity,

@@ -16,7 +16,7 @@ use super::{Broken, Rule, Scene};
 use crate::audit::Audited;
 use crate::audit::finding::{Evidence, Remedy, Severity, Value};
 use crate::audit::remedy::{bind, by_hand};
-use crate::audit::scene::{is_bound_off, lacks_cpus};
+use crate::audit::scene::{gpus_of, is_bound_off, lacks_cpus};
 use crate::audit::verdict::Locality;
 use crate::audit::words::{each, on_nodes, who};
 use crate::model::ask::{Ask, Bound};
@@ -143,8 +143,11 @@ fn broken(scene: &Scene, group: &[&Audited], missed: &Missed) -> Broken {
         true => String::new(),
         false => format!(
             " where {} {} on {}",
-            each(group, "its GPU", "their GPUs"),
-            each(group, "hangs", "hang"),
+            each(group, "its", "their"),
+            match gpus_of(group).len() {
+                1 => "GPU hangs",
+                _ => "GPUs hang",
+            },
             on_nodes(home)
         ),
     };

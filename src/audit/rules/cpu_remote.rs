@@ -12,12 +12,11 @@
 
 use super::{Broken, Rule, Scene};
 use crate::audit::cpu::Standing;
-use crate::audit::finding::{Evidence, Severity, Value};
+use crate::audit::finding::Severity;
+use crate::audit::off_cpus::OffCpus;
 use crate::audit::remedy::bind;
-use crate::audit::scene::{is_bound_off, is_off, off_nodes_of_all};
-use crate::audit::spent::{Spent, evidence};
 use crate::audit::verdict::Locality;
-use crate::audit::words::{held, on_nodes, subject};
+use crate::audit::words::{on_nodes, subject};
 
 pub(super) const RULE: Rule = Rule {
     name: "cpu-remote",
@@ -30,25 +29,16 @@ fn check(scene: &Scene) -> Vec<Broken> {
     let remote = Some(Standing::Off(Locality::Remote));
     let groups = scene.groups(|audited| audited.cpu.standing == remote);
     let broken = groups.into_iter().map(|group| {
-        let bound = group.iter().filter(|audited| is_bound_off(audited)).count();
-        let spent = Spent::of(scene, &group, is_off);
-        let told = spent.as_ref().map(|spent| spent.told(&group, "there"));
-        let nodes = off_nodes_of_all(&group);
-        let mut facts = Evidence::from([
-            ("home_nodes", Value::Nodes(group[0].home_nodes.clone())),
-            ("cpu_nodes", Value::Nodes(nodes.clone())),
-            ("bound", Value::Count(bound)),
-        ]);
-        facts.extend(evidence(spent.as_ref()));
+        let off = OffCpus::of(scene, &group);
         Broken::by(
             &group,
             format!(
                 "GPU and CPU NUMA nodes do NOT match: {} on {} ({})",
                 subject(&group),
-                on_nodes(&nodes),
-                held(&group, told),
+                on_nodes(&off.nodes),
+                off.held(&group),
             ),
-            facts,
+            off.evidence(&group),
             bind(scene, &group),
         )
     });

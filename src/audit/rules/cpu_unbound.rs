@@ -41,8 +41,9 @@ fn check(scene: &Scene) -> Vec<Broken> {
         Broken::by(
             &group,
             format!(
-                "{} there by chance: nothing holds {} there, {} are allowed{}",
+                "{} {} there by chance: nothing holds {} there, {} are allowed{}",
                 subject(&group),
+                each(&group, "is", "are"),
                 each(&group, "it", "them"),
                 on_nodes(&allowed),
                 in_brackets(told),

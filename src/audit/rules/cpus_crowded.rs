@@ -115,7 +115,7 @@ fn remedy(scene: &Scene, processes: &[&Audited], cpus: &CpuSet) -> Remedy {
     let given = processes[0].process.cpuset.as_ref();
     if given.is_some_and(|given| given.cpus.iter().all(|cpu| cpus.contains(cpu))) {
         return Remedy::in_words(
-            "their control group has no more: start fewer workers, or ask for more CPUs (Slurm: --cpus-per-task)",
+            "the control group has no more: start fewer workers, or ask for more CPUs (Slurm: --cpus-per-task)",
         );
     }
     Remedy {

@@ -11,7 +11,7 @@ use super::{Broken, Rule, Scene};
 use crate::audit::Audited;
 use crate::audit::finding::{Evidence, Remedy, Severity, Value};
 use crate::audit::scene::lacks_cpus;
-use crate::audit::words::{on_nodes, subject};
+use crate::audit::words::{each, on_nodes, subject};
 use crate::model::topology::NodeSet;
 
 pub(super) const RULE: Rule = Rule {
@@ -43,16 +43,17 @@ fn check(scene: &Scene) -> Vec<Broken> {
         let mems = given(|audited| audited.memory.mems_allowed.as_ref());
         let mut lacking = Vec::new();
         if group.iter().any(|audited| lacks_cpus(audited)) {
-            lacking.push(format!("CPUs of {} alone", on_nodes(&cpus)));
+            lacking.push(format!("only CPUs of {}", on_nodes(&cpus)));
         }
         if group.iter().any(|audited| scene.lacks_memory(audited)) {
-            lacking.push(format!("memory of {} alone", on_nodes(&mems)));
+            lacking.push(format!("only memory of {}", on_nodes(&mems)));
         }
         Broken::by(
             &group,
             format!(
-                "{} in a control group whose cpuset leaves {}",
+                "{} {} in a control group whose cpuset leaves {}",
                 subject(&group),
+                each(&group, "is", "are"),
                 lacking.join(" and ")
             ),
             Evidence::from([

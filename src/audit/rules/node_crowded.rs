@@ -1,7 +1,6 @@
-//! Binding everyone to the node of their GPU puts, or would put, more processes on it than it has CPUs: the post's
-//! warning that pinning can hurt.
+//! Binding everyone to the node of their GPU puts, or would put, more processes on it than it has CPUs.
 //!
-//! Why it costs: processes that wait for a CPU lose more than remote memory costs.
+//! Why it costs: processes that wait for a CPU lose more than remote memory costs: pinning can hurt.
 //!
 //! What it cannot know: how busy each of them is. It counts trainers and workers, each as one.
 //!

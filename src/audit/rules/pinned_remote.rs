@@ -37,10 +37,12 @@ fn check(scene: &Scene) -> Vec<Broken> {
     let broken = groups.into_iter().map(|group| {
         let largest = group.iter().map(|audited| pinned(audited).0).max().unwrap_or_default();
         let nodes: NodeSet = group.iter().flat_map(|audited| pinned(audited).2).collect();
+        let is_estimate = group.iter().any(|audited| is_estimated(audited));
+        let about = if is_estimate { "about " } else { "" };
         Broken::by(
             &group,
             format!(
-                "{} {} {largest} pinned on {}: every batch crosses the interconnect, and it cannot migrate",
+                "{} {} {about}{largest} pinned on {}: every batch crosses the interconnect, and it cannot migrate",
                 subject(&group),
                 each(&group, "has", "have up to"),
                 on_nodes(&nodes),
@@ -74,4 +76,9 @@ fn pinned(audited: &Audited) -> (Bytes, Bytes, NodeSet) {
         by_node.values().copied().sum(),
         nodes.collect(),
     )
+}
+
+fn is_estimated(audited: &Audited) -> bool {
+    let pages = audited.memory.pages.as_ref();
+    pages.is_some_and(|pages| pages.estimate.is_some())
 }

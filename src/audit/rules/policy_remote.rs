@@ -2,8 +2,9 @@
 //!
 //! Why it costs: what the process will touch goes there too, wherever it runs.
 //!
-//! What it cannot know: policies that mappings have of their own (mbind), and those of other threads. A GPU's own memory
-//! can be bound to as well (Grace): what it cannot know there is whether that was meant.
+//! What it cannot know: policies that mappings have of their own (mbind). It judges the main thread's; --json has those of
+//! other threads too, where they could be read. A GPU's own memory can be bound to as well (Grace): whether that was meant
+//! it cannot know.
 //!
 //! What to do: start it with the policy of its GPU's node (numactl --membind). Nobody else can change a running
 //! process's policy.

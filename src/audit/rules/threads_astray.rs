@@ -77,8 +77,9 @@ fn check(scene: &Scene) -> Vec<Broken> {
         Broken::by(
             &group,
             format!(
-                "{} held there {}: {count} of {total} threads may leave{}, {elsewhere}",
+                "{} {} held there {}: {count} of {total} threads may leave{}, {elsewhere}",
                 subject(&group),
+                each(&group, "is", "are"),
                 match pattern {
                     Some(Pattern::LeaderOnly) =>
                         "by the main thread alone, as taskset -p without -a does it",

@@ -1,4 +1,4 @@
-//! A worker runs on another socket than its trainer: the post's horrendous case.
+//! A worker runs on another socket than its trainer.
 //!
 //! Why it costs: its samples cross the interconnect to the trainer and, where that is on the wrong node itself, cross it
 //! back to the GPU.
@@ -12,11 +12,12 @@ use std::collections::BTreeSet;
 use super::{Broken, Rule, Scene};
 use crate::audit::Audited;
 use crate::audit::attribution::Role;
-use crate::audit::finding::{Evidence, Severity, Value};
+use crate::audit::finding::{Evidence, Remedy, Severity, Value};
 use crate::audit::remedy::bind;
 use crate::audit::scene::{is_held, nodes_of};
 use crate::audit::spent::{Spent, evidence};
 use crate::audit::words::{held_or_seen, on_nodes, who};
+use crate::model::process::Pid;
 use crate::model::topology::NodeSet;
 
 pub(super) const RULE: Rule = Rule {
@@ -74,10 +75,22 @@ fn check(scene: &Scene) -> Vec<Broken> {
                 on_nodes(&trainers),
             ),
             facts,
-            bind(scene, &group),
+            Remedy {
+                commands: bind(scene, &those_to_move(scene, &group)).commands,
+                ..bind(scene, &group)
+            },
         )
     });
     broken.collect()
+}
+
+/// Those of the workers and of their trainers that are off their local nodes: a worker that is where the GPU is stays there.
+fn those_to_move<'a>(scene: &Scene<'a>, workers: &[&'a Audited]) -> Vec<&'a Audited> {
+    let trainers: BTreeSet<Pid> = workers.iter().filter_map(|of| of.part.trainer).collect();
+    let trainers = trainers.into_iter().filter_map(|pid| scene.process(pid));
+    let all = trainers.chain(workers.iter().copied());
+    all.filter(|of| !nodes_of(of).is_subset(&of.local_nodes))
+        .collect()
 }
 
 fn theirs(workers: &[&Audited]) -> &'static str {

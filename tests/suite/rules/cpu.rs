@@ -114,12 +114,12 @@ fn cpu_unbound() {
     assert_data_eq!(
         told(&on(&[(0, "0-3")]), "cpu-unbound"),
         str![[r#"
-warning[cpu-unbound]: GPU 0 hangs on node 0, trainer 100 there by chance: nothing holds it there,
+warning[cpu-unbound]: GPU 0 hangs on node 0, trainer 100 is there by chance: nothing holds it there,
   nodes 0-1 are allowed
   to mend it: start it with numactl --cpunodebind=0 --membind=0
   now: taskset -a -p -c 0-1 100
   but: what is in memory already stays where it is
-{"commands":["taskset -a -p -c 0-1 100"],"evidence":{"affinity_nodes":[0,1],"home_nodes":[0]},"gpu":0,"gpus":[0],"message":"GPU 0 hangs on node 0, trainer 100 there by chance: nothing holds it there, nodes 0-1 are allowed","pids":[100],"remedy":"start it with numactl --cpunodebind=0 --membind=0; what is in memory already stays where it is","rule":"cpu-unbound","severity":"warning"}
+{"commands":["taskset -a -p -c 0-1 100"],"evidence":{"affinity_nodes":[0,1],"home_nodes":[0]},"gpu":0,"gpus":[0],"message":"GPU 0 hangs on node 0, trainer 100 is there by chance: nothing holds it there, nodes 0-1 are allowed","pids":[100],"remedy":"start it with numactl --cpunodebind=0 --membind=0; what is in memory already stays where it is","rule":"cpu-unbound","severity":"warning"}
 
 "#]]
     );
@@ -201,14 +201,38 @@ fn worker_split_across_and_back() {
     assert_data_eq!(
         told(&tree, "worker-split"),
         str![[r#"
-error[worker-split]: 2 workers on node 0 (last ran there, and nothing holds it there), and their
+error[worker-split]: 2 workers on node 0 (last ran there, and nothing holds them there), and their
   trainer on node 1: samples cross the interconnect, and cross it back to the GPU
   to mend it: start its trainer with numactl --cpunodebind=0 --membind=0: workers inherit that
-  now: for pid in 110 120; do taskset -a -p -c 0-1 $pid; done
+  now: taskset -a -p -c 0-1 100
   but: what is in memory already stays where it is
-{"commands":["for pid in 110 120; do taskset -a -p -c 0-1 $pid; done"],"evidence":{"bound":0,"home_nodes":[0],"trainer_nodes":[1],"worker_nodes":[0]},"gpu":0,"gpus":[0],"message":"2 workers on node 0 (last ran there, and nothing holds it there), and their trainer on node 1: samples cross the interconnect, and cross it back to the GPU","pids":[110,120],"remedy":"start its trainer with numactl --cpunodebind=0 --membind=0: workers inherit that; what is in memory already stays where it is","rule":"worker-split","severity":"error"}
+{"commands":["taskset -a -p -c 0-1 100"],"evidence":{"bound":0,"home_nodes":[0],"trainer_nodes":[1],"worker_nodes":[0]},"gpu":0,"gpus":[0],"message":"2 workers on node 0 (last ran there, and nothing holds them there), and their trainer on node 1: samples cross the interconnect, and cross it back to the GPU","pids":[110,120],"remedy":"start its trainer with numactl --cpunodebind=0 --membind=0: workers inherit that; what is in memory already stays where it is","rule":"worker-split","severity":"error"}
 
 "#]]
+    );
+}
+
+/// Both are wrong, on two sockets: both have to move.
+#[test]
+fn worker_split_of_a_trainer_that_is_off_too() {
+    let mut tree = Tree::new();
+    tree.nodes(&[("0-1", 0), ("2-3", 1), ("4-5", 2)]);
+    tree.trainer(&Process {
+        threads: &[(4, "4-5")],
+        ..PLACED
+    });
+    tree.process(&Process {
+        pid: 110,
+        ppid: 100,
+        name: "pt_data_worker",
+        threads: &[(2, "2-3")],
+        ..PLACED
+    });
+    let document = tree.audit(&["--json"]).json();
+    let finding = crate::program::finding(&document, "worker-split");
+    assert_eq!(
+        finding["commands"],
+        serde_json::json!(["for pid in 100 110; do taskset -a -p -c 0-1 $pid; done"])
     );
 }
 

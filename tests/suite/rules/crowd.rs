@@ -92,9 +92,9 @@ fn cpus_crowded_within_a_control_group() {
         told(&tree, "cpus-crowded"),
         str![[r#"
 warning[cpus-crowded]: trainer 100 and 3 workers share no more than 2 CPUs (0-1)
-  to mend it: their control group has no more: start fewer workers, or ask for more CPUs (Slurm:
+  to mend it: the control group has no more: start fewer workers, or ask for more CPUs (Slurm:
     --cpus-per-task)
-{"commands":[],"evidence":{"affinity":"0-1","cpu_count":2,"most_processes_sharing":4,"processes":4},"gpu":0,"gpus":[0],"message":"trainer 100 and 3 workers share no more than 2 CPUs (0-1)","pids":[100,110,120,130],"remedy":"their control group has no more: start fewer workers, or ask for more CPUs (Slurm: --cpus-per-task)","rule":"cpus-crowded","severity":"warning"}
+{"commands":[],"evidence":{"affinity":"0-1","cpu_count":2,"most_processes_sharing":4,"processes":4},"gpu":0,"gpus":[0],"message":"trainer 100 and 3 workers share no more than 2 CPUs (0-1)","pids":[100,110,120,130],"remedy":"the control group has no more: start fewer workers, or ask for more CPUs (Slurm: --cpus-per-task)","rule":"cpus-crowded","severity":"warning"}
 
 "#]]
     );
@@ -185,4 +185,25 @@ fn node_without_gpus_not_known() {
     silent(&tree, "node-without-gpus");
     let gaps = gaps(&tree);
     assert!(gaps.contains(&"null home node of GPU 1".into()), "{gaps:?}");
+}
+
+/// Those whose control group has none of the node's CPUs cannot be moved there, and get no command without CPUs.
+#[test]
+fn cpus_crowded_in_part_by_a_control_group() {
+    let tree = workers("0-7", &[(3, "0-1"), (3, "8-9")]);
+    for pid in [140, 150, 160] {
+        tree.confine(pid, "/apart", "8-9", "0-1");
+    }
+    let run = tree.audit(&["--remedies", "--allow", "cpu-remote,worker-split"]);
+    let commands: Vec<&str> = run
+        .stdout
+        .lines()
+        .filter(|line| line.contains("taskset -a"))
+        .collect();
+    assert_eq!(
+        commands,
+        ["for pid in 110 120 130; do taskset -a -p -c 0-7 $pid; done"],
+        "{}",
+        run.stdout
+    );
 }

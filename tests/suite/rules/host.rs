@@ -23,6 +23,26 @@ warning[gpu-node-unknown]: nobody tells on which node GPU 0 hangs: tools that bi
     assert_eq!(gaps(&tree), ["null home node of GPU 0"]);
 }
 
+/// Where it hangs is known, and not where its processes belong.
+#[test]
+fn gpu_node_unknown_of_a_home_without_cpus() {
+    let tree = Tree::new();
+    tree.file("sys/devices/system/node/node0/cpulist", "\n");
+    for node in [0, 1] {
+        let folder = tree.folder.path().join("sys/devices/system/node");
+        let _ = std::fs::remove_file(folder.join(format!("node{node}/distance")));
+    }
+    assert_data_eq!(
+        told(&tree, "gpu-node-unknown"),
+        str![[r#"
+warning[gpu-node-unknown]: GPU 0 hangs on node 0, and nobody tells which node with CPUs is nearest
+  to mend it: give it with --gpu-node or --topology, to this program and to the tool that binds
+{"commands":[],"evidence":{"home_nodes":[0]},"gpu":0,"gpus":[0],"message":"GPU 0 hangs on node 0, and nobody tells which node with CPUs is nearest","pids":[],"remedy":"give it with --gpu-node or --topology, to this program and to the tool that binds","rule":"gpu-node-unknown","severity":"warning"}
+
+"#]]
+    );
+}
+
 #[test]
 fn gpu_node_unknown_put_right() {
     silent(&Tree::new(), "gpu-node-unknown");

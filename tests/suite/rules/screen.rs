@@ -74,7 +74,7 @@ error[cpu-remote]: GPU and CPU NUMA nodes do NOT match: GPU 0 hangs on node 0, 1
   now: numa-audit --remedies prints what to paste
   but: what is in memory already stays where it is
 error[cpu-remote]: GPU and CPU NUMA nodes do NOT match: GPUs 4-7 hang on node 1, 4 trainers and 48 workers on node 0
-  (last ran there, and nothing holds it there)
+  (last ran there, and nothing holds them there)
   to mend it: start it with torchrun --numa-binding=node (PyTorch 2.9 and later; binds CPUs alone, before memory is
     touched)
 error[memory-remote]: GPU and memory NUMA nodes do NOT match: GPU 0 hangs on node 0, 12 workers have up to 100% of the
@@ -84,7 +84,7 @@ error[memory-remote]: GPU and memory NUMA nodes do NOT match: GPU 0 hangs on nod
 error[memory-remote]: GPU and memory NUMA nodes do NOT match: GPUs 4-7 hang on node 1, 4 trainers and 48 workers have up
   to 100% of the working memory on node 0 (up to 100 MiB each: anonymous 100 MiB)
 error[worker-split]: 12 workers on node 1 (bound there), and their trainer on node 0: samples cross the interconnect
-warning[cpu-unbound]: GPUs 1-3 hang on node 0, 3 trainers and 36 workers there by chance: nothing holds them there,
+warning[cpu-unbound]: GPUs 1-3 hang on node 0, 3 trainers and 36 workers are there by chance: nothing holds them there,
   nodes 0-1 are allowed
 info[node-crowded]: 4 trainers and 48 workers belong on node 0, which has 48 CPUs: binding them all can hurt
 info[node-crowded]: 4 trainers and 48 workers belong on node 1, which has 48 CPUs: binding them all can hurt
@@ -138,7 +138,7 @@ error[cpu-remote]: GPU and CPU NUMA nodes do NOT match: GPU 0 hangs on node 0,
   now: numa-audit --remedies prints what to paste
   but: what is in memory already stays where it is
 error[cpu-remote]: GPU and CPU NUMA nodes do NOT match: GPUs 4-7 hang on node 1,
-  4 trainers and 48 workers on node 0 (last ran there, and nothing holds it
+  4 trainers and 48 workers on node 0 (last ran there, and nothing holds them
   there)
   to mend it: start it with torchrun --numa-binding=node (PyTorch 2.9 and later;
     binds CPUs alone, before memory is touched)
@@ -151,8 +151,8 @@ error[memory-remote]: GPU and memory NUMA nodes do NOT match: GPUs 4-7 hang on
   node 0 (up to 100 MiB each: anonymous 100 MiB)
 error[worker-split]: 12 workers on node 1 (bound there), and their trainer on
   node 0: samples cross the interconnect
-warning[cpu-unbound]: GPUs 1-3 hang on node 0, 3 trainers and 36 workers there
-  by chance: nothing holds them there, nodes 0-1 are allowed
+warning[cpu-unbound]: GPUs 1-3 hang on node 0, 3 trainers and 36 workers are
+  there by chance: nothing holds them there, nodes 0-1 are allowed
 info[node-crowded]: 4 trainers and 48 workers belong on node 0, which has 48
   CPUs: binding them all can hurt
 info[node-crowded]: 4 trainers and 48 workers belong on node 1, which has 48

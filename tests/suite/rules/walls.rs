@@ -22,11 +22,11 @@ fn cpuset_excludes_gpu() {
     assert_data_eq!(
         told(&tree, "cpuset-excludes-gpu"),
         str![[r#"
-error[cpuset-excludes-gpu]: GPU 0 hangs on node 0, trainer 100 in a control group whose cpuset
-  leaves CPUs of node 1 alone and memory of node 1 alone
+error[cpuset-excludes-gpu]: GPU 0 hangs on node 0, trainer 100 is in a control group whose cpuset
+  leaves only CPUs of node 1 and only memory of node 1
   to mend it: only who made the group can: its cpuset must have node 0; Slurm's job 42 needs CPUs
     there: sbatch --gres-flags=enforce-binding
-{"commands":[],"evidence":{"cpuset_nodes":[1],"home_nodes":[0],"mems_allowed":[1]},"gpu":0,"gpus":[0],"message":"GPU 0 hangs on node 0, trainer 100 in a control group whose cpuset leaves CPUs of node 1 alone and memory of node 1 alone","pids":[100],"remedy":"only who made the group can: its cpuset must have node 0; Slurm's job 42 needs CPUs there: sbatch --gres-flags=enforce-binding","rule":"cpuset-excludes-gpu","severity":"error"}
+{"commands":[],"evidence":{"cpuset_nodes":[1],"home_nodes":[0],"mems_allowed":[1]},"gpu":0,"gpus":[0],"message":"GPU 0 hangs on node 0, trainer 100 is in a control group whose cpuset leaves only CPUs of node 1 and only memory of node 1","pids":[100],"remedy":"only who made the group can: its cpuset must have node 0; Slurm's job 42 needs CPUs there: sbatch --gres-flags=enforce-binding","rule":"cpuset-excludes-gpu","severity":"error"}
 
 "#]]
     );
@@ -83,4 +83,15 @@ fn cpuset_excludes_gpu_not_known() {
     tree.file("sys/fs/cgroup/lab/cpuset.cpus.effective", "nonsense\n");
     silent(&tree, "cpuset-excludes-gpu");
     assert_eq!(gaps(&tree), ["100 cpuset"]);
+}
+
+/// The CPUs of a node that could not be read are none that the group lacks, and no sentence has an empty list.
+#[test]
+fn cpuset_excludes_gpu_with_a_node_not_known() {
+    let tree = confined("/lab", "2-3", "0-1");
+    tree.file("sys/devices/system/node/node1/cpulist", "nonsense\n");
+    silent(&tree, "cpuset-excludes-gpu");
+    let document = tree.audit(&["--json"]).json();
+    assert!(document["processes"][0]["cpu"]["cpuset_nodes"].is_null());
+    assert!(gaps(&tree).contains(&"null CPUs of node 1".to_owned()));
 }
