@@ -170,6 +170,10 @@ impl Candidates<'_> {
     fn read_commands(&self, mut pids: BTreeSet<Pid>) {
         let mut commands = self.commands.borrow_mut();
         pids.retain(|pid| self.stats.contains_key(pid) && !commands.contains_key(pid));
+        if pids.is_empty() {
+            // Nobody is woken for nothing: each trainer of thousands in a chain asks for all above it.
+            return;
+        }
         let read = self.readers.each(pids, |root, pid, command| {
             let read = procfs::read_command(root, pid).unwrap_or_default();
             *lock(command) = read;

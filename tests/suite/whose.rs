@@ -501,3 +501,32 @@ fn a_mig_devices_name_is_a_hint_too() {
     let document = crate::program::Run::from(command.output().unwrap()).json();
     assert_eq!(of_role(&document, "trainer")[0]["gpu_source"], "environ");
 }
+
+/// Each asks for all above it, which woke the readers at every step.
+#[test]
+fn a_chain_of_a_thousand_trainers_is_no_trouble() {
+    let mut tree = Tree::new();
+    for pid in 100..1100 {
+        tree.trainer(&Process {
+            pid,
+            ppid: pid - 1,
+            ..PLACED
+        });
+    }
+    let start = std::time::Instant::now();
+    let document = tree.audit(&["--json"]).json();
+    assert_eq!(document["summary"]["processes"], 1000);
+    let took = start.elapsed();
+    assert!(took.as_secs() < 20, "it took {took:?}");
+}
+
+#[test]
+fn a_document_has_nothing_in_it_that_acts_on_a_terminal() {
+    let mut tree = Tree::new();
+    let name = "a\u{9b}2J\u{202e}\u{7f}";
+    tree.trainer(&Process { name, ..PLACED });
+    let run = tree.audit(&["--json"]);
+    let acts = |letter: char| letter != '\n' && (letter.is_control() || letter == '\u{202e}');
+    assert!(!run.stdout.contains(acts), "{}", run.stdout);
+    assert_eq!(run.json()["processes"][0]["name"], name);
+}
