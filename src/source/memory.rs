@@ -23,7 +23,6 @@ use super::root::Root;
 use crate::model::gap::Reason;
 use crate::model::memory::{Bytes, Memory, NodeBytes};
 use crate::model::process::Pid;
-use crate::model::tenant::ControlGroup;
 use crate::parse::numa_maps::NumaMaps;
 use crate::parse::status::Resident;
 
@@ -73,7 +72,7 @@ impl MemoryReader {
         }
     }
 
-    /// One process's memory. `start_time_ticks`, `resident` and `groups` are what was read of it before.
+    /// One process's memory. `start_time_ticks` and `resident` are what was read of it before.
     ///
     /// # Errors
     /// The reason for a gap, and what is known of its control group.
@@ -83,7 +82,6 @@ impl MemoryReader {
         pid: Pid,
         start_time_ticks: u64,
         resident: Option<&Resident>,
-        groups: Option<&[ControlGroup]>,
     ) -> Result<Memory, Unread> {
         let memory = match self.how {
             MemoryReading::None => Err(Reason::NotAsked),
@@ -94,7 +92,10 @@ impl MemoryReader {
         memory.map_err(|reason| Unread {
             group: match reason {
                 Reason::NotAsked | Reason::Absent | Reason::Gone => None,
-                _ => groups.and_then(|groups| group::read_memory(root, groups)),
+                // Few need them once more: to hand everybody's on took 2 KiB each where there are twelve hierarchies.
+                _ => procfs::read_cgroup(root, pid)
+                    .ok()
+                    .and_then(|groups| group::read_memory(root, &groups)),
             },
             reason,
         })

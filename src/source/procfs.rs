@@ -161,7 +161,6 @@ pub struct Draft {
 pub struct BeforeMemory {
     start_time_ticks: u64,
     resident: Option<Resident>,
-    groups: Option<Vec<ControlGroup>>,
 }
 
 impl Draft {
@@ -170,7 +169,6 @@ impl Draft {
         BeforeMemory {
             start_time_ticks: self.process.start_time_ticks,
             resident: self.resident,
-            groups: self.process.groups.clone(),
         }
     }
 }
@@ -237,13 +235,7 @@ pub fn read_of_memory(
     lock(found).environment = Some(environment);
     // One that was left behind before that is not asked for more.
     let Some(before) = before else { return };
-    let memory = memory.read(
-        root,
-        pid,
-        before.start_time_ticks,
-        before.resident.as_ref(),
-        before.groups.as_deref(),
-    );
+    let memory = memory.read(root, pid, before.start_time_ticks, before.resident.as_ref());
     lock(found).memory = Some(memory);
 }
 
