@@ -167,8 +167,8 @@ pub struct From {
     /// Audit a recorded machine: a folder or a .tar.gz, as `record` writes them.
     #[arg(long, value_name = "PATH", global = true)]
     pub snapshot: Option<PathBuf>,
-    /// Audit these processes and their descendants, whether or not a GPU is involved.
-    #[arg(long, value_name = "PID", num_args = 1.., value_delimiter = ',', global = true,
+    /// Audit these processes and their descendants, whether or not a GPU is involved (such as 12,34).
+    #[arg(long, value_name = "PID", value_delimiter = ',', global = true,
           value_parser = clap::value_parser!(u32).range(1..))]
     pub pid: Vec<u32>,
     /// Look for so long (10s, 500ms) instead of once: where CPU time is really spent, who moves between nodes, and what

@@ -63,9 +63,14 @@ fn cpus(list: &str) -> Option<Bound> {
 /// What a command line asks for. That of numactl is gone as soon as it has become what it starts: its words are seen in
 /// the command line of a launcher that puts it before each rank.
 pub fn parse_asks(command: &[String]) -> Vec<Ask> {
+    // A script of somebody's own may have an option of that name that means something else.
+    let is_sglang = command.iter().any(|word| word.contains("sglang"));
     let of_framework = command.iter().filter_map(|word| {
         let name = word.split('=').next().unwrap_or_default();
         let option = OPTIONS.iter().find(|option| **option == name)?;
+        if *option == "--numa-node" && !is_sglang {
+            return None;
+        }
         let to = Bound::GpuNode;
         Some(Ask { option, to })
     });

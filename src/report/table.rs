@@ -398,7 +398,7 @@ fn hint(report: &Report, gap: &Gap) -> &'static str {
              --pid PID, or a recording with --snapshot PATH"
         }
         (Fact::Process, Reason::Absent, _) if is_named() => {
-            "; the driver names it, and it is not to be seen here: it ended, or runs in another PID namespace"
+            "; the driver names it, and it is not to be seen here: it ended, runs in another PID namespace, or is hidden (hidepid)"
         }
         (_, Reason::Denied, Origin::Snapshot) => {
             "; whoever recorded it was not permitted to read it"
