@@ -197,8 +197,10 @@ impl Bench {
         let pids = [disturbed.pid().to_owned()];
         let mut looks = vec![None, Some(self.audit("numa-audit", None, &pids[0]))];
         if self.has_memory {
+            // That one takes no lock of the process's memory for long: what it costs, sharing the CPUs costs.
+            let none = self.audit("numa-audit --memory none", Some("none"), &pids[0]);
             let exact = self.audit("numa-audit --memory exact", Some("exact"), &pids[0]);
-            looks.push(Some(exact));
+            looks.extend([Some(none), Some(exact)]);
         }
         looks.extend(self.numastat("numastat -p", &pids).map(Some));
         for look in looks {

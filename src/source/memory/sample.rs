@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::io;
+use std::thread;
 use std::time::{Duration, Instant};
 
 use super::estimate::{Bounds, Population, pages};
@@ -178,7 +179,12 @@ const MOST: u64 = 1 << 16;
 
 /// Of so many pages all are asked for at once. The kernel lets go of the process after each 16, and the clock is looked at
 /// after each such call.
-const AT_ONCE: u64 = 1024;
+const AT_ONCE: u64 = 64;
+
+/// How long the process is let alone then. Who asks on and on gets the lock on its memory map back before the process, which
+/// has to wake up first, can have it: the kernel lets that go on for 4 ms (RWSEM_WAIT_TIMEOUT in its kernel/locking/rwsem.c),
+/// and so long a wait was seen.
+const LET_ALONE: Duration = Duration::from_micros(50);
 
 /// What is asked of one stratum.
 struct Asked {
@@ -244,6 +250,7 @@ impl Asked {
                     return None;
                 }
                 at = up_to;
+                thread::sleep(LET_ALONE);
             }
         }
         Some(present)
@@ -263,8 +270,11 @@ impl Asked {
         };
         let (mut addresses, mut nodes) = (Vec::new(), Vec::new());
         for call in 0..calls {
-            if call > 0 && Instant::now() > self.until {
-                break;
+            if call > 0 {
+                if Instant::now() > self.until {
+                    break;
+                }
+                thread::sleep(LET_ALONE);
             }
             addresses.clear();
             let drawn = (call..cells).step_by(usize::try_from(calls).unwrap_or(1));
