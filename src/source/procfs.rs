@@ -67,6 +67,12 @@ pub fn read_stat(root: &Root, pid: Pid) -> Result<Stat, Reason> {
     Ok(stat)
 }
 
+/// A process's threads, ascending; none of one that ended.
+pub fn tids(root: &Root, pid: Pid) -> Vec<u32> {
+    root.numbers(&format!("proc/{pid}/task"))
+        .unwrap_or_default()
+}
+
 /// A process's argv.
 ///
 /// # Errors

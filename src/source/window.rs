@@ -166,7 +166,7 @@ impl<'a> Watch<'a> {
         let mut room = MOST_THREADS;
         let mut left_out = 0;
         for (pid, tally) in &mut self.tallies {
-            let tids = tids(self.root, *pid);
+            let tids = procfs::tids(self.root, *pid);
             left_out += tids.len().saturating_sub(room);
             let threads = tids.into_iter().take(room);
             let threads: Result<Vec<Seen>, Reason> = threads
@@ -221,7 +221,7 @@ impl<'a> Watch<'a> {
             parse_pages_migrated(&self.root.read(&path).ok()?).ok()?
         };
         let of_process = |pid: &Pid| {
-            let tids = tids(self.root, *pid).into_iter().take(MOST_THREADS);
+            let tids = procfs::tids(self.root, *pid).into_iter().take(MOST_THREADS);
             let pages = tids.filter_map(|tid| Some((tid, of_thread(pid, tid)?)));
             Some(pages.collect()).filter(|pages: &BTreeMap<u32, u64>| !pages.is_empty())
         };
@@ -270,12 +270,6 @@ fn own_cpu_time() -> Duration {
 fn listed(root: &Root) -> BTreeSet<Pid> {
     let pids = root.numbers("proc").unwrap_or_default();
     pids.into_iter().map(Pid).collect()
-}
-
-/// A process's threads, ascending; none of one that ended.
-fn tids(root: &Root, pid: Pid) -> Vec<u32> {
-    root.numbers(&format!("proc/{pid}/task"))
-        .unwrap_or_default()
 }
 
 /// `None` for a thread that ended meanwhile.

@@ -15,6 +15,7 @@ use crate::model::memory::Memory;
 use crate::model::process::Pid;
 use crate::parse::numa_maps::NumaMaps;
 use crate::parse::status::Resident;
+use crate::source::procfs;
 use crate::source::root::{LARGEST_BY_LINES, LONGEST_LINE, Root};
 
 const SHORT: usize = 32;
@@ -99,7 +100,7 @@ const ALL_FIRST_LINES: Duration = Duration::from_millis(50);
 
 /// With the policies of its threads. A thread can choose its own, and nothing else tells of it.
 pub(super) fn with_threads(root: &Root, pid: Pid, memory: Memory) -> Memory {
-    let tids = tids(root, pid);
+    let tids = procfs::tids(root, pid);
     // A recording would hold the first lines of a file as if they were all of it.
     if root.is_tapped() || tids.len() <= 1 {
         return with_own_thread(root, pid, memory);
@@ -128,15 +129,10 @@ pub(super) fn with_threads(root: &Root, pid: Pid, memory: Memory) -> Memory {
 
 /// Where the main thread is the only one, its policy is all that there are.
 pub(super) fn with_own_thread(root: &Root, pid: Pid, mut memory: Memory) -> Memory {
-    if tids(root, pid) == [pid.0] {
+    if procfs::tids(root, pid) == [pid.0] {
         memory.thread_policies = [(memory.policy.clone(), 1)].into();
     }
     memory
-}
-
-fn tids(root: &Root, pid: Pid) -> Vec<u32> {
-    root.numbers(&format!("proc/{pid}/task"))
-        .unwrap_or_default()
 }
 
 /// Why not all was read.
