@@ -262,7 +262,7 @@ fn binding(audited: &Audited) -> String {
     match &pages.policy.mode {
         Mode::Default => allowed(),
         Mode::Local => format!("local {}", allowed()),
-        mode if pages.policy.truncated => format!("{mode} [?]"),
+        mode if pages.policy.truncated => format!("{} [?]", harmless(&mode.to_string())),
         mode => format!(
             "{} {}",
             harmless(&mode.to_string()),

@@ -1250,6 +1250,20 @@ fn hostile_names_reach_no_terminal() {
     assert_eq!(trainer["name"], "\x1b[31m) S 1 (\u{202E}y\n");
 }
 
+/// A policy that was cut by the kernel, of a mode that no kernel has; found by fuzzing whole recordings.
+#[test]
+fn a_policys_mode_reaches_no_terminal_either() {
+    let mode = format!("\x1b[31m{}", "x".repeat(80));
+    let maps = format!("7f0000000000 {mode} anon=1 N0=1 kernelpagesize_kB=4\n");
+    let tree = with_trainer(&Process {
+        numa_maps: Some(&maps),
+        ..PLACED
+    });
+    let run = tree.audit(&["--all"]);
+    assert!(run.stdout.contains("\\u{1b}[31mx"), "{}", run.stdout);
+    assert!(!run.stdout.contains('\x1b'), "{}", run.stdout);
+}
+
 /// comfy-table counts widths in 16 bits; found by fuzzing whole recordings.
 #[test]
 fn a_name_longer_than_any_table_is_cut() {
