@@ -21,7 +21,7 @@ use numa_audit::model::outline::{Expected, Outline};
 use numa_audit::model::window::Window;
 use numa_audit::record::{self, Options};
 use numa_audit::report::terminal::{Surroundings, Terminal, harmless};
-use numa_audit::report::{self, explain, json, remedies, table, topology};
+use numa_audit::report::{self, explain, gaps, json, remedies, table, topology};
 use numa_audit::source::{Source, Subjects, answer, is_recording, observe, read_audit, watch};
 
 use typed::{expected, hints, oneself, rule_named, settings, source, subjects};
@@ -256,7 +256,7 @@ fn run_record(cli: &Cli, path: &Path, options: &Options) -> Result<ExitCode, Tro
     let word = if count == 1 { "process" } else { "processes" };
     // What is not in it will be missed where nobody can go back.
     let report = audit(machine, &Settings::default());
-    let lacks = table::gaps(&report, &terminal(cli));
+    let lacks = gaps::gaps(&report, &terminal(cli));
     let path = harmless(&path.display().to_string());
     // It is there, whether or not anybody reads this.
     let _ = write!(io::stderr(), "recorded {count} {word} to {path}\n{lacks}");

@@ -6,6 +6,7 @@ mod columns;
 pub mod diff;
 pub mod diff_json;
 pub mod explain;
+pub mod gaps;
 pub mod json;
 pub mod remedies;
 mod rows;

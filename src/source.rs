@@ -8,6 +8,7 @@ mod answered;
 mod archive;
 mod asking;
 mod audit_file;
+mod confined;
 mod cpuset;
 mod drm;
 mod drm_users;

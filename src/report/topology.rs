@@ -2,7 +2,8 @@
 
 use comfy_table::Cell;
 
-use super::table::{findings, gaps_of_map, head};
+use super::gaps::gaps_of_map;
+use super::table::{findings, head};
 use super::terminal::{Terminal, cell, harmless};
 use crate::audit::Report;
 use crate::model::memory::Bytes;

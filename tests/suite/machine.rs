@@ -1233,8 +1233,7 @@ fn four_thousand_generations_are_no_trouble() {
     let start = std::time::Instant::now();
     let document = tree.audit(&["--json"]).json();
     assert_eq!(document["processes"].as_array().unwrap().len(), 4002);
-    // 2 s on an idle machine, and hours if every one walked up to the first.
-    assert!(start.elapsed().as_secs() < 60, "{:?}", start.elapsed());
+    assert!(start.elapsed().as_secs() < 20, "{:?}", start.elapsed());
 }
 
 #[test]

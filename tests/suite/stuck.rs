@@ -261,8 +261,11 @@ fn it_can_be_interrupted_while_it_waits() {
         let sent = Command::new("kill").args(["-s", signal, &number]).status();
         assert!(sent.unwrap().success());
         let status = child.wait().unwrap();
-        assert!(start.elapsed() < SOON, "{:?}", start.elapsed());
-        // It did not come to an end by itself.
+        assert!(
+            start.elapsed() < Duration::from_secs(1),
+            "{:?}",
+            start.elapsed()
+        );
         let by = std::os::unix::process::ExitStatusExt::signal(&status);
         assert_eq!(by, Some(if signal == "INT" { 2 } else { 15 }));
     }
