@@ -3,48 +3,33 @@
 //!
 //! [`audit`] is a function of its arguments: it knows no files, no terminal and no clock.
 
-pub mod attribution;
-pub mod cpu;
-pub mod diff;
-mod expected;
 pub mod finding;
-pub mod home;
-pub mod loose_threads;
-pub mod memory;
-mod off_cpus;
-mod off_memory;
 pub mod outline;
-mod remedy;
+pub mod place;
 pub mod rules;
-mod sampling_error;
-mod scene;
-pub mod scope;
-mod spent;
-pub mod ties;
-pub mod verdict;
-mod words;
 
+use crate::audit::place::{cpu, home, memory};
+use crate::compare::expected;
+use crate::jobs::{attribution, scope, tenant};
+use crate::machine::kernel_settings::Settings as KernelSettings;
 use std::collections::{BTreeMap, BTreeSet};
 
-use attribution::{Part, Role};
-use cpu::CpuPlace;
-use finding::Finding;
-use home::{GpuPlace, Hints};
-use memory::MemoryPlace;
-use scene::Scene;
-pub use scope::Scope;
-use verdict::{Judged, Locality, Verdict};
-
-use crate::model;
-use crate::model::gap::{Fact, Gap, Reason};
-use crate::model::memory::Bytes;
-use crate::model::outline::Expected;
-use crate::model::pci::PciDevice;
-use crate::model::process::{Pid, Process};
-use crate::model::tenant;
-use crate::model::topology::{NodeId, NodeSet, Topology};
-use crate::model::window::{CpuTime, Watched, Window};
-use crate::model::{Host, Machine};
+use crate::audit::finding::Finding;
+use crate::audit::place::cpu::CpuPlace;
+use crate::audit::place::home::{GpuPlace, Hints};
+use crate::audit::place::memory::MemoryPlace;
+use crate::audit::place::verdict::{Judged, Locality, Verdict};
+use crate::audit::rules::scene::Scene;
+use crate::document::outline::Expected;
+use crate::jobs::attribution::{Part, Role};
+pub use crate::jobs::scope::Scope;
+use crate::machine::gap::{Fact, Gap, Reason};
+use crate::machine::pci::PciDevice;
+use crate::machine::process::Process;
+use crate::machine::topology::Topology;
+use crate::machine::window::{CpuTime, Watched, Window};
+use crate::machine::{Host, Machine};
+use crate::units::{Bytes, NodeId, NodeSet, Pid};
 
 /// How much memory off the local nodes is a mismatch: more than both.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -104,7 +89,7 @@ pub struct Report {
     /// Names of users by number, as far as they are known.
     pub users: BTreeMap<u32, String>,
     /// The kernel's settings, as they were observed.
-    pub kernel: model::settings::Settings,
+    pub kernel: KernelSettings,
     /// What could not be learnt.
     pub gaps: Vec<Gap>,
     /// The sum.

@@ -7,9 +7,8 @@ use std::time::Duration;
 use clap::builder::NonEmptyStringValueParser;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
-use crate::model::topology::NodeSet;
-use crate::parse::list::parse_node_list;
-use crate::report::terminal::ColorChoice;
+use crate::print::terminal::ColorChoice;
+use crate::units::{NodeSet, parse_node_list};
 
 /// Shows where deep-learning processes run and where their memory lies, against the NUMA nodes of
 /// their GPUs. Reads only, and changes nothing.

@@ -3,19 +3,7 @@
 //!
 //! # The house
 //!
-//! Data flows one way: **[`source::observe`] → [`model::Machine`] → [`audit::audit`] → [`audit::Report`] →
-//! [`report`]**, and `main` prints. The middle knows no files, no terminal and no clock, which is why recorded
-//! machines are the test suite.
-//!
-//! | layer | may use | what it is |
-//! | --- | --- | --- |
-//! | [`model`] | | what can be observed, and an audit as its document tells it; a fact that could not be learnt is `None` and a [`model::gap::Gap`] |
-//! | [`parse`] | model | the kernel's and the driver's text to model values: pure, a file for each format |
-//! | [`source`] | model, parse | the one door to files ([`source::Root`]: the running system or a recorded tree) and to NVML |
-//! | [`audit`] | model | who works for which GPU, where it hangs, verdicts; `rules/` has a file for each rule, which looks at `scene.rs` and prescribes from `remedy.rs`; `diff/` and `expected.rs` hold one audit against another |
-//! | [`report`] | model, audit | the forms of a report, as text; decides nothing |
-//! | [`record`] | model, parse, source | writes the tree that `source` reads |
-//! | [`cli`] | model, parse, report | what may be typed |
+//! Data flows one way: [`observe`] → [`machine::Machine`] → [`audit`] → [`document`] → [`print`]. HOUSE.
 //!
 //! A test (`tests/suite/arrows.rs`) holds these arrows.
 //!
@@ -60,8 +48,12 @@
 
 pub mod audit;
 pub mod cli;
-pub mod model;
-pub mod parse;
+pub mod commands;
+pub mod compare;
+pub mod document;
+pub mod jobs;
+pub mod machine;
+pub mod observe;
+pub mod print;
 pub mod record;
-pub mod report;
-pub mod source;
+pub mod units;

@@ -1,9 +1,9 @@
-//! Writes the tree that [`crate::source`] reads: what one observation read, and nothing else.
+//! Writes the tree that [`crate::observe`] reads: what one observation read, and nothing else.
 
-mod groups;
-mod kept;
-mod redact;
-mod write;
+pub mod groups;
+pub mod kept;
+pub mod redact;
+pub mod write;
 
 use std::collections::BTreeSet;
 use std::fs;
@@ -12,16 +12,17 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-use kept::{Kept, unseen};
-use redact::{is_open_told, without_secrets};
+use crate::machine::nvml_answer::DriverAnswer;
+use crate::observe::Observation;
+use crate::observe::root::Tap;
+use crate::observe::root::manifest::{FORMAT, Manifest};
+use crate::observe::root::tree::{Entry, Tree};
+use crate::record::kept::{Kept, unseen};
+use crate::record::redact::{is_open_told, without_secrets};
+use crate::record::write::{archive_stem, parent, write_archive, write_folder};
+use crate::units::Pid;
 use serde::Serialize;
 use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
-use write::{archive_stem, parent, write_archive, write_folder};
-
-use crate::model::driver::DriverAnswer;
-use crate::model::process::Pid;
-use crate::parse::snapshot::{FORMAT, Manifest};
-use crate::source::{Entry, Observation, Tap, Tree};
 
 /// What to write besides what was read.
 #[derive(Debug, Clone, Default)]

@@ -9,7 +9,7 @@ use std::path::PathBuf;
 use flate2::Compression;
 use flate2::write::GzEncoder;
 use libfuzzer_sys::fuzz_target;
-use numa_audit::source::Source;
+use numa_audit::observe::Source;
 use numa_audit_fuzz::audit_and_print;
 use rustix::fs::{MemfdFlags, memfd_create};
 

@@ -2,8 +2,8 @@
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;
-use numa_audit::parse::ask::{parse_asking_variables, parse_asks, telling_part};
-use numa_audit::parse::words::parse_command;
+use numa_audit::jobs::ask::{parse_asking_variables, parse_asks, telling_part};
+use numa_audit::observe::process::words::parse_command;
 
 fuzz_target!(|bytes: &[u8]| {
     let command = parse_command(bytes);

@@ -2,8 +2,8 @@
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;
-use numa_audit::model::tenant::{container, pod, slurm_job};
-use numa_audit::parse::cgroup::parse_cgroup;
+use numa_audit::jobs::tenant::{container, pod, slurm_job};
+use numa_audit::observe::process::cgroup::parse_cgroup;
 
 fuzz_target!(|bytes: &[u8]| {
     if let Ok(groups) = parse_cgroup(bytes) {

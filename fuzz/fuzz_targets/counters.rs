@@ -2,7 +2,7 @@
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;
-use numa_audit::parse::counters::{NUMASTAT, VMSTAT, counted_between, parse_counters};
+use numa_audit::observe::watch::counters::{NUMASTAT, VMSTAT, counted_between, parse_counters};
 
 fuzz_target!(|bytes: &[u8]| {
     for names in [NUMASTAT, VMSTAT] {

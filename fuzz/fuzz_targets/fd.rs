@@ -2,7 +2,7 @@
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;
-use numa_audit::parse::fd::{is_gpu_file, parse_driver_file, parse_drm_file, parse_pipe};
+use numa_audit::observe::process::fd::{is_gpu_file, parse_driver_file, parse_drm_file, parse_pipe};
 
 fuzz_target!(|target: &str| {
     let is_one = parse_driver_file(target).is_some() || parse_drm_file(target).is_some();

@@ -2,7 +2,7 @@
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;
-use numa_audit::parse::list::{parse_cpu_list, parse_cpu_mask, parse_node_list};
+use numa_audit::units::{parse_cpu_list, parse_cpu_mask, parse_node_list};
 
 fuzz_target!(|bytes: &[u8]| {
     for cpus in [parse_cpu_list(bytes), parse_cpu_mask(bytes)] {

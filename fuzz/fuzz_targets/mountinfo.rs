@@ -2,7 +2,7 @@
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;
-use numa_audit::parse::mountinfo::parse_huge_mount;
+use numa_audit::observe::memory::mountinfo::parse_huge_mount;
 
 fuzz_target!(|bytes: &[u8]| {
     for line in bytes.split(|byte| *byte == b'\n') {

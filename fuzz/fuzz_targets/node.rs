@@ -2,8 +2,8 @@
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;
-use numa_audit::model::topology::NodeId;
-use numa_audit::parse::node::{parse_distances, parse_hex, parse_node_meminfo, parse_pci_node};
+use numa_audit::units::NodeId;
+use numa_audit::observe::node_files::{parse_distances, parse_hex, parse_node_meminfo, parse_pci_node};
 
 fuzz_target!(|bytes: &[u8]| {
     let _ = parse_node_meminfo(bytes);

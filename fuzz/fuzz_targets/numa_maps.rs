@@ -2,8 +2,8 @@
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;
-use numa_audit::model::memory::Memory;
-use numa_audit::parse::numa_maps::{NumaMaps, redact_line};
+use numa_audit::machine::memory::Memory;
+use numa_audit::observe::memory::numa_maps::{NumaMaps, redact_line};
 
 /// The memory, up to the first line that is malformed.
 fn read<'a>(lines: impl Iterator<Item = &'a [u8]>) -> Option<Memory> {

@@ -2,8 +2,8 @@
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;
-use numa_audit::model::memory::Bytes;
-use numa_audit::parse::numa_stat::parse_numa_stat;
+use numa_audit::units::Bytes;
+use numa_audit::observe::memory::numa_stat::parse_numa_stat;
 
 fuzz_target!(|bytes: &[u8]| {
     let _ = parse_numa_stat(bytes, None);

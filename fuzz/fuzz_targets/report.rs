@@ -2,10 +2,10 @@
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;
-use numa_audit::audit::diff::diff;
-use numa_audit::parse::report::parse_report;
-use numa_audit::report::terminal::Terminal;
-use numa_audit::report::{self, diff_json};
+use numa_audit::compare::diff;
+use numa_audit::document::read::parse_report;
+use numa_audit::print::terminal::Terminal;
+use numa_audit::print::{self as report, diff_json};
 
 const TERMINAL: Terminal = Terminal {
     width: 80,

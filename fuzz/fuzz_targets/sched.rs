@@ -2,7 +2,7 @@
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;
-use numa_audit::parse::sched::parse_pages_migrated;
+use numa_audit::observe::watch::sched::parse_pages_migrated;
 
 fuzz_target!(|bytes: &[u8]| {
     let _ = parse_pages_migrated(bytes);

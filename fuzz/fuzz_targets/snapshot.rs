@@ -2,7 +2,7 @@
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;
-use numa_audit::parse::snapshot::parse_manifest;
+use numa_audit::observe::root::manifest::parse_manifest;
 
 fuzz_target!(|bytes: &[u8]| {
     if let Ok(manifest) = parse_manifest(bytes) {

@@ -2,7 +2,7 @@
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;
-use numa_audit::parse::stat::parse_stat;
+use numa_audit::observe::process::stat::parse_stat;
 
 fuzz_target!(|bytes: &[u8]| {
     if let Ok(stat) = parse_stat(bytes) {

@@ -2,7 +2,7 @@
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;
-use numa_audit::parse::status::parse_status;
+use numa_audit::observe::process::status::parse_status;
 
 fuzz_target!(|bytes: &[u8]| {
     let _ = parse_status(bytes);

@@ -2,7 +2,7 @@
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;
-use numa_audit::report::terminal::{Terminal, harmless};
+use numa_audit::print::terminal::{Terminal, harmless};
 
 /// What acts on a terminal, or reorders its line.
 fn acts(letter: char) -> bool {

@@ -2,9 +2,9 @@
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;
-use numa_audit::model::family::{bounds_job, is_forkserver, is_made_to_work};
-use numa_audit::model::framework::{task, telling_part};
-use numa_audit::parse::words::{parse_command, parse_environment};
+use numa_audit::jobs::family::{bounds_job, is_forkserver, is_made_to_work};
+use numa_audit::jobs::framework::{task, telling_part};
+use numa_audit::observe::process::words::{parse_command, parse_environment};
 
 fuzz_target!(|bytes: &[u8]| {
     let command = parse_command(bytes);

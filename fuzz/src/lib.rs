@@ -5,9 +5,9 @@ use std::path::PathBuf;
 
 use flate2::read::GzDecoder;
 use numa_audit::audit::{Settings, audit};
-use numa_audit::report::terminal::Terminal;
-use numa_audit::report::{json, remedies, table, topology};
-use numa_audit::source::{Entry, Source, Subjects, observe};
+use numa_audit::print::terminal::Terminal;
+use numa_audit::print::{json, remedies, table, topology};
+use numa_audit::observe::{Entry, Source, Subjects, observe};
 
 /// A recording to begin with.
 const FIXTURE: &[u8] = include_bytes!("../../fixtures/p4d-do-not-match.tar.gz");

@@ -3,10 +3,7 @@
 use std::collections::BTreeMap;
 use std::fmt;
 
-use crate::model::cpus::CpuSet;
-use crate::model::memory::Bytes;
-use crate::model::process::Pid;
-use crate::model::topology::NodeSet;
+use crate::units::{Bytes, CpuSet, NodeSet, Pid};
 
 /// One broken rule.
 #[derive(Debug, Clone, PartialEq)]

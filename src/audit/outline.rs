@@ -1,15 +1,15 @@
 //! A report as its JSON document tells it, without the way through text. A test holds that both are the same.
 
-use super::finding::Finding;
-use super::home::GpuPlace;
-use super::{Audited, Report, Summary};
-use crate::model::Host;
-use crate::model::outline::{
+use crate::audit::finding::Finding;
+use crate::audit::place::home::GpuPlace;
+use crate::audit::{Audited, Report, Summary};
+use crate::document::outline::{
     CpuOutline, FindingOutline, GpuOutline, LocalShare, MemoryOutline, NodeOutline, Outline,
     ProcessOutline, SummaryOutline,
 };
-use crate::model::settings::Settings;
-use crate::model::topology::Topology;
+use crate::machine::Host;
+use crate::machine::kernel_settings::Settings;
+use crate::machine::topology::Topology;
 
 /// The outline of a report.
 pub fn outline(report: &Report) -> Outline {
@@ -27,7 +27,7 @@ pub fn outline(report: &Report) -> Outline {
 }
 
 /// The same, before anything was found wrong.
-pub(super) fn observed(
+pub(crate) fn observed(
     host: &Host,
     kernel: Settings,
     topology: &Topology,

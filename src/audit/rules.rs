@@ -1,33 +1,39 @@
 //! The rules, a file for each, named as the rule. A further rule is a file here and a line in [`RULES`].
 
-mod binding_not_in_effect;
-mod cpu_near;
-mod cpu_remote;
-mod cpu_unbound;
-mod cpus_crowded;
-mod cpuset_excludes_gpu;
-mod gpu_node_unknown;
-mod memory_near;
-mod memory_remote;
-mod node_crowded;
-mod node_without_gpus;
-mod not_as_expected;
-mod numa_balancing_on;
-mod one_node_on_many_sockets;
-mod pinned_remote;
-mod policy_interleaved;
-mod policy_remote;
-mod ranks_on_one_node;
-mod sources_disagree;
-mod stray_context;
-mod threads_astray;
-mod worker_split;
-mod zone_reclaim_on;
+pub mod binding_not_in_effect;
+pub mod cpu_near;
+pub mod cpu_remote;
+pub mod cpu_unbound;
+pub mod cpus_crowded;
+pub mod cpuset_excludes_gpu;
+pub mod gpu_node_unknown;
+pub mod memory_near;
+pub mod memory_remote;
+pub mod node_crowded;
+pub mod node_without_gpus;
+pub mod not_as_expected;
+pub mod numa_balancing_on;
+pub mod off_cpus;
+pub mod off_memory;
+pub mod one_node_on_many_sockets;
+pub mod pinned_remote;
+pub mod policy_interleaved;
+pub mod policy_remote;
+pub mod ranks_on_one_node;
+pub mod remedy;
+pub mod scene;
+pub mod sources_disagree;
+pub mod spent;
+pub mod stray_context;
+pub mod threads_astray;
+pub mod words;
+pub mod worker_split;
+pub mod zone_reclaim_on;
 
-use super::Audited;
-use super::finding::{Evidence, Finding, Remedy, Severity};
-use super::scene::{Scene, gpus_of, pids_of};
-use crate::model::process::Pid;
+use crate::audit::Audited;
+use crate::audit::finding::{Evidence, Finding, Remedy, Severity};
+use crate::audit::rules::scene::{Scene, gpus_of, pids_of};
+use crate::units::Pid;
 
 /// A rule.
 #[derive(Debug)]
@@ -141,7 +147,7 @@ impl Broken {
 }
 
 /// Applies every rule; the worst findings come first.
-pub(super) fn check(scene: &Scene) -> Vec<Finding> {
+pub(crate) fn check(scene: &Scene) -> Vec<Finding> {
     let mut findings: Vec<Finding> = Vec::new();
     for rule in RULES {
         let broken = (rule.check)(scene).into_iter();

@@ -3,15 +3,16 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
-use super::kept::process_of;
-use super::redact::by_line;
-use crate::model::tenant::{self, ControlGroup};
-use crate::parse::cgroup::parse_cgroup;
-use crate::source::{Entry, Tree};
+use crate::jobs::tenant;
+use crate::machine::process::ControlGroup;
+use crate::observe::process::cgroup::parse_cgroup;
+use crate::observe::root::tree::{Entry, Tree};
+use crate::record::kept::process_of;
+use crate::record::redact::by_line;
 
 /// The tree with every group renamed to what tells a job, a pod or a container and a number; groups that differ still
 /// do. The cpuset that held for a group, be it an ancestor's, is kept at its new name.
-pub(super) fn without_names(tree: &Tree) -> Tree {
+pub(crate) fn without_names(tree: &Tree) -> Tree {
     let new_names = new_names(tree);
     let mut renamed = Tree::default();
     for (path, entry) in tree.entries() {
@@ -34,7 +35,7 @@ pub(super) fn without_names(tree: &Tree) -> Tree {
 }
 
 /// Where control groups are.
-pub(super) const TOP: &str = "sys/fs/cgroup";
+pub(crate) const TOP: &str = "sys/fs/cgroup";
 
 /// The files of groups that are read, and below which folder.
 const FILES: &[(&str, &str)] = &[

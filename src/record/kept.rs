@@ -3,14 +3,14 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Component, Path};
 
-use crate::model::Machine;
-use crate::model::gap::Fact;
-use crate::model::gpu::Evidence;
-use crate::model::process::Pid;
+use crate::machine::Machine;
+use crate::machine::gap::Fact;
+use crate::machine::gpu::Evidence;
+use crate::units::Pid;
 
 /// Those of whom files are kept. All others are no business of whoever reads the recording.
 #[derive(Debug)]
-pub(super) struct Kept {
+pub(crate) struct Kept {
     processes: BTreeSet<Pid>,
     /// Those of them of whom KFD's files tell: it has others by the numbers of the host, which may be the same.
     by_kfd: BTreeSet<Pid>,
@@ -18,7 +18,7 @@ pub(super) struct Kept {
 
 impl Kept {
     /// The processes that were selected.
-    pub(super) fn of(machine: &Machine) -> Self {
+    pub(crate) fn of(machine: &Machine) -> Self {
         let users = machine.gpus.iter().flat_map(|gpu| &gpu.users);
         let by_kfd = users.filter(|(_, evidence)| **evidence == Evidence::Kfd);
         let processes = machine.processes.iter();
@@ -29,7 +29,7 @@ impl Kept {
     }
 
     /// Whether a file is of one of them, or of the machine.
-    pub(super) fn has(&self, path: &Path) -> bool {
+    pub(crate) fn has(&self, path: &Path) -> bool {
         let is_ours = |pid: &Pid| self.processes.contains(pid);
         let of_kfd = number_below(KFD_PROCESSES, path);
         process_of(path).is_none_or(|pid| is_ours(&pid))
@@ -40,7 +40,7 @@ impl Kept {
 const KFD_PROCESSES: &str = "sys/class/kfd/kfd/proc";
 
 /// The process whose file this is: `proc/12/…`.
-pub(super) fn process_of(path: &Path) -> Option<Pid> {
+pub(crate) fn process_of(path: &Path) -> Option<Pid> {
     number_below("proc", path)
 }
 
@@ -51,7 +51,7 @@ fn number_below(folder: &str, path: &Path) -> Option<Pid> {
 }
 
 /// Why it is not known who uses some GPUs of AMD's and Intel's, by their index: the files that told so are not kept.
-pub(super) fn unseen(machine: &Machine) -> BTreeMap<u32, String> {
+pub(crate) fn unseen(machine: &Machine) -> BTreeMap<u32, String> {
     let others = machine.gpus.iter().filter(|gpu| gpu.drm.is_some());
     let others: BTreeSet<u32> = others.map(|gpu| gpu.index).collect();
     let unseen = machine.gaps.iter().filter_map(|gap| match gap.fact {

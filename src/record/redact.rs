@@ -2,16 +2,15 @@
 
 use std::path::Path;
 
-use super::kept::process_of;
-use crate::model::family::SPAWNED;
-use crate::model::framework;
-use crate::parse::ask;
-use crate::parse::fd::is_kept;
-use crate::parse::numa_maps::redact_line;
-use crate::source::Entry;
+use crate::jobs::family::SPAWNED;
+use crate::jobs::{ask, framework};
+use crate::observe::memory::numa_maps::redact_line;
+use crate::observe::process::fd::is_kept;
+use crate::observe::root::tree::Entry;
+use crate::record::kept::process_of;
 
 /// Whether a recording tells that a process has this open.
-pub(super) fn is_open_told(path: &Path, entry: &Entry) -> bool {
+pub(crate) fn is_open_told(path: &Path, entry: &Entry) -> bool {
     match entry {
         Entry::Link(target) if process_of(path).is_some() => target.to_str().is_some_and(is_kept),
         _ => true,
@@ -40,7 +39,7 @@ const VARIABLES: &[&str] = &[
 ];
 
 /// One file of a recording, without what is not to leave the machine.
-pub(super) fn without_secrets(path: &Path, entry: &Entry, redact: bool) -> Entry {
+pub(crate) fn without_secrets(path: &Path, entry: &Entry, redact: bool) -> Entry {
     let Entry::File(bytes) = entry else {
         return entry.clone();
     };
@@ -129,7 +128,7 @@ fn without_client_names(fdinfo: &[u8]) -> Vec<u8> {
     kept.flatten().copied().collect()
 }
 
-pub(super) fn by_line(bytes: &[u8], change: impl Fn(&[u8]) -> Vec<u8>) -> Vec<u8> {
+pub(crate) fn by_line(bytes: &[u8], change: impl Fn(&[u8]) -> Vec<u8>) -> Vec<u8> {
     let lines = bytes.split_inclusive(|byte| *byte == b'\n');
     let changed = lines.flat_map(|line| match line.strip_suffix(b"\n") {
         Some(line) => [change(line), b"\n".to_vec()].concat(),

@@ -13,10 +13,10 @@ use flate2::write::GzEncoder;
 use rustix::fs::{AtFlags, CWD, Mode, OFlags, RenameFlags};
 use rustix::io::Errno;
 
-use crate::source::{Entry, Tree};
+use crate::observe::root::tree::{Entry, Tree};
 
 /// `x` of `x.tar.gz`.
-pub(super) fn archive_stem(path: &Path) -> Option<&OsStr> {
+pub(crate) fn archive_stem(path: &Path) -> Option<&OsStr> {
     let name = path.file_name()?.as_bytes();
     let stem = name
         .strip_suffix(b".tar.gz")
@@ -29,7 +29,7 @@ pub(super) fn archive_stem(path: &Path) -> Option<&OsStr> {
 }
 
 /// The folder in which PATH is to appear.
-pub(super) fn parent(path: &Path) -> &Path {
+pub(crate) fn parent(path: &Path) -> &Path {
     match path.parent() {
         Some(parent) if parent != Path::new("") => parent,
         _ => Path::new("."),
@@ -42,7 +42,7 @@ const UNFINISHED: &str = ".numa-audit-unfinished-";
 const OWN_FILE: Mode = Mode::RUSR.union(Mode::WUSR);
 
 /// Writes into a file without a name, which nothing can leave behind, and gives it its name when it is whole.
-pub(super) fn write_archive(tree: &Tree, path: &Path, stem: &OsStr) -> io::Result<()> {
+pub(crate) fn write_archive(tree: &Tree, path: &Path, stem: &OsStr) -> io::Result<()> {
     let flags = OFlags::TMPFILE | OFlags::RDWR | OFlags::CLOEXEC;
     match rustix::fs::open(parent(path), flags, OWN_FILE) {
         Ok(file) => {
@@ -104,7 +104,7 @@ fn pack(tree: &Tree, stem: &OsStr, file: &File) -> io::Result<()> {
 }
 
 /// Writes a folder under another name, and renames it when it is whole.
-pub(super) fn write_folder(tree: &Tree, path: &Path) -> io::Result<()> {
+pub(crate) fn write_folder(tree: &Tree, path: &Path) -> io::Result<()> {
     let own = Permissions::from_mode(0o700);
     let mut unfinished = tempfile::Builder::new();
     let folder = unfinished

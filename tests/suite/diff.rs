@@ -4,8 +4,8 @@ use std::path::{Path, PathBuf};
 
 use numa_audit::audit::outline::outline;
 use numa_audit::audit::{Settings, audit};
-use numa_audit::parse::report::parse_report;
-use numa_audit::source::{Source, Subjects, observe};
+use numa_audit::document::read::parse_report;
+use numa_audit::observe::{Source, Subjects, observe};
 use serde_json::{Value, json};
 use snapbox::str;
 
@@ -452,7 +452,7 @@ fn the_outline_of_a_report_is_that_of_its_document() {
         let source = Source::snapshot(&fixture(name)).unwrap();
         let machine = observe(source, &Subjects::GpuUsers).machine;
         let report = audit(machine, &Settings::default());
-        let document = numa_audit::report::json::report(&report);
+        let document = numa_audit::print::json::report(&report);
         let read = parse_report(document.as_bytes()).unwrap();
         assert_eq!(read, outline(&report), "{name}");
     }

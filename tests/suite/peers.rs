@@ -1,7 +1,7 @@
 //! Our parsers against the `procfs` crate's, on every process of this machine.
 
-use numa_audit::parse::stat::parse_stat;
-use numa_audit::parse::status::parse_status;
+use numa_audit::observe::process::stat::parse_stat;
+use numa_audit::observe::process::status::parse_status;
 use procfs::FromRead;
 use procfs::process::{Stat, Status};
 

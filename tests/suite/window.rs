@@ -3,12 +3,12 @@
 use std::time::Duration;
 
 use numa_audit::audit::{Report, Settings, audit};
-use numa_audit::model::process::Pid;
-use numa_audit::model::topology::NodeId;
-use numa_audit::model::window::{Counters, CpuTime, Watched, WatchedThread, Window};
-use numa_audit::report::terminal::Terminal;
-use numa_audit::report::{json, table};
-use numa_audit::source::{Source, Subjects, observe};
+use numa_audit::machine::window::{Counters, CpuTime, Watched, WatchedThread, Window};
+use numa_audit::observe::{Source, Subjects, observe};
+use numa_audit::print::terminal::Terminal;
+use numa_audit::print::{json, table};
+use numa_audit::units::NodeId;
+use numa_audit::units::Pid;
 use serde_json::{Value, json};
 use snapbox::str;
 

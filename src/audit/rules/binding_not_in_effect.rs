@@ -12,20 +12,18 @@
 
 use std::collections::BTreeSet;
 
-use super::{Broken, Rule, Scene};
 use crate::audit::Audited;
 use crate::audit::finding::{Evidence, Remedy, Severity, Value};
-use crate::audit::remedy::{bind, by_hand};
-use crate::audit::scene::{gpus_of, is_bound_off, lacks_cpus};
-use crate::audit::verdict::Locality;
-use crate::audit::words::{each, on_nodes, who};
-use crate::model::ask::{Ask, Bound};
-use crate::model::cpus::CpuSet;
-use crate::model::memory::Mode;
-use crate::model::process::Pid;
-use crate::model::topology::{NodeId, NodeSet};
+use crate::audit::place::verdict::Locality;
+use crate::audit::rules::remedy::{bind, by_hand};
+use crate::audit::rules::scene::{gpus_of, is_bound_off, lacks_cpus};
+use crate::audit::rules::words::{each, on_nodes, who};
+use crate::audit::rules::{Broken, Rule, Scene};
+use crate::machine::binding_request::{Ask, Bound};
+use crate::machine::memory::Mode;
+use crate::units::{CpuSet, NodeId, NodeSet, Pid};
 
-pub(super) const RULE: Rule = Rule {
+pub(crate) const RULE: Rule = Rule {
     name: "binding-not-in-effect",
     severity: Severity::Error,
     text: include_str!("binding_not_in_effect.rs"),

@@ -10,15 +10,15 @@
 //! What to do: bind it to the GPU's node at its start, before it touches memory. A running one moves with taskset -a
 //! (without -a its main thread alone does), and its memory does not come along.
 
-use super::{Broken, Rule, Scene};
-use crate::audit::cpu::Standing;
 use crate::audit::finding::Severity;
-use crate::audit::off_cpus::OffCpus;
-use crate::audit::remedy::bind;
-use crate::audit::verdict::Locality;
-use crate::audit::words::{on_nodes, subject};
+use crate::audit::place::cpu::Standing;
+use crate::audit::place::verdict::Locality;
+use crate::audit::rules::off_cpus::OffCpus;
+use crate::audit::rules::remedy::bind;
+use crate::audit::rules::words::{on_nodes, subject};
+use crate::audit::rules::{Broken, Rule, Scene};
 
-pub(super) const RULE: Rule = Rule {
+pub(crate) const RULE: Rule = Rule {
     name: "cpu-remote",
     severity: Severity::Error,
     text: include_str!("cpu_remote.rs"),

@@ -6,16 +6,16 @@
 //!
 //! What to do: bind it, at its start.
 
-use super::{Broken, Rule, Scene};
-use crate::audit::cpu::Standing;
 use crate::audit::finding::{Evidence, Severity, Value};
-use crate::audit::remedy::bind;
-use crate::audit::scene::is_off;
-use crate::audit::spent::{Spent, evidence, in_brackets};
-use crate::audit::words::{each, on_nodes, subject};
-use crate::model::topology::NodeSet;
+use crate::audit::place::cpu::Standing;
+use crate::audit::rules::remedy::bind;
+use crate::audit::rules::scene::is_off;
+use crate::audit::rules::spent::{Spent, evidence, in_brackets};
+use crate::audit::rules::words::{each, on_nodes, subject};
+use crate::audit::rules::{Broken, Rule, Scene};
+use crate::units::NodeSet;
 
-pub(super) const RULE: Rule = Rule {
+pub(crate) const RULE: Rule = Rule {
     name: "cpu-unbound",
     severity: Severity::Warning,
     text: include_str!("cpu_unbound.rs"),

@@ -10,16 +10,15 @@
 
 use std::collections::BTreeMap;
 
-use super::{Broken, Rule, Scene};
 use crate::audit::Audited;
-use crate::audit::attribution::Role;
 use crate::audit::finding::{Evidence, Remedy, Severity, Value};
-use crate::audit::remedy::{bind, cpus_of};
-use crate::audit::words::{each, who};
-use crate::model::cpus::CpuSet;
-use crate::model::topology::NodeSet;
+use crate::audit::rules::remedy::{bind, cpus_of};
+use crate::audit::rules::words::{each, who};
+use crate::audit::rules::{Broken, Rule, Scene};
+use crate::jobs::attribution::Role;
+use crate::units::{CpuSet, NodeSet};
 
-pub(super) const RULE: Rule = Rule {
+pub(crate) const RULE: Rule = Rule {
     name: "cpus-crowded",
     severity: Severity::Warning,
     text: include_str!("cpus_crowded.rs"),

@@ -7,14 +7,14 @@
 //! What to do: only the scheduler or the administrator can mend it: the job must be given CPUs and memory of the nodes on
 //! which its GPUs hang.
 
-use super::{Broken, Rule, Scene};
 use crate::audit::Audited;
 use crate::audit::finding::{Evidence, Remedy, Severity, Value};
-use crate::audit::scene::lacks_cpus;
-use crate::audit::words::{each, on_nodes, subject};
-use crate::model::topology::NodeSet;
+use crate::audit::rules::scene::lacks_cpus;
+use crate::audit::rules::words::{each, on_nodes, subject};
+use crate::audit::rules::{Broken, Rule, Scene};
+use crate::units::NodeSet;
 
-pub(super) const RULE: Rule = Rule {
+pub(crate) const RULE: Rule = Rule {
     name: "cpuset-excludes-gpu",
     severity: Severity::Error,
     text: include_str!("cpuset_excludes_gpu.rs"),

@@ -8,11 +8,11 @@
 //!
 //! What to do: give it with --gpu-node, or with the topology file that the cloud's maker publishes (--topology).
 
-use super::{Broken, Rule, Scene};
 use crate::audit::finding::{Evidence, Remedy, Severity, Value};
-use crate::audit::words::on_nodes;
+use crate::audit::rules::words::on_nodes;
+use crate::audit::rules::{Broken, Rule, Scene};
 
-pub(super) const RULE: Rule = Rule {
+pub(crate) const RULE: Rule = Rule {
     name: "gpu-node-unknown",
     severity: Severity::Warning,
     text: include_str!("gpu_node_unknown.rs"),

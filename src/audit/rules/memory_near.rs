@@ -7,13 +7,13 @@
 //!
 //! What to do: bind the memory too (numactl --membind), or leave it, if the node's own does not suffice.
 
-use super::{Broken, Rule, Scene};
 use crate::audit::finding::{Severity, Value};
-use crate::audit::off_memory::OffMemory;
-use crate::audit::remedy::bind_and_move;
-use crate::audit::verdict::{Locality, Verdict};
+use crate::audit::place::verdict::{Locality, Verdict};
+use crate::audit::rules::off_memory::OffMemory;
+use crate::audit::rules::remedy::bind_and_move;
+use crate::audit::rules::{Broken, Rule, Scene};
 
-pub(super) const RULE: Rule = Rule {
+pub(crate) const RULE: Rule = Rule {
     name: "memory-near",
     severity: Severity::Warning,
     text: include_str!("memory_near.rs"),

@@ -10,14 +10,14 @@
 //! What to do: memory lies where it was first touched, so that a process has to be bound before it begins. migratepages
 //! moves what is not pinned.
 
-use super::{Broken, Rule, Scene};
 use crate::audit::finding::{Severity, Value};
-use crate::audit::off_memory::OffMemory;
-use crate::audit::remedy::bind_and_move;
-use crate::audit::scene::gpus_of;
-use crate::audit::verdict::{Locality, Verdict};
+use crate::audit::place::verdict::{Locality, Verdict};
+use crate::audit::rules::off_memory::OffMemory;
+use crate::audit::rules::remedy::bind_and_move;
+use crate::audit::rules::scene::gpus_of;
+use crate::audit::rules::{Broken, Rule, Scene};
 
-pub(super) const RULE: Rule = Rule {
+pub(crate) const RULE: Rule = Rule {
     name: "memory-remote",
     severity: Severity::Error,
     text: include_str!("memory_remote.rs"),

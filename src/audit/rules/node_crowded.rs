@@ -8,15 +8,15 @@
 
 use std::collections::BTreeMap;
 
-use super::{Broken, Rule, Scene};
 use crate::audit::Audited;
 use crate::audit::finding::{Evidence, Remedy, Severity, Value};
-use crate::audit::remedy::cpus_of;
-use crate::audit::scene::gpus_of;
-use crate::audit::words::{on_nodes, who};
-use crate::model::topology::NodeSet;
+use crate::audit::rules::remedy::cpus_of;
+use crate::audit::rules::scene::gpus_of;
+use crate::audit::rules::words::{on_nodes, who};
+use crate::audit::rules::{Broken, Rule, Scene};
+use crate::units::NodeSet;
 
-pub(super) const RULE: Rule = Rule {
+pub(crate) const RULE: Rule = Rule {
     name: "node-crowded",
     severity: Severity::Info,
     text: include_str!("node_crowded.rs"),

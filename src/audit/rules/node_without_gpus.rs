@@ -7,12 +7,12 @@
 //!
 //! What to do: mind it when workers are counted: they have the CPUs of the GPUs' nodes alone.
 
-use super::{Broken, Rule, Scene};
 use crate::audit::finding::{Evidence, Remedy, Severity, Value};
-use crate::audit::words::on_nodes;
-use crate::model::topology::NodeSet;
+use crate::audit::rules::words::on_nodes;
+use crate::audit::rules::{Broken, Rule, Scene};
+use crate::units::NodeSet;
 
-pub(super) const RULE: Rule = Rule {
+pub(crate) const RULE: Rule = Rule {
     name: "node-without-gpus",
     severity: Severity::Info,
     text: include_str!("node_without_gpus.rs"),

@@ -14,11 +14,11 @@
 //!
 //! What to do: mend the machine or the job; where the change is meant, write a new file with --json or topology --json.
 
-use super::{Broken, Rule, Scene};
-use crate::audit::expected::Difference;
 use crate::audit::finding::{Evidence, Remedy, Severity, Value};
+use crate::audit::rules::{Broken, Rule, Scene};
+use crate::compare::expected::Difference;
 
-pub(super) const RULE: Rule = Rule {
+pub(crate) const RULE: Rule = Rule {
     name: "not-as-expected",
     severity: Severity::Error,
     text: include_str!("not_as_expected.rs"),

@@ -7,10 +7,10 @@
 //!
 //! What to do: sysctl kernel.numa_balancing=0.
 
-use super::{Broken, Rule, Scene};
 use crate::audit::finding::{Evidence, Remedy, Severity, Value};
+use crate::audit::rules::{Broken, Rule, Scene};
 
-pub(super) const RULE: Rule = Rule {
+pub(crate) const RULE: Rule = Rule {
     name: "numa-balancing-on",
     severity: Severity::Warning,
     text: include_str!("numa_balancing_on.rs"),

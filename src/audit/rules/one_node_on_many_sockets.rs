@@ -8,10 +8,10 @@
 //! What to do: turn node interleaving off in the firmware (also called "NUMA: disabled"), and numa=off in the kernel's
 //! command line.
 
-use super::{Broken, Rule, Scene};
 use crate::audit::finding::{Evidence, Remedy, Severity, Value};
+use crate::audit::rules::{Broken, Rule, Scene};
 
-pub(super) const RULE: Rule = Rule {
+pub(crate) const RULE: Rule = Rule {
     name: "one-node-on-many-sockets",
     severity: Severity::Warning,
     text: include_str!("one_node_on_many_sockets.rs"),

@@ -7,18 +7,17 @@
 //!
 //! What to do: bind the process, or at least its memory, before it pins any, and start it again.
 
-use super::{Broken, Rule, Scene};
 use crate::audit::Audited;
 use crate::audit::finding::{Evidence, Remedy, Severity, Value};
-use crate::audit::memory::MemoryKind;
-use crate::audit::off_memory::off;
-use crate::audit::remedy::bind;
-use crate::audit::verdict::Locality;
-use crate::audit::words::{each, on_nodes, subject};
-use crate::model::memory::Bytes;
-use crate::model::topology::NodeSet;
+use crate::audit::place::memory::MemoryKind;
+use crate::audit::place::verdict::Locality;
+use crate::audit::rules::off_memory::off;
+use crate::audit::rules::remedy::bind;
+use crate::audit::rules::words::{each, on_nodes, subject};
+use crate::audit::rules::{Broken, Rule, Scene};
+use crate::units::{Bytes, NodeSet};
 
-pub(super) const RULE: Rule = Rule {
+pub(crate) const RULE: Rule = Rule {
     name: "pinned-remote",
     severity: Severity::Error,
     text: include_str!("pinned_remote.rs"),

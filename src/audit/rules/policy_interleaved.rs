@@ -7,14 +7,14 @@
 //!
 //! What to do: start it without --interleave, or bind it.
 
-use super::{Broken, Rule, Scene};
 use crate::audit::Audited;
 use crate::audit::finding::{Evidence, Remedy, Severity, Value};
-use crate::audit::words::{each, on_nodes, subject};
-use crate::model::memory::{Mode, Policy};
-use crate::model::topology::NodeSet;
+use crate::audit::rules::words::{each, on_nodes, subject};
+use crate::audit::rules::{Broken, Rule, Scene};
+use crate::machine::memory::{Mode, Policy};
+use crate::units::NodeSet;
 
-pub(super) const RULE: Rule = Rule {
+pub(crate) const RULE: Rule = Rule {
     name: "policy-interleaved",
     severity: Severity::Info,
     text: include_str!("policy_interleaved.rs"),

@@ -11,17 +11,16 @@
 
 use std::collections::BTreeSet;
 
-use super::{Broken, Rule, Scene};
 use crate::audit::Audited;
 use crate::audit::finding::{Evidence, Remedy, Severity, Value};
-use crate::audit::remedy::{bind, by_hand};
-use crate::audit::verdict::Locality;
-use crate::audit::words::{each, on_nodes, subject};
-use crate::model::cpus::ranges;
-use crate::model::memory::{Mode, Policy};
-use crate::model::topology::{NodeId, NodeSet};
+use crate::audit::place::verdict::Locality;
+use crate::audit::rules::remedy::{bind, by_hand};
+use crate::audit::rules::words::{each, on_nodes, subject};
+use crate::audit::rules::{Broken, Rule, Scene};
+use crate::machine::memory::{Mode, Policy};
+use crate::units::{NodeId, NodeSet, ranges};
 
-pub(super) const RULE: Rule = Rule {
+pub(crate) const RULE: Rule = Rule {
     name: "policy-remote",
     severity: Severity::Error,
     text: include_str!("policy_remote.rs"),

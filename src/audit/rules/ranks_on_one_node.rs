@@ -7,15 +7,15 @@
 //!
 //! What to do: bind each rank by itself, not the launcher.
 
-use super::{Broken, Rule, Scene};
-use crate::audit::cpu::Standing;
 use crate::audit::finding::{Evidence, Remedy, Severity, Value};
-use crate::audit::scene::{gpus_of, pids_of};
-use crate::audit::verdict::Locality;
-use crate::audit::words::{on_nodes, who};
-use crate::model::topology::NodeSet;
+use crate::audit::place::cpu::Standing;
+use crate::audit::place::verdict::Locality;
+use crate::audit::rules::scene::{gpus_of, pids_of};
+use crate::audit::rules::words::{on_nodes, who};
+use crate::audit::rules::{Broken, Rule, Scene};
+use crate::units::NodeSet;
 
-pub(super) const RULE: Rule = Rule {
+pub(crate) const RULE: Rule = Rule {
     name: "ranks-on-one-node",
     severity: Severity::Error,
     text: include_str!("ranks_on_one_node.rs"),

@@ -6,11 +6,11 @@
 //!
 //! What to do: find out which is right, and give it with --gpu-node or --topology.
 
-use super::{Broken, Rule, Scene};
 use crate::audit::finding::{Evidence, Remedy, Severity, Value};
-use crate::audit::words::on_nodes;
+use crate::audit::rules::words::on_nodes;
+use crate::audit::rules::{Broken, Rule, Scene};
 
-pub(super) const RULE: Rule = Rule {
+pub(crate) const RULE: Rule = Rule {
     name: "sources-disagree",
     severity: Severity::Warning,
     text: include_str!("sources_disagree.rs"),

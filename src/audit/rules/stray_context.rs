@@ -9,15 +9,14 @@
 
 use std::collections::BTreeMap;
 
-use super::{Broken, Rule, Scene};
 use crate::audit::Audited;
 use crate::audit::finding::{Evidence, Remedy, Severity, Value};
-use crate::audit::scene::{gpus_of, pids_of};
-use crate::audit::words::{each, who};
-use crate::model::cpus::ranges;
-use crate::model::process::Pid;
+use crate::audit::rules::scene::{gpus_of, pids_of};
+use crate::audit::rules::words::{each, who};
+use crate::audit::rules::{Broken, Rule, Scene};
+use crate::units::{Pid, ranges};
 
-pub(super) const RULE: Rule = Rule {
+pub(crate) const RULE: Rule = Rule {
     name: "stray-context",
     severity: Severity::Warning,
     text: include_str!("stray_context.rs"),

@@ -11,17 +11,17 @@
 use std::cmp::Reverse;
 use std::collections::BTreeMap;
 
-use super::{Broken, Rule, Scene};
 use crate::audit::Audited;
-use crate::audit::cpu::Standing;
 use crate::audit::finding::{Evidence, Severity, Value};
-use crate::audit::loose_threads::{LooseThreads, Pattern};
-use crate::audit::remedy::bind;
-use crate::audit::scene::is_off;
-use crate::audit::spent::{Spent, evidence, in_brackets};
-use crate::audit::words::{each, subject};
+use crate::audit::place::cpu::Standing;
+use crate::audit::place::threads::{LooseThreads, Pattern};
+use crate::audit::rules::remedy::bind;
+use crate::audit::rules::scene::is_off;
+use crate::audit::rules::spent::{Spent, evidence, in_brackets};
+use crate::audit::rules::words::{each, subject};
+use crate::audit::rules::{Broken, Rule, Scene};
 
-pub(super) const RULE: Rule = Rule {
+pub(crate) const RULE: Rule = Rule {
     name: "threads-astray",
     severity: Severity::Warning,
     text: include_str!("threads_astray.rs"),

@@ -9,18 +9,17 @@
 
 use std::collections::BTreeSet;
 
-use super::{Broken, Rule, Scene};
 use crate::audit::Audited;
-use crate::audit::attribution::Role;
 use crate::audit::finding::{Evidence, Remedy, Severity, Value};
-use crate::audit::remedy::bind;
-use crate::audit::scene::{is_held, nodes_of};
-use crate::audit::spent::{Spent, evidence};
-use crate::audit::words::{held_or_seen, on_nodes, who};
-use crate::model::process::Pid;
-use crate::model::topology::NodeSet;
+use crate::audit::rules::remedy::bind;
+use crate::audit::rules::scene::{is_held, nodes_of};
+use crate::audit::rules::spent::{Spent, evidence};
+use crate::audit::rules::words::{held_or_seen, on_nodes, who};
+use crate::audit::rules::{Broken, Rule, Scene};
+use crate::jobs::attribution::Role;
+use crate::units::{NodeSet, Pid};
 
-pub(super) const RULE: Rule = Rule {
+pub(crate) const RULE: Rule = Rule {
     name: "worker-split",
     severity: Severity::Error,
     text: include_str!("worker_split.rs"),

@@ -6,10 +6,10 @@
 //!
 //! What to do: sysctl vm.zone_reclaim_mode=0, which is the kernel's default.
 
-use super::{Broken, Rule, Scene};
 use crate::audit::finding::{Evidence, Remedy, Severity, Value};
+use crate::audit::rules::{Broken, Rule, Scene};
 
-pub(super) const RULE: Rule = Rule {
+pub(crate) const RULE: Rule = Rule {
     name: "zone-reclaim-on",
     severity: Severity::Warning,
     text: include_str!("zone_reclaim_on.rs"),

@@ -1,0 +1,173 @@
+//! What became of each finding.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fmt;
+
+use crate::audit::finding::Severity;
+use crate::audit::place::verdict::Verdict;
+use crate::compare::processes::{Change, ProcessChange};
+use crate::compare::verdict;
+use crate::document::outline::{FindingOutline, Outline};
+use crate::units::Pid;
+
+/// What became of one finding.
+#[derive(Debug, Clone)]
+pub struct FindingChange<'a> {
+    /// As it is or, where it is no more, as it was.
+    pub finding: &'a FindingOutline,
+    /// `None` for a word that this program does not know.
+    pub severity: Option<Severity>,
+    /// What became of it.
+    pub state: State,
+    /// The processes that did not break the rule before; those that are new and no worse than their like are not
+    /// among them.
+    pub joined: Vec<Pid>,
+    /// Whether more is wrong than was: an error, or a warning about a process that did not get better otherwise (one
+    /// that came home, and is not held there yet).
+    pub is_worse: bool,
+}
+
+/// What became of a finding, the worst first.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum State {
+    /// It was not there.
+    New,
+    /// It was there, of fewer processes.
+    Spread,
+    /// It could not be seen whether it is still there.
+    NotJudged,
+    /// It is still there.
+    Remains,
+    /// It is not there, nor are its processes.
+    Gone,
+    /// It is not there any more.
+    Fixed,
+}
+
+impl fmt::Display for State {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::New => "new",
+            Self::Spread => "spread",
+            Self::NotJudged => "not-judged",
+            Self::Remains => "remains",
+            Self::Gone => "gone",
+            Self::Fixed => "fixed",
+        })
+    }
+}
+
+/// Who or what breaks a rule: a process, by its place among the changes, or else GPUs, or the machine.
+#[derive(PartialEq, Eq, PartialOrd, Ord)]
+enum Subject<'a> {
+    Process(usize),
+    Gpus(&'a [u32]),
+}
+
+/// What became of the findings of both sides.
+pub fn changes<'a>(
+    before: &'a Outline,
+    after: &'a Outline,
+    processes: &[ProcessChange],
+) -> Vec<FindingChange<'a>> {
+    let places = |pid: fn(&ProcessChange) -> Option<Pid>| {
+        let pids = processes.iter().zip(0..);
+        let pids = pids.filter_map(|(change, at)| Some((pid(change)?, at)));
+        pids.collect::<BTreeMap<Pid, usize>>()
+    };
+    let was_at = places(|change| Some(change.before?.pid));
+    let is_at = places(|change| Some(change.after?.pid));
+    // Where several findings of one rule name a process, they are one to it.
+    let mut broken: BTreeMap<(&str, Subject), usize> = BTreeMap::new();
+    for (finding, at) in before.findings.iter().zip(0..) {
+        for subject in subjects(finding, &was_at) {
+            broken.entry((&finding.rule, subject)).or_insert(at);
+        }
+    }
+    let mut seen_again = BTreeSet::new();
+    let mut changes: Vec<FindingChange> = Vec::new();
+    for finding in &after.findings {
+        let again = subjects(finding, &is_at)
+            .filter_map(|subject| broken.get(&(finding.rule.as_str(), subject)).copied());
+        let again: BTreeSet<usize> = again.collect();
+        let joins = |pid: &&Pid| {
+            let Some(at) = is_at.get(pid) else {
+                return true;
+            };
+            let change = &processes[*at];
+            let was_there = change.before.is_some() || change.worsened_to.is_some();
+            was_there && !broken.contains_key(&(&finding.rule, Subject::Process(*at)))
+        };
+        let joined: Vec<Pid> = finding.pids.iter().filter(joins).copied().collect();
+        let state = match (again.is_empty(), joined.is_empty()) {
+            (true, _) => State::New,
+            (false, false) => State::Spread,
+            (false, true) => State::Remains,
+        };
+        seen_again.extend(again);
+        let is_no_better = |pid: &Pid| match is_at.get(pid) {
+            Some(at) => processes[*at].change != Change::Better,
+            None => true,
+        };
+        let is_worse = match Severity::named(&finding.severity) {
+            _ if state == State::Remains => false,
+            Some(Severity::Error) => true,
+            Some(Severity::Warning) => joined.iter().any(is_no_better),
+            _ => false,
+        };
+        changes.push(FindingChange {
+            is_worse,
+            ..change(finding, state, joined)
+        });
+    }
+    for (finding, at) in before.findings.iter().zip(0..) {
+        if !seen_again.contains(&at) {
+            let became = finding.pids.iter().filter_map(|pid| was_at.get(pid));
+            let state = ended(finding, became.map(|at| &processes[*at]));
+            changes.push(change(finding, state, Vec::new()));
+        }
+    }
+    // Stable: those of one severity stay in the order of the rules.
+    changes.sort_by_key(|change| (change.state, change.severity.is_none(), change.severity));
+    changes
+}
+
+fn change(finding: &FindingOutline, state: State, joined: Vec<Pid>) -> FindingChange<'_> {
+    FindingChange {
+        severity: Severity::named(&finding.severity),
+        finding,
+        state,
+        joined,
+        is_worse: false,
+    }
+}
+
+fn subjects<'a>(
+    finding: &'a FindingOutline,
+    places: &BTreeMap<Pid, usize>,
+) -> impl Iterator<Item = Subject<'a>> {
+    let pids = finding.pids.iter();
+    let processes = pids.filter_map(|pid| Some(Subject::Process(*places.get(pid)?)));
+    let is_nobodys = finding.pids.is_empty();
+    processes.chain(is_nobodys.then_some(Subject::Gpus(&finding.gpus)))
+}
+
+/// Why a finding is not there any more.
+fn ended<'a>(
+    finding: &FindingOutline,
+    became: impl Iterator<Item = &'a ProcessChange<'a>>,
+) -> State {
+    let mut state = match finding.pids.is_empty() {
+        true => State::Fixed,
+        false => State::Gone,
+    };
+    for change in became {
+        let Some(after) = change.after else { continue };
+        let is_unknown = verdict(after.verdict.as_ref()) == Some(Verdict::Unknown);
+        if is_unknown || change.change == Change::NotJudged {
+            return State::NotJudged;
+        }
+        state = State::Fixed;
+    }
+    state
+}

@@ -1,0 +1,254 @@
+//! Which process of one audit is which of another.
+
+use std::collections::BTreeMap;
+use std::fmt;
+
+use crate::document::outline::{Outline, ProcessOutline};
+use crate::units::{PciAddress, Pid};
+
+/// A process in both audits, or in one alone.
+#[derive(Debug, Clone, Copy)]
+pub struct Pair<'a> {
+    /// `None` for one that is new.
+    pub before: Option<&'a ProcessOutline>,
+    /// `None` for one that is gone.
+    pub after: Option<&'a ProcessOutline>,
+    /// How it is known that they belong together; `None` for one that stands alone.
+    pub matched_by: Option<MatchedBy>,
+}
+
+/// How it is known that two processes do the same.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum MatchedBy {
+    /// They are one: the same PID and start.
+    Process,
+    /// Two trainers of one rank.
+    Rank,
+    /// Two trainers of one rank on this machine.
+    LocalRank,
+    /// Two trainers on one GPU.
+    Gpu,
+    /// Two workers of the same trainer or, where that is not known, of the same GPUs, in the order of their start.
+    Position,
+    /// Two of the same role and name, in the order of their start.
+    Name,
+}
+
+impl fmt::Display for MatchedBy {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Process => "process",
+            Self::Rank => "rank",
+            Self::LocalRank => "local-rank",
+            Self::Gpu => "gpu",
+            Self::Position => "position",
+            Self::Name => "name",
+        })
+    }
+}
+
+/// Pairs the processes of two audits, by the surest evidence first. Where a key fits several, it decides nothing.
+pub fn pairs<'a>(before: &'a Outline, after: &'a Outline) -> Vec<Pair<'a>> {
+    let mut matching = Matching::new(before, after);
+    matching.processes();
+    matching.trainers();
+    matching.workers();
+    matching.others();
+    matching.pairs()
+}
+
+/// One audit's processes in the order of their start.
+struct Side<'a> {
+    processes: Vec<&'a ProcessOutline>,
+    at: BTreeMap<Pid, usize>,
+    gpus: BTreeMap<u32, Gpu<'a>>,
+    /// The place of each one's partner on the other side.
+    partner: Vec<Option<usize>>,
+}
+
+/// By what a GPU is known again.
+#[derive(Clone, Copy, Default)]
+struct Gpu<'a> {
+    uuid: Option<&'a str>,
+    address: Option<PciAddress>,
+}
+
+impl<'a> Side<'a> {
+    fn new(outline: &'a Outline) -> Self {
+        let mut processes: Vec<&ProcessOutline> = outline.processes.iter().flatten().collect();
+        processes.sort_by_key(|of| (of.start_time_ticks, of.pid));
+        let gpus = outline.gpus.iter().map(|gpu| {
+            let known = Gpu {
+                uuid: gpu.uuid.as_deref(),
+                address: gpu.address,
+            };
+            (gpu.index, known)
+        });
+        Self {
+            at: processes.iter().map(|of| of.pid).zip(0..).collect(),
+            partner: vec![None; processes.len()],
+            gpus: gpus.collect(),
+            processes,
+        }
+    }
+
+    /// What is known of each of its GPUs; `None` where that is not known of every one, or it has none.
+    fn of_gpus<T>(&self, of: &ProcessOutline, tell: fn(&Gpu<'a>) -> Option<T>) -> Option<Vec<T>> {
+        let told = of.gpus.iter().map(|index| tell(self.gpus.get(index)?));
+        told.collect::<Option<Vec<T>>>()
+            .filter(|told| !told.is_empty())
+    }
+
+    /// Those without a partner, by key.
+    fn unpaired<K: Ord>(&self, key: impl Fn(usize, &Self) -> Option<K>) -> BTreeMap<K, Vec<usize>> {
+        let mut by_key: BTreeMap<K, Vec<usize>> = BTreeMap::new();
+        for at in (0..self.processes.len()).filter(|at| self.partner[*at].is_none()) {
+            if let Some(key) = key(at, self) {
+                by_key.entry(key).or_default().push(at);
+            }
+        }
+        by_key
+    }
+}
+
+/// What to do with a key that fits several.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Several {
+    /// It decides nothing.
+    Leave,
+    /// Pair them in their order.
+    InOrder,
+}
+
+struct Matching<'a> {
+    before: Side<'a>,
+    after: Side<'a>,
+    /// By the place in `after`.
+    how: BTreeMap<usize, MatchedBy>,
+    is_same_host: bool,
+}
+
+impl<'a> Matching<'a> {
+    fn new(before: &'a Outline, after: &'a Outline) -> Self {
+        let (one, other) = (&before.host.hostname, &after.host.hostname);
+        Self {
+            before: Side::new(before),
+            after: Side::new(after),
+            how: BTreeMap::new(),
+            // A redacted recording does not tell.
+            is_same_host: one.is_none() || other.is_none() || one == other,
+        }
+    }
+
+    fn by<K: Ord>(
+        &mut self,
+        how: MatchedBy,
+        several: Several,
+        key: impl Fn(&ProcessOutline, &Side) -> Option<K>,
+    ) {
+        let key = |at: usize, side: &Side<'a>| key(side.processes[at], side);
+        let before = self.before.unpaired(key);
+        let after = self.after.unpaired(key);
+        self.pair(how, several, before, &after);
+    }
+
+    fn pair<K: Ord>(
+        &mut self,
+        how: MatchedBy,
+        several: Several,
+        before: BTreeMap<K, Vec<usize>>,
+        after: &BTreeMap<K, Vec<usize>>,
+    ) {
+        for (key, ones) in before {
+            let others = after.get(&key).map(Vec::as_slice).unwrap_or_default();
+            if several == Several::Leave && (ones.len() > 1 || others.len() > 1) {
+                continue;
+            }
+            for (one, other) in ones.into_iter().zip(others.iter().copied()) {
+                self.before.partner[one] = Some(other);
+                self.after.partner[other] = Some(one);
+                self.how.insert(other, how);
+            }
+        }
+    }
+
+    /// Across machines and boots a PID with its start says nothing.
+    fn processes(&mut self) {
+        if self.is_same_host {
+            self.by(MatchedBy::Process, Several::Leave, |of, _| {
+                Some((of.pid, of.start_time_ticks?))
+            });
+        }
+    }
+
+    fn trainers(&mut self) {
+        use MatchedBy::{Gpu, LocalRank, Rank};
+        let is_trainer = |of: &ProcessOutline| of.role.as_deref() == Some("trainer");
+        let rank = |of: &ProcessOutline| of.rank.filter(|_| is_trainer(of));
+        let local = |of: &ProcessOutline| of.local_rank.filter(|_| is_trainer(of));
+        let gpus = |of: &ProcessOutline| Some(of.gpus.clone()).filter(|_| is_trainer(of));
+        // Several jobs may have a rank 0 each: these are told apart by their GPUs.
+        self.by(Rank, Several::Leave, |of, side| {
+            Some((rank(of)?, side.of_gpus(of, |gpu| gpu.address)?))
+        });
+        self.by(Rank, Several::Leave, |of, _| rank(of));
+        self.by(LocalRank, Several::Leave, |of, side| {
+            Some((local(of)?, side.of_gpus(of, |gpu| gpu.address)?))
+        });
+        self.by(LocalRank, Several::Leave, |of, _| local(of));
+        self.by(Gpu, Several::Leave, |of, side| {
+            let uuids = side.of_gpus(of, |gpu| Some(gpu.uuid?.to_owned()));
+            uuids.filter(|_| is_trainer(of))
+        });
+        self.by(Gpu, Several::Leave, |of, side| {
+            side.of_gpus(of, |gpu| gpu.address)
+                .filter(|_| is_trainer(of))
+        });
+        self.by(Gpu, Several::InOrder, |of, _| gpus(of));
+    }
+
+    fn workers(&mut self) {
+        let is_worker = |of: &ProcessOutline| of.role.as_deref() == Some("worker");
+        // Both sides name the trainer by its place in `before`.
+        let before = self.before.unpaired(|at, side| {
+            let of = side.processes[at];
+            side.at.get(&of.trainer?).copied().filter(|_| is_worker(of))
+        });
+        let after = self.after.unpaired(|at, side| {
+            let of = side.processes[at];
+            side.partner[*side.at.get(&of.trainer?)?].filter(|_| is_worker(of))
+        });
+        self.pair(MatchedBy::Position, Several::InOrder, before, &after);
+        self.by(MatchedBy::Position, Several::InOrder, |of, _| {
+            let is_nobodys = of.trainer.is_none() && is_worker(of);
+            is_nobodys.then(|| of.gpus.clone())
+        });
+    }
+
+    fn others(&mut self) {
+        self.by(MatchedBy::Name, Several::InOrder, |of, _| {
+            let is_job = matches!(of.role.as_deref(), Some("trainer" | "worker"));
+            (!is_job).then(|| (of.role.clone(), of.name.clone()))
+        });
+    }
+
+    fn pairs(self) -> Vec<Pair<'a>> {
+        let Self {
+            before, after, how, ..
+        } = self;
+        let there = after.processes.iter().enumerate().map(|(at, of)| Pair {
+            before: after.partner[at].map(|one| before.processes[one]),
+            after: Some(of),
+            matched_by: how.get(&at).copied(),
+        });
+        let alone = before.processes.iter().zip(&before.partner);
+        let gone = alone
+            .filter(|(_, partner)| partner.is_none())
+            .map(|(of, _)| Pair {
+                before: Some(of),
+                after: None,
+                matched_by: None,
+            });
+        there.chain(gone).collect()
+    }
+}

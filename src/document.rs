@@ -1,0 +1,4 @@
+//! The document: all that leaves the program.
+
+pub mod outline;
+pub mod read;

@@ -1,0 +1,117 @@
+//! NUMA nodes: their CPUs, memory, distances and sockets.
+
+use crate::units::{Bytes, Cpu, CpuSet, NodeId, NodeSet, PciAddress};
+use std::collections::BTreeMap;
+
+/// The nodes near each PCI device, as a topology file tells them. A device of which it does not tell is not in it.
+pub type Places = BTreeMap<PciAddress, NodeSet>;
+
+/// One NUMA node, from `/sys/devices/system/node/nodeN`.
+#[derive(Debug, Clone, Default)]
+pub struct Node {
+    /// Its CPUs, from `cpulist` or `cpumap`; empty for a node that has memory only, `None` where neither could
+    /// be read.
+    pub cpus: Option<CpuSet>,
+    /// MemTotal of `meminfo`. `None` where there is no such file.
+    pub memory_total: Option<Bytes>,
+    /// MemFree of `meminfo`. `None` where there is no such file.
+    pub memory_free: Option<Bytes>,
+    /// Distance to each online node, 10 being its own. Empty where the tree does not tell.
+    pub distances: BTreeMap<NodeId, u32>,
+    /// The socket of its CPUs (`physical_package_id`). `None` for a node without CPUs and where the
+    /// firmware does not tell.
+    pub package: Option<u32>,
+}
+
+/// All nodes of a machine.
+#[derive(Debug, Clone, Default)]
+pub struct Topology {
+    nodes: BTreeMap<NodeId, Node>,
+    node_of_cpu: BTreeMap<Cpu, NodeId>,
+}
+
+impl Topology {
+    /// Indexes `nodes`. Where two nodes claim a CPU (broken firmware), the lower one has it.
+    pub fn new(nodes: BTreeMap<NodeId, Node>) -> Self {
+        let mut node_of_cpu = BTreeMap::new();
+        for (id, node) in &nodes {
+            for cpu in node.cpus.iter().flat_map(CpuSet::iter) {
+                node_of_cpu.entry(cpu).or_insert(*id);
+            }
+        }
+        Self { nodes, node_of_cpu }
+    }
+
+    /// The nodes by number.
+    pub fn nodes(&self) -> &BTreeMap<NodeId, Node> {
+        &self.nodes
+    }
+
+    /// The node of a CPU. `None` for a CPU that is on no node: offline, or never present.
+    pub fn node_of(&self, cpu: Cpu) -> Option<NodeId> {
+        self.node_of_cpu.get(&cpu).copied()
+    }
+
+    /// The nodes on which a thread with this affinity can run. The kernel lists CPUs that are
+    /// offline or merely possible too; these are on no node.
+    pub fn nodes_of(&self, cpus: &CpuSet) -> NodeSet {
+        cpus.iter().filter_map(|cpu| self.node_of(cpu)).collect()
+    }
+
+    /// Whether the CPUs of every node are known, so that a CPU on none of them is on none at all.
+    pub fn is_whole(&self) -> bool {
+        !self.nodes.is_empty() && self.nodes.values().all(|node| node.cpus.is_some())
+    }
+
+    /// The nodes that are known to have CPUs.
+    pub fn cpu_bearing(&self) -> NodeSet {
+        let has_cpus = |node: &Node| node.cpus.as_ref().is_some_and(|cpus| !cpus.is_empty());
+        let bearing = self.nodes.iter().filter(|(_, node)| has_cpus(node));
+        bearing.map(|(id, _)| *id).collect()
+    }
+
+    /// The node that has all CPUs, where there is only one: nothing can be on a wrong one.
+    pub fn single_node(&self) -> Option<NodeId> {
+        let bearing = self.cpu_bearing();
+        let only = (bearing.len() == 1).then_some(bearing);
+        only.filter(|_| self.is_whole())?.into_iter().next()
+    }
+
+    /// Of the CPU-bearing nodes those at the least distance from any of `from`. Empty where that is not known.
+    pub fn nearest_with_cpus(&self, from: &NodeSet) -> NodeSet {
+        let bearing = self.cpu_bearing();
+        if !self.is_whole() {
+            return NodeSet::new();
+        }
+        let distance = |to: &NodeId| {
+            let from = from.iter().filter_map(|node| self.nodes.get(node));
+            from.filter_map(|node| node.distances.get(to))
+                .min()
+                .copied()
+        };
+        let least = bearing.iter().filter_map(distance).min();
+        let nearest = bearing
+            .iter()
+            .filter(|node| least.is_some() && distance(node) == least);
+        nearest.copied().collect()
+    }
+
+    /// Whether two nodes are of one socket, as far as is known.
+    pub fn same_package(&self, one: NodeId, other: NodeId) -> bool {
+        let package = self.package(one);
+        package.is_some() && package == self.package(other)
+    }
+
+    /// The socket of a node. One that has memory only (HBM, CXL, persistent memory) belongs to the socket of the
+    /// nearest nodes that have CPUs.
+    fn package(&self, id: NodeId) -> Option<u32> {
+        let of = |id: &NodeId| self.nodes.get(id)?.package;
+        if let Some(package) = of(&id) {
+            return Some(package);
+        }
+        let nearest = self.nearest_with_cpus(&NodeSet::from([id]));
+        let mut packages = nearest.iter().map(of);
+        let first = packages.next()??;
+        packages.all(|other| other == Some(first)).then_some(first)
+    }
+}

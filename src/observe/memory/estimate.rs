@@ -1,0 +1,317 @@
+//! The arithmetic of sampling: which pages to ask, and what the answers say of all. Pure.
+
+use std::collections::BTreeMap;
+
+use crate::machine::memory::{Backing, Sample, Stratum};
+use crate::observe::process::status::Resident;
+use crate::units::{Bytes, NodeBytes};
+
+/// Pieces of an address space, seen as one row of pages.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub(crate) struct Population {
+    /// First address of each piece, and how many pages there are before and in it.
+    pieces: Vec<(u64, u64)>,
+    page: u64,
+}
+
+impl Population {
+    /// Of pages of this size, with none so far.
+    pub fn new(page: u64) -> Self {
+        Self {
+            pieces: Vec::new(),
+            page: page.max(1),
+        }
+    }
+
+    /// Adds the pages between two addresses.
+    pub fn add(&mut self, start: u64, end: u64) {
+        let pages = end.saturating_sub(start) / self.page;
+        if pages > 0 {
+            self.pieces
+                .push((start, self.pages().saturating_add(pages)));
+        }
+    }
+
+    /// How many pages there are.
+    pub fn pages(&self) -> u64 {
+        self.pieces.last().map_or(0, |(_, up_to)| *up_to)
+    }
+
+    /// Their size.
+    pub fn page(&self) -> u64 {
+        self.page
+    }
+
+    /// Their size in all.
+    pub fn bytes(&self) -> Bytes {
+        Bytes(self.pages().saturating_mul(self.page))
+    }
+
+    /// First address, and first address behind, of each piece.
+    pub fn pieces(&self) -> impl Iterator<Item = (u64, u64)> {
+        let before = [0]
+            .into_iter()
+            .chain(self.pieces.iter().map(|(_, up_to)| *up_to));
+        self.pieces
+            .iter()
+            .zip(before)
+            .map(|((start, up_to), before)| {
+                (
+                    *start,
+                    start.saturating_add((up_to - before).saturating_mul(self.page)),
+                )
+            })
+    }
+
+    /// The address of the page of this number, counted from 0.
+    fn address(&self, nth: u64) -> Option<u64> {
+        let at = self.pieces.partition_point(|(_, up_to)| *up_to <= nth);
+        let before = at.checked_sub(1).map_or(0, |at| self.pieces[at].1);
+        let (start, _) = self.pieces.get(at)?;
+        start.checked_add(nth.checked_sub(before)?.checked_mul(self.page)?)
+    }
+
+    /// The page to ask in the `cell`th of `cells` equal parts of the row. Within its part it is drawn: evenly spaced pages
+    /// would all be on one node where memory is interleaved page by page and the step is even. It is the same page in every
+    /// run, so that two runs say the same.
+    pub fn drawn(&self, cell: u64, cells: u64) -> Option<u64> {
+        let edge = |cell: u64| {
+            let at = u128::from(self.pages()) * u128::from(cell) / u128::from(cells.max(1));
+            u64::try_from(at).unwrap_or(u64::MAX)
+        };
+        let (first, end) = (edge(cell), edge(cell.saturating_add(1)));
+        let width = end.checked_sub(first).filter(|width| *width > 0)?;
+        self.address(first + mixed(cell) % width)
+    }
+}
+
+/// A number that looks like chance (splitmix64, Steele, Lea and Flood 2014).
+fn mixed(number: u64) -> u64 {
+    let mut mixed = number.wrapping_add(1).wrapping_mul(0x9e37_79b9_7f4a_7c15);
+    mixed = (mixed ^ (mixed >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+    mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+    mixed ^ (mixed >> 31)
+}
+
+/// What else bounds an estimate.
+#[derive(Debug, Clone, Copy, Default)]
+pub(crate) struct Bounds {
+    /// The process's counters.
+    pub resident: Option<Resident>,
+    /// By how much these may be off.
+    pub slack: Bytes,
+    /// Room for private copies of files' pages, which the counter of anonymous pages has too.
+    pub copies: Bytes,
+    /// Room for private copies of shared memory's pages, which the counter of shared pages has not.
+    pub shared_copies: Bytes,
+}
+
+/// What a sample says of all pages.
+pub(crate) fn pages(sample: &Sample, bounds: &Bounds) -> BTreeMap<Backing, NodeBytes> {
+    let strata = sample.strata.iter();
+    let mut pages: BTreeMap<Backing, NodeBytes> = strata
+        .map(|(backing, stratum)| (*backing, scaled(stratum)))
+        .filter(|(_, by_node)| !by_node.is_empty())
+        .collect();
+    let Some(resident) = bounds.resident else {
+        return pages;
+    };
+    let more = |bytes: Bytes| Bytes(bytes.0.saturating_add(bounds.slack.0));
+    let less = |bytes: Bytes, other: Bytes| Bytes(bytes.0.saturating_sub(other.0));
+    // A kernel of 6.1 has no answer for the pages that NUMA balancing watches, a sixth of all at times: the counter knows
+    // them, and which pages are watched does not depend on their node.
+    let least = less(less(resident.anonymous, bounds.copies), bounds.slack);
+    fit(
+        &mut pages,
+        &[Backing::Anonymous],
+        least,
+        more(resident.anonymous),
+    );
+    let shared = [Backing::SharedAnonymous, Backing::Shared];
+    let most = [more(resident.shared), bounds.shared_copies]
+        .into_iter()
+        .sum();
+    fit(&mut pages, &shared, Bytes(0), most);
+    // This one counts the same pages, exactly.
+    fit(&mut pages, &[Backing::Huge], resident.huge, resident.huge);
+    pages
+}
+
+fn scaled(stratum: &Stratum) -> NodeBytes {
+    let present = stratum.present.iter();
+    let bytes = present.map(|(node, count)| {
+        let pages =
+            u128::from(stratum.pages) * u128::from(*count) / u128::from(stratum.asked.max(1));
+        let bytes = pages * u128::from(stratum.page.0);
+        (*node, Bytes(u64::try_from(bytes).unwrap_or(u64::MAX)))
+    });
+    bytes.filter(|(_, bytes)| bytes.0 > 0).collect()
+}
+
+/// Scales what these have together so that it lies between the two, if there is any.
+fn fit(pages: &mut BTreeMap<Backing, NodeBytes>, which: &[Backing], least: Bytes, most: Bytes) {
+    let ours = pages.iter().filter(|(backing, _)| which.contains(backing));
+    let all: Bytes = ours
+        .flat_map(|(_, by_node)| by_node.values())
+        .copied()
+        .sum();
+    let wanted = Bytes(all.0.max(least.0).min(most.0.max(least.0)));
+    if all.0 == 0 || all == wanted {
+        return;
+    }
+    for backing in which {
+        for bytes in pages
+            .get_mut(backing)
+            .into_iter()
+            .flat_map(|by_node| by_node.values_mut())
+        {
+            let scaled = u128::from(bytes.0) * u128::from(wanted.0) / u128::from(all.0);
+            *bytes = Bytes(u64::try_from(scaled).unwrap_or(u64::MAX));
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::units::NodeId;
+
+    fn population(pieces: &[(u64, u64)]) -> Population {
+        let mut population = Population::new(4096);
+        for (start, pages) in pieces {
+            population.add(*start, start + pages * 4096);
+        }
+        population
+    }
+
+    #[test]
+    fn pieces_are_one_row_of_pages() {
+        let row = population(&[(0x1000, 2), (0x9000, 0), (0x10000, 3)]);
+        assert_eq!((row.pages(), row.bytes()), (5, Bytes(5 * 4096)));
+        let addresses: Vec<_> = (0..6).map(|nth| row.address(nth)).collect();
+        let expected = [0x1000, 0x2000, 0x10000, 0x11000, 0x12000].map(Some);
+        assert_eq!(addresses, [&expected[..], &[None]].concat());
+        let pieces: Vec<_> = row.pieces().collect();
+        assert_eq!(pieces, [(0x1000, 0x3000), (0x10000, 0x13000)]);
+    }
+
+    #[test]
+    fn asking_as_many_as_there_are_asks_each_once() {
+        let row = population(&[(0x1000, 100), (0x1000_0000, 37)]);
+        let drawn: BTreeSet<u64> = (0..137).filter_map(|cell| row.drawn(cell, 137)).collect();
+        assert_eq!(drawn.len(), 137);
+    }
+
+    /// A step of 128 pages would see one node alone.
+    #[test]
+    fn pages_that_are_interleaved_are_seen_on_both_nodes() {
+        let row = population(&[(0, 1 << 18)]);
+        let odd = (0..2048).filter_map(|cell| row.drawn(cell, 2048));
+        let odd = odd.filter(|address| address / 4096 % 2 == 1).count();
+        assert!((900..1150).contains(&odd), "{odd}");
+    }
+
+    fn stratum(pages: u64, asked: u64, present: [u64; 2]) -> Stratum {
+        let nodes = present.into_iter().zip(0..).filter(|(count, _)| *count > 0);
+        Stratum {
+            pages,
+            asked,
+            present: nodes.map(|(count, node)| (NodeId(node), count)).collect(),
+            at_most: None,
+            page: Bytes(4096),
+        }
+    }
+
+    #[track_caller]
+    fn estimated(strata: &[(Backing, Stratum)], bounds: &Bounds) -> Vec<(Backing, Vec<u64>)> {
+        let sample = Sample {
+            strata: strata.iter().cloned().collect(),
+        };
+        let pages = pages(&sample, bounds).into_iter();
+        let in_pages = |by_node: NodeBytes| by_node.values().map(|bytes| bytes.0 / 4096).collect();
+        pages
+            .map(|(backing, by_node)| (backing, in_pages(by_node)))
+            .collect()
+    }
+
+    #[test]
+    fn a_page_that_was_asked_stands_for_its_part() {
+        use Backing::*;
+        let strata = [
+            (Anonymous, stratum(8000, 1000, [600, 200])),
+            (Shared, stratum(500, 500, [1, 2])),
+            (Huge, stratum(512, 100, [0, 0])),
+        ];
+        let expected = [(Anonymous, vec![4800, 1600]), (Shared, vec![1, 2])];
+        assert_eq!(estimated(&strata, &Bounds::default()), expected);
+    }
+
+    #[test]
+    fn the_processs_own_counters_bound_it() {
+        use Backing::*;
+        let strata = [
+            (Anonymous, stratum(8000, 1000, [600, 200])),
+            (SharedAnonymous, stratum(1000, 1000, [500, 0])),
+            (Shared, stratum(1000, 1000, [500, 0])),
+            (Huge, stratum(5120, 1024, [100, 100])),
+        ];
+        let resident = |anonymous: u64, shared: u64, huge: u64| Resident {
+            anonymous: Bytes(anonymous * 4096),
+            file: Bytes(0),
+            shared: Bytes(shared * 4096),
+            huge: Bytes(huge * 4096),
+        };
+        let bounds = Bounds {
+            resident: Some(resident(8000, 500, 1024)),
+            ..Bounds::default()
+        };
+        let expected = [
+            (Anonymous, vec![6000, 2000]),
+            (SharedAnonymous, vec![250]),
+            (Shared, vec![250]),
+            (Huge, vec![512, 512]),
+        ];
+        assert_eq!(estimated(&strata, &bounds), expected);
+        // Within what the counters may be off, the sample is believed.
+        let bounds = Bounds {
+            resident: Some(resident(7000, 900, 1024)),
+            slack: Bytes(100 * 4096),
+            copies: Bytes(500 * 4096),
+            ..Bounds::default()
+        };
+        assert_eq!(
+            estimated(&strata, &bounds)[..2],
+            [(Anonymous, vec![4800, 1600]), (SharedAnonymous, vec![500])]
+        );
+    }
+
+    proptest! {
+        #[test]
+        fn what_is_drawn_is_there(
+            pieces in proptest::collection::vec((0u64..1 << 36, 0u64..5000), 0..9),
+            cells in 0u64..9000,
+            cell in 0u64..9000,
+        ) {
+            let row = population(&pieces);
+            if let Some(address) = row.drawn(cell, cells) {
+                prop_assert!(row.pieces().any(|(start, end)| (start..end).contains(&address)));
+            }
+        }
+
+        #[test]
+        fn no_numbers_make_it_panic(start: u64, end: u64, page: u64, cell: u64, cells: u64, asked: u64, count: u64, bytes: u64) {
+            let mut row = Population::new(page);
+            row.add(start, end);
+            row.add(end, start);
+            let _ = (row.drawn(cell, cells), row.bytes(), row.pieces().count());
+            let of = stratum(row.pages(), asked, [count, count]);
+            let sample = Sample { strata: [(Backing::Anonymous, of.clone()), (Backing::Huge, of)].into() };
+            let resident = Resident { anonymous: Bytes(bytes), file: Bytes(bytes), shared: Bytes(bytes), huge: Bytes(bytes) };
+            let _ = pages(&sample, &Bounds { resident: Some(resident), slack: Bytes(end), copies: Bytes(start), ..Bounds::default() });
+        }
+    }
+}

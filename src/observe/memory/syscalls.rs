@@ -1,0 +1,146 @@
+//! The two questions to the kernel for which no library has a safe function. All unsafe code is here.
+
+#![allow(unsafe_code)]
+
+use std::ffi::c_int;
+use std::fs::File;
+use std::io;
+use std::os::fd::AsRawFd;
+
+use rustix::ioctl::opcode;
+
+use crate::units::Pid;
+
+/// Asks for the nodes of another process's pages: move_pages(2) as a query, which moves nothing. `nodes` gets one answer for
+/// each address: a node, or below 0 why there is none.
+///
+/// The kernel takes the process's mmap lock for 16 pages at a time (do_pages_stat in mm/migrate.c).
+pub(crate) fn page_nodes(pid: Pid, addresses: &[usize], nodes: &mut Vec<c_int>) -> io::Result<()> {
+    // To the kernel 0 is the caller.
+    let pid = match libc::pid_t::try_from(pid.0) {
+        Ok(pid) if pid > 0 => pid,
+        _ => return Err(io::Error::from_raw_os_error(libc::ESRCH)),
+    };
+    nodes.clear();
+    nodes.resize(addresses.len(), -libc::ENOENT);
+    let asked: *const usize = addresses.as_ptr();
+    let no_nodes: *const c_int = std::ptr::null();
+    // SAFETY: both arrays have as many elements as the kernel is told and outlive the call; the addresses are numbers of the
+    // other process, which the kernel checks and nobody here follows. Without nodes it only writes into `nodes`.
+    let answer = unsafe {
+        libc::syscall(
+            libc::SYS_move_pages,
+            pid,
+            addresses.len(),
+            asked,
+            no_nodes,
+            nodes.as_mut_ptr(),
+            0,
+        )
+    };
+    match answer {
+        0 => Ok(()),
+        _ => Err(io::Error::last_os_error()),
+    }
+}
+
+/// A piece of an address space, as PAGEMAP_SCAN tells it (struct page_region in linux/fs.h).
+#[repr(C)]
+#[derive(Debug, Clone, Copy, Default)]
+pub(crate) struct Region {
+    /// Its first address.
+    pub start: u64,
+    /// The first address behind it.
+    pub end: u64,
+    categories: u64,
+}
+
+/// struct pm_scan_arg in linux/fs.h.
+#[repr(C)]
+struct Scan {
+    size: u64,
+    flags: u64,
+    start: u64,
+    end: u64,
+    walk_end: u64,
+    regions: u64,
+    regions_len: u64,
+    max_pages: u64,
+    category_inverted: u64,
+    category_mask: u64,
+    category_anyof_mask: u64,
+    return_mask: u64,
+}
+
+const PAGE_IS_PRESENT: u64 = 1 << 3;
+const PAGE_IS_PFNZERO: u64 = 1 << 5;
+
+/// Finds what is present between two addresses of the process whose `pagemap` this is, zero pages aside (PAGEMAP_SCAN, Linux
+/// 6.7). Gives how many of `regions` were filled, and up to where it looked: less than all where they are full.
+pub(crate) fn present_regions(
+    pagemap: &File,
+    start: u64,
+    end: u64,
+    regions: &mut [Region],
+) -> io::Result<(usize, u64)> {
+    let mut scan = Scan {
+        size: size_of::<Scan>() as u64,
+        flags: 0,
+        start,
+        end,
+        walk_end: start,
+        regions: regions.as_mut_ptr() as u64,
+        regions_len: regions.len() as u64,
+        max_pages: 0,
+        category_inverted: PAGE_IS_PFNZERO,
+        category_mask: PAGE_IS_PRESENT | PAGE_IS_PFNZERO,
+        category_anyof_mask: 0,
+        return_mask: PAGE_IS_PRESENT,
+    };
+    let request = opcode::read_write::<Scan>(b'f', 16);
+    // SAFETY: `scan` has the layout that this request is defined with and says its size; the kernel writes `walk_end` and at
+    // most `regions_len` elements to `regions`, which outlives the call. It writes nothing else as `flags` is 0.
+    let answer = unsafe { libc::ioctl(pagemap.as_raw_fd(), request as _, &raw mut scan) };
+    match usize::try_from(answer) {
+        Ok(filled) => Ok((filled.min(regions.len()), scan.walk_end)),
+        Err(_) => Err(io::Error::last_os_error()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn own_pages_have_nodes_and_holes_have_none() {
+        let page = vec![1u8; 1 << 16];
+        let mut nodes = Vec::new();
+        let addresses = [page.as_ptr() as usize + (1 << 15), 4096];
+        match page_nodes(Pid(std::process::id()), &addresses, &mut nodes) {
+            Ok(()) => assert!(nodes[0] >= 0 && nodes[1] < 0, "{nodes:?}"),
+            // In a container that does not permit it.
+            Err(error) => assert_eq!(error.raw_os_error(), Some(libc::EPERM)),
+        }
+        assert!(page_nodes(Pid(0), &addresses, &mut nodes).is_err());
+    }
+
+    #[test]
+    fn finds_what_is_present() {
+        let page = rustix::param::page_size();
+        let memory = vec![1u8; 64 * page];
+        let start = (memory.as_ptr() as usize).next_multiple_of(page) as u64;
+        let end = start + 32 * page as u64;
+        let pagemap = File::open("/proc/self/pagemap").unwrap();
+        let mut regions = [Region::default(); 8];
+        match present_regions(&pagemap, start, end, &mut regions) {
+            Ok((filled, up_to)) => {
+                let found = regions[..filled]
+                    .iter()
+                    .map(|region| region.end - region.start);
+                assert_eq!((found.sum::<u64>(), up_to), (end - start, end));
+            }
+            // Before Linux 6.7.
+            Err(error) => assert_eq!(error.raw_os_error(), Some(libc::ENOTTY)),
+        }
+    }
+}

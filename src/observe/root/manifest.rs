@@ -1,0 +1,86 @@
+//! A recording's `snapshot.json`.
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+
+use crate::units::Malformed;
+
+/// The format that is written, and the only one that is read.
+pub const FORMAT: u64 = 1;
+
+/// What a recording says of itself. Unknown keys are ignored.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Manifest {
+    /// [`FORMAT`].
+    pub format: u64,
+    /// RFC 3339, UTC.
+    pub recorded_at: Option<String>,
+    /// The recorded machine's name.
+    pub hostname: Option<String>,
+    /// Free text of whoever recorded it.
+    pub note: Option<String>,
+    /// Names of the users whose processes were recorded, by number.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    pub users: BTreeMap<u32, String>,
+    /// The PIDs that were named when it was recorded.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub named: Vec<u32>,
+    /// PIDs that NVML names and that were another process's here. Of these nothing else is recorded.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub strangers: Vec<u32>,
+    /// Why it was not known who uses some GPUs of AMD's and Intel's, by their index. What told so is of processes that
+    /// are not recorded.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    pub unseen: BTreeMap<u32, String>,
+    /// Files that the recording user was not permitted to read.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub denied: Vec<String>,
+    /// Processes of which some files did not answer when it was recorded. What is not here of these is what was waited for.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub silent: Vec<u32>,
+}
+
+/// Reads `snapshot.json`; refuses a format that this program does not know.
+pub fn parse_manifest(bytes: &[u8]) -> Result<Manifest, Malformed> {
+    let manifest: Manifest =
+        serde_json::from_slice(bytes).map_err(|error| Malformed(error.to_string()))?;
+    if manifest.format != FORMAT {
+        let format = manifest.format;
+        return Err(Malformed(format!(
+            "format {format}, and this program reads format {FORMAT}"
+        )));
+    }
+    Ok(manifest)
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    #[test]
+    fn reads_format_1_alone() {
+        assert!(parse_manifest(br#"{"format": 1, "hostname": "a", "x": []}"#).is_ok());
+        assert!(parse_manifest(br#"{"format": 2}"#).is_err());
+        assert!(parse_manifest(br#"{"hostname": "a"}"#).is_err());
+        assert!(parse_manifest(b"").is_err());
+    }
+
+    proptest! {
+        #[test]
+        fn no_bytes_make_it_panic(bytes in proptest::collection::vec(any::<u8>(), 0..100)) {
+            let _ = parse_manifest(&bytes);
+        }
+
+        #[test]
+        fn a_number_of_any_length_is_read_or_refused(
+            key in "format|recorded_at|users|named|strangers|unseen|denied",
+            value in "-?[0-9]{1,22}|\\[-?[0-9]{0,22}\\]|\\{\"[0-9]{0,12}\": ?\"x\"\\}",
+        ) {
+            let _ = parse_manifest(format!("{{\"format\": 1, \"{key}\": {value}}}").as_bytes());
+        }
+    }
+}

@@ -1,0 +1,101 @@
+//! Files of counters, a name and a number on each line: `/proc/vmstat`, and a node's `numastat` (node_read_numastat in the
+//! kernel's drivers/base/node.c).
+
+use crate::machine::window::Counters;
+use crate::units::{Malformed, number, value};
+
+/// Of a node's `numastat`, in pages: allocated here as wanted; here although another node was wanted; elsewhere although
+/// this one was wanted; here by interleaving; here by a process that ran here; here by one that ran elsewhere.
+pub const NUMASTAT: &[&str] = &[
+    "numa_hit",
+    "numa_miss",
+    "numa_foreign",
+    "interleave_hit",
+    "local_node",
+    "other_node",
+];
+
+/// Of `/proc/vmstat`, all of NUMA balancing: pages unmapped to see who uses them, page faults by which that is seen, those
+/// of them whose page was on the node already, and pages that were moved.
+pub const VMSTAT: &[&str] = &[
+    "numa_pte_updates",
+    "numa_hint_faults",
+    "numa_hint_faults_local",
+    "numa_pages_migrated",
+];
+
+/// Reads the counters of these names. One that is not there is left out: the kernel was built without.
+pub fn parse_counters(bytes: &[u8], names: &[&'static str]) -> Result<Counters, Malformed> {
+    let mut counters = Counters::new();
+    for line in value(bytes).lines() {
+        let Some((name, count)) = line.split_once(' ') else {
+            continue;
+        };
+        if let Some(name) = names.iter().find(|wanted| **wanted == name) {
+            counters.insert(name, number(name, count.trim().as_bytes())?);
+        }
+    }
+    Ok(counters)
+}
+
+/// What was counted from one reading to the next. A counter that went back tells nothing.
+pub fn counted_between(before: &Counters, after: &Counters) -> Counters {
+    let both = after.iter().filter_map(|(name, after)| {
+        let count = after.checked_sub(*before.get(name)?)?;
+        Some((*name, count))
+    });
+    both.collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    const TEXT: &[u8] =
+        b"numa_hit 8676600\nnuma_miss 3\nnuma_foreign 0\ninterleave_hit 1128\nlocal_node 8676600\nother_node 7\n";
+
+    #[test]
+    fn reads_a_nodes() {
+        let counters = parse_counters(TEXT, NUMASTAT).unwrap();
+        assert_eq!(counters.len(), NUMASTAT.len());
+        assert_eq!((counters["numa_miss"], counters["other_node"]), (3, 7));
+    }
+
+    #[test]
+    fn reads_what_a_kernel_has() {
+        let text = b"nr_free_pages 17\nnuma_hint_faults_local 4\nnuma_hint_faults 9\n";
+        let counters = parse_counters(text, VMSTAT).unwrap();
+        let expected = [("numa_hint_faults", 9), ("numa_hint_faults_local", 4)];
+        assert_eq!(counters, Counters::from(expected));
+        assert!(parse_counters(b"numa_hint_faults -9\n", VMSTAT).is_err());
+        assert!(
+            parse_counters(b"numa_hint_faults\n", VMSTAT)
+                .unwrap()
+                .is_empty()
+        );
+    }
+
+    #[test]
+    fn what_was_counted_meanwhile() {
+        let before = Counters::from([("numa_hit", 5), ("numa_miss", 9), ("numa_foreign", 1)]);
+        let after = Counters::from([("numa_hit", 7), ("numa_miss", 8), ("other_node", 1)]);
+        assert_eq!(
+            counted_between(&before, &after),
+            Counters::from([("numa_hit", 2)])
+        );
+    }
+
+    proptest! {
+        #[test]
+        fn no_bytes_make_it_panic(bytes in proptest::collection::vec(any::<u8>(), 0..200)) {
+            let _ = parse_counters(&bytes, NUMASTAT);
+        }
+
+        #[test]
+        fn no_lines_make_it_panic(text in "(numa_(hit|miss|hint_faults) [ -]?[0-9]{0,25}\n?){0,6}") {
+            let _ = parse_counters(text.as_bytes(), NUMASTAT);
+        }
+    }
+}

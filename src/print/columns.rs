@@ -1,0 +1,104 @@
+//! Tables that leave out columns where room is short.
+
+use comfy_table::{Color, ColumnConstraint, Width};
+
+use crate::print::terminal::{Terminal, cell};
+
+/// A column with its cells.
+pub(crate) struct Filled {
+    pub header: &'static str,
+    pub room: Room,
+    /// From the first row to the last.
+    pub cells: Vec<String>,
+    /// The colour of each cell.
+    pub colors: Vec<Option<Color>>,
+}
+
+/// How a column behaves where room is short.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Room {
+    /// It is never left out, and no cell of it is broken over two lines.
+    Whole,
+    /// Its cells may be broken between words; the greater the number, the sooner it is left out.
+    Words(u8),
+    /// The same, without being broken.
+    Short(u8),
+    /// Only from this width of the terminal on.
+    Wide(u16),
+}
+
+impl Filled {
+    /// The least width that the room allows: of the longest word, else of the longest line.
+    fn least(&self) -> u16 {
+        let longest = |text: &str, split: fn(char) -> bool| {
+            let parts = text.split(split).map(|part| part.chars().count());
+            parts.max().unwrap_or(0)
+        };
+        let split = match self.room {
+            Room::Whole | Room::Short(_) => |letter| letter == '\n',
+            Room::Words(_) | Room::Wide(_) => char::is_whitespace,
+        };
+        let cells = self.cells.iter().map(|cell| longest(cell, split));
+        let header = longest(self.header, char::is_whitespace);
+        u16::try_from(cells.max().unwrap_or(0).max(header)).unwrap_or(u16::MAX)
+    }
+
+    fn says_something(&self) -> bool {
+        self.cells.iter().any(|cell| !cell.is_empty())
+    }
+}
+
+/// The table of those columns that say something and for which there is room; those that matter least are left out
+/// first.
+pub(crate) fn draw(columns: impl Iterator<Item = Filled>, terminal: &Terminal) -> String {
+    let columns = fitting(columns, terminal);
+    let headers: Vec<&str> = columns.iter().map(|column| column.header).collect();
+    let mut table = terminal.table(&headers);
+    let rows = columns.first().map_or(0, |column| column.cells.len());
+    for row in 0..rows {
+        table.add_row(columns.iter().map(|column| {
+            let cell = cell(&column.cells[row]);
+            match column.colors.get(row).copied().flatten() {
+                Some(color) => cell.fg(color),
+                None => cell,
+            }
+        }));
+    }
+    for (drawn, column) in table.column_iter_mut().zip(&columns) {
+        let least = column.least() + terminal.padding();
+        drawn.set_constraint(match column.room {
+            Room::Whole => ColumnConstraint::Absolute(Width::Fixed(least)),
+            _ => ColumnConstraint::LowerBoundary(Width::Fixed(least)),
+        });
+    }
+    table.trim_fmt() + "\n"
+}
+
+fn fitting(columns: impl Iterator<Item = Filled>, terminal: &Terminal) -> Vec<Filled> {
+    let is_wide =
+        |column: &Filled| matches!(column.room, Room::Wide(from) if from > terminal.width);
+    let columns = columns.filter(|column| !is_wide(column) && column.says_something());
+    let mut columns: Vec<Filled> = columns.collect();
+    let needs = |columns: &[Filled]| {
+        let widths = columns
+            .iter()
+            .map(|column| u32::from(column.least()) + u32::from(terminal.padding()));
+        widths.sum::<u32>()
+    };
+    while needs(&columns) > u32::from(terminal.width) {
+        let least_wanted =
+            columns
+                .iter()
+                .enumerate()
+                .filter_map(|(at, column)| match column.room {
+                    Room::Whole => None,
+                    Room::Words(rank) | Room::Short(rank) => Some((u16::from(rank), at)),
+                    Room::Wide(from) => Some((from, at)),
+                });
+        match least_wanted.max() {
+            Some((_, at)) => drop(columns.remove(at)),
+            None => break,
+        }
+    }
+    columns
+}

@@ -1,0 +1,442 @@
+//! Two audits against each other, for people.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use comfy_table::Color;
+use owo_colors::Style;
+
+use crate::audit::finding::Severity;
+use crate::audit::place::verdict::Verdict;
+use crate::compare::Diff;
+use crate::compare::findings::{FindingChange, State};
+use crate::compare::processes::{Change, Facet, ProcessChange};
+use crate::document::outline::{LocalShare, Outline, ProcessOutline, SummaryOutline};
+use crate::print::cells::{bracketed, cpus, or_unknown, processes as counted};
+use crate::print::columns::{Filled, Room, draw};
+use crate::print::rows::{color, shortened};
+use crate::print::table::head;
+use crate::print::terminal::{Terminal, harmless};
+use crate::units::{NodeSet, node_list, percent_of_one as percent, ranges};
+
+/// The whole of it. `all` shows what is as it was, too, and what is not judged, and gives every process a row of its
+/// own.
+pub fn diff(diff: &Diff, all: bool, terminal: &Terminal) -> String {
+    let mut out = side("before: ", diff.before, terminal);
+    out += &side("after:  ", diff.after, terminal);
+    out += &machine(diff, terminal);
+    out += &processes(diff, all, terminal);
+    out += &findings(diff, all, terminal);
+    out.push('\n');
+    out += &sum("before: ", diff.before.summary.as_ref(), terminal);
+    out += &sum("after:  ", diff.after.summary.as_ref(), terminal);
+    out + &outcome(diff, terminal)
+}
+
+/// One line: which machine, and when.
+fn side(mark: &str, outline: &Outline, terminal: &Terminal) -> String {
+    terminal.wrap(mark, &head_words(outline), mark.len())
+}
+
+fn head_words(outline: &Outline) -> String {
+    let unwrapped = Terminal {
+        width: u16::MAX,
+        color: false,
+    };
+    head(&outline.host, &unwrapped).trim_end().to_owned()
+}
+
+fn machine(diff: &Diff, terminal: &Terminal) -> String {
+    let known = |text: &Option<String>| text.as_deref().map_or("?".to_owned(), harmless);
+    let mut out = String::new();
+    for change in &diff.machine {
+        let text = format!(
+            "{}: {} → {}",
+            harmless(&change.what),
+            known(&change.before),
+            known(&change.after)
+        );
+        out += &terminal.wrap("  ", &text, 4);
+    }
+    match out.is_empty() {
+        true => out,
+        false => format!("\nChanges of the machine:\n{out}"),
+    }
+}
+
+/// A row: one process, or workers of which all that is shown is the same but PIDs and shares.
+struct Row<'a> {
+    people: Vec<&'a ProcessChange<'a>>,
+    cells: Cells,
+    pids: String,
+}
+
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord)]
+struct Cells {
+    change: String,
+    role: String,
+    rank: String,
+    gpus: String,
+    gpu_node: String,
+    cpu_node: String,
+    cpus: String,
+    binding: String,
+    verdict: String,
+}
+
+/// A column: its header, how it behaves where room is short, and what it says of a row.
+type Column = (&'static str, Room, fn(&Row) -> String);
+
+const COLUMNS: &[Column] = &[
+    ("CHANGE", Room::Whole, |row| row.cells.change.clone()),
+    ("ROLE", Room::Whole, |row| match row.people.len() {
+        1 => row.cells.role.clone(),
+        several => format!("{} ×{several}", row.cells.role),
+    }),
+    ("RANK", Room::Short(1), |row| row.cells.rank.clone()),
+    ("PID", Room::Short(4), |row| row.pids.clone()),
+    ("GPU", Room::Short(5), |row| row.cells.gpus.clone()),
+    ("GPU NODE", Room::Short(3), |row| row.cells.gpu_node.clone()),
+    ("CPU NODE", Room::Short(2), |row| row.cells.cpu_node.clone()),
+    ("CPUS", Room::Short(1), |row| row.cells.cpus.clone()),
+    ("MEM BINDING", Room::Short(2), |row| {
+        row.cells.binding.clone()
+    }),
+    ("LOCAL MEMORY", Room::Short(0), shares),
+    ("VERDICT", Room::Whole, |row| row.cells.verdict.clone()),
+    ("NAME", Room::Wide(150), names),
+];
+
+fn processes(diff: &Diff, all: bool, terminal: &Terminal) -> String {
+    let is_shown = |change: &&ProcessChange| {
+        let has_changed = change.change != Change::Same || change.worsened_to.is_some();
+        all || (change.is_judged() && has_changed)
+    };
+    let mut rows: Vec<Row> = Vec::new();
+    let mut places: BTreeMap<Cells, usize> = BTreeMap::new();
+    for change in diff.processes.iter().filter(is_shown) {
+        let cells = cells(change, terminal);
+        let folds = !all
+            && change
+                .either()
+                .is_some_and(|of| of.role.as_deref() != Some("trainer"));
+        let place = *places.entry(cells.clone()).or_insert(rows.len());
+        match rows.get_mut(place) {
+            Some(row) if folds => row.people.push(change),
+            _ => rows.push(Row {
+                people: vec![change],
+                cells,
+                pids: String::new(),
+            }),
+        }
+    }
+    if rows.is_empty() {
+        return String::new();
+    }
+    for row in &mut rows {
+        row.pids = broken(pids(row), terminal);
+    }
+    let filled = COLUMNS.iter().map(|(header, room, cell)| Filled {
+        header,
+        room: *room,
+        cells: rows.iter().map(cell).collect(),
+        colors: rows.iter().map(|row| painted(header, row)).collect(),
+    });
+    format!("\n{}", draw(filled, terminal))
+}
+
+fn painted(header: &str, row: &Row) -> Option<Color> {
+    let first = row.people.first()?;
+    match (header, first.change) {
+        ("CHANGE", _) if first.worsened_to.is_some() => Some(Color::Red),
+        ("CHANGE", Change::NotJudged) => Some(Color::Magenta),
+        ("CHANGE", Change::Better) => Some(Color::Green),
+        ("VERDICT", _) => color(Verdict::named(first.after?.verdict.as_deref()?)),
+        _ => None,
+    }
+}
+
+fn cells(change: &ProcessChange, terminal: &Terminal) -> Cells {
+    let of_gpus = |of: &ProcessOutline| match of.gpus.is_empty() {
+        true => "-".to_owned(),
+        false => ranges(of.gpus.iter().copied()),
+    };
+    Cells {
+        change: match (change.change, change.worsened_to) {
+            (Change::New, Some(_)) => "new, worse".to_owned(),
+            (Change::NotJudged, _) => "not judged".to_owned(),
+            (change, _) => change.to_string(),
+        },
+        role: told(change, |of| {
+            of.role.as_deref().map_or("process".to_owned(), harmless)
+        }),
+        rank: change.rank.map_or("-".to_owned(), |rank| rank.to_string()),
+        gpus: told(change, of_gpus),
+        gpu_node: told(change, |of| match of.gpus.is_empty() {
+            true => "-".to_owned(),
+            false => or_unknown(node_list(&of.home_nodes)),
+        }),
+        cpu_node: told(change, |of| {
+            or_unknown(of.cpu.node.map(|node| node.to_string()).unwrap_or_default())
+        }),
+        cpus: broken(
+            told(change, |of| {
+                cpus(of.cpu.affinity.as_ref(), &of.cpu.affinity_nodes)
+            }),
+            terminal,
+        ),
+        binding: broken(told(change, binding), terminal),
+        verdict: verdicts(change),
+    }
+}
+
+/// `1 → 0`, or what it is where that is the same.
+fn told(change: &ProcessChange, tell: impl Fn(&ProcessOutline) -> String) -> String {
+    arrow(change.before.map(&tell), change.after.map(&tell))
+}
+
+/// Where room is short, what is long goes on two lines.
+fn broken(cell: String, terminal: &Terminal) -> String {
+    const ROOMY: u16 = 130;
+    const SHORT: usize = 9;
+    match terminal.width >= ROOMY || cell.chars().count() <= SHORT {
+        true => cell,
+        false => cell.replacen(" → ", " →\n", 1),
+    }
+}
+
+fn arrow(before: Option<String>, after: Option<String>) -> String {
+    match (before, after) {
+        (Some(before), Some(after)) if before != after => format!("{before} → {after}"),
+        (before, after) => after.or(before).unwrap_or_default(),
+    }
+}
+
+/// As the audit's table has it: `[0, 1]`, `bind [0]`.
+fn binding(of: &ProcessOutline) -> String {
+    let listed = |nodes: &Option<NodeSet>| nodes.as_ref().map_or("[?]".to_owned(), bracketed);
+    let allowed = listed(&of.memory.mems_allowed);
+    match of.memory.policy.as_deref() {
+        None => format!("? {allowed}"),
+        Some("default") => allowed,
+        Some("local") => format!("local {allowed}"),
+        Some(mode) => format!("{} {}", harmless(mode), listed(&of.memory.policy_nodes)),
+    }
+}
+
+/// The verdict, and of those on CPUs and memory what is another where the verdict is none.
+fn verdicts(change: &ProcessChange) -> String {
+    let word = |verdict: Option<&str>| match verdict {
+        None => "-".to_owned(),
+        Some("mismatch") => "MISMATCH".to_owned(),
+        Some(word) => harmless(word),
+    };
+    let mut lines = vec![told(change, |of| word(of.verdict.as_deref()))];
+    if !change.changed.contains(&Facet::Verdict) {
+        let is_another = |facet: &Facet| change.changed.contains(facet);
+        if is_another(&Facet::CpuVerdict) {
+            let parts = told(change, |of| word(of.cpu.verdict.as_deref()));
+            lines.push(format!("CPU {parts}"));
+        }
+        if is_another(&Facet::MemoryVerdict) {
+            let parts = told(change, |of| word(of.memory.verdict.as_deref()));
+            lines.push(format!("memory {parts}"));
+        }
+    }
+    lines.join("\n")
+}
+
+fn pids(row: &Row) -> String {
+    let of_side = |side: fn(&ProcessChange) -> Option<u32>| {
+        let mut pids: Vec<u32> = row
+            .people
+            .iter()
+            .filter_map(|change| side(change))
+            .collect();
+        pids.sort_unstable();
+        (!pids.is_empty()).then(|| shortened(pids))
+    };
+    arrow(
+        of_side(|change| Some(change.before?.pid.0)),
+        of_side(|change| Some(change.after?.pid.0)),
+    )
+}
+
+/// How much of the memory is local: of several processes from the least to the most.
+fn shares(row: &Row) -> String {
+    let has_moved = |change: &&ProcessChange| change.changed.contains(&Facet::LocalFraction);
+    let of_side = |side: fn(&ProcessChange) -> Option<LocalShare>| {
+        let shares = row.people.iter().filter_map(|change| side(change));
+        span(shares.collect())
+    };
+    let before = of_side(|change| Some(change.before?.memory.local));
+    let after = of_side(|change| Some(change.after?.memory.local));
+    let is_known = |text: &Option<String>| text.as_deref().is_some_and(|text| text != "?");
+    // What differs by less than it may be off is no move.
+    match is_known(&before) && is_known(&after) && !row.people.iter().any(has_moved) {
+        true => after.unwrap_or_default(),
+        false => arrow(before, after),
+    }
+}
+
+fn span(shares: Vec<LocalShare>) -> Option<String> {
+    if shares.is_empty() {
+        return None;
+    }
+    let fractions: Option<Vec<f64>> = shares.iter().map(|share| share.fraction).collect();
+    let Some(fractions) = fractions else {
+        return Some("?".to_owned());
+    };
+    let mark = match shares.iter().any(|share| share.is_estimate) {
+        true => "~",
+        false => "",
+    };
+    let least = percent(fractions.iter().copied().fold(f64::INFINITY, f64::min));
+    let most = percent(fractions.into_iter().fold(0.0, f64::max));
+    Some(match least == most {
+        true => format!("{mark}{most}"),
+        false => format!("{mark}{least}…{most}"),
+    })
+}
+
+fn names(row: &Row) -> String {
+    let names = row.people.iter().filter_map(|change| change.either());
+    let names: BTreeSet<String> = names.map(|of| harmless(&of.name)).collect();
+    names.into_iter().collect::<Vec<_>>().join(", ")
+}
+
+/// What is wrong that was not, what is wrong no more; and in one line what still is.
+fn findings(diff: &Diff, all: bool, terminal: &Terminal) -> String {
+    let mut out = String::new();
+    let mut remaining: Vec<String> = Vec::new();
+    for change in &diff.findings {
+        let finding = change.finding;
+        let rule = format!(
+            "{}[{}]",
+            harmless(&finding.severity),
+            harmless(&finding.rule)
+        );
+        if change.state == State::Remains && !all {
+            let whom = match finding.pids.len() {
+                0 => String::new(),
+                count => format!(" ({})", counted(count)),
+            };
+            remaining.push(rule + &whom);
+            continue;
+        }
+        let word = match change.state {
+            State::NotJudged => "not judged".to_owned(),
+            state => state.to_string(),
+        };
+        let joined = match (change.state, change.joined.as_slice()) {
+            (State::Spread, joined) => {
+                let pids = shortened(joined.iter().map(|pid| pid.0).collect());
+                format!("; new is {pids}")
+            }
+            _ => String::new(),
+        };
+        let text = format!("{}{joined}", harmless(&finding.message));
+        let text = terminal.wrap(&format!("{word}: {rule}: "), &text, 2);
+        out += &terminal.paint(text.trim_end(), style(change));
+        out.push('\n');
+    }
+    if !remaining.is_empty() {
+        out += &terminal.wrap("remains: ", &remaining.join(", "), 2);
+    }
+    match out.is_empty() {
+        true => out,
+        false => format!("\n{out}"),
+    }
+}
+
+fn style(change: &FindingChange) -> Style {
+    let style = Style::new();
+    match (change.state, change.severity) {
+        (State::New | State::Spread, Some(Severity::Error)) => style.red(),
+        (State::New | State::Spread, Some(Severity::Warning)) => style.yellow(),
+        (State::NotJudged, _) => style.magenta(),
+        (State::Fixed, _) => style.green(),
+        _ => style,
+    }
+}
+
+fn sum(mark: &str, summary: Option<&SummaryOutline>, terminal: &Terminal) -> String {
+    let text = match summary {
+        None => "the machine alone, without processes".to_owned(),
+        Some(summary) => {
+            let local = match span(vec![summary.local]).as_deref() {
+                None | Some("?") => String::new(),
+                Some(share) => format!("; {share} of their memory local"),
+            };
+            format!(
+                "{}: {} ok, {} at risk, {} mismatched, {} unknown{local}",
+                counted(summary.processes),
+                summary.ok,
+                summary.at_risk,
+                summary.mismatch,
+                summary.unknown
+            )
+        }
+    };
+    terminal.wrap(mark, &text, mark.len())
+}
+
+/// One line: what it comes to.
+fn outcome(diff: &Diff, terminal: &Terminal) -> String {
+    let judged = || diff.processes.iter().filter(|change| change.is_judged());
+    let several = |count: usize, one: &str, more: &str| match count {
+        0 => None,
+        1 => Some(format!("1 {one}")),
+        count => Some(format!("{count} {more}")),
+    };
+    let listed = |words: Vec<Option<String>>| {
+        let words: Vec<String> = words.into_iter().flatten().collect();
+        words.join(", ")
+    };
+    let worse = judged().filter(|of| of.worsened_to.is_some()).count();
+    let found = diff.findings.iter().filter(|of| of.is_worse).count();
+    let worse = listed(vec![
+        several(worse, "process", "processes"),
+        several(found, "finding", "findings"),
+    ]);
+    let became = |change: Change, word: &str| {
+        let like = judged().filter(|of| of.change == change && of.worsened_to.is_none());
+        several(like.count(), word, word)
+    };
+    let processes = listed(vec![
+        became(Change::NotJudged, "not judged"),
+        became(Change::Gone, "gone"),
+        became(Change::New, "new"),
+        became(Change::Moved, "moved"),
+        became(Change::Better, "better"),
+        became(Change::Same, "as before"),
+    ]);
+    let of_state = |state, one, more| {
+        let like = diff
+            .findings
+            .iter()
+            .filter(|of| of.state == state && !of.is_worse);
+        several(like.count(), one, more)
+    };
+    let findings = listed(vec![
+        of_state(State::New, "new", "new"),
+        of_state(State::NotJudged, "not judged", "not judged"),
+        of_state(State::Gone, "gone", "gone"),
+        of_state(State::Fixed, "fixed", "fixed"),
+        of_state(State::Remains, "remains", "remain"),
+    ]);
+    let (verdict, style) = match (worse.is_empty(), diff.is_open) {
+        (false, _) => (format!("Worse: {worse}"), Style::new().red()),
+        (true, true) => (
+            "Nothing was seen to get worse, but not everything could be judged".to_owned(),
+            Style::new().magenta(),
+        ),
+        (true, false) => ("Nothing got worse".to_owned(), Style::new().green()),
+    };
+    let mut text = verdict;
+    for (heading, list) in [("Processes", processes), ("Findings", findings)] {
+        if !list.is_empty() {
+            text += &format!(". {heading}: {list}");
+        }
+    }
+    terminal.paint(terminal.wrap("", &text, 2).trim_end(), style) + "\n"
+}

@@ -1,0 +1,22 @@
+//! Numbers that must not be swapped, and sets of them: each has a type of its own, which parses and prints itself.
+
+mod bytes;
+mod cpus;
+mod list;
+mod nodes;
+mod pci_address;
+mod percent;
+mod pid;
+mod text;
+mod time;
+
+pub use bytes::{Bytes, NodeBytes};
+pub use cpus::{Cpu, CpuSet, ranges};
+pub use list::{parse_cpu_list, parse_cpu_mask, parse_node_list};
+pub use nodes::{NodeId, NodeSet, node_list};
+pub use pci_address::PciAddress;
+pub use percent::{percent, percent_of_one};
+pub use pid::Pid;
+pub use text::{Malformed, number, value};
+pub(crate) use text::{QUOTED, malformed};
+pub use time::{length, percent_of_time, seconds};
