@@ -19,9 +19,9 @@ use crate::audit::place::cpu::CpuPlace;
 use crate::audit::place::home::{GpuPlace, Hints};
 use crate::audit::place::memory::MemoryPlace;
 use crate::audit::place::verdict::{Judged, Locality, Verdict};
-use crate::audit::rules::scene::Scene;
+use crate::audit::rules::context::RuleContext;
 use crate::document::outline::Expected;
-use crate::jobs::attribution::{Part, Role};
+use crate::jobs::attribution::{Membership, Role};
 pub use crate::jobs::scope::Scope;
 use crate::machine::gap::{Fact, Gap, Reason};
 use crate::machine::pci::PciDevice;
@@ -80,7 +80,7 @@ pub struct Report {
     /// The other devices, by address.
     pub devices: Vec<PciDevice>,
     /// The processes in scope, by PID.
-    pub processes: Vec<Audited>,
+    pub processes: Vec<PlacedProcess>,
     /// What is wrong, the worst first.
     pub findings: Vec<Finding>,
     /// The while over which processes were watched, which have what was seen of them; `None` where nobody looked for
@@ -110,13 +110,13 @@ impl Report {
 
 /// One process, judged.
 #[derive(Debug, Clone)]
-pub struct Audited {
+pub struct PlacedProcess {
     /// As it was observed.
     pub process: Process,
     /// What was seen of it over a while; `None` where nobody looked for longer than a moment.
     pub watched: Option<Watched>,
     /// What it does in the job.
-    pub part: Part,
+    pub membership: Membership,
     /// The home nodes of its GPUs.
     pub home_nodes: NodeSet,
     /// Where it should run. Empty where that is not known, and for a launcher.
@@ -139,7 +139,7 @@ pub struct Audited {
     pub findings: Vec<&'static str>,
 }
 
-impl Audited {
+impl PlacedProcess {
     /// How far a node is from its GPUs; `None` for a node that the machine does not have, and where its place is not
     /// known.
     pub fn locality(&self, node: NodeId) -> Option<Locality> {
@@ -210,23 +210,23 @@ pub fn audit(machine: Machine, settings: &Settings) -> Report {
         .map(|gpu| home::place(gpu, &topology, hints))
         .collect();
     gaps.extend(gpus.iter().flat_map(home::gaps));
-    let parts = attribution::attribute(&processes, &orphans, &gpus);
-    gaps.extend(parts.iter().filter_map(|(pid, part)| {
+    let memberships = attribution::attribute(&processes, &orphans, &gpus);
+    gaps.extend(memberships.iter().filter_map(|(pid, membership)| {
         Some(Gap {
             pid: Some(*pid),
             fact: Fact::Trainer,
-            reason: Reason::Failed(part.doubt.clone()?),
+            reason: Reason::Failed(membership.doubt.clone()?),
         })
     }));
-    let shown = scope.processes(&processes, &parts, &named);
+    let shown = scope.processes(&processes, &memberships, &named);
     let processes = processes
         .into_iter()
         .filter(|process| shown.contains(&process.pid));
-    let mut processes: Vec<Audited> = processes
+    let mut processes: Vec<PlacedProcess> = processes
         .map(|process| {
-            let part = parts.get(&process.pid).cloned().unwrap_or_default();
+            let membership = memberships.get(&process.pid).cloned().unwrap_or_default();
             let watched = watched.remove(&process.pid);
-            judge(process, watched, part, &gpus, &topology, settings)
+            judge(process, watched, membership, &gpus, &topology, settings)
         })
         .collect();
     let near_limit = processes.iter();
@@ -242,7 +242,7 @@ pub fn audit(machine: Machine, settings: &Settings) -> Report {
     });
     let held = held.unwrap_or_default();
     gaps.extend(held.unknown);
-    let scene = Scene::new(
+    let scene = RuleContext::new(
         &processes,
         &gpus,
         &topology,
@@ -293,18 +293,21 @@ pub fn audit(machine: Machine, settings: &Settings) -> Report {
 fn judge(
     process: Process,
     watched: Option<Watched>,
-    part: Part,
+    membership: Membership,
     gpus: &[GpuPlace],
     topology: &Topology,
     settings: &Settings,
-) -> Audited {
+) -> PlacedProcess {
     // A number may be another process's by now.
     let watched = watched.filter(|of| of.start_time_ticks == process.start_time_ticks);
-    let own = || gpus.iter().filter(|gpu| part.gpus.contains(&gpu.gpu.index));
+    let own = || {
+        gpus.iter()
+            .filter(|gpu| membership.gpus.contains(&gpu.gpu.index))
+    };
     let home_nodes: NodeSet = own().flat_map(|gpu| &gpu.home_nodes).copied().collect();
     // One GPU of several whose place is not known leaves open where the process should be.
     let all_known = own().all(|gpu| !gpu.local_nodes.is_empty());
-    let local_nodes: NodeSet = match part.role {
+    let local_nodes: NodeSet = match membership.role {
         Some(_) if !all_known => NodeSet::new(),
         Some(_) => own().flat_map(|gpu| &gpu.local_nodes).copied().collect(),
         None => cpu::own_node(&process, watched.as_ref(), topology),
@@ -313,7 +316,7 @@ fn judge(
     let pages_too = &own_memory | &home_nodes;
     let judged = Judged {
         local: &local_nodes,
-        has_gpu: part.role.is_some(),
+        has_gpu: membership.role.is_some(),
         pages_too: &pages_too,
         topology,
         strict_node: settings.strict_node,
@@ -329,26 +332,26 @@ fn judge(
     let mut cpu = cpu::place(&process, watched.as_ref(), &judged);
     let mut memory = memory::place(
         &process,
-        part.role == Some(Role::Trainer),
+        membership.role == Some(Role::Trainer),
         &judged,
         &settings.limits,
     );
-    let verdict = match part.role {
-        _ if !part.is_judged() => {
+    let verdict = match membership.role {
+        _ if !membership.is_judged() => {
             (cpu.verdict, memory.verdict) = (None, None);
             None
         }
         _ => cpu.verdict.max(memory.verdict),
     };
     let groups = process.groups.as_deref().unwrap_or_default();
-    Audited {
+    PlacedProcess {
         container: tenant::container(groups),
         job: tenant::slurm_job(groups),
         pod: tenant::pod(groups),
         locality,
         process,
         watched,
-        part,
+        membership,
         home_nodes,
         local_nodes,
         cpu,
@@ -358,7 +361,7 @@ fn judge(
     }
 }
 
-fn summarise(processes: &[Audited], gaps: &[Gap]) -> Summary {
+fn summarise(processes: &[PlacedProcess], gaps: &[Gap]) -> Summary {
     let verdicts: Vec<Verdict> = processes
         .iter()
         .filter_map(|process| process.verdict)

@@ -1,9 +1,9 @@
 //! Which process belongs to which job, GPU and trainer.
 
-pub mod ask;
 pub mod attribution;
-pub mod family;
+pub mod binding_requests;
 pub mod framework;
+pub mod process_tree;
 pub mod scope;
 pub mod tenant;
 pub mod ties;

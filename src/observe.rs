@@ -27,7 +27,7 @@ use crate::machine::nvml_answer::DriverAnswer;
 use crate::machine::{Host, Machine, Origin};
 pub use crate::observe::audit_file::{AuditFileError, is_recording, read_audit, read_expected};
 use crate::observe::gpu::answered::{Stats, only_of_then, wait_for_driver};
-use crate::observe::gpu::nvml_child::Asker;
+use crate::observe::gpu::nvml_child::NvmlClient;
 pub use crate::observe::gpu::nvml_child::{Invocation, answer};
 use crate::observe::memory::MemoryReader;
 pub use crate::observe::memory::MemoryReading;
@@ -56,7 +56,7 @@ pub struct Source {
 #[derive(Debug)]
 enum Driver {
     /// The library, at this path or where the system has it.
-    Library(Asker),
+    Library(NvmlClient),
     /// A recording's `nvml.json`.
     Recorded(DriverAnswer),
 }
@@ -87,7 +87,7 @@ impl Source {
     }
 
     fn of(live: Root, nvml: Option<PathBuf>) -> Self {
-        let asker = Asker {
+        let asker = NvmlClient {
             library: nvml,
             program: None,
         };

@@ -2,7 +2,7 @@
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;
-use numa_audit::jobs::family::{bounds_job, is_forkserver, is_made_to_work};
+use numa_audit::jobs::process_tree::{bounds_job, is_forkserver, is_made_to_work};
 use numa_audit::jobs::framework::{task, telling_part};
 use numa_audit::observe::process::words::{parse_command, parse_environment};
 

@@ -2,7 +2,7 @@
 
 use crate::audit::finding::Finding;
 use crate::audit::place::home::GpuPlace;
-use crate::audit::{Audited, Report, Summary};
+use crate::audit::{PlacedProcess, Report, Summary};
 use crate::document::outline::{
     CpuOutline, FindingOutline, GpuOutline, LocalShare, MemoryOutline, NodeOutline, Outline,
     ProcessOutline, SummaryOutline,
@@ -32,7 +32,7 @@ pub(crate) fn observed(
     kernel: Settings,
     topology: &Topology,
     gpus: &[GpuPlace],
-    processes: &[Audited],
+    processes: &[PlacedProcess],
 ) -> Outline {
     let nodes = topology.nodes().iter().map(|(id, node)| {
         let outline = NodeOutline {
@@ -71,8 +71,8 @@ fn gpu(place: &GpuPlace) -> GpuOutline {
     }
 }
 
-fn process(audited: &Audited) -> ProcessOutline {
-    let (process, part) = (&audited.process, &audited.part);
+fn process(audited: &PlacedProcess) -> ProcessOutline {
+    let (process, part) = (&audited.process, &audited.membership);
     let environment = process.environment.as_ref();
     let threads = audited.cpu.threads.as_ref();
     ProcessOutline {
@@ -98,7 +98,7 @@ fn process(audited: &Audited) -> ProcessOutline {
     }
 }
 
-fn memory(audited: &Audited) -> MemoryOutline {
+fn memory(audited: &PlacedProcess) -> MemoryOutline {
     let memory = &audited.memory;
     let pages = memory.pages.as_ref();
     let policy = pages.map(|pages| &pages.policy);

@@ -1,6 +1,7 @@
 //! The rules, a file for each, named as the rule. A further rule is a file here and a line in [`RULES`].
 
 pub mod binding_not_in_effect;
+pub mod context;
 pub mod cpu_near;
 pub mod cpu_remote;
 pub mod cpu_unbound;
@@ -21,7 +22,6 @@ pub mod policy_interleaved;
 pub mod policy_remote;
 pub mod ranks_on_one_node;
 pub mod remedy;
-pub mod scene;
 pub mod sources_disagree;
 pub mod spent;
 pub mod stray_context;
@@ -30,9 +30,9 @@ pub mod words;
 pub mod worker_split;
 pub mod zone_reclaim_on;
 
-use crate::audit::Audited;
+use crate::audit::PlacedProcess;
 use crate::audit::finding::{Evidence, Finding, Remedy, Severity};
-use crate::audit::rules::scene::{Scene, gpus_of, pids_of};
+use crate::audit::rules::context::{RuleContext, gpus_of, pids_of};
 use crate::units::Pid;
 
 /// A rule.
@@ -45,7 +45,7 @@ pub struct Rule {
     /// Its file's text, which begins with what is to be said of it.
     text: &'static str,
     /// Finds those that break it.
-    check: fn(&Scene) -> Vec<Broken>,
+    check: fn(&RuleContext) -> Vec<Violation>,
 }
 
 /// All rules. Of equally severe ones those that cost most come first.
@@ -106,7 +106,7 @@ impl Rule {
 }
 
 /// Processes that break a rule together, or GPUs or a machine that do, and what is to be said of it.
-struct Broken {
+struct Violation {
     gpus: Vec<u32>,
     pids: Vec<Pid>,
     message: String,
@@ -114,9 +114,9 @@ struct Broken {
     remedy: Remedy,
 }
 
-impl Broken {
+impl Violation {
     /// By a group of processes.
-    fn by(group: &[&Audited], message: String, evidence: Evidence, remedy: Remedy) -> Self {
+    fn by(group: &[&PlacedProcess], message: String, evidence: Evidence, remedy: Remedy) -> Self {
         Self {
             gpus: gpus_of(group),
             pids: pids_of(group),
@@ -147,10 +147,10 @@ impl Broken {
 }
 
 /// Applies every rule; the worst findings come first.
-pub(crate) fn check(scene: &Scene) -> Vec<Finding> {
+pub(crate) fn check(context: &RuleContext) -> Vec<Finding> {
     let mut findings: Vec<Finding> = Vec::new();
     for rule in RULES {
-        let broken = (rule.check)(scene).into_iter();
+        let broken = (rule.check)(context).into_iter();
         findings.extend(broken.map(|broken| Finding {
             rule: rule.name,
             severity: rule.severity,

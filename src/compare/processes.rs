@@ -78,7 +78,7 @@ pub enum Facet {
     /// The CPUs on which it may run.
     Affinity,
     /// Whether that holds it.
-    Bound,
+    BindTo,
     /// Whether any thread was off the local nodes.
     Astray,
     /// Its memory policy.
@@ -108,7 +108,7 @@ impl fmt::Display for Facet {
             Self::HomeNodes => "home_nodes",
             Self::CpuNode => "cpu.node",
             Self::Affinity => "cpu.affinity",
-            Self::Bound => "cpu.bound",
+            Self::BindTo => "cpu.bound",
             Self::Astray => "cpu.threads.astray",
             Self::Policy => "memory.policy",
             Self::PolicyNodes => "memory.policy_nodes",
@@ -304,7 +304,7 @@ fn changed(before: &ProcessOutline, after: &ProcessOutline) -> Vec<Facet> {
         ),
         (Facet::CpuNode, differ(&cpu.node, &cpu_now.node)),
         (Facet::Affinity, differ(&cpu.affinity, &cpu_now.affinity)),
-        (Facet::Bound, differ(&cpu.bound, &cpu_now.bound)),
+        (Facet::BindTo, differ(&cpu.bound, &cpu_now.bound)),
         (
             Facet::Astray,
             differ(&any_astray(cpu.astray), &any_astray(cpu_now.astray)),

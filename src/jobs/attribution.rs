@@ -4,8 +4,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 
 use crate::audit::place::home::GpuPlace;
-use crate::jobs::family::{DATA_LOADER, Family, is_forkserver, serves_gpus};
 use crate::jobs::framework::{Task, task};
+use crate::jobs::process_tree::{DATA_LOADER, ProcessTree, is_forkserver, serves_gpus};
 use crate::jobs::ties::{Tied, Trainers};
 use crate::machine::gpu::{Gpu, Instance};
 use crate::machine::process::Process;
@@ -106,7 +106,7 @@ impl fmt::Display for Attribution {
 
 /// A process's part in a job.
 #[derive(Debug, Clone, Default)]
-pub struct Part {
+pub struct Membership {
     /// `None` for a process that was named on the command line and has to do with no GPU.
     pub role: Option<Role>,
     /// The GPUs that it works for, by index. Empty for a launcher.
@@ -125,7 +125,7 @@ pub struct Part {
     pub task: Option<Task>,
 }
 
-impl Part {
+impl Membership {
     /// Whether it has a place to be at: that of its GPU or, without one, the node that it runs on. A worker that is no
     /// trainer's has none.
     pub fn is_judged(&self) -> bool {
@@ -142,7 +142,7 @@ pub fn attribute(
     processes: &[Process],
     orphans: &BTreeSet<Pid>,
     gpus: &[GpuPlace],
-) -> BTreeMap<Pid, Part> {
+) -> BTreeMap<Pid, Membership> {
     let mut trainers = BTreeMap::new();
     let mut servers = BTreeMap::new();
     for process in processes {
@@ -158,9 +158,9 @@ pub fn attribute(
     let people = People::new(processes, orphans, trainers, servers);
     let parts = processes.iter().map(|process| {
         let command = process.command.as_deref().unwrap_or_default();
-        let part = Part {
+        let part = Membership {
             task: task(&process.name, command),
-            ..people.part(process)
+            ..people.membership(process)
         };
         (process.pid, part)
     });
@@ -168,8 +168,8 @@ pub fn attribute(
 }
 
 /// The tree of these processes.
-pub fn family(processes: &[Process]) -> Family {
-    Family::new(processes.iter().map(|process| (process.pid, process.ppid)))
+pub fn family(processes: &[Process]) -> ProcessTree {
+    ProcessTree::new(processes.iter().map(|process| (process.pid, process.ppid)))
 }
 
 /// What a process holds of GPUs.
@@ -204,15 +204,15 @@ impl Held {
     }
 
     /// The part of a process that works for these.
-    fn part(&self, role: Role, trainer: Option<Pid>, attribution: Attribution) -> Part {
-        Part {
+    fn membership(&self, role: Role, trainer: Option<Pid>, attribution: Attribution) -> Membership {
+        Membership {
             role: Some(role),
             gpus: self.gpus.clone(),
             instances: self.instances.clone(),
             gpu_source: Some(self.source),
             trainer,
             attribution: Some(attribution),
-            ..Part::default()
+            ..Membership::default()
         }
     }
 }
@@ -240,7 +240,7 @@ struct People<'a> {
     /// The nearest trainer above each process, and how it is known.
     trainer_of: BTreeMap<Pid, (Pid, Attribution)>,
     launchers: BTreeSet<Pid>,
-    family: Family,
+    family: ProcessTree,
     orphans: &'a BTreeSet<Pid>,
     /// Those whose trainer is not known, with the reason where they are somebody's.
     strays: BTreeMap<Pid, Option<String>>,
@@ -321,13 +321,13 @@ impl<'a> People<'a> {
         }
     }
 
-    fn part(&self, process: &Process) -> Part {
+    fn membership(&self, process: &Process) -> Membership {
         let pid = process.pid;
         if let Some(held) = self.trainers.get(&pid) {
-            return held.part(Role::Trainer, Some(pid), held.source.into());
+            return held.membership(Role::Trainer, Some(pid), held.source.into());
         }
         if let Some(held) = self.servers.get(&pid) {
-            return held.part(Role::Helper, None, held.source.into());
+            return held.membership(Role::Helper, None, held.source.into());
         }
         let is_helper = self.is_helper(process);
         let role = if is_helper {
@@ -338,22 +338,22 @@ impl<'a> People<'a> {
         if let Some((trainer, attribution)) = self.trainer_of.get(&pid)
             && let Some(held) = self.trainers.get(trainer)
         {
-            return held.part(role, Some(*trainer), *attribution);
+            return held.membership(role, Some(*trainer), *attribution);
         }
         if let Some(doubt) = self.strays.get(&pid) {
-            return Part {
+            return Membership {
                 role: Some(role),
                 doubt: doubt.clone(),
-                ..Part::default()
+                ..Membership::default()
             };
         }
         let is_launcher = self.launchers.contains(&pid);
-        Part {
+        Membership {
             role: match is_helper {
                 true => Some(Role::Helper),
                 false => is_launcher.then_some(Role::Launcher),
             },
-            ..Part::default()
+            ..Membership::default()
         }
     }
 

@@ -2,10 +2,10 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use crate::audit::Audited;
+use crate::audit::PlacedProcess;
 use crate::audit::place::home::GpuPlace;
 use crate::jobs::attribution;
-use crate::jobs::attribution::{Part, Role};
+use crate::jobs::attribution::{Membership, Role};
 use crate::machine::gap::{Fact, Gap};
 use crate::machine::process::Process;
 use crate::units::Pid;
@@ -24,7 +24,7 @@ impl Scope {
     pub(crate) fn processes(
         &self,
         processes: &[Process],
-        parts: &BTreeMap<Pid, Part>,
+        parts: &BTreeMap<Pid, Membership>,
         named: &[Pid],
     ) -> BTreeSet<Pid> {
         let family = attribution::family(processes);
@@ -61,7 +61,7 @@ impl Scope {
     /// The GPUs that were asked for, by index; where processes were named, those that they work for.
     pub(crate) fn gpus(
         &self,
-        processes: &[Audited],
+        processes: &[PlacedProcess],
         gpus: &[GpuPlace],
         named: &[Pid],
     ) -> BTreeSet<u32> {
@@ -69,7 +69,7 @@ impl Scope {
         let in_use = || {
             processes
                 .iter()
-                .flat_map(|of| of.part.gpus.clone())
+                .flat_map(|of| of.membership.gpus.clone())
                 .collect()
         };
         match &self.gpus {

@@ -4,16 +4,16 @@ use crate::units::{CpuSet, NodeSet};
 
 /// A binding that somebody asked for. Whether it came to be is another question.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Ask {
+pub struct BindingRequest {
     /// The option or the variable, as it is typed: `--numa-bind`, `ACCELERATE_CPU_AFFINITY`.
     pub option: &'static str,
     /// What it is to be bound to.
-    pub to: Bound,
+    pub to: BindTo,
 }
 
 /// What a process is to be bound to.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Bound {
+pub enum BindTo {
     /// To CPUs of its GPU's node, or to some that a framework deals out: which they are is the framework's business.
     GpuNode,
     /// To the CPUs of these nodes (`numactl --cpunodebind`).

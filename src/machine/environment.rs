@@ -1,6 +1,6 @@
 //! What a process's environment tells of its place in a job.
 
-use crate::machine::binding_request::Ask;
+use crate::machine::binding_request::BindingRequest;
 use crate::machine::gpu::Gpu;
 
 /// Variables as they were when the program was started: what a running process sets for itself is not seen, but in what it
@@ -18,7 +18,7 @@ pub struct Environment {
     /// CUDA_VISIBLE_DEVICES: indexes, UUIDs or their beginnings, or names of MIG instances.
     pub visible_devices: Option<String>,
     /// The bindings that variables ask for.
-    pub asks: Vec<Ask>,
+    pub asks: Vec<BindingRequest>,
 }
 
 impl Environment {

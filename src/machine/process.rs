@@ -4,7 +4,7 @@ use crate::units::{Cpu, CpuSet, NodeBytes, NodeSet, Pid};
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
-use crate::machine::binding_request::Ask;
+use crate::machine::binding_request::BindingRequest;
 use crate::machine::environment::Environment;
 use crate::machine::memory::Memory;
 
@@ -29,7 +29,7 @@ pub struct Process {
     /// argv; empty where it has none, `None` where it could not be read.
     pub command: Option<Vec<String>>,
     /// The bindings that its argv asks for, be it for itself or for what it starts.
-    pub asks: Vec<Ask>,
+    pub asks: Vec<BindingRequest>,
     /// The real user id; `None` where `status` could not be read.
     pub uid: Option<u32>,
     /// The CPU on which the main thread last ran (field 39 of `stat`).

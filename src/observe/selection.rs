@@ -3,10 +3,10 @@
 use std::cell::RefCell;
 use std::collections::{BTreeMap, BTreeSet};
 
-use crate::jobs::family::{
-    DATA_LOADER, Family, bounds_job, is_forkserver, is_made_to_work, serves_gpus,
-};
 use crate::jobs::framework::task;
+use crate::jobs::process_tree::{
+    DATA_LOADER, ProcessTree, bounds_job, is_forkserver, is_made_to_work, serves_gpus,
+};
 use crate::observe::process::procfs;
 use crate::observe::process::readers::{Readers, lock};
 use crate::observe::process::stat::Stat;
@@ -33,7 +33,7 @@ pub fn select(
         readers,
         commands: RefCell::default(),
         stats,
-        family: Family::new(stats.iter().map(|(pid, stat)| (*pid, stat.ppid))),
+        family: ProcessTree::new(stats.iter().map(|(pid, stat)| (*pid, stat.ppid))),
     };
     match named {
         [] => candidates.of_holders(holders),
@@ -49,7 +49,7 @@ struct Candidates<'a> {
     /// argv of those for whom it was asked.
     commands: RefCell<BTreeMap<Pid, Vec<String>>>,
     stats: &'a BTreeMap<Pid, Stat>,
-    family: Family,
+    family: ProcessTree,
 }
 
 impl Candidates<'_> {

@@ -54,7 +54,7 @@ fn rank_table(report: &Report) -> String {
     let trainers = report
         .processes
         .iter()
-        .filter(|of| of.part.role == Some(Role::Trainer));
+        .filter(|of| of.membership.role == Some(Role::Trainer));
     let mut jobs: BTreeMap<_, Vec<(&Environment, &NodeSet)>> = BTreeMap::new();
     for trainer in trainers {
         let environment = trainer.process.environment.as_ref();

@@ -8,7 +8,7 @@ use comfy_table::Color;
 
 use crate::audit::place::memory::PagePlace;
 use crate::audit::place::verdict::Verdict;
-use crate::audit::{Audited, Report};
+use crate::audit::{PlacedProcess, Report};
 use crate::jobs::attribution::{GpuSource, Role};
 use crate::machine::memory::Mode;
 use crate::machine::process::Process;
@@ -21,7 +21,7 @@ use crate::units::{Bytes, NodeId, NodeSet, node_list, percent_of_time, ranges};
 
 /// What a row shows.
 struct Row<'a> {
-    people: Vec<&'a Audited>,
+    people: Vec<&'a PlacedProcess>,
     /// All but PIDs and sizes. Processes with equal cells fold into one row.
     cells: Cells,
     /// Since when the first of them is there.
@@ -86,7 +86,7 @@ const fn column(header: &'static str, room: Room, cell: fn(&Row) -> String) -> C
 }
 
 /// The table of these processes. `all` gives each a row of its own.
-pub fn rows(group: &[&Audited], all: bool, report: &Report, terminal: &Terminal) -> String {
+pub fn rows(group: &[&PlacedProcess], all: bool, report: &Report, terminal: &Terminal) -> String {
     let rows = folded(group, all, report);
     let columns = COLUMNS.iter().map(|column| {
         let color = |row: &Row| match column.header {
@@ -103,14 +103,14 @@ pub fn rows(group: &[&Audited], all: bool, report: &Report, terminal: &Terminal)
     draw(columns, terminal)
 }
 
-fn folded<'a>(group: &[&'a Audited], all: bool, report: &Report) -> Vec<Row<'a>> {
+fn folded<'a>(group: &[&'a PlacedProcess], all: bool, report: &Report) -> Vec<Row<'a>> {
     let mut rows: Vec<Row> = Vec::new();
     for audited in group {
         let cells = cells(audited, report);
         // A trainer stands for itself: each has a rank and a GPU of its own.
-        let folds = !all && audited.part.role != Some(Role::Trainer);
+        let folds = !all && audited.membership.role != Some(Role::Trainer);
         let like = |row: &&mut Row| {
-            row.cells == cells && row.people[0].part.trainer == audited.part.trainer
+            row.cells == cells && row.people[0].membership.trainer == audited.membership.trainer
         };
         match rows.iter_mut().find(like) {
             Some(row) if folds => row.people.push(audited),
@@ -133,29 +133,29 @@ impl Row<'_> {
     }
 
     /// What is told of one after another, each once.
-    fn each(&self, tell: fn(&Audited) -> Option<String>) -> String {
+    fn each(&self, tell: fn(&PlacedProcess) -> Option<String>) -> String {
         let told: BTreeSet<String> = self.people.iter().filter_map(|of| tell(of)).collect();
         told.into_iter().collect::<Vec<_>>().join(", ")
     }
 }
 
-fn cells(audited: &Audited, report: &Report) -> Cells {
+fn cells(audited: &PlacedProcess, report: &Report) -> Cells {
     let process = &audited.process;
     let pages = audited.memory.pages.as_ref();
-    let role = audited.part.role.map(|role| role.to_string());
-    let judged_on = match audited.part.role {
+    let role = audited.membership.role.map(|role| role.to_string());
+    let judged_on = match audited.membership.role {
         Some(Role::Launcher) => "-".to_owned(),
-        _ if audited.part.gpus.is_empty() => "-".to_owned(),
+        _ if audited.membership.gpus.is_empty() => "-".to_owned(),
         _ => or_unknown(node_list(&audited.home_nodes)),
     };
     // It is told by its environment alone for which GPU.
-    let is_hint = audited.part.gpu_source == Some(GpuSource::Environ);
+    let is_hint = audited.membership.gpu_source == Some(GpuSource::Environ);
     let mark = if is_hint { "?" } else { "" };
     Cells {
         role: role.map_or_else(|| "process".to_owned(), |role| format!("{role}{mark}")),
         job: job(audited),
         rank: rank(process),
-        gpus: ranges(audited.part.gpus.iter().copied()),
+        gpus: ranges(audited.membership.gpus.iter().copied()),
         gpu_node: judged_on,
         mig: mig(audited),
         cpu_node: audited.cpu.node.map_or("?".into(), |node| node.to_string()),
@@ -181,7 +181,7 @@ fn cells(audited: &Audited, report: &Report) -> Cells {
 
 /// Where they spent CPU time while they were watched, the node with most first: its share, if there are several. `None`
 /// where they used none, and where nobody looked for longer than a moment.
-fn cpu_nodes(people: &[&Audited]) -> Option<String> {
+fn cpu_nodes(people: &[&PlacedProcess]) -> Option<String> {
     let mut all = CpuTime::default();
     people
         .iter()
@@ -203,25 +203,25 @@ fn cpu_nodes(people: &[&Audited]) -> Option<String> {
 }
 
 /// The MIG instances that it works for, in nvidia-smi's words.
-fn mig(audited: &Audited) -> String {
-    let instances = audited.part.instances.iter();
+fn mig(audited: &PlacedProcess) -> String {
+    let instances = audited.membership.instances.iter();
     let told: Vec<String> = instances
         .map(|(_, instance)| instance.to_string())
         .collect();
     told.join(", ")
 }
 
-fn task(audited: &Audited) -> Option<String> {
-    let task = audited.part.task?;
+fn task(audited: &PlacedProcess) -> Option<String> {
+    let task = audited.membership.task?;
     Some(format!("{} {}", task.framework, task.name))
 }
 
-fn known_by(audited: &Audited) -> Option<String> {
-    audited.part.attribution.map(|how| how.to_string())
+fn known_by(audited: &PlacedProcess) -> Option<String> {
+    audited.membership.attribution.map(|how| how.to_string())
 }
 
 /// For whom it runs: Slurm's job, Kubernetes' pod, the container by as many digits as `docker ps` shows.
-fn job(audited: &Audited) -> String {
+fn job(audited: &PlacedProcess) -> String {
     const SHOWN: usize = 12;
     let slurm = audited.job.as_ref().map(|job| format!("Slurm {job}"));
     let pod = audited.pod.as_ref().map(|pod| format!("pod {pod}"));
@@ -234,7 +234,7 @@ fn job(audited: &Audited) -> String {
 }
 
 /// Their PIDs in their own namespace, where that is another one than ours.
-fn inner_pids(people: &[&Audited]) -> String {
+fn inner_pids(people: &[&PlacedProcess]) -> String {
     let pids = people
         .iter()
         .filter_map(|audited| audited.process.inner_pids.last());
@@ -251,7 +251,7 @@ fn rank(process: &Process) -> String {
 }
 
 /// `[0, 1]`, `bind [0]`: the nodes that memory may come from, and the policy that says so.
-fn binding(audited: &Audited) -> String {
+fn binding(audited: &PlacedProcess) -> String {
     let allowed = audited.memory.mems_allowed.as_ref();
     let allowed = || allowed.map_or("?".to_owned(), bracketed);
     let Some(pages) = &audited.memory.pages else {
@@ -271,7 +271,7 @@ fn binding(audited: &Audited) -> String {
 }
 
 /// The PIDs of a row, shortened where they are many.
-fn pids(people: &[&Audited]) -> String {
+fn pids(people: &[&PlacedProcess]) -> String {
     shortened(people.iter().map(|audited| audited.process.pid.0).collect())
 }
 
@@ -285,7 +285,7 @@ pub(crate) fn shortened(pids: Vec<u32>) -> String {
 }
 
 /// The working memory by node: shares, and the sizes; of several processes the largest. An estimate is marked `~`.
-fn memory(people: &[&Audited]) -> String {
+fn memory(people: &[&PlacedProcess]) -> String {
     let pages: Vec<&PagePlace> = people
         .iter()
         .filter_map(|a| a.memory.pages.as_ref())
@@ -323,7 +323,7 @@ fn memory(people: &[&Audited]) -> String {
     }
 }
 
-fn kinds(people: &[&Audited]) -> String {
+fn kinds(people: &[&PlacedProcess]) -> String {
     let pages: Vec<&PagePlace> = people
         .iter()
         .filter_map(|a| a.memory.pages.as_ref())

@@ -7,7 +7,7 @@ use owo_colors::Style;
 use crate::audit::finding::{Remedy, Severity};
 use crate::audit::place::home::GpuPlace;
 use crate::audit::place::verdict::Verdict;
-use crate::audit::{Audited, Report};
+use crate::audit::{PlacedProcess, Report};
 use crate::jobs::attribution::Role;
 use crate::machine::window::Counters;
 use crate::machine::{Host, Origin};
@@ -144,7 +144,7 @@ fn gpus(report: &Report, all: bool, terminal: &Terminal) -> String {
     let used: BTreeSet<u32> = report
         .processes
         .iter()
-        .flat_map(|of| of.part.gpus.clone())
+        .flat_map(|of| of.membership.gpus.clone())
         .collect();
     let is_shown = |index: u32| used.contains(&index) || report.gpus_in_scope.contains(&index);
     let mut runs: Vec<(Vec<&GpuPlace>, String)> = Vec::new();
@@ -195,16 +195,16 @@ fn home(place: &GpuPlace) -> String {
 }
 
 /// The tables with what stands above each: the processes of GPUs; then those of none.
-fn groups(report: &Report) -> Vec<(&'static str, Vec<&Audited>)> {
-    let (mut with_gpu, without): (Vec<&Audited>, Vec<&Audited>) = report
+fn groups(report: &Report) -> Vec<(&'static str, Vec<&PlacedProcess>)> {
+    let (mut with_gpu, without): (Vec<&PlacedProcess>, Vec<&PlacedProcess>) = report
         .processes
         .iter()
-        .partition(|audited| !audited.part.gpus.is_empty());
-    let order = |of: &&Audited| {
+        .partition(|audited| !audited.membership.gpus.is_empty());
+    let order = |of: &&PlacedProcess| {
         (
-            of.part.gpus.clone(),
-            of.part.trainer,
-            of.part.role,
+            of.membership.gpus.clone(),
+            of.membership.trainer,
+            of.membership.role,
             of.process.pid,
         )
     };
@@ -224,7 +224,9 @@ fn groups(report: &Report) -> Vec<(&'static str, Vec<&Audited>)> {
         ),
     ];
     for (heading, is_here) in headings {
-        let group = without.iter().filter(|audited| is_here(audited.part.role));
+        let group = without
+            .iter()
+            .filter(|audited| is_here(audited.membership.role));
         groups.push((heading, group.copied().collect()));
     }
     groups.retain(|(_, group)| !group.is_empty());

@@ -2,8 +2,8 @@
 
 use std::path::Path;
 
-use crate::jobs::family::SPAWNED;
-use crate::jobs::{ask, framework};
+use crate::jobs::process_tree::SPAWNED;
+use crate::jobs::{binding_requests, framework};
 use crate::observe::memory::numa_maps::redact_line;
 use crate::observe::process::fd::is_kept;
 use crate::observe::root::tree::Entry;
@@ -64,7 +64,7 @@ fn allowed_variables(environ: &[u8], is_allowed: fn(&[u8]) -> bool) -> Vec<u8> {
         let (Some(name), Some(value)) = (parts.next(), parts.next()) else {
             return false;
         };
-        let mut listed = VARIABLES.iter().chain(ask::VARIABLES.iter());
+        let mut listed = VARIABLES.iter().chain(binding_requests::VARIABLES.iter());
         listed.any(|allowed| allowed.as_bytes() == name) && is_allowed(value)
     };
     let variables = environ.split(|byte| *byte == 0).filter(is_kept);
@@ -78,7 +78,7 @@ fn names_nobody(value: &[u8]) -> bool {
     let is_numbers = value
         .iter()
         .all(|byte| byte.is_ascii_digit() || *byte == b',');
-    is_numbers || ask::says_yes(value)
+    is_numbers || binding_requests::says_yes(value)
 }
 
 /// argv with nothing left but what tells a known task, and one fork server from another.
@@ -97,7 +97,7 @@ fn redact_words(cmdline: &[u8]) -> Vec<u8> {
 fn telling_part(word: &str) -> Option<&str> {
     match word == SPAWNED {
         true => Some(SPAWNED),
-        false => framework::telling_part(word).or_else(|| ask::telling_part(word)),
+        false => framework::telling_part(word).or_else(|| binding_requests::telling_part(word)),
     }
 }
 

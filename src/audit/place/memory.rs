@@ -5,7 +5,7 @@ use std::fmt;
 
 use crate::audit::place::sampling_error::error_of;
 use crate::audit::place::verdict::{Judged, Locality, Verdict};
-use crate::audit::{Audited, Limits};
+use crate::audit::{Limits, PlacedProcess};
 use crate::machine::gap::{Fact, Gap, Reason};
 use crate::machine::memory::{Backing, Exactness, Memory, Policy, Sample};
 use crate::machine::process::Process;
@@ -222,7 +222,7 @@ fn verdict(pages: Option<&PagePlace>, judged: &Judged, limits: &Limits) -> Verdi
 }
 
 /// Says of an estimate that it does not tell on which side of a limit the memory is. It is judged by what is most likely.
-pub fn near_limit(audited: &Audited, limits: &Limits) -> Option<Gap> {
+pub fn near_limit(audited: &PlacedProcess, limits: &Limits) -> Option<Gap> {
     let is_judged = audited.is_judged() && audited.memory.verdict != Some(Verdict::SingleNode);
     let pages = audited.memory.pages.as_ref().filter(|_| is_judged)?;
     is_near_limit(pages.share?, pages.estimate?, limits).then(|| Gap {

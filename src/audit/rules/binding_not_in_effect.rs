@@ -12,14 +12,14 @@
 
 use std::collections::BTreeSet;
 
-use crate::audit::Audited;
+use crate::audit::PlacedProcess;
 use crate::audit::finding::{Evidence, Remedy, Severity, Value};
 use crate::audit::place::verdict::Locality;
+use crate::audit::rules::context::{gpus_of, is_bound_off, lacks_cpus};
 use crate::audit::rules::remedy::{bind, by_hand};
-use crate::audit::rules::scene::{gpus_of, is_bound_off, lacks_cpus};
 use crate::audit::rules::words::{each, on_nodes, who};
-use crate::audit::rules::{Broken, Rule, Scene};
-use crate::machine::binding_request::{Ask, Bound};
+use crate::audit::rules::{Rule, RuleContext, Violation};
+use crate::machine::binding_request::{BindTo, BindingRequest};
 use crate::machine::memory::Mode;
 use crate::units::{CpuSet, NodeId, NodeSet, Pid};
 
@@ -51,31 +51,31 @@ enum Instead {
     Policy(String),
 }
 
-fn check(scene: &Scene) -> Vec<Broken> {
-    if scene.is_single_node() || !scene.topology.is_whole() {
+fn check(context: &RuleContext) -> Vec<Violation> {
+    if context.is_single_node() || !context.topology.is_whole() {
         return Vec::new();
     }
-    let starters = scene.above_trainers();
-    let missed = |audited: &Audited| -> Option<Missed> {
-        let audited = scene.process(audited.process.pid)?;
-        let mut asks = scene.asks(audited).into_iter();
-        asks.find_map(|ask| missed(ask, audited, scene))
+    let starters = context.above_trainers();
+    let missed = |audited: &PlacedProcess| -> Option<Missed> {
+        let audited = context.process(audited.process.pid)?;
+        let mut asks = context.asks(audited).into_iter();
+        asks.find_map(|ask| missed(ask, audited, context))
     };
-    let trainers: BTreeSet<Pid> = scene.trainers().map(|of| of.process.pid).collect();
-    let is_meant = |audited: &Audited| {
+    let trainers: BTreeSet<Pid> = context.trainers().map(|of| of.process.pid).collect();
+    let is_meant = |audited: &PlacedProcess| {
         let pid = &audited.process.pid;
         // A server that holds a context besides is not what its option is for: those that it starts are.
         trainers.contains(pid) && !starters.contains(pid) && !lacks_cpus(audited)
     };
-    let groups = scene.groups_by(|of| is_meant(of) && missed(of).is_some(), missed);
+    let groups = context.groups_by(|of| is_meant(of) && missed(of).is_some(), missed);
     let broken = groups
         .into_iter()
-        .filter_map(|group| Some(broken(scene, &group, &missed(group[0])?)));
+        .filter_map(|group| Some(broken(context, &group, &missed(group[0])?)));
     broken.collect()
 }
 
 /// What is there instead of what was asked for; `None` where that is there, and where it is not known.
-fn missed(ask: &Ask, audited: &Audited, scene: &Scene) -> Option<Missed> {
+fn missed(ask: &BindingRequest, audited: &PlacedProcess, context: &RuleContext) -> Option<Missed> {
     let missed = |wanted: String, instead| {
         Some(Missed {
             option: ask.option,
@@ -87,12 +87,12 @@ fn missed(ask: &Ask, audited: &Audited, scene: &Scene) -> Option<Missed> {
     let is_at_home = audited.cpu.bound == Some(true);
     match &ask.to {
         _ if allowed.is_empty() => None,
-        Bound::GpuNode => {
+        BindTo::GpuNode => {
             let mut nodes = allowed.iter();
             let is_remote = |node: &NodeId| audited.locality(*node) == Some(Locality::Remote);
             // Where the GPU hangs nobody knows, and all that there is is no binding.
             let is_loose =
-                || *allowed == scene.topology.cpu_bearing() && audited.part.gpus.len() == 1;
+                || *allowed == context.topology.cpu_bearing() && audited.membership.gpus.len() == 1;
             let is_missed = match audited.local_nodes.is_empty() {
                 true => is_loose(),
                 false => nodes.any(is_remote),
@@ -103,20 +103,20 @@ fn missed(ask: &Ask, audited: &Audited, scene: &Scene) -> Option<Missed> {
             };
             is_missed.then(|| missed(String::new(), instead))?
         }
-        Bound::Nodes(nodes) if !is_at_home && !allowed.is_subset(nodes) => {
+        BindTo::Nodes(nodes) if !is_at_home && !allowed.is_subset(nodes) => {
             missed(on_nodes(nodes), Instead::Nodes(allowed.clone()))
         }
-        Bound::Cpus(wanted) if !is_at_home => {
+        BindTo::Cpus(wanted) if !is_at_home => {
             let allowed = audited.cpu.affinity.as_ref()?;
             let online: CpuSet = allowed
                 .iter()
-                .filter(|cpu| scene.topology.node_of(*cpu).is_some())
+                .filter(|cpu| context.topology.node_of(*cpu).is_some())
                 .collect();
             let is_missed = online.iter().any(|cpu| !wanted.contains(cpu));
             is_missed
                 .then(|| missed(format!("CPUs {wanted}"), Instead::Cpus(online.to_string())))?
         }
-        Bound::Memory(nodes) => {
+        BindTo::Memory(nodes) => {
             let policy = &audited.memory.pages.as_ref()?.policy;
             let is_bound_to =
                 |nodes: &NodeSet| policy.mode == Mode::Bind && policy.nodes.is_subset(nodes);
@@ -125,11 +125,11 @@ fn missed(ask: &Ask, audited: &Audited, scene: &Scene) -> Option<Missed> {
             let instead = Instead::Policy(policy.mode.to_string());
             (!is_there).then(|| missed(format!("memory of {}", on_nodes(nodes)), instead))?
         }
-        Bound::Nodes(_) | Bound::Cpus(_) => None,
+        BindTo::Nodes(_) | BindTo::Cpus(_) => None,
     }
 }
 
-fn broken(scene: &Scene, group: &[&Audited], missed: &Missed) -> Broken {
+fn broken(context: &RuleContext, group: &[&PlacedProcess], missed: &Missed) -> Violation {
     let Missed {
         option,
         wanted,
@@ -160,7 +160,7 @@ fn broken(scene: &Scene, group: &[&Audited], missed: &Missed) -> Broken {
                 "{who} {} bound to {}{hang}{}",
                 each(group, "is", "are"),
                 on_nodes(nodes),
-                mistaken(scene, group)
+                mistaken(context, group)
             ),
         ),
         Instead::Cpus(cpus) => (None, format!("{who} may run on CPUs {cpus}")),
@@ -185,27 +185,27 @@ fn broken(scene: &Scene, group: &[&Audited], missed: &Missed) -> Broken {
     if let Instead::Policy(mode) = instead {
         evidence.insert("policy", Value::Text(mode.clone()));
     }
-    Broken::by(
+    Violation::by(
         group,
         format!("{option} asks for {a_binding}, and {there}"),
         evidence,
-        remedy(scene, group, missed),
+        remedy(context, group, missed),
     )
 }
 
 /// Whether they are where GPUs hang that have for number what each of them has for place in CUDA_VISIBLE_DEVICES: a
 /// tool that took CUDA's number for the driver's would bind so.
-fn mistaken(scene: &Scene, group: &[&Audited]) -> &'static str {
-    let is_mistaken = |audited: &&Audited| {
+fn mistaken(context: &RuleContext, group: &[&PlacedProcess]) -> &'static str {
+    let is_mistaken = |audited: &&PlacedProcess| {
         let variables = audited.process.environment.as_ref();
         let visible = variables.and_then(|of| of.visible_devices.as_deref());
-        let [gpu] = audited.part.gpus.as_slice() else {
+        let [gpu] = audited.membership.gpus.as_slice() else {
             return false;
         };
         let mut names = visible.unwrap_or_default().split(',');
         let number = names.position(|name| name.trim().parse() == Ok(*gpu));
         let taken_for = number.filter(|number| u32::try_from(*number) != Ok(*gpu));
-        let place = taken_for.and_then(|number| scene.gpus.get(number));
+        let place = taken_for.and_then(|number| context.gpus.get(number));
         place.is_some_and(|place| audited.cpu.affinity_nodes.is_subset(&place.local_nodes))
     };
     match group.iter().all(is_mistaken) {
@@ -214,12 +214,12 @@ fn mistaken(scene: &Scene, group: &[&Audited]) -> &'static str {
     }
 }
 
-fn remedy(scene: &Scene, group: &[&Audited], missed: &Missed) -> Remedy {
-    let now = bind(scene, group);
+fn remedy(context: &RuleContext, group: &[&PlacedProcess], missed: &Missed) -> Remedy {
+    let now = bind(context, group);
     let local = &group[0].local_nodes;
     let by_hand = match local.is_empty() {
         true => "bind by hand".to_owned(),
-        false => format!("start each rank with {}", by_hand(scene, local)),
+        false => format!("start each rank with {}", by_hand(context, local)),
     };
     let why = match &missed.instead {
         Instead::WrongNodes(_) => {

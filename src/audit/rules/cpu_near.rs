@@ -13,7 +13,7 @@ use crate::audit::place::verdict::Locality;
 use crate::audit::rules::off_cpus::OffCpus;
 use crate::audit::rules::remedy::bind;
 use crate::audit::rules::words::{on_nodes, subject};
-use crate::audit::rules::{Broken, Rule, Scene};
+use crate::audit::rules::{Rule, RuleContext, Violation};
 
 pub(crate) const RULE: Rule = Rule {
     name: "cpu-near",
@@ -22,12 +22,12 @@ pub(crate) const RULE: Rule = Rule {
     check,
 };
 
-fn check(scene: &Scene) -> Vec<Broken> {
+fn check(context: &RuleContext) -> Vec<Violation> {
     let near = Some(Standing::Off(Locality::Near));
-    let groups = scene.groups(|audited| audited.cpu.standing == near);
+    let groups = context.groups(|audited| audited.cpu.standing == near);
     let broken = groups.into_iter().map(|group| {
-        let off = OffCpus::of(scene, &group);
-        Broken::by(
+        let off = OffCpus::of(context, &group);
+        Violation::by(
             &group,
             format!(
                 "{} on {} of the same socket ({})",
@@ -36,7 +36,7 @@ fn check(scene: &Scene) -> Vec<Broken> {
                 off.held(&group),
             ),
             off.evidence(&group),
-            bind(scene, &group),
+            bind(context, &group),
         )
     });
     broken.collect()

@@ -8,11 +8,11 @@
 
 use crate::audit::finding::{Evidence, Severity, Value};
 use crate::audit::place::cpu::Standing;
+use crate::audit::rules::context::is_off;
 use crate::audit::rules::remedy::bind;
-use crate::audit::rules::scene::is_off;
 use crate::audit::rules::spent::{Spent, evidence, in_brackets};
 use crate::audit::rules::words::{each, on_nodes, subject};
-use crate::audit::rules::{Broken, Rule, Scene};
+use crate::audit::rules::{Rule, RuleContext, Violation};
 use crate::units::NodeSet;
 
 pub(crate) const RULE: Rule = Rule {
@@ -22,23 +22,23 @@ pub(crate) const RULE: Rule = Rule {
     check,
 };
 
-fn check(scene: &Scene) -> Vec<Broken> {
+fn check(context: &RuleContext) -> Vec<Violation> {
     // A single node holds everybody.
-    if scene.is_single_node() {
+    if context.is_single_node() {
         return Vec::new();
     }
-    let groups = scene.groups(|audited| audited.cpu.standing == Some(Standing::Loose));
+    let groups = context.groups(|audited| audited.cpu.standing == Some(Standing::Loose));
     let broken = groups.into_iter().map(|group| {
         let allowed = group.iter().flat_map(|audited| &audited.cpu.affinity_nodes);
         let allowed: NodeSet = allowed.copied().collect();
-        let spent = Spent::of(scene, &group, |of, node| !is_off(of, node));
+        let spent = Spent::of(context, &group, |of, node| !is_off(of, node));
         let told = spent.as_ref().map(|spent| spent.told(&group, "there"));
         let mut facts = Evidence::from([
             ("home_nodes", Value::Nodes(group[0].home_nodes.clone())),
             ("affinity_nodes", Value::Nodes(allowed.clone())),
         ]);
         facts.extend(evidence(spent.as_ref()));
-        Broken::by(
+        Violation::by(
             &group,
             format!(
                 "{} {} there by chance: nothing holds {} there, {} are allowed{}",
@@ -49,7 +49,7 @@ fn check(scene: &Scene) -> Vec<Broken> {
                 in_brackets(told),
             ),
             facts,
-            bind(scene, &group),
+            bind(context, &group),
         )
     });
     broken.collect()

@@ -10,11 +10,11 @@
 
 use std::collections::BTreeMap;
 
-use crate::audit::Audited;
+use crate::audit::PlacedProcess;
 use crate::audit::finding::{Evidence, Remedy, Severity, Value};
 use crate::audit::rules::remedy::{bind, cpus_of};
 use crate::audit::rules::words::{each, who};
-use crate::audit::rules::{Broken, Rule, Scene};
+use crate::audit::rules::{Rule, RuleContext, Violation};
 use crate::jobs::attribution::Role;
 use crate::units::{CpuSet, NodeSet};
 
@@ -28,32 +28,32 @@ pub(crate) const RULE: Rule = Rule {
 /// Those that may run on the very same CPUs.
 struct Sharing<'a> {
     cpus: CpuSet,
-    processes: Vec<&'a Audited>,
+    processes: Vec<&'a PlacedProcess>,
 }
 
-fn check(scene: &Scene) -> Vec<Broken> {
-    if !scene.topology.is_whole() {
+fn check(context: &RuleContext) -> Vec<Violation> {
+    if !context.topology.is_whole() {
         return Vec::new();
     }
     let mut by_nodes: BTreeMap<&NodeSet, Vec<Sharing>> = BTreeMap::new();
-    for sharing in by_cpus(scene)
+    for sharing in by_cpus(context)
         .into_iter()
-        .filter(|of| is_crowded(scene, of))
+        .filter(|of| is_crowded(context, of))
     {
         let nodes = &sharing.processes[0].local_nodes;
         by_nodes.entry(nodes).or_default().push(sharing);
     }
     let groups = by_nodes.into_values();
-    groups.map(|crowded| broken(scene, &crowded)).collect()
+    groups.map(|crowded| broken(context, &crowded)).collect()
 }
 
 /// The processes by the online CPUs on which they may run.
-fn by_cpus<'a>(scene: &Scene<'a>) -> Vec<Sharing<'a>> {
+fn by_cpus<'a>(context: &RuleContext<'a>) -> Vec<Sharing<'a>> {
     let mut found: BTreeMap<String, Sharing> = BTreeMap::new();
-    let with_gpu = scene.judged().filter(|of| !of.part.gpus.is_empty());
+    let with_gpu = context.judged().filter(|of| !of.membership.gpus.is_empty());
     for audited in with_gpu {
         let allowed = audited.cpu.affinity.iter().flat_map(CpuSet::iter);
-        let online = allowed.filter(|cpu| scene.topology.node_of(*cpu).is_some());
+        let online = allowed.filter(|cpu| context.topology.node_of(*cpu).is_some());
         let cpus: CpuSet = online.collect();
         let sharing = found.entry(cpus.to_string()).or_insert_with(|| Sharing {
             cpus,
@@ -67,22 +67,25 @@ fn by_cpus<'a>(scene: &Scene<'a>) -> Vec<Sharing<'a>> {
         .collect()
 }
 
-fn is_crowded(scene: &Scene, sharing: &Sharing) -> bool {
+fn is_crowded(context: &RuleContext, sharing: &Sharing) -> bool {
     let cpus = sharing.cpus.iter().count();
     let of_role = |role| {
         let processes = sharing.processes.iter();
-        processes.filter(|of| of.part.role == Some(role)).count()
+        processes
+            .filter(|of| of.membership.role == Some(role))
+            .count()
     };
     let (trainers, workers) = (of_role(Role::Trainer), of_role(Role::Worker));
     // A trainer has more threads to run than one CPU can.
     let is_single = cpus == 1 && trainers > 0;
     let has_whole_nodes =
-        sharing.cpus == cpus_of(&scene.topology.nodes_of(&sharing.cpus), scene.topology);
+        sharing.cpus == cpus_of(&context.topology.nodes_of(&sharing.cpus), context.topology);
     (workers > cpus || trainers > cpus || is_single) && !has_whole_nodes
 }
 
-fn broken(scene: &Scene, crowded: &[Sharing]) -> Broken {
-    let processes: Vec<&Audited> = crowded.iter().flat_map(|of| of.processes.clone()).collect();
+fn broken(context: &RuleContext, crowded: &[Sharing]) -> Violation {
+    let processes: Vec<&PlacedProcess> =
+        crowded.iter().flat_map(|of| of.processes.clone()).collect();
     let cpus: CpuSet = crowded.iter().flat_map(|of| of.cpus.iter()).collect();
     let count = cpus.iter().count();
     let word = if count == 1 { "CPU" } else { "CPUs" };
@@ -93,7 +96,7 @@ fn broken(scene: &Scene, crowded: &[Sharing]) -> Broken {
         _ if fullest.1 == 1 => format!(", up to {} of them the same one", fullest.0),
         _ => format!(", up to {} of them the same {}", fullest.0, fullest.1),
     };
-    Broken::by(
+    Violation::by(
         &processes,
         format!(
             "{} {} {count} {word} ({cpus}){stacked}",
@@ -106,11 +109,11 @@ fn broken(scene: &Scene, crowded: &[Sharing]) -> Broken {
             ("affinity", Value::Cpus(cpus.clone())),
             ("most_processes_sharing", Value::Count(fullest.0)),
         ]),
-        remedy(scene, &processes, &cpus),
+        remedy(context, &processes, &cpus),
     )
 }
 
-fn remedy(scene: &Scene, processes: &[&Audited], cpus: &CpuSet) -> Remedy {
+fn remedy(context: &RuleContext, processes: &[&PlacedProcess], cpus: &CpuSet) -> Remedy {
     let given = processes[0].process.cpuset.as_ref();
     if given.is_some_and(|given| given.cpus.iter().all(|cpu| cpus.contains(cpu))) {
         return Remedy::in_words(
@@ -121,6 +124,6 @@ fn remedy(scene: &Scene, processes: &[&Audited], cpus: &CpuSet) -> Remedy {
         words: "undo what binds them so tightly (OMP_PROC_BIND, GOMP_CPU_AFFINITY, KMP_AFFINITY, a worker_init_fn, taskset), \
                 or start fewer workers"
             .to_owned(),
-        ..bind(scene, processes)
+        ..bind(context, processes)
     }
 }

@@ -7,11 +7,11 @@
 //! What to do: only the scheduler or the administrator can mend it: the job must be given CPUs and memory of the nodes on
 //! which its GPUs hang.
 
-use crate::audit::Audited;
+use crate::audit::PlacedProcess;
 use crate::audit::finding::{Evidence, Remedy, Severity, Value};
-use crate::audit::rules::scene::lacks_cpus;
+use crate::audit::rules::context::lacks_cpus;
 use crate::audit::rules::words::{each, on_nodes, subject};
-use crate::audit::rules::{Broken, Rule, Scene};
+use crate::audit::rules::{Rule, RuleContext, Violation};
 use crate::units::NodeSet;
 
 pub(crate) const RULE: Rule = Rule {
@@ -21,11 +21,12 @@ pub(crate) const RULE: Rule = Rule {
     check,
 };
 
-fn check(scene: &Scene) -> Vec<Broken> {
-    let is_broken = |audited: &Audited| !audited.part.gpus.is_empty() && scene.is_walled(audited);
+fn check(context: &RuleContext) -> Vec<Violation> {
+    let is_broken =
+        |audited: &PlacedProcess| !audited.membership.gpus.is_empty() && context.is_walled(audited);
     // Who can mend it for one job cannot for another.
-    let made_for = |audited: &Audited| {
-        let Audited {
+    let made_for = |audited: &PlacedProcess| {
+        let PlacedProcess {
             job,
             pod,
             container,
@@ -33,9 +34,9 @@ fn check(scene: &Scene) -> Vec<Broken> {
         } = audited;
         (job.clone(), pod.clone(), container.clone())
     };
-    let groups = scene.groups_by(is_broken, made_for);
+    let groups = context.groups_by(is_broken, made_for);
     let broken = groups.into_iter().map(|group| {
-        let given = |of: fn(&Audited) -> Option<&NodeSet>| -> NodeSet {
+        let given = |of: fn(&PlacedProcess) -> Option<&NodeSet>| -> NodeSet {
             let nodes = group.iter().filter_map(|audited| of(audited));
             nodes.flatten().copied().collect()
         };
@@ -45,10 +46,10 @@ fn check(scene: &Scene) -> Vec<Broken> {
         if group.iter().any(|audited| lacks_cpus(audited)) {
             lacking.push(format!("only CPUs of {}", on_nodes(&cpus)));
         }
-        if group.iter().any(|audited| scene.lacks_memory(audited)) {
+        if group.iter().any(|audited| context.lacks_memory(audited)) {
             lacking.push(format!("only memory of {}", on_nodes(&mems)));
         }
-        Broken::by(
+        Violation::by(
             &group,
             format!(
                 "{} {} in a control group whose cpuset leaves {}",
@@ -68,7 +69,7 @@ fn check(scene: &Scene) -> Vec<Broken> {
 }
 
 /// In the words of whoever gave it the group.
-fn remedy(audited: &Audited) -> Remedy {
+fn remedy(audited: &PlacedProcess) -> Remedy {
     let nodes = on_nodes(&audited.local_nodes);
     let by = match (&audited.job, &audited.pod) {
         (Some(job), _) => format!("Slurm's job {job} needs CPUs there: sbatch --gres-flags=enforce-binding"),

@@ -10,7 +10,7 @@
 
 use crate::audit::finding::{Evidence, Remedy, Severity, Value};
 use crate::audit::rules::words::on_nodes;
-use crate::audit::rules::{Broken, Rule, Scene};
+use crate::audit::rules::{Rule, RuleContext, Violation};
 
 pub(crate) const RULE: Rule = Rule {
     name: "gpu-node-unknown",
@@ -19,14 +19,14 @@ pub(crate) const RULE: Rule = Rule {
     check,
 };
 
-fn check(scene: &Scene) -> Vec<Broken> {
-    let unknown = scene
+fn check(context: &RuleContext) -> Vec<Violation> {
+    let unknown = context
         .gpus
         .iter()
         .filter(|place| place.local_nodes.is_empty());
     let broken = unknown.map(|place| {
         let (index, home) = (place.gpu.index, &place.home_nodes);
-        Broken::of_gpu(
+        Violation::of_gpu(
             index,
             match home.is_empty() {
                 true => format!("nobody tells on which node GPU {index} hangs: tools that bind may take it for node 0"),

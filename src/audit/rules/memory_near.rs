@@ -11,7 +11,7 @@ use crate::audit::finding::{Severity, Value};
 use crate::audit::place::verdict::{Locality, Verdict};
 use crate::audit::rules::off_memory::OffMemory;
 use crate::audit::rules::remedy::bind_and_move;
-use crate::audit::rules::{Broken, Rule, Scene};
+use crate::audit::rules::{Rule, RuleContext, Violation};
 
 pub(crate) const RULE: Rule = Rule {
     name: "memory-near",
@@ -20,15 +20,15 @@ pub(crate) const RULE: Rule = Rule {
     check,
 };
 
-fn check(scene: &Scene) -> Vec<Broken> {
+fn check(context: &RuleContext) -> Vec<Violation> {
     let at_risk = Some(Verdict::AtRisk);
-    let groups = scene.groups(|audited| audited.memory.verdict == at_risk);
+    let groups = context.groups(|audited| audited.memory.verdict == at_risk);
     let broken = groups.into_iter().map(|group| {
         let off = OffMemory::of(&group, Locality::Near);
         let mut evidence = off.evidence();
         evidence.insert("home_nodes", Value::Nodes(group[0].home_nodes.clone()));
-        let remedy = bind_and_move(scene, &group, &off.from);
-        Broken::by(&group, off.sentence(&group), evidence, remedy)
+        let remedy = bind_and_move(context, &group, &off.from);
+        Violation::by(&group, off.sentence(&group), evidence, remedy)
     });
     broken.collect()
 }

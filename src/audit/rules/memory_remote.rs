@@ -12,10 +12,10 @@
 
 use crate::audit::finding::{Severity, Value};
 use crate::audit::place::verdict::{Locality, Verdict};
+use crate::audit::rules::context::gpus_of;
 use crate::audit::rules::off_memory::OffMemory;
 use crate::audit::rules::remedy::bind_and_move;
-use crate::audit::rules::scene::gpus_of;
-use crate::audit::rules::{Broken, Rule, Scene};
+use crate::audit::rules::{Rule, RuleContext, Violation};
 
 pub(crate) const RULE: Rule = Rule {
     name: "memory-remote",
@@ -24,9 +24,9 @@ pub(crate) const RULE: Rule = Rule {
     check,
 };
 
-fn check(scene: &Scene) -> Vec<Broken> {
+fn check(context: &RuleContext) -> Vec<Violation> {
     let mismatch = Some(Verdict::Mismatch);
-    let groups = scene.groups(|audited| audited.memory.verdict == mismatch);
+    let groups = context.groups(|audited| audited.memory.verdict == mismatch);
     let broken = groups.into_iter().map(|group| {
         let off = OffMemory::of(&group, Locality::Remote);
         let mut evidence = off.evidence();
@@ -36,14 +36,14 @@ fn check(scene: &Scene) -> Vec<Broken> {
         } else {
             "GPU"
         };
-        Broken::by(
+        Violation::by(
             &group,
             format!(
                 "{side} and memory NUMA nodes do NOT match: {}",
                 off.sentence(&group)
             ),
             evidence,
-            bind_and_move(scene, &group, &off.from),
+            bind_and_move(context, &group, &off.from),
         )
     });
     broken.collect()

@@ -8,12 +8,12 @@
 
 use std::collections::BTreeMap;
 
-use crate::audit::Audited;
+use crate::audit::PlacedProcess;
 use crate::audit::finding::{Evidence, Remedy, Severity, Value};
+use crate::audit::rules::context::gpus_of;
 use crate::audit::rules::remedy::cpus_of;
-use crate::audit::rules::scene::gpus_of;
 use crate::audit::rules::words::{on_nodes, who};
-use crate::audit::rules::{Broken, Rule, Scene};
+use crate::audit::rules::{Rule, RuleContext, Violation};
 use crate::units::NodeSet;
 
 pub(crate) const RULE: Rule = Rule {
@@ -23,14 +23,14 @@ pub(crate) const RULE: Rule = Rule {
     check,
 };
 
-fn check(scene: &Scene) -> Vec<Broken> {
-    if scene.is_single_node() {
+fn check(context: &RuleContext) -> Vec<Violation> {
+    if context.is_single_node() {
         return Vec::new();
     }
-    let mut by_nodes: BTreeMap<&NodeSet, Vec<&Audited>> = BTreeMap::new();
-    let with_place = scene
+    let mut by_nodes: BTreeMap<&NodeSet, Vec<&PlacedProcess>> = BTreeMap::new();
+    let with_place = context
         .judged()
-        .filter(|of| !of.part.gpus.is_empty() && !of.local_nodes.is_empty());
+        .filter(|of| !of.membership.gpus.is_empty() && !of.local_nodes.is_empty());
     for audited in with_place {
         by_nodes
             .entry(&audited.local_nodes)
@@ -38,7 +38,7 @@ fn check(scene: &Scene) -> Vec<Broken> {
             .push(audited);
     }
     let broken = by_nodes.into_iter().filter_map(|(nodes, group)| {
-        let cpus = cpus_of(nodes, scene.topology).iter().count();
+        let cpus = cpus_of(nodes, context.topology).iter().count();
         let is_there_already = group.iter().all(|audited| audited.cpu.bound == Some(true));
         let (are, so) = match is_there_already {
             true => (
@@ -47,7 +47,7 @@ fn check(scene: &Scene) -> Vec<Broken> {
             ),
             false => ("belong on", "binding them all can hurt"),
         };
-        (group.len() > cpus && cpus > 0).then(|| Broken {
+        (group.len() > cpus && cpus > 0).then(|| Violation {
             gpus: gpus_of(&group),
             pids: Vec::new(),
             message: format!(

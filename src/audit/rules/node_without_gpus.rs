@@ -9,7 +9,7 @@
 
 use crate::audit::finding::{Evidence, Remedy, Severity, Value};
 use crate::audit::rules::words::on_nodes;
-use crate::audit::rules::{Broken, Rule, Scene};
+use crate::audit::rules::{Rule, RuleContext, Violation};
 use crate::units::NodeSet;
 
 pub(crate) const RULE: Rule = Rule {
@@ -19,21 +19,24 @@ pub(crate) const RULE: Rule = Rule {
     check,
 };
 
-fn check(scene: &Scene) -> Vec<Broken> {
-    let is_all_known = scene.gpus.iter().all(|place| !place.local_nodes.is_empty());
-    if scene.gpus.is_empty() || !is_all_known || !scene.topology.is_whole() {
+fn check(context: &RuleContext) -> Vec<Violation> {
+    let is_all_known = context
+        .gpus
+        .iter()
+        .all(|place| !place.local_nodes.is_empty());
+    if context.gpus.is_empty() || !is_all_known || !context.topology.is_whole() {
         return Vec::new();
     }
-    let used: NodeSet = scene
+    let used: NodeSet = context
         .gpus
         .iter()
         .flat_map(|place| place.local_nodes.clone())
         .collect();
-    let unused = &scene.topology.cpu_bearing() - &used;
+    let unused = &context.topology.cpu_bearing() - &used;
     if unused.is_empty() {
         return Vec::new();
     }
-    vec![Broken::of_machine(
+    vec![Violation::of_machine(
         format!(
             "no GPU hangs on {}: who binds every rank to its GPU's node leaves these CPUs unused",
             on_nodes(&unused)

@@ -15,7 +15,7 @@
 //! What to do: mend the machine or the job; where the change is meant, write a new file with --json or topology --json.
 
 use crate::audit::finding::{Evidence, Remedy, Severity, Value};
-use crate::audit::rules::{Broken, Rule, Scene};
+use crate::audit::rules::{Rule, RuleContext, Violation};
 use crate::compare::expected::Difference;
 
 pub(crate) const RULE: Rule = Rule {
@@ -25,8 +25,8 @@ pub(crate) const RULE: Rule = Rule {
     check,
 };
 
-fn check(scene: &Scene) -> Vec<Broken> {
-    let broken = scene.unexpected.iter().map(|unexpected| {
+fn check(context: &RuleContext) -> Vec<Violation> {
+    let broken = context.unexpected.iter().map(|unexpected| {
         let all = |tell: fn(&Difference) -> &str| {
             let told = unexpected.differences.iter();
             let told: Vec<String> = told
@@ -34,7 +34,7 @@ fn check(scene: &Scene) -> Vec<Broken> {
                 .collect();
             Value::Text(told.join("; "))
         };
-        Broken {
+        Violation {
             gpus: unexpected.gpus.clone(),
             pids: unexpected.pids.clone(),
             message: unexpected.to_string(),

@@ -8,7 +8,7 @@
 //! What to do: sysctl kernel.numa_balancing=0.
 
 use crate::audit::finding::{Evidence, Remedy, Severity, Value};
-use crate::audit::rules::{Broken, Rule, Scene};
+use crate::audit::rules::{Rule, RuleContext, Violation};
 
 pub(crate) const RULE: Rule = Rule {
     name: "numa-balancing-on",
@@ -17,16 +17,16 @@ pub(crate) const RULE: Rule = Rule {
     check,
 };
 
-fn check(scene: &Scene) -> Vec<Broken> {
+fn check(context: &RuleContext) -> Vec<Violation> {
     const MOVES_TO_USERS: u32 = 1;
-    let mode = scene.settings.numa_balancing.unwrap_or(0);
-    let is_bound = scene
+    let mode = context.settings.numa_balancing.unwrap_or(0);
+    let is_bound = context
         .judged()
         .any(|audited| audited.cpu.bound == Some(true));
-    if mode & MOVES_TO_USERS == 0 || scene.is_single_node() || !is_bound {
+    if mode & MOVES_TO_USERS == 0 || context.is_single_node() || !is_bound {
         return Vec::new();
     }
-    vec![Broken::of_machine(
+    vec![Violation::of_machine(
         "kernel.numa_balancing is on: it costs bound processes page faults, and moves pages under them".to_owned(),
         Evidence::from([("numa_balancing", Value::Count(mode as usize))]),
         Remedy {

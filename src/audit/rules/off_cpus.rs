@@ -1,8 +1,8 @@
 //! Processes that run off their local nodes, in words and as facts.
 
-use crate::audit::Audited;
+use crate::audit::PlacedProcess;
 use crate::audit::finding::{Evidence, Value};
-use crate::audit::rules::scene::{Scene, is_bound_off, is_off, off_nodes_of_all};
+use crate::audit::rules::context::{RuleContext, is_bound_off, is_off, off_nodes_of_all};
 use crate::audit::rules::spent;
 use crate::audit::rules::spent::Spent;
 use crate::audit::rules::words::held;
@@ -18,21 +18,21 @@ pub(crate) struct OffCpus {
 }
 
 impl OffCpus {
-    pub fn of(scene: &Scene, group: &[&Audited]) -> Self {
+    pub fn of(context: &RuleContext, group: &[&PlacedProcess]) -> Self {
         Self {
             nodes: off_nodes_of_all(group),
             bound: group.iter().filter(|of| is_bound_off(of)).count(),
-            spent: Spent::of(scene, group, is_off),
+            spent: Spent::of(context, group, is_off),
         }
     }
 
     /// `bound there`, or `last ran there, and nothing holds it there`
-    pub fn held(&self, group: &[&Audited]) -> String {
+    pub fn held(&self, group: &[&PlacedProcess]) -> String {
         let told = self.spent.as_ref().map(|spent| spent.told(group, "there"));
         held(group, told)
     }
 
-    pub fn evidence(&self, group: &[&Audited]) -> Evidence {
+    pub fn evidence(&self, group: &[&PlacedProcess]) -> Evidence {
         let mut facts = Evidence::from([
             ("home_nodes", Value::Nodes(group[0].home_nodes.clone())),
             ("cpu_nodes", Value::Nodes(self.nodes.clone())),

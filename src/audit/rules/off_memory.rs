@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use crate::audit::Audited;
+use crate::audit::PlacedProcess;
 use crate::audit::finding::{Evidence, Value};
 use crate::audit::place::memory::{MemoryKind, PagePlace};
 use crate::audit::place::verdict::Locality;
@@ -23,7 +23,7 @@ pub(crate) struct OffMemory {
 }
 
 impl OffMemory {
-    pub fn of(group: &[&Audited], least: Locality) -> Self {
+    pub fn of(group: &[&PlacedProcess], least: Locality) -> Self {
         let mut from = BTreeSet::<NodeId>::new();
         let mut kinds: BTreeMap<MemoryKind, Bytes> = BTreeMap::new();
         let (mut largest, mut share) = (Bytes(0), (0.0, String::new()));
@@ -67,7 +67,7 @@ impl OffMemory {
 
     /// `GPU 0 hangs on node 0, trainer 254 has 100% of the working memory on node 1 (80 MiB: anonymous 56 MiB, pinned 24
     /// MiB)`
-    pub fn sentence(&self, group: &[&Audited]) -> String {
+    pub fn sentence(&self, group: &[&PlacedProcess]) -> String {
         let kinds = self
             .kinds
             .iter()

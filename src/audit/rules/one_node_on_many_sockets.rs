@@ -9,7 +9,7 @@
 //! command line.
 
 use crate::audit::finding::{Evidence, Remedy, Severity, Value};
-use crate::audit::rules::{Broken, Rule, Scene};
+use crate::audit::rules::{Rule, RuleContext, Violation};
 
 pub(crate) const RULE: Rule = Rule {
     name: "one-node-on-many-sockets",
@@ -18,15 +18,15 @@ pub(crate) const RULE: Rule = Rule {
     check,
 };
 
-fn check(scene: &Scene) -> Vec<Broken> {
-    let Some(sockets) = scene
+fn check(context: &RuleContext) -> Vec<Violation> {
+    let Some(sockets) = context
         .settings
         .sockets_of_single_node
         .filter(|count| *count > 1)
     else {
         return Vec::new();
     };
-    vec![Broken::of_machine(
+    vec![Violation::of_machine(
         format!(
             "one NUMA node has the CPUs of {sockets} sockets: placement is hidden from the kernel, and these verdicts are void"
         ),

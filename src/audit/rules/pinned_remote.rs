@@ -7,14 +7,14 @@
 //!
 //! What to do: bind the process, or at least its memory, before it pins any, and start it again.
 
-use crate::audit::Audited;
+use crate::audit::PlacedProcess;
 use crate::audit::finding::{Evidence, Remedy, Severity, Value};
 use crate::audit::place::memory::MemoryKind;
 use crate::audit::place::verdict::Locality;
 use crate::audit::rules::off_memory::off;
 use crate::audit::rules::remedy::bind;
 use crate::audit::rules::words::{each, on_nodes, subject};
-use crate::audit::rules::{Broken, Rule, Scene};
+use crate::audit::rules::{Rule, RuleContext, Violation};
 use crate::units::{Bytes, NodeSet};
 
 pub(crate) const RULE: Rule = Rule {
@@ -24,21 +24,21 @@ pub(crate) const RULE: Rule = Rule {
     check,
 };
 
-fn check(scene: &Scene) -> Vec<Broken> {
-    if scene.is_single_node() {
+fn check(context: &RuleContext) -> Vec<Violation> {
+    if context.is_single_node() {
         return Vec::new();
     }
-    let is_broken = |audited: &Audited| {
+    let is_broken = |audited: &PlacedProcess| {
         let (remote, all, _) = pinned(audited);
-        scene.limits.exceeds(remote, all)
+        context.limits.exceeds(remote, all)
     };
-    let groups = scene.groups(is_broken);
+    let groups = context.groups(is_broken);
     let broken = groups.into_iter().map(|group| {
         let largest = group.iter().map(|audited| pinned(audited).0).max().unwrap_or_default();
         let nodes: NodeSet = group.iter().flat_map(|audited| pinned(audited).2).collect();
         let is_estimate = group.iter().any(|audited| is_estimated(audited));
         let about = if is_estimate { "about " } else { "" };
-        Broken::by(
+        Violation::by(
             &group,
             format!(
                 "{} {} {about}{largest} pinned on {}: every batch crosses the interconnect, and it cannot migrate",
@@ -54,7 +54,7 @@ fn check(scene: &Scene) -> Vec<Broken> {
             Remedy {
                 commands: Vec::new(),
                 but: "what is pinned already stays until the process ends".to_owned(),
-                ..bind(scene, &group)
+                ..bind(context, &group)
             },
         )
     });
@@ -62,7 +62,7 @@ fn check(scene: &Scene) -> Vec<Broken> {
 }
 
 /// Pinned memory on another socket, all that is pinned, and the nodes of the former.
-fn pinned(audited: &Audited) -> (Bytes, Bytes, NodeSet) {
+fn pinned(audited: &PlacedProcess) -> (Bytes, Bytes, NodeSet) {
     let pages = audited.memory.pages.as_ref();
     let by_node = pages.and_then(|pages| pages.by_kind.get(&MemoryKind::Pinned));
     let (Some(pages), Some(by_node)) = (pages, by_node) else {
@@ -77,7 +77,7 @@ fn pinned(audited: &Audited) -> (Bytes, Bytes, NodeSet) {
     )
 }
 
-fn is_estimated(audited: &Audited) -> bool {
+fn is_estimated(audited: &PlacedProcess) -> bool {
     let pages = audited.memory.pages.as_ref();
     pages.is_some_and(|pages| pages.estimate.is_some())
 }

@@ -7,10 +7,10 @@
 //!
 //! What to do: start it without --interleave, or bind it.
 
-use crate::audit::Audited;
+use crate::audit::PlacedProcess;
 use crate::audit::finding::{Evidence, Remedy, Severity, Value};
 use crate::audit::rules::words::{each, on_nodes, subject};
-use crate::audit::rules::{Broken, Rule, Scene};
+use crate::audit::rules::{Rule, RuleContext, Violation};
 use crate::machine::memory::{Mode, Policy};
 use crate::units::NodeSet;
 
@@ -21,12 +21,12 @@ pub(crate) const RULE: Rule = Rule {
     check,
 };
 
-fn check(scene: &Scene) -> Vec<Broken> {
-    let groups = scene.groups(|audited| interleaved(audited).is_some());
+fn check(context: &RuleContext) -> Vec<Violation> {
+    let groups = context.groups(|audited| interleaved(audited).is_some());
     let broken = groups.into_iter().map(|group| {
         let nodes = group.iter().filter_map(|audited| interleaved(audited));
         let nodes: NodeSet = nodes.flat_map(|policy| &policy.nodes).copied().collect();
-        Broken::by(
+        Violation::by(
             &group,
             format!(
                 "{} {} memory over {}",
@@ -42,7 +42,7 @@ fn check(scene: &Scene) -> Vec<Broken> {
 }
 
 /// The policy, if it interleaves over several nodes, other than the local ones among them.
-fn interleaved(audited: &Audited) -> Option<&Policy> {
+fn interleaved(audited: &PlacedProcess) -> Option<&Policy> {
     let policy = &audited.memory.pages.as_ref()?.policy;
     let interleaves = matches!(policy.mode, Mode::Interleave | Mode::WeightedInterleave);
     // One process on GPUs of several nodes has several readers.

@@ -11,12 +11,12 @@
 
 use std::collections::BTreeSet;
 
-use crate::audit::Audited;
+use crate::audit::PlacedProcess;
 use crate::audit::finding::{Evidence, Remedy, Severity, Value};
 use crate::audit::place::verdict::Locality;
 use crate::audit::rules::remedy::{bind, by_hand};
 use crate::audit::rules::words::{each, on_nodes, subject};
-use crate::audit::rules::{Broken, Rule, Scene};
+use crate::audit::rules::{Rule, RuleContext, Violation};
 use crate::machine::memory::{Mode, Policy};
 use crate::units::{NodeId, NodeSet, ranges};
 
@@ -27,21 +27,21 @@ pub(crate) const RULE: Rule = Rule {
     check,
 };
 
-fn check(scene: &Scene) -> Vec<Broken> {
-    if scene.is_single_node() {
+fn check(context: &RuleContext) -> Vec<Violation> {
+    if context.is_single_node() {
         return Vec::new();
     }
-    let is_broken = |audited: &Audited| {
+    let is_broken = |audited: &PlacedProcess| {
         let policy = chosen(audited);
         let is_off = |node: &NodeId| {
             let is_remote = audited.locality(*node) == Some(Locality::Remote);
-            is_remote || scene.gpu_of_memory(*node).is_some()
+            is_remote || context.gpu_of_memory(*node).is_some()
         };
         let is_known = !audited.local_nodes.is_empty();
         policy.is_some_and(|policy| is_known && policy.nodes.iter().all(is_off))
     };
-    let mode = |audited: &Audited| chosen(audited).map(|policy| policy.mode.to_string());
-    let groups = scene.groups_by(is_broken, mode);
+    let mode = |audited: &PlacedProcess| chosen(audited).map(|policy| policy.mode.to_string());
+    let groups = context.groups_by(is_broken, mode);
     let broken = groups.into_iter().map(|group| {
         let nodes = group
             .iter()
@@ -49,13 +49,13 @@ fn check(scene: &Scene) -> Vec<Broken> {
             .flat_map(|policy| &policy.nodes);
         let nodes: NodeSet = nodes.copied().collect();
         let mode = mode(group[0]).unwrap_or_default();
-        let own = nodes.iter().filter_map(|node| scene.gpu_of_memory(*node));
+        let own = nodes.iter().filter_map(|node| context.gpu_of_memory(*node));
         let own = ranges(own.collect::<BTreeSet<_>>());
         let whose = match own.is_empty() {
             true => String::new(),
             false => format!(", the memory of GPU {own} itself: no CPU is there"),
         };
-        Broken::by(
+        Violation::by(
             &group,
             format!(
                 "{} {} the memory policy {mode} for {}{whose}",
@@ -68,19 +68,19 @@ fn check(scene: &Scene) -> Vec<Broken> {
                 ("policy", Value::Text(mode)),
                 ("policy_nodes", Value::Nodes(nodes)),
             ]),
-            remedy(scene, &group),
+            remedy(context, &group),
         )
     });
     broken.collect()
 }
 
 /// A framework's binding of CPUs changes no policy.
-fn remedy(scene: &Scene, group: &[&Audited]) -> Remedy {
-    if scene.is_walled(group[0]) {
-        return bind(scene, group);
+fn remedy(context: &RuleContext, group: &[&PlacedProcess]) -> Remedy {
+    if context.is_walled(group[0]) {
+        return bind(context, group);
     }
-    let with = by_hand(scene, &group[0].local_nodes);
-    let words = match scene.launchers(group[0]).is_empty() {
+    let with = by_hand(context, &group[0].local_nodes);
+    let words = match context.launchers(group[0]).is_empty() {
         true => format!("start it with {with}"),
         false => format!(
             "start its launcher without a policy of its own, and each rank with that of its GPU's node: here {with}"
@@ -94,7 +94,7 @@ fn remedy(scene: &Scene, group: &[&Audited]) -> Remedy {
 }
 
 /// The policy, if it names nodes to take memory from.
-fn chosen(audited: &Audited) -> Option<&Policy> {
+fn chosen(audited: &PlacedProcess) -> Option<&Policy> {
     let policy = &audited.memory.pages.as_ref()?.policy;
     let names = matches!(policy.mode, Mode::Bind | Mode::Prefer | Mode::PreferMany);
     (names && !policy.nodes.is_empty() && !policy.truncated).then_some(policy)

@@ -10,9 +10,9 @@
 use crate::audit::finding::{Evidence, Remedy, Severity, Value};
 use crate::audit::place::cpu::Standing;
 use crate::audit::place::verdict::Locality;
-use crate::audit::rules::scene::{gpus_of, pids_of};
+use crate::audit::rules::context::{gpus_of, pids_of};
 use crate::audit::rules::words::{on_nodes, who};
-use crate::audit::rules::{Broken, Rule, Scene};
+use crate::audit::rules::{Rule, RuleContext, Violation};
 use crate::units::NodeSet;
 
 pub(crate) const RULE: Rule = Rule {
@@ -22,8 +22,8 @@ pub(crate) const RULE: Rule = Rule {
     check,
 };
 
-fn check(scene: &Scene) -> Vec<Broken> {
-    let broken = scene.jobs().into_iter().filter_map(|job| {
+fn check(context: &RuleContext) -> Vec<Violation> {
+    let broken = context.jobs().into_iter().filter_map(|job| {
         let bound_to: NodeSet = job.iter().flat_map(|rank| rank.cpu.affinity_nodes.clone()).collect();
         let is_all_bound = job.iter().all(|rank| rank.cpu.affinity_nodes.len() == 1);
         let first = &job[0].local_nodes;
@@ -32,7 +32,7 @@ fn check(scene: &Scene) -> Vec<Broken> {
         // Nodes of one socket are cpu-near's business.
         let is_far = job.iter().any(|rank| rank.cpu.standing == Some(Standing::Off(Locality::Remote)));
         let home: NodeSet = job.iter().flat_map(|rank| rank.home_nodes.clone()).collect();
-        (is_all_bound && bound_to.len() == 1 && is_known && are_apart && is_far).then(|| Broken {
+        (is_all_bound && bound_to.len() == 1 && is_known && are_apart && is_far).then(|| Violation {
             gpus: gpus_of(&job),
             pids: pids_of(&job),
             message: format!(
@@ -45,7 +45,7 @@ fn check(scene: &Scene) -> Vec<Broken> {
                 ("home_nodes", Value::Nodes(home)),
                 ("cpu_nodes", Value::Nodes(bound_to)),
             ]),
-            remedy: Remedy::in_words(match job.iter().any(|rank| scene.is_walled(rank)) {
+            remedy: Remedy::in_words(match job.iter().any(|rank| context.is_walled(rank)) {
                 true => "no binding of its own can: see cpuset-excludes-gpu",
                 false => "bind each rank to its own GPU's node, and not the launcher: numa-audit --remedies has a table of the ranks",
             }),

@@ -8,7 +8,7 @@
 
 use crate::audit::finding::{Evidence, Remedy, Severity, Value};
 use crate::audit::rules::words::on_nodes;
-use crate::audit::rules::{Broken, Rule, Scene};
+use crate::audit::rules::{Rule, RuleContext, Violation};
 
 pub(crate) const RULE: Rule = Rule {
     name: "sources-disagree",
@@ -17,14 +17,14 @@ pub(crate) const RULE: Rule = Rule {
     check,
 };
 
-fn check(scene: &Scene) -> Vec<Broken> {
-    let broken = scene.gpus.iter().filter_map(|place| {
+fn check(context: &RuleContext) -> Vec<Violation> {
+    let broken = context.gpus.iter().filter_map(|place| {
         let others = place
             .contradictions()
             .map(|(source, nodes)| format!("{source} says {}", on_nodes(nodes)));
         let others: Vec<String> = others.collect();
         (!others.is_empty()).then(|| {
-            Broken::of_gpu(
+            Violation::of_gpu(
                 place.gpu.index,
                 format!(
                     "the sources of GPU {}'s home node disagree: {} says {} and is believed, {}",

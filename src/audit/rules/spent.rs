@@ -2,9 +2,9 @@
 
 use std::time::Duration;
 
-use crate::audit::Audited;
+use crate::audit::PlacedProcess;
 use crate::audit::finding::{Evidence, Value};
-use crate::audit::rules::scene::Scene;
+use crate::audit::rules::context::RuleContext;
 use crate::audit::rules::words::each;
 use crate::units::{NodeId, length, percent_of_time};
 
@@ -21,12 +21,12 @@ impl Spent {
     /// That of the nodes for which `is_here` holds. `None` where none of the group used CPU time, and where nobody looked for
     /// longer than a moment.
     pub fn of(
-        scene: &Scene,
-        group: &[&Audited],
-        is_here: impl Fn(&Audited, NodeId) -> bool,
+        context: &RuleContext,
+        group: &[&PlacedProcess],
+        is_here: impl Fn(&PlacedProcess, NodeId) -> bool,
     ) -> Option<Self> {
         let mut spent = Self {
-            over: scene.window?.length,
+            over: context.window?.length,
             here: Duration::ZERO,
             all: Duration::ZERO,
             migrations: 0,
@@ -43,7 +43,7 @@ impl Spent {
     }
 
     /// `spent 83% of its CPU time there in 10 s and moved between nodes 14 times`
-    pub fn told(&self, group: &[&Audited], place: &str) -> String {
+    pub fn told(&self, group: &[&PlacedProcess], place: &str) -> String {
         let moved = match self.migrations {
             0 => String::new(),
             1 => " and moved between nodes once".to_owned(),

@@ -9,11 +9,11 @@
 
 use std::collections::BTreeMap;
 
-use crate::audit::Audited;
+use crate::audit::PlacedProcess;
 use crate::audit::finding::{Evidence, Remedy, Severity, Value};
-use crate::audit::rules::scene::{gpus_of, pids_of};
+use crate::audit::rules::context::{gpus_of, pids_of};
 use crate::audit::rules::words::{each, who};
-use crate::audit::rules::{Broken, Rule, Scene};
+use crate::audit::rules::{Rule, RuleContext, Violation};
 use crate::units::{Pid, ranges};
 
 pub(crate) const RULE: Rule = Rule {
@@ -23,26 +23,26 @@ pub(crate) const RULE: Rule = Rule {
     check,
 };
 
-fn check(scene: &Scene) -> Vec<Broken> {
-    let jobs = scene.jobs().into_iter();
+fn check(context: &RuleContext) -> Vec<Violation> {
+    let jobs = context.jobs().into_iter();
     jobs.flat_map(|job| strays(&job)).collect()
 }
 
 /// Of one job: all that are on one sibling's GPU stand together.
-fn strays(job: &[&Audited]) -> Vec<Broken> {
+fn strays(job: &[&PlacedProcess]) -> Vec<Violation> {
     let only = job
         .iter()
-        .filter_map(|rank| match rank.part.gpus.as_slice() {
+        .filter_map(|rank| match rank.membership.gpus.as_slice() {
             [gpu] => Some((*gpu, rank.process.pid)),
             _ => None,
         });
     let owners: BTreeMap<u32, Pid> = only.collect();
     let broken = owners.into_iter().filter_map(|(gpu, owner)| {
-        let is_stray = |rank: &&&Audited| rank.part.gpus.len() > 1 && rank.part.gpus.contains(&gpu);
-        let strays: Vec<&Audited> = job.iter().filter(is_stray).copied().collect();
+        let is_stray = |rank: &&&PlacedProcess| rank.membership.gpus.len() > 1 && rank.membership.gpus.contains(&gpu);
+        let strays: Vec<&PlacedProcess> = job.iter().filter(is_stray).copied().collect();
         let gpus = gpus_of(&strays);
         let others: Vec<u32> = gpus.iter().copied().filter(|other| *other != gpu).collect();
-        (!strays.is_empty()).then(|| Broken {
+        (!strays.is_empty()).then(|| Violation {
             message: format!(
                 "{} {} a context on GPU {gpu}, which is that of {} sibling {owner}, besides {} own on {} {}",
                 who(&strays),

@@ -11,15 +11,15 @@
 use std::cmp::Reverse;
 use std::collections::BTreeMap;
 
-use crate::audit::Audited;
+use crate::audit::PlacedProcess;
 use crate::audit::finding::{Evidence, Severity, Value};
 use crate::audit::place::cpu::Standing;
 use crate::audit::place::threads::{LooseThreads, Pattern};
+use crate::audit::rules::context::is_off;
 use crate::audit::rules::remedy::bind;
-use crate::audit::rules::scene::is_off;
 use crate::audit::rules::spent::{Spent, evidence, in_brackets};
 use crate::audit::rules::words::{each, subject};
-use crate::audit::rules::{Broken, Rule, Scene};
+use crate::audit::rules::{Rule, RuleContext, Violation};
 
 pub(crate) const RULE: Rule = Rule {
     name: "threads-astray",
@@ -28,17 +28,17 @@ pub(crate) const RULE: Rule = Rule {
     check,
 };
 
-fn check(scene: &Scene) -> Vec<Broken> {
-    if scene.is_single_node() {
+fn check(context: &RuleContext) -> Vec<Violation> {
+    if context.is_single_node() {
         return Vec::new();
     }
-    let loose = |audited: &Audited| {
+    let loose = |audited: &PlacedProcess| {
         let loose = audited.cpu.threads.as_ref()?.loose.as_ref()?;
         let is_held = audited.cpu.standing == Some(Standing::Held);
         (is_held && loose.count > 0).then(|| loose.clone())
     };
-    let pattern = |audited: &Audited| loose(audited)?.pattern;
-    let groups = scene.groups_by(|audited| loose(audited).is_some(), pattern);
+    let pattern = |audited: &PlacedProcess| loose(audited)?.pattern;
+    let groups = context.groups_by(|audited| loose(audited).is_some(), pattern);
     let broken = groups.into_iter().map(|group| {
         let threads = || {
             group
@@ -54,7 +54,7 @@ fn check(scene: &Scene) -> Vec<Broken> {
             *names.entry(name).or_default() += count;
         }
         let pattern = pattern(group[0]);
-        let spent = Spent::of(scene, &group, is_off);
+        let spent = Spent::of(context, &group, is_off);
         let elsewhere = match &spent {
             Some(spent) => {
                 let told = spent.told(&group, "elsewhere");
@@ -74,7 +74,7 @@ fn check(scene: &Scene) -> Vec<Broken> {
         ]);
         facts.extend(pattern.map(|pattern| ("pattern", Value::Text(pattern.to_string()))));
         facts.extend(evidence(spent.as_ref()));
-        Broken::by(
+        Violation::by(
             &group,
             format!(
                 "{} {} held there {}: {count} of {total} threads may leave{}, {elsewhere}",
@@ -89,7 +89,7 @@ fn check(scene: &Scene) -> Vec<Broken> {
                 in_brackets((!names.is_empty()).then(|| listed(&names, NAMED))),
             ),
             facts,
-            bind(scene, &group),
+            bind(context, &group),
         )
     });
     broken.collect()

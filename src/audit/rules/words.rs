@@ -1,7 +1,7 @@
 //! The words that findings are made of.
 
-use crate::audit::Audited;
-use crate::audit::rules::scene::{gpus_of, is_bound_off, lacks_cpus};
+use crate::audit::PlacedProcess;
+use crate::audit::rules::context::{gpus_of, is_bound_off, lacks_cpus};
 use crate::jobs::attribution::Role;
 use crate::units::{NodeSet, node_list, ranges};
 
@@ -23,7 +23,7 @@ pub(crate) fn gpus_hang_on(gpus: &[u32], home: &NodeSet) -> String {
 }
 
 /// `GPU 0 hangs on node 0, trainer 254 and 4 workers` or, without a GPU, `process 250 runs on node 1 and`.
-pub(crate) fn subject(group: &[&Audited]) -> String {
+pub(crate) fn subject(group: &[&PlacedProcess]) -> String {
     let first = group[0];
     match gpus_of(group).as_slice() {
         [] => format!(
@@ -36,11 +36,11 @@ pub(crate) fn subject(group: &[&Audited]) -> String {
 }
 
 /// `trainer 254 and 4 workers`
-pub(crate) fn who(group: &[&Audited]) -> String {
+pub(crate) fn who(group: &[&PlacedProcess]) -> String {
     let of_role = |role| {
         group
             .iter()
-            .filter(move |audited| audited.part.role == role)
+            .filter(move |audited| audited.membership.role == role)
     };
     let mut words = Vec::new();
     for (role, one, several) in [
@@ -59,7 +59,11 @@ pub(crate) fn who(group: &[&Audited]) -> String {
 }
 
 /// `one` of one, else `several`.
-pub(crate) fn each(group: &[&Audited], one: &'static str, several: &'static str) -> &'static str {
+pub(crate) fn each(
+    group: &[&PlacedProcess],
+    one: &'static str,
+    several: &'static str,
+) -> &'static str {
     match group {
         [_] => one,
         _ => several,
@@ -68,9 +72,9 @@ pub(crate) fn each(group: &[&Audited], one: &'static str, several: &'static str)
 
 /// Whether they were put where they are, off their local nodes: `bound there`, or merely there now. `told` is where they
 /// spent their CPU time, where somebody looked for a while.
-pub(crate) fn held(group: &[&Audited], told: Option<String>) -> String {
+pub(crate) fn held(group: &[&PlacedProcess], told: Option<String>) -> String {
     let bound = group.iter().copied().filter(|of| is_bound_off(of));
-    let bound: Vec<&Audited> = bound.collect();
+    let bound: Vec<&PlacedProcess> = bound.collect();
     held_or_seen(group.len(), bound.len(), bound_by(&bound), told)
 }
 
@@ -89,8 +93,8 @@ pub(crate) fn held_or_seen(all: usize, bound: usize, by: &str, told: Option<Stri
 }
 
 /// Whether they chose it, or were given nothing else, as far as that is known.
-fn bound_by(group: &[&Audited]) -> &'static str {
-    let is_known = |audited: &&Audited| audited.cpu.cpuset_nodes.is_some();
+fn bound_by(group: &[&PlacedProcess]) -> &'static str {
+    let is_known = |audited: &&PlacedProcess| audited.cpu.cpuset_nodes.is_some();
     match group.iter().any(|audited| lacks_cpus(audited)) {
         true => "bound there: the control group leaves nothing else",
         false if group.iter().all(is_known) => {

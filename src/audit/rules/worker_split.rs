@@ -9,13 +9,13 @@
 
 use std::collections::BTreeSet;
 
-use crate::audit::Audited;
+use crate::audit::PlacedProcess;
 use crate::audit::finding::{Evidence, Remedy, Severity, Value};
+use crate::audit::rules::context::{is_held, nodes_of};
 use crate::audit::rules::remedy::bind;
-use crate::audit::rules::scene::{is_held, nodes_of};
 use crate::audit::rules::spent::{Spent, evidence};
 use crate::audit::rules::words::{held_or_seen, on_nodes, who};
-use crate::audit::rules::{Broken, Rule, Scene};
+use crate::audit::rules::{Rule, RuleContext, Violation};
 use crate::jobs::attribution::Role;
 use crate::units::{NodeSet, Pid};
 
@@ -26,25 +26,30 @@ pub(crate) const RULE: Rule = Rule {
     check,
 };
 
-fn check(scene: &Scene) -> Vec<Broken> {
-    if scene.is_single_node() {
+fn check(context: &RuleContext) -> Vec<Violation> {
+    if context.is_single_node() {
         return Vec::new();
     }
-    let trainer_nodes = |worker: &Audited| -> NodeSet {
-        let trainer = worker.part.trainer.and_then(|pid| scene.process(pid));
+    let trainer_nodes = |worker: &PlacedProcess| -> NodeSet {
+        let trainer = worker
+            .membership
+            .trainer
+            .and_then(|pid| context.process(pid));
         trainer.map(nodes_of).unwrap_or_default()
     };
-    let is_split = |audited: &Audited| {
+    let is_split = |audited: &PlacedProcess| {
         let (own, trainers) = (nodes_of(audited), trainer_nodes(audited));
         let local = &audited.local_nodes;
         let is_known = !own.is_empty() && !trainers.is_empty() && !local.is_empty();
         // Who works for GPUs of several nodes may be on any of these.
         let is_right = own.is_subset(local) && trainers.is_subset(local);
-        let is_apart = own.iter().all(|node| !scene.is_near_any(*node, &trainers));
-        audited.part.role == Some(Role::Worker) && is_known && !is_right && is_apart
+        let is_apart = own
+            .iter()
+            .all(|node| !context.is_near_any(*node, &trainers));
+        audited.membership.role == Some(Role::Worker) && is_known && !is_right && is_apart
     };
-    let key = |audited: &Audited| (trainer_nodes(audited), nodes_of(audited));
-    let groups = scene.groups_by(is_split, key);
+    let key = |audited: &PlacedProcess| (trainer_nodes(audited), nodes_of(audited));
+    let groups = context.groups_by(is_split, key);
     let broken = groups.into_iter().map(|group| {
         let (trainers, own) = key(group[0]);
         let local = &group[0].local_nodes;
@@ -54,7 +59,7 @@ fn check(scene: &Scene) -> Vec<Broken> {
             true => ", and cross it back to the GPU",
             false => "",
         };
-        let spent = Spent::of(scene, &group, |_, node| own.contains(&node));
+        let spent = Spent::of(context, &group, |_, node| own.contains(&node));
         let told = spent.as_ref().map(|spent| spent.told(&group, "there"));
         let mut facts = Evidence::from([
             ("home_nodes", Value::Nodes(group[0].home_nodes.clone())),
@@ -63,7 +68,7 @@ fn check(scene: &Scene) -> Vec<Broken> {
             ("bound", Value::Count(bound)),
         ]);
         facts.extend(evidence(spent.as_ref()));
-        Broken::by(
+        Violation::by(
             &group,
             format!(
                 "{} on {} ({}), and {} on {}: samples cross the interconnect{back}",
@@ -75,8 +80,8 @@ fn check(scene: &Scene) -> Vec<Broken> {
             ),
             facts,
             Remedy {
-                commands: bind(scene, &those_to_move(scene, &group)).commands,
-                ..bind(scene, &group)
+                commands: bind(context, &those_to_move(context, &group)).commands,
+                ..bind(context, &group)
             },
         )
     });
@@ -84,16 +89,22 @@ fn check(scene: &Scene) -> Vec<Broken> {
 }
 
 /// Those of the workers and of their trainers that are off their local nodes: a worker that is where the GPU is stays there.
-fn those_to_move<'a>(scene: &Scene<'a>, workers: &[&'a Audited]) -> Vec<&'a Audited> {
-    let trainers: BTreeSet<Pid> = workers.iter().filter_map(|of| of.part.trainer).collect();
-    let trainers = trainers.into_iter().filter_map(|pid| scene.process(pid));
+fn those_to_move<'a>(
+    context: &RuleContext<'a>,
+    workers: &[&'a PlacedProcess],
+) -> Vec<&'a PlacedProcess> {
+    let trainers: BTreeSet<Pid> = workers
+        .iter()
+        .filter_map(|of| of.membership.trainer)
+        .collect();
+    let trainers = trainers.into_iter().filter_map(|pid| context.process(pid));
     let all = trainers.chain(workers.iter().copied());
     all.filter(|of| !nodes_of(of).is_subset(&of.local_nodes))
         .collect()
 }
 
-fn theirs(workers: &[&Audited]) -> &'static str {
-    let trainers: BTreeSet<_> = workers.iter().map(|of| of.part.trainer).collect();
+fn theirs(workers: &[&PlacedProcess]) -> &'static str {
+    let trainers: BTreeSet<_> = workers.iter().map(|of| of.membership.trainer).collect();
     match (workers.len(), trainers.len()) {
         (1, _) => "its trainer",
         (_, 1) => "their trainer",

@@ -7,7 +7,7 @@
 //! What to do: sysctl vm.zone_reclaim_mode=0, which is the kernel's default.
 
 use crate::audit::finding::{Evidence, Remedy, Severity, Value};
-use crate::audit::rules::{Broken, Rule, Scene};
+use crate::audit::rules::{Rule, RuleContext, Violation};
 
 pub(crate) const RULE: Rule = Rule {
     name: "zone-reclaim-on",
@@ -16,12 +16,12 @@ pub(crate) const RULE: Rule = Rule {
     check,
 };
 
-fn check(scene: &Scene) -> Vec<Broken> {
-    let mode = scene.settings.zone_reclaim_mode.unwrap_or(0);
-    if mode == 0 || scene.topology.nodes().len() < 2 {
+fn check(context: &RuleContext) -> Vec<Violation> {
+    let mode = context.settings.zone_reclaim_mode.unwrap_or(0);
+    if mode == 0 || context.topology.nodes().len() < 2 {
         return Vec::new();
     }
-    vec![Broken::of_machine(
+    vec![Violation::of_machine(
         format!(
             "vm.zone_reclaim_mode is {mode}: a full node gives up page cache before another node's memory is taken"
         ),

@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use crate::machine::gap::Reason;
 use crate::machine::nvml_answer::DriverAnswer;
-use crate::observe::gpu::nvml_child::{Answered, Asking};
+use crate::observe::gpu::nvml_child::{Answered, NvmlQuery};
 use crate::observe::process::procfs;
 use crate::observe::process::readers::Deadline;
 use crate::observe::process::stat::Stat;
@@ -18,7 +18,7 @@ pub type Stats = Result<BTreeMap<Pid, Result<Stat, Reason>>, Reason>;
 /// The rest of the driver's answer. `stats` are made to fit it: those whom it names are among them, even if they started
 /// after these were read.
 pub fn wait_for_driver(
-    asking: Asking,
+    asking: NvmlQuery,
     deadline: Deadline,
     root: &Root,
     stats: &mut Stats,

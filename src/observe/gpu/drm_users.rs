@@ -6,7 +6,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use crate::jobs::family::Family;
+use crate::jobs::process_tree::ProcessTree;
 use crate::machine::gap::{Fact, Gap, Reason};
 use crate::machine::gpu::{Evidence, Gpu};
 use crate::observe::gpu::drm_format::{DrmClient, parse_fdinfo};
@@ -221,7 +221,7 @@ fn ask_drm(
 ) -> BTreeMap<Pid, BTreeSet<PciAddress>> {
     /// Page tables lie in the device's memory too, on every GPU that was opened. A guess: nothing was measured.
     const PAGE_TABLES: Bytes = Bytes(1 << 20);
-    let family = Family::new(stats.iter().map(|(pid, stat)| (*pid, stat.ppid)));
+    let family = ProcessTree::new(stats.iter().map(|(pid, stat)| (*pid, stat.ppid)));
     let clients = |pid: &Pid| opened.get(pid).map(|opened| &opened.clients);
     let mut working = BTreeMap::new();
     for (pid, of) in opened.iter().filter(|(_, of)| !of.clients.is_empty()) {

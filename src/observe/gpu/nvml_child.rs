@@ -33,7 +33,7 @@ const MOST_WAITING: usize = 2 * MOST_GPUS as usize;
 
 /// How to ask.
 #[derive(Debug, Clone)]
-pub struct Asker {
+pub struct NvmlClient {
     /// The library, where it is not found by itself.
     pub library: Option<PathBuf>,
     /// The program to run, which is to call [`answer`]; `None` to ask in this process, on a thread of its own.
@@ -52,8 +52,8 @@ pub struct Invocation {
 
 /// The driver's answer on its way.
 #[derive(Debug)]
-pub struct Asking {
-    asker: Asker,
+pub struct NvmlQuery {
+    asker: NvmlClient,
     /// What is asked at the moment.
     errand: Errand,
     answer: DriverAnswer,
@@ -81,10 +81,10 @@ pub struct Answered {
     pub files_answer: bool,
 }
 
-impl Asker {
+impl NvmlClient {
     /// Begins to ask.
-    pub fn start(self) -> Asking {
-        Asking {
+    pub fn start(self) -> NvmlQuery {
+        NvmlQuery {
             errand: Errand::from(&self, 0),
             asker: self,
             answer: DriverAnswer::default(),
@@ -104,7 +104,7 @@ enum End {
     Stranger,
 }
 
-impl Asking {
+impl NvmlQuery {
     /// Waits for the rest of the answer.
     pub fn finish(mut self, deadline: Deadline) -> Answered {
         let mut failures = 0;
@@ -178,7 +178,7 @@ impl Asking {
 
 impl Errand {
     /// Asks for the GPUs from this index on.
-    fn from(asker: &Asker, index: u32) -> Self {
+    fn from(asker: &NvmlClient, index: u32) -> Self {
         let (tell, pieces) = mpsc::sync_channel(MOST_WAITING);
         let library = asker.library.clone();
         let program = asker.program.as_ref();
@@ -361,7 +361,7 @@ mod tests {
 
     /// What a program says that runs this script in place of asking.
     fn told_by(script: &str) -> DriverAnswer {
-        let asker = Asker {
+        let asker = NvmlClient {
             library: None,
             program: Some(Invocation {
                 program: "/bin/sh".into(),

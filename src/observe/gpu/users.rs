@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use crate::jobs::family::serves_gpus;
+use crate::jobs::process_tree::serves_gpus;
 use crate::machine::gap::{Fact, Gap, Reason};
 use crate::machine::gpu::{Evidence, Gpu};
 use crate::observe::process::procfs;

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex};
 
-use crate::jobs::ask::parse_asks;
+use crate::jobs::binding_requests::parse_binding_requests;
 use crate::machine::environment::Environment;
 use crate::machine::gap::{Fact, Gap, Reason};
 use crate::machine::gpu::DriverFiles;
@@ -253,7 +253,7 @@ impl OfMemory {
         process.asks = process
             .command
             .as_deref()
-            .map(parse_asks)
+            .map(parse_binding_requests)
             .unwrap_or_default();
         let memory = self.memory.map(|memory| {
             memory.map_err(|unread| {

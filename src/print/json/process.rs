@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use serde::Serialize;
 
-use crate::audit::{Audited, Report};
+use crate::audit::{PlacedProcess, Report};
 use crate::machine::gpu::Instance;
 use crate::machine::memory::Policy;
 use crate::machine::window::Watched;
@@ -47,10 +47,10 @@ pub(crate) struct ProcessJson<'a> {
     findings: &'a [&'static str],
 }
 
-pub(crate) fn process<'a>(audited: &'a Audited, report: &Report) -> ProcessJson<'a> {
+pub(crate) fn process<'a>(audited: &'a PlacedProcess, report: &Report) -> ProcessJson<'a> {
     let process = &audited.process;
     let users = &report.users;
-    let part = &audited.part;
+    let part = &audited.membership;
     let environment = process.environment.as_ref();
     ProcessJson {
         pid: process.pid.0,
@@ -144,7 +144,7 @@ struct ThreadsJson {
     loose_names: Option<BTreeMap<String, usize>>,
 }
 
-fn cpu(audited: &Audited) -> CpuJson {
+fn cpu(audited: &PlacedProcess) -> CpuJson {
     let cpu = &audited.cpu;
     let cpuset = audited.process.cpuset.as_ref();
     CpuJson {
@@ -195,7 +195,7 @@ struct MemoryJson {
     group_by_node_bytes: Option<BTreeMap<u32, u64>>,
 }
 
-fn memory(audited: &Audited) -> MemoryJson {
+fn memory(audited: &PlacedProcess) -> MemoryJson {
     let memory = &audited.memory;
     let pages = memory.pages.as_ref();
     let policy = pages.map(|pages| &pages.policy);

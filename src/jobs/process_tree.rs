@@ -6,12 +6,12 @@ use crate::units::Pid;
 
 /// The tree of processes.
 #[derive(Debug, Default)]
-pub struct Family {
+pub struct ProcessTree {
     parent: BTreeMap<Pid, Pid>,
     children: BTreeMap<Pid, Vec<Pid>>,
 }
 
-impl Family {
+impl ProcessTree {
     /// From (process, parent) pairs.
     pub fn new(pairs: impl IntoIterator<Item = (Pid, Pid)>) -> Self {
         let mut family = Self::default();
@@ -172,8 +172,8 @@ pub fn bounds_job(name: &str, command: &[String]) -> bool {
 mod tests {
     use super::*;
 
-    fn family(pairs: &[(u32, u32)]) -> Family {
-        Family::new(pairs.iter().map(|(pid, ppid)| (Pid(*pid), Pid(*ppid))))
+    fn family(pairs: &[(u32, u32)]) -> ProcessTree {
+        ProcessTree::new(pairs.iter().map(|(pid, ppid)| (Pid(*pid), Pid(*ppid))))
     }
 
     #[test]

@@ -1,6 +1,6 @@
 //! argv and environment to what they ask for: bindings, by frameworks, numactl and taskset.
 
-use crate::machine::binding_request::{Ask, Bound};
+use crate::machine::binding_request::{BindTo, BindingRequest};
 use crate::observe::process::words::parse_variables;
 use crate::units::{Cpu, NodeId, NodeSet, parse_cpu_list};
 
@@ -28,14 +28,14 @@ pub const VARIABLES: [&str; 3] = [
 ];
 
 /// How an option says what it wants.
-type Reading = fn(&str) -> Option<Bound>;
+type Reading = fn(&str) -> Option<BindTo>;
 
 /// The options of numactl that bind, by their long and their short name. A node of a device, of a cpuset or of none of a
 /// list (`netdev:eth0`, `+0`, `!0`) is left to numactl.
 const NUMACTL: &[(&str, char, Reading)] = &[
-    ("--cpunodebind", 'N', |list| nodes(list).map(Bound::Nodes)),
+    ("--cpunodebind", 'N', |list| nodes(list).map(BindTo::Nodes)),
     ("--physcpubind", 'C', cpus),
-    ("--membind", 'm', |list| nodes(list).map(Bound::Memory)),
+    ("--membind", 'm', |list| nodes(list).map(BindTo::Memory)),
 ];
 
 /// Those of it that have a value and bind nothing.
@@ -54,13 +54,13 @@ fn nodes(list: &str) -> Option<NodeSet> {
     are_nodes.then(|| numbers.iter().map(|number| NodeId(number.0)).collect())
 }
 
-fn cpus(list: &str) -> Option<Bound> {
-    parse_cpu_list(list.as_bytes()).ok().map(Bound::Cpus)
+fn cpus(list: &str) -> Option<BindTo> {
+    parse_cpu_list(list.as_bytes()).ok().map(BindTo::Cpus)
 }
 
 /// What a command line asks for. That of numactl is gone as soon as it has become what it starts: its words are seen in
 /// the command line of a launcher that puts it before each rank.
-pub fn parse_asks(command: &[String]) -> Vec<Ask> {
+pub fn parse_binding_requests(command: &[String]) -> Vec<BindingRequest> {
     // A script of somebody's own may have an option of that name that means something else.
     let is_sglang = command.iter().any(|word| word.contains("sglang"));
     let of_framework = command.iter().filter_map(|word| {
@@ -69,10 +69,10 @@ pub fn parse_asks(command: &[String]) -> Vec<Ask> {
         if *option == "--numa-node" && !is_sglang {
             return None;
         }
-        let to = Bound::GpuNode;
-        Some(Ask { option, to })
+        let to = BindTo::GpuNode;
+        Some(BindingRequest { option, to })
     });
-    let mut asks: Vec<Ask> = of_framework.take(1).collect();
+    let mut asks: Vec<BindingRequest> = of_framework.take(1).collect();
     // The first of each: whoever wants to can name them a million times.
     let behind = |program: &str| {
         let mut words = command.iter();
@@ -85,13 +85,13 @@ pub fn parse_asks(command: &[String]) -> Vec<Ask> {
 }
 
 /// What the environment asks for.
-pub fn parse_asking_variables(environ: &[u8]) -> Vec<Ask> {
+pub fn parse_binding_variables(environ: &[u8]) -> Vec<BindingRequest> {
     let values = parse_variables(environ, VARIABLES);
     let asking = VARIABLES.into_iter().zip(values);
     let asking = asking.filter(|(_, value)| value.is_some_and(says_yes));
-    let asks = asking.map(|(option, _)| Ask {
+    let asks = asking.map(|(option, _)| BindingRequest {
         option,
-        to: Bound::GpuNode,
+        to: BindTo::GpuNode,
     });
     asks.collect()
 }
@@ -102,7 +102,7 @@ pub fn says_yes(value: &[u8]) -> bool {
     yes.iter().any(|yes| value.eq_ignore_ascii_case(yes))
 }
 
-fn numactl(words: &[String]) -> Vec<Ask> {
+fn numactl(words: &[String]) -> Vec<BindingRequest> {
     let mut asks = Vec::new();
     let mut words = words.iter().map(String::as_str);
     while let Some(word) = words.next().filter(|word| word.starts_with('-')) {
@@ -118,15 +118,15 @@ fn numactl(words: &[String]) -> Vec<Ask> {
             };
             let to = read.and_then(|read| read(value));
             // The last of one option counts.
-            asks.retain(|ask: &Ask| ask.option != long);
-            asks.extend(to.map(|to| Ask { option: long, to }));
+            asks.retain(|ask: &BindingRequest| ask.option != long);
+            asks.extend(to.map(|to| BindingRequest { option: long, to }));
             break;
         }
     }
     asks
 }
 
-fn taskset(words: &[String]) -> Option<Ask> {
+fn taskset(words: &[String]) -> Option<BindingRequest> {
     const OPTION: &str = "--cpu-list";
     let mut words = words.iter().map(String::as_str);
     while let Some(word) = words.next().filter(|word| word.starts_with('-')) {
@@ -135,7 +135,7 @@ fn taskset(words: &[String]) -> Option<Ask> {
             return None;
         }
         if let Some(list) = value_of(word, OPTION, 'c', &mut words) {
-            return cpus(list).map(|to| Ask { option: OPTION, to });
+            return cpus(list).map(|to| BindingRequest { option: OPTION, to });
         }
     }
     None
@@ -180,13 +180,13 @@ mod tests {
 
     fn asked(command: &str) -> Vec<String> {
         let words: Vec<String> = command.split(' ').map(Into::into).collect();
-        let told = parse_asks(&words)
-            .into_iter()
-            .map(|Ask { option, to }| match to {
-                Bound::GpuNode => option.to_owned(),
-                Bound::Nodes(nodes) | Bound::Memory(nodes) => format!("{option} {nodes:?}"),
-                Bound::Cpus(cpus) => format!("{option} {cpus}"),
-            });
+        let told = parse_binding_requests(&words).into_iter().map(
+            |BindingRequest { option, to }| match to {
+                BindTo::GpuNode => option.to_owned(),
+                BindTo::Nodes(nodes) | BindTo::Memory(nodes) => format!("{option} {nodes:?}"),
+                BindTo::Cpus(cpus) => format!("{option} {cpus}"),
+            },
+        );
         told.map(|text| text.replace("NodeId", "")).collect()
     }
 
@@ -220,7 +220,7 @@ mod tests {
         }
         // A shell's script may start anything beside this job.
         let script = ["bash", "-c", "numactl --cpunodebind=0 a & torchrun b"].map(String::from);
-        assert_eq!(parse_asks(&script), []);
+        assert_eq!(parse_binding_requests(&script), []);
     }
 
     #[test]
@@ -262,7 +262,7 @@ mod tests {
     #[test]
     fn variables_ask_where_they_say_yes() {
         let environ = b"ACCELERATE_CPU_AFFINITY=0\0SGLANG_AUTO_NUMA_BIND=True\0TLLM_NUMA_AWARE_WORKER_AFFINITY=1\0";
-        let asks = parse_asking_variables(environ);
+        let asks = parse_binding_variables(environ);
         let options: Vec<&str> = asks.iter().map(|ask| ask.option).collect();
         assert_eq!(
             options,

@@ -4,19 +4,19 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use crate::audit::place::home::GpuPlace;
 use crate::audit::place::verdict::Locality;
-use crate::audit::{Audited, Limits};
+use crate::audit::{Limits, PlacedProcess};
 use crate::compare::expected::Unexpected;
 use crate::jobs::attribution::Role;
-use crate::jobs::family::Family;
-use crate::machine::binding_request::Ask;
+use crate::jobs::process_tree::ProcessTree;
+use crate::machine::binding_request::BindingRequest;
 use crate::machine::kernel_settings::Settings as KernelSettings;
 use crate::machine::topology::Topology;
 use crate::machine::window::Window;
 use crate::units::{Bytes, NodeId, NodeSet, Pid};
 
 /// A machine as the rules see it.
-pub(crate) struct Scene<'a> {
-    pub processes: &'a [Audited],
+pub(crate) struct RuleContext<'a> {
+    pub processes: &'a [PlacedProcess],
     pub gpus: &'a [GpuPlace],
     pub topology: &'a Topology,
     pub settings: KernelSettings,
@@ -24,16 +24,16 @@ pub(crate) struct Scene<'a> {
     pub limits: Limits,
     /// What is not as it was expected to be.
     pub unexpected: Vec<Unexpected>,
-    family: Family,
-    by_pid: BTreeMap<Pid, &'a Audited>,
+    family: ProcessTree,
+    by_pid: BTreeMap<Pid, &'a PlacedProcess>,
 }
 
 /// Processes that break a rule alike.
-pub(crate) type Group<'a> = Vec<&'a Audited>;
+pub(crate) type Group<'a> = Vec<&'a PlacedProcess>;
 
-impl<'a> Scene<'a> {
+impl<'a> RuleContext<'a> {
     pub fn new(
-        processes: &'a [Audited],
+        processes: &'a [PlacedProcess],
         gpus: &'a [GpuPlace],
         topology: &'a Topology,
         settings: KernelSettings,
@@ -43,7 +43,7 @@ impl<'a> Scene<'a> {
     ) -> Self {
         let pairs = processes.iter().map(|of| (of.process.pid, of.process.ppid));
         Self {
-            family: Family::new(pairs),
+            family: ProcessTree::new(pairs),
             by_pid: processes.iter().map(|of| (of.process.pid, of)).collect(),
             processes,
             gpus,
@@ -61,36 +61,40 @@ impl<'a> Scene<'a> {
     }
 
     /// The processes that have a verdict.
-    pub fn judged(&self) -> impl Iterator<Item = &'a Audited> + '_ {
+    pub fn judged(&self) -> impl Iterator<Item = &'a PlacedProcess> + '_ {
         self.processes.iter().filter(|audited| audited.is_judged())
     }
 
     /// The trainers.
-    pub fn trainers(&self) -> impl Iterator<Item = &'a Audited> + '_ {
+    pub fn trainers(&self) -> impl Iterator<Item = &'a PlacedProcess> + '_ {
         self.judged()
-            .filter(|of| of.part.role == Some(Role::Trainer))
+            .filter(|of| of.membership.role == Some(Role::Trainer))
     }
 
     /// A process by its number.
-    pub fn process(&self, pid: Pid) -> Option<&'a Audited> {
+    pub fn process(&self, pid: Pid) -> Option<&'a PlacedProcess> {
         self.by_pid.get(&pid).copied()
     }
 
     /// The judged processes for which `is_broken` holds. Those that belong on the same nodes stand together, and apart
     /// from these those that can do nothing about it. A process without a GPU stands for itself.
-    pub fn groups(&self, is_broken: impl Fn(&Audited) -> bool) -> Vec<Group<'a>> {
+    pub fn groups(&self, is_broken: impl Fn(&PlacedProcess) -> bool) -> Vec<Group<'a>> {
         self.groups_by(is_broken, |_| ())
     }
 
     /// The same, and of each only those for which `key` is the same.
     pub fn groups_by<K: Ord>(
         &self,
-        is_broken: impl Fn(&Audited) -> bool,
-        key: impl Fn(&Audited) -> K,
+        is_broken: impl Fn(&PlacedProcess) -> bool,
+        key: impl Fn(&PlacedProcess) -> K,
     ) -> Vec<Group<'a>> {
         let mut groups: BTreeMap<_, Group> = BTreeMap::new();
         for audited in self.judged().filter(|audited| is_broken(audited)) {
-            let alone = audited.part.gpus.is_empty().then_some(audited.process.pid);
+            let alone = audited
+                .membership
+                .gpus
+                .is_empty()
+                .then_some(audited.process.pid);
             let place = (audited.home_nodes.clone(), audited.local_nodes.clone());
             let key = (place, self.is_walled(audited), key(audited), alone);
             groups.entry(key).or_default().push(audited);
@@ -120,7 +124,7 @@ impl<'a> Scene<'a> {
     }
 
     /// The bindings that its own command line and environment and its launchers' command lines ask for, nearest first.
-    pub fn asks(&self, audited: &'a Audited) -> Vec<&'a Ask> {
+    pub fn asks(&self, audited: &'a PlacedProcess) -> Vec<&'a BindingRequest> {
         let variables = audited.process.environment.iter();
         let own = audited.process.asks.iter();
         let own = own.chain(variables.flat_map(|environment| &environment.asks));
@@ -142,11 +146,11 @@ impl<'a> Scene<'a> {
     }
 
     /// The launchers above a process, nearest first.
-    pub fn launchers(&self, audited: &Audited) -> Vec<&'a Audited> {
+    pub fn launchers(&self, audited: &PlacedProcess) -> Vec<&'a PlacedProcess> {
         let above = self.family.ancestors(audited.process.pid).into_iter();
         let above = above.filter_map(|pid| self.process(pid));
         above
-            .filter(|of| of.part.role == Some(Role::Launcher))
+            .filter(|of| of.membership.role == Some(Role::Launcher))
             .collect()
     }
 
@@ -157,12 +161,12 @@ impl<'a> Scene<'a> {
     }
 
     /// Whether its control group keeps it from its local nodes, so that it cannot go there itself.
-    pub fn is_walled(&self, audited: &Audited) -> bool {
+    pub fn is_walled(&self, audited: &PlacedProcess) -> bool {
         lacks_cpus(audited) || self.lacks_memory(audited)
     }
 
     /// Whether its control group allows it none of its local nodes' memory, where these have any.
-    pub fn lacks_memory(&self, audited: &Audited) -> bool {
+    pub fn lacks_memory(&self, audited: &PlacedProcess) -> bool {
         let (allowed, local) = (&audited.memory.mems_allowed, &audited.local_nodes);
         let is_off = |allowed: &NodeSet| {
             // No list of nodes is none that a kernel writes.
@@ -181,7 +185,7 @@ impl<'a> Scene<'a> {
 
 /// Whether its control group leaves it no CPU on its local nodes, so that no affinity could be right. `false` where that
 /// is not known.
-pub(crate) fn lacks_cpus(audited: &Audited) -> bool {
+pub(crate) fn lacks_cpus(audited: &PlacedProcess) -> bool {
     let (given, local) = (&audited.cpu.cpuset_nodes, &audited.local_nodes);
     given
         .as_ref()
@@ -189,19 +193,19 @@ pub(crate) fn lacks_cpus(audited: &Audited) -> bool {
 }
 
 /// Whether it may run on none of its local nodes.
-pub(crate) fn is_bound_off(audited: &Audited) -> bool {
+pub(crate) fn is_bound_off(audited: &PlacedProcess) -> bool {
     let allowed = &audited.cpu.affinity_nodes;
     !allowed.is_empty() && allowed.is_disjoint(&audited.local_nodes)
 }
 
 /// Whether its affinity tells where it is, wherever it last ran.
-pub(crate) fn is_held(audited: &Audited) -> bool {
+pub(crate) fn is_held(audited: &PlacedProcess) -> bool {
     audited.cpu.affinity_nodes.len() == 1 || is_bound_off(audited)
 }
 
 /// The nodes that a process is on: where it is held off its local nodes, as a sleeper's last CPU is old news; where it
 /// may run on one node alone, that one; else where it ran most, as far as was seen. Empty where that is not known.
-pub(crate) fn nodes_of(audited: &Audited) -> NodeSet {
+pub(crate) fn nodes_of(audited: &PlacedProcess) -> NodeSet {
     match is_held(audited) {
         true => audited.cpu.affinity_nodes.clone(),
         false => audited.cpu.node.into_iter().collect(),
@@ -209,8 +213,8 @@ pub(crate) fn nodes_of(audited: &Audited) -> NodeSet {
 }
 
 /// The nodes on which a group is that is off its local ones.
-pub(crate) fn off_nodes_of_all(group: &[&Audited]) -> NodeSet {
-    let off_nodes = |audited: &&Audited| match audited.cpu_time() {
+pub(crate) fn off_nodes_of_all(group: &[&PlacedProcess]) -> NodeSet {
+    let off_nodes = |audited: &&PlacedProcess| match audited.cpu_time() {
         Some(time) if !is_bound_off(audited) => {
             let nodes = time.iter().map(|(node, _)| node);
             nodes.filter(|node| is_off(audited, *node)).collect()
@@ -221,17 +225,20 @@ pub(crate) fn off_nodes_of_all(group: &[&Audited]) -> NodeSet {
 }
 
 /// Whether a node is none of its local ones.
-pub(crate) fn is_off(audited: &Audited, node: NodeId) -> bool {
+pub(crate) fn is_off(audited: &PlacedProcess, node: NodeId) -> bool {
     audited.locality(node) != Some(Locality::Local)
 }
 
 /// The GPUs that a group works for, by index.
-pub(crate) fn gpus_of(group: &[&Audited]) -> Vec<u32> {
-    let gpus: BTreeSet<u32> = group.iter().flat_map(|of| of.part.gpus.clone()).collect();
+pub(crate) fn gpus_of(group: &[&PlacedProcess]) -> Vec<u32> {
+    let gpus: BTreeSet<u32> = group
+        .iter()
+        .flat_map(|of| of.membership.gpus.clone())
+        .collect();
     gpus.into_iter().collect()
 }
 
 /// Its processes' numbers.
-pub(crate) fn pids_of(group: &[&Audited]) -> Vec<Pid> {
+pub(crate) fn pids_of(group: &[&PlacedProcess]) -> Vec<Pid> {
     group.iter().map(|audited| audited.process.pid).collect()
 }
