@@ -52,8 +52,8 @@ Exit codes:
 const DIFF_EXIT_CODES: &str = "\
 Exit codes:
   0  nothing got worse
-  1  something got worse: the verdict on a process, on its CPUs or on its memory, or there is a new error,
-     or a new warning about a process (with --fail-on mismatch: only new mismatches and errors)
+  1  something got worse: the verdict on a process, on its CPUs or on its memory, or there is a
+     new error, or a new warning about a process (--fail-on mismatch: a new mismatch or error)
   2  numa-audit could not run: a wrong argument, an unreadable file
   3  nothing got worse as far as is known, but not everything in AFTER could be judged, or a judged
      process of BEFORE has no matching one in AFTER
@@ -179,7 +179,7 @@ pub struct DiffArgs {
     pub(crate) judgement: JudgementArgs,
     #[command(flatten)]
     pub(crate) output: OutputArgs,
-    /// Exit with 1 if a process got worse and now has this verdict.
+    /// Exit with 1 if something got worse and is now this bad.
     #[arg(
         long,
         value_name = "VERDICT",

@@ -18,13 +18,14 @@ pub struct JudgementArgs {
     /// Only the processes of this user, by name or number.
     #[arg(long, value_name = "USER", value_parser = NonEmptyStringValueParser::new())]
     pub(crate) user: Option<String>,
-    /// How much of its working memory a process may have off its GPU's nodes.
+    /// Tolerate this share of a process's memory off its GPU's nodes.
     ///
-    /// Memory off the nodes is a mismatch if it is more than this and more than --remote-mib.
+    /// It is a share of the working memory, without page cache and mapped files. Memory off the nodes is a mismatch if it is
+    /// more than this and more than --remote-mib.
     #[arg(long, value_name = "PERCENT", default_value_t = Limits::default().remote_percent,
           value_parser = clap::value_parser!(u8).range(0..=100))]
     pub(crate) remote_percent: u8,
-    /// The same in MiB.
+    /// Tolerate this much of a process's memory off its GPU's nodes.
     ///
     /// Memory off the nodes is a mismatch if it is more than this and more than --remote-percent.
     #[arg(long, value_name = "MIB", default_value_t = remote_mib())]

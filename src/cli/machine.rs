@@ -108,7 +108,7 @@ fn pid(text: &str) -> Result<Pid, String> {
         Ok(0) => Err("PIDs start at 1".to_owned()),
         Ok(pid) => Ok(Pid(pid)),
         Err(_) if text.bytes().all(|byte| byte.is_ascii_digit()) => Err("not a PID".to_owned()),
-        Err(_) => Err("not a PID; subcommands and other arguments stand before --pid".to_owned()),
+        Err(_) => Err("not a PID; arguments that are not options stand before --pid".to_owned()),
     }
 }
 

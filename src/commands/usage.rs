@@ -35,20 +35,25 @@ pub fn print(error: Error) -> Result<ExitCode, Trouble> {
     }
 }
 
-/// After options of the audit clap takes any further word for a subcommand and reports a conflict.
+/// After options of the audit, clap takes any further word for a subcommand and reports a conflict, or for one more value of
+/// --pid.
 fn in_our_words(error: Error) -> Error {
-    let Some(ContextValue::String(word)) = error.get(ContextKind::InvalidSubcommand) else {
+    let kind = match error.kind() {
+        ErrorKind::ArgumentConflict => ContextKind::InvalidSubcommand,
+        ErrorKind::ValueValidation => ContextKind::InvalidValue,
+        _ => return error,
+    };
+    let Some(ContextValue::String(word)) = error.get(kind) else {
         return error;
     };
-    if error.kind() != ErrorKind::ArgumentConflict {
-        return error;
-    }
     let mut command = Cli::command();
     if command.find_subcommand(word).is_some() {
         let message = format!("options stand after the subcommand: numa-audit {word} [OPTIONS]");
         command.error(ErrorKind::ArgumentConflict, message)
-    } else {
+    } else if kind == ContextKind::InvalidSubcommand {
         let message = format!("unexpected argument '{word}' found");
         command.error(ErrorKind::UnknownArgument, message)
+    } else {
+        error
     }
 }
