@@ -57,7 +57,7 @@ Exit codes:
   2  numa-audit could not run: a wrong argument, an unreadable file
   3  nothing got worse as far as is known, but not everything in AFTER could be judged, or a judged
      process of BEFORE has no matching one in AFTER
-What was wrong before and still is does not count.";
+Problems that are in both audits do not count.";
 
 /// The subcommands.
 #[derive(Debug, Subcommand)]

@@ -11,7 +11,7 @@ use crate::audit::Limits;
 pub struct JudgementArgs {
     /// Only the processes of these GPUs. Several are separated by commas.
     ///
-    /// Of a UUID the start is enough.
+    /// The start of a UUID is enough.
     #[arg(long, value_name = "INDEX|UUID|PCI", value_delimiter = ',',
           value_parser = NonEmptyStringValueParser::new())]
     pub(crate) gpu: Vec<String>,
@@ -48,8 +48,8 @@ fn remote_mib() -> u32 {
 pub enum FailOn {
     /// A mismatch, or another error.
     Mismatch,
-    /// The same, or a warning about a process.
+    /// A mismatch, another error, or a warning about a process.
     AtRisk,
-    /// Nothing.
+    /// Never exit with 1.
     Never,
 }

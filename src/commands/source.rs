@@ -20,7 +20,7 @@ pub fn subjects(arguments: &PidArgs) -> Subjects {
     if arguments.pid.is_empty() {
         Subjects::GpuUsers
     } else {
-        Subjects::Named(arguments.pid.iter().copied().collect())
+        Subjects::Named(arguments.pid.clone())
     }
 }
 
