@@ -51,7 +51,9 @@ pub struct PidArgs {
 pub struct HomeNodeArgs {
     /// Set the NUMA nodes that a GPU is attached to (0=1, 0000:10:1c.0=0-1).
     ///
-    /// The GPU is given by index, UUID or PCI address. This overrides what the machine reports.
+    /// The GPU is given by index, UUID or PCI address. Of these sources the first that names a node counts: --gpu-node,
+    /// --topology, sysfs (numa_node of the PCI device), its PCI bridges, NVML's memory affinity, NVML's CPU affinity, the only
+    /// node with CPUs. A numa_node of -1 names none.
     #[arg(long, value_name = "GPU=NODES", value_parser = gpu_node)]
     pub(crate) gpu_node: Vec<GpuNode>,
     /// Take the GPUs' NUMA nodes from a topology file of NCCL or hwloc.
