@@ -10,9 +10,9 @@ use std::time::Duration;
 
 use clap::{Args, Parser, Subcommand};
 
-pub use judgement::{FailOn, JudgementArgs};
-pub use machine::{GpuNode, HomeNodeArgs, MachineArgs, MemoryHow, NvmlArgs, PidArgs};
-pub use output::{ColorArgs, OutputArgs};
+pub(crate) use judgement::{FailOn, JudgementArgs};
+pub(crate) use machine::{HomeNodeArgs, MachineArgs, MemoryHow, NvmlArgs, PidArgs};
+pub(crate) use output::{ColorArgs, OutputArgs};
 
 /// Check on which NUMA nodes deep-learning processes run and keep their memory.
 ///
@@ -26,13 +26,13 @@ pub use output::{ColorArgs, OutputArgs};
     args_conflicts_with_subcommands = true,
     after_help = AUDIT_EXIT_CODES
 )]
-pub struct Cli {
+pub(crate) struct Cli {
     /// What to do instead of an audit.
     #[command(subcommand)]
-    pub command: Option<CliCommand>,
+    pub(crate) command: Option<CliCommand>,
     /// How to audit.
     #[command(flatten)]
-    pub audit: AuditArgs,
+    pub(crate) audit: AuditArgs,
 }
 
 const AUDIT_EXIT_CODES: &str = "\
@@ -61,7 +61,7 @@ Problems that are in both audits do not count.";
 
 /// The subcommands.
 #[derive(Debug, Subcommand)]
-pub enum CliCommand {
+pub(crate) enum CliCommand {
     /// Audit this machine, or a recorded one (the default).
     #[command(after_help = AUDIT_EXIT_CODES)]
     Audit(Box<AuditArgs>),
@@ -104,7 +104,7 @@ pub enum CliCommand {
 
 /// The arguments of an audit.
 #[derive(Debug, Args)]
-pub struct AuditArgs {
+pub(crate) struct AuditArgs {
     #[command(flatten)]
     pub(crate) machine: MachineArgs,
     #[command(flatten)]
@@ -146,7 +146,7 @@ pub struct AuditArgs {
 
 /// The arguments of `topology`.
 #[derive(Debug, Args)]
-pub struct TopologyArgs {
+pub(crate) struct TopologyArgs {
     #[command(flatten)]
     pub(crate) machine: MachineArgs,
     #[command(flatten)]
@@ -163,7 +163,7 @@ pub struct TopologyArgs {
 
 /// The arguments of `diff`.
 #[derive(Debug, Args)]
-pub struct DiffArgs {
+pub(crate) struct DiffArgs {
     /// The earlier audit: a JSON document (`-` is standard input) or a recording.
     pub(crate) before: PathBuf,
     /// The later audit [default: this machine now, or the one of --snapshot].
@@ -194,7 +194,7 @@ pub struct DiffArgs {
 
 /// The arguments of `record`.
 #[derive(Debug, Args)]
-pub struct RecordArgs {
+pub(crate) struct RecordArgs {
     /// A new folder, or a new file whose name ends in .tar.gz.
     pub(crate) path: PathBuf,
     /// Keep this text with the recording.
@@ -218,7 +218,7 @@ pub struct RecordArgs {
 
 /// The arguments of `explain`.
 #[derive(Debug, Args)]
-pub struct ExplainArgs {
+pub(crate) struct ExplainArgs {
     /// The name of a rule; `numa-audit rules` lists them.
     pub(crate) rule: String,
     #[command(flatten)]
@@ -227,7 +227,7 @@ pub struct ExplainArgs {
 
 /// The arguments of `ask-nvml`, which this program starts itself.
 #[derive(Debug, Args)]
-pub struct AskNvmlArgs {
+pub(crate) struct AskNvmlArgs {
     /// The PID of the process that asks; the query ends with it.
     pub(crate) parent: u32,
     /// The index of the first GPU to ask about.

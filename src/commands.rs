@@ -13,6 +13,7 @@ mod settings;
 mod source;
 mod stdout_at_start;
 mod topology;
+mod trouble;
 mod usage;
 
 use std::process::ExitCode;
@@ -20,8 +21,7 @@ use std::process::ExitCode;
 use clap::Parser;
 
 use crate::cli::{Cli, CliCommand};
-
-type Trouble = Box<dyn std::error::Error>;
+use trouble::{Trouble, complain};
 
 /// Runs the command line.
 pub fn main() -> ExitCode {
@@ -30,7 +30,7 @@ pub fn main() -> ExitCode {
         Err(error) => usage::print(error),
     };
     outcome.unwrap_or_else(|trouble| {
-        output::complain(&*trouble);
+        complain(&trouble);
         ExitCode::from(exit_code::COULD_NOT_RUN)
     })
 }

@@ -47,7 +47,7 @@
 //! configuration file, no network.
 
 pub mod audit;
-pub mod cli;
+pub(crate) mod cli;
 pub mod commands;
 pub mod compare;
 pub mod document;

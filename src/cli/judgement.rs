@@ -8,7 +8,7 @@ use crate::audit::Limits;
 /// How to judge.
 #[derive(Debug, Args)]
 #[command(next_help_heading = "Judgement")]
-pub struct JudgementArgs {
+pub(crate) struct JudgementArgs {
     /// Only the processes of these GPUs. Several are separated by commas.
     ///
     /// The start of a UUID is enough.
@@ -45,7 +45,7 @@ fn remote_mib() -> u32 {
 
 /// From which verdict on the exit code is 1.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-pub enum FailOn {
+pub(crate) enum FailOn {
     /// A mismatch, or another error.
     Mismatch,
     /// A mismatch, another error, or a warning about a process.

@@ -12,7 +12,7 @@ use crate::units::{NodeSet, Pid, parse_node_list};
 /// Which machine.
 #[derive(Debug, Args)]
 #[command(next_help_heading = "Machine")]
-pub struct MachineArgs {
+pub(crate) struct MachineArgs {
     /// Read a recorded machine: a folder or a .tar.gz (see `record`).
     #[arg(long, value_name = "PATH", conflicts_with = "nvml_lib")]
     pub(crate) snapshot: Option<PathBuf>,
@@ -28,7 +28,7 @@ pub struct MachineArgs {
 /// Where the driver's library is.
 #[derive(Debug, Args)]
 #[command(next_help_heading = "Machine")]
-pub struct NvmlArgs {
+pub(crate) struct NvmlArgs {
     /// Load NVML from this file [default: the system's libnvidia-ml.so.1]
     #[arg(long, value_name = "PATH")]
     pub(crate) nvml_lib: Option<PathBuf>,
@@ -37,7 +37,7 @@ pub struct NvmlArgs {
 /// Which processes.
 #[derive(Debug, Args)]
 #[command(next_help_heading = "Machine")]
-pub struct PidArgs {
+pub(crate) struct PidArgs {
     /// Only these processes and their descendants, with or without a GPU.
     ///
     /// Several PIDs are separated by blanks or commas. Arguments that are not options stand before --pid.
@@ -48,7 +48,7 @@ pub struct PidArgs {
 /// What is known about the GPUs' home nodes, besides what the machine reports.
 #[derive(Debug, Args)]
 #[command(next_help_heading = "Machine")]
-pub struct HomeNodeArgs {
+pub(crate) struct HomeNodeArgs {
     /// Set the NUMA nodes that a GPU is attached to (0=1, 0000:10:1c.0=0-1).
     ///
     /// The GPU is given by index, UUID or PCI address. Of these sources the first that names a node counts: --gpu-node,
@@ -65,7 +65,7 @@ pub struct HomeNodeArgs {
 
 /// How to read memory.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, ValueEnum)]
-pub enum MemoryHow {
+pub(crate) enum MemoryHow {
     /// Count every page of small processes and some thousand pages of large ones: a few milliseconds for each process.
     #[default]
     Sample,
@@ -87,7 +87,7 @@ impl From<MemoryHow> for MemoryReading {
 
 /// One GPU with its nodes, as typed.
 #[derive(Debug, Clone)]
-pub struct GpuNode {
+pub(crate) struct GpuNode {
     /// Index, UUID or PCI address.
     pub(crate) gpu: String,
     /// At least one.

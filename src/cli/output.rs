@@ -7,7 +7,7 @@ use crate::print::terminal::ColorChoice;
 /// How to print.
 #[derive(Debug, Args)]
 #[command(next_help_heading = "Output")]
-pub struct OutputArgs {
+pub(crate) struct OutputArgs {
     /// Print one JSON document instead of text.
     #[arg(long)]
     pub(crate) json: bool,
@@ -18,7 +18,7 @@ pub struct OutputArgs {
 /// Whether to print in colour.
 #[derive(Debug, Args)]
 #[command(next_help_heading = "Output")]
-pub struct ColorArgs {
+pub(crate) struct ColorArgs {
     /// When to use colour.
     #[arg(long, value_name = "WHEN", default_value = "auto")]
     pub(crate) color: ColorChoice,

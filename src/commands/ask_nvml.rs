@@ -2,11 +2,11 @@
 
 use std::process::ExitCode;
 
-use super::Trouble;
+use super::trouble::Trouble;
 use crate::cli::AskNvmlArgs;
 use crate::observe::{Invocation, answer};
 
-pub fn run(arguments: &AskNvmlArgs) -> Result<ExitCode, Trouble> {
+pub(super) fn run(arguments: &AskNvmlArgs) -> Result<ExitCode, Trouble> {
     answer(
         arguments.parent,
         arguments.from,
@@ -16,7 +16,7 @@ pub fn run(arguments: &AskNvmlArgs) -> Result<ExitCode, Trouble> {
 }
 
 /// How to start this command. The link leads to the running program, even if its file was replaced or deleted.
-pub fn invocation() -> Invocation {
+pub(super) fn invocation() -> Invocation {
     Invocation {
         program: "/proc/self/exe".into(),
         arguments: vec!["ask-nvml".to_owned()],

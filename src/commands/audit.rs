@@ -4,13 +4,14 @@ use std::process::ExitCode;
 
 use super::output::{print, print_by, terminal};
 use super::settings::{expected, settings};
-use super::{Trouble, exit_code, source};
+use super::trouble::Trouble;
+use super::{exit_code, source};
 use crate::audit::audit;
 use crate::cli::AuditArgs;
 use crate::observe::{observe, watch};
 use crate::print::{json, remedies, table};
 
-pub fn run(arguments: &AuditArgs) -> Result<ExitCode, Trouble> {
+pub(super) fn run(arguments: &AuditArgs) -> Result<ExitCode, Trouble> {
     let expected = expected(arguments.expect.as_deref())?;
     let source = source::source(&arguments.machine)?.reading_memory(arguments.memory.into());
     let subjects = source::subjects(&arguments.pid);

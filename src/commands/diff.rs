@@ -5,7 +5,8 @@ use std::process::ExitCode;
 
 use super::output::{print, terminal};
 use super::settings::settings;
-use super::{Trouble, exit_code, source};
+use super::trouble::Trouble;
+use super::{exit_code, source};
 use crate::audit::audit;
 use crate::audit::outline::outline;
 use crate::cli::DiffArgs;
@@ -13,7 +14,7 @@ use crate::document::outline::Outline;
 use crate::observe::{Source, Subjects, is_recording, observe, read_audit};
 use crate::print::{diff, diff_json};
 
-pub fn run(arguments: &DiffArgs) -> Result<ExitCode, Trouble> {
+pub(super) fn run(arguments: &DiffArgs) -> Result<ExitCode, Trouble> {
     let before = read(arguments, &arguments.before)?;
     let after = if let Some(path) = &arguments.after {
         read(arguments, path)?

@@ -1,18 +1,18 @@
 //! What a typed name means: a rule, a GPU, a user.
 
-use super::Trouble;
+use super::trouble::Trouble;
 use crate::audit::rules::Rule;
 use crate::machine::gpu::Gpu;
 use crate::machine::{Machine, Origin};
 use crate::observe::user_number;
 use crate::units::{PciAddress, ranges};
 
-pub fn rule_named(name: &str) -> Result<&'static Rule, Trouble> {
+pub(super) fn rule_named(name: &str) -> Result<&'static Rule, Trouble> {
     Rule::named(name).ok_or_else(|| format!("no rule {name:?}: numa-audit rules lists them").into())
 }
 
 /// The index of a GPU, from its index, its PCI address or the start of its UUID.
-pub fn gpu_named(name: &str, machine: &Machine) -> Result<u32, Trouble> {
+pub(super) fn gpu_named(name: &str, machine: &Machine) -> Result<u32, Trouble> {
     let address = name.parse::<PciAddress>().ok();
     let index = name.parse::<u32>().ok();
     let is_meant = |gpu: &&Gpu| {
@@ -35,7 +35,7 @@ pub fn gpu_named(name: &str, machine: &Machine) -> Result<u32, Trouble> {
 }
 
 /// The number of a user, from the name or the number.
-pub fn user_named(name: &str, machine: &Machine) -> Result<u32, Trouble> {
+pub(super) fn user_named(name: &str, machine: &Machine) -> Result<u32, Trouble> {
     let mut users = machine.users.iter();
     if let Some((uid, _)) = users.find(|(_, user)| *user == name) {
         return Ok(*uid);

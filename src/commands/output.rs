@@ -3,17 +3,18 @@
 use std::io::{self, BufWriter, ErrorKind, IsTerminal, Write};
 use std::os::fd::AsFd;
 
-use super::{Trouble, stdout_at_start};
+use super::stdout_at_start;
+use super::trouble::Trouble;
 use crate::cli::ColorArgs;
-use crate::print::terminal::{Surroundings, Terminal, harmless};
+use crate::print::terminal::{Surroundings, Terminal};
 
 /// The terminal of standard output.
-pub fn terminal(color: &ColorArgs) -> Terminal {
+pub(super) fn terminal(color: &ColorArgs) -> Terminal {
     terminal_of(&io::stdout(), color)
 }
 
 /// The terminal of this stream.
-pub fn terminal_of(stream: &(impl AsFd + IsTerminal), color: &ColorArgs) -> Terminal {
+pub(super) fn terminal_of(stream: &(impl AsFd + IsTerminal), color: &ColorArgs) -> Terminal {
     let is_terminal = stream.is_terminal();
     let size = is_terminal
         .then(|| rustix::termios::tcgetwinsize(stream).ok())
@@ -31,12 +32,14 @@ pub fn terminal_of(stream: &(impl AsFd + IsTerminal), color: &ColorArgs) -> Term
 }
 
 /// Prints text to standard output.
-pub fn print(text: &str) -> Result<(), Trouble> {
+pub(super) fn print(text: &str) -> Result<(), Trouble> {
     print_by(|out| out.write_all(text.as_bytes()))
 }
 
 /// Prints to standard output what `write` writes. A reader that closes the pipe early is not an error.
-pub fn print_by(write: impl FnOnce(&mut dyn Write) -> io::Result<()>) -> Result<(), Trouble> {
+pub(super) fn print_by(
+    write: impl FnOnce(&mut dyn Write) -> io::Result<()>,
+) -> Result<(), Trouble> {
     if stdout_at_start::was_closed() {
         return Err("cannot write the output: standard output is closed".into());
     }
@@ -47,10 +50,4 @@ pub fn print_by(write: impl FnOnce(&mut dyn Write) -> io::Result<()>) -> Result<
         }
         _ => Ok(()),
     }
-}
-
-/// Prints an error to standard error. If that fails, nothing is left to report it to.
-pub fn complain(trouble: &dyn std::error::Error) {
-    let text = harmless(&trouble.to_string());
-    let _ = writeln!(io::stderr(), "numa-audit: {text}");
 }

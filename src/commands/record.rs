@@ -4,7 +4,8 @@ use std::io::{self, Write};
 use std::process::ExitCode;
 
 use super::output::terminal_of;
-use super::{Trouble, ask_nvml, source};
+use super::trouble::Trouble;
+use super::{ask_nvml, source};
 use crate::audit::{Settings, audit};
 use crate::cli::RecordArgs;
 use crate::observe::{Source, observe};
@@ -13,7 +14,7 @@ use crate::print::terminal::harmless;
 use crate::record::{self, Options};
 use crate::units::seconds;
 
-pub fn run(arguments: &RecordArgs) -> Result<ExitCode, Trouble> {
+pub(super) fn run(arguments: &RecordArgs) -> Result<ExitCode, Trouble> {
     let path = &arguments.path;
     record::ensure_new(path)?;
     let source = Source::live_tapped(arguments.nvml.nvml_lib.clone())

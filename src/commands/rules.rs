@@ -2,12 +2,12 @@
 
 use std::process::ExitCode;
 
-use super::Trouble;
 use super::output::{print, terminal};
+use super::trouble::Trouble;
 use crate::cli::OutputArgs;
 use crate::print::{explain, json};
 
-pub fn run(arguments: &OutputArgs) -> Result<ExitCode, Trouble> {
+pub(super) fn run(arguments: &OutputArgs) -> Result<ExitCode, Trouble> {
     print(&if arguments.json {
         json::rules()
     } else {

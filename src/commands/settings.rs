@@ -3,8 +3,8 @@
 use std::collections::BTreeSet;
 use std::path::Path;
 
-use super::Trouble;
 use super::names::{gpu_named, rule_named, user_named};
+use super::trouble::Trouble;
 use crate::audit::place::home::Hints;
 use crate::audit::{Limits, Scope, Settings};
 use crate::cli::{HomeNodeArgs, JudgementArgs};
@@ -14,7 +14,7 @@ use crate::observe::{read_expected, read_topology_file};
 use crate::units::Bytes;
 
 /// Without what is expected: that is read before the machine.
-pub fn settings(
+pub(super) fn settings(
     judgement: &JudgementArgs,
     home_nodes: &HomeNodeArgs,
     machine: &Machine,
@@ -35,11 +35,11 @@ pub fn settings(
 }
 
 /// The file of --expect.
-pub fn expected(file: Option<&Path>) -> Result<Option<Expected>, Trouble> {
+pub(super) fn expected(file: Option<&Path>) -> Result<Option<Expected>, Trouble> {
     Ok(file.map(read_expected).transpose()?)
 }
 
-pub fn hints(arguments: &HomeNodeArgs, machine: &Machine) -> Result<Hints, Trouble> {
+pub(super) fn hints(arguments: &HomeNodeArgs, machine: &Machine) -> Result<Hints, Trouble> {
     let mut hints = Hints::default();
     if let Some(path) = &arguments.topology {
         hints.places = read_topology_file(path)?;

@@ -1,12 +1,13 @@
 //! The machine and the processes that the arguments name.
 
-use super::{Trouble, ask_nvml};
+use super::ask_nvml;
+use super::trouble::Trouble;
 use crate::cli::{MachineArgs, PidArgs};
 use crate::machine::Machine;
 use crate::machine::gap::{Fact, Reason};
 use crate::observe::{Source, Subjects};
 
-pub fn source(arguments: &MachineArgs) -> Result<Source, Trouble> {
+pub(super) fn source(arguments: &MachineArgs) -> Result<Source, Trouble> {
     let source = match &arguments.snapshot {
         Some(path) => Source::snapshot(path)?,
         None => Source::live(arguments.nvml.nvml_lib.clone()),
@@ -16,7 +17,7 @@ pub fn source(arguments: &MachineArgs) -> Result<Source, Trouble> {
         .within(arguments.deadline))
 }
 
-pub fn subjects(arguments: &PidArgs) -> Subjects {
+pub(super) fn subjects(arguments: &PidArgs) -> Subjects {
     if arguments.pid.is_empty() {
         Subjects::GpuUsers
     } else {
@@ -25,7 +26,7 @@ pub fn subjects(arguments: &PidArgs) -> Subjects {
 }
 
 /// A PID that was typed and does not exist is a mistake, not a gap.
-pub fn ensure_named_are_there(machine: &Machine) -> Result<(), Trouble> {
+pub(super) fn ensure_named_are_there(machine: &Machine) -> Result<(), Trouble> {
     let unseen = machine.gaps.iter().filter(|gap| gap.fact == Fact::Process);
     let mut unseen = unseen.filter_map(|gap| Some((gap.pid?, &gap.reason)));
     match unseen.find(|(pid, _)| machine.named.contains(pid)) {

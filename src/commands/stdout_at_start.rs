@@ -18,6 +18,6 @@ extern "C" fn look() {
     WAS_CLOSED.store(is_closed, Ordering::Relaxed);
 }
 
-pub fn was_closed() -> bool {
+pub(super) fn was_closed() -> bool {
     WAS_CLOSED.load(Ordering::Relaxed)
 }

@@ -4,14 +4,15 @@ use std::process::ExitCode;
 
 use super::output::{print, terminal};
 use super::settings::{expected, hints};
-use super::{Trouble, exit_code, source};
+use super::trouble::Trouble;
+use super::{exit_code, source};
 use crate::audit::{Settings, audit};
 use crate::cli::TopologyArgs;
 use crate::document::outline::Expected;
 use crate::observe::{Subjects, observe};
 use crate::print::{json, topology};
 
-pub fn run(arguments: &TopologyArgs) -> Result<ExitCode, Trouble> {
+pub(super) fn run(arguments: &TopologyArgs) -> Result<ExitCode, Trouble> {
     let mut expected = expected(arguments.expect.as_deref())?;
     if let Some(Expected::Audit(outline)) = &mut expected {
         // A map has no processes to compare.

@@ -6,12 +6,13 @@ use std::process::ExitCode;
 use clap::error::{ContextKind, ContextValue, ErrorKind};
 use clap::{CommandFactory, Error};
 
+use super::exit_code;
 use super::output::{print as print_text, terminal, terminal_of};
-use super::{Trouble, exit_code};
+use super::trouble::Trouble;
 use crate::cli::{Cli, ColorArgs};
 use crate::print::terminal::ColorChoice;
 
-pub fn print(error: Error) -> Result<ExitCode, Trouble> {
+pub(super) fn print(error: Error) -> Result<ExitCode, Trouble> {
     let error = in_our_words(error);
     let auto = ColorArgs {
         color: ColorChoice::Auto,
