@@ -4,9 +4,9 @@
 use std::collections::BTreeMap;
 use std::fmt;
 
-use crate::jobs::attribution::GpuSource;
+use crate::machine::evidence::Evidence;
 use crate::machine::gap::{Fact, Gap, Reason};
-use crate::machine::gpu::{Evidence, Gpu};
+use crate::machine::gpu::Gpu;
 use crate::machine::topology::{Places, Topology};
 use crate::units::{NodeSet, Pid, node_list};
 
@@ -109,17 +109,8 @@ const LADDER: &[Rung] = &[
 
 impl GpuPlace {
     /// How it is known that this process works on it; `None` where nothing says so.
-    pub fn used_by(&self, pid: Pid) -> Option<GpuSource> {
-        let mut contexts = self.gpu.contexts.iter().flatten();
-        match contexts.any(|context| context.pid == pid) {
-            true => Some(GpuSource::Nvml),
-            false => self.gpu.users.get(&pid).map(|evidence| match evidence {
-                Evidence::Files => GpuSource::Fd,
-                Evidence::Kfd => GpuSource::Kfd,
-                Evidence::Drm => GpuSource::Drm,
-                Evidence::Environment => GpuSource::Environ,
-            }),
-        }
+    pub fn used_by(&self, pid: Pid) -> Option<Evidence> {
+        self.gpu.used_by(pid)
     }
 
     /// The sources that name another node than the one that is believed. Some can only name nodes with CPUs: where

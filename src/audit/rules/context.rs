@@ -7,7 +7,7 @@ use crate::audit::place::verdict::Locality;
 use crate::audit::{Limits, PlacedProcess};
 use crate::compare::expected::Unexpected;
 use crate::jobs::attribution::Role;
-use crate::jobs::process_tree::ProcessTree;
+use crate::jobs::tree::ProcessTree;
 use crate::machine::binding_request::BindingRequest;
 use crate::machine::kernel_settings::Settings as KernelSettings;
 use crate::machine::topology::Topology;
