@@ -345,12 +345,12 @@ mod tests {
     }
 
     /// Reads from processes, each of which must be read once only.
-    struct Reads<'a> {
+    struct FakeReads<'a> {
         by_pid: ByPid<'a>,
         read: std::cell::RefCell<BTreeSet<Pid>>,
     }
 
-    impl ProcessReads for Reads<'_> {
+    impl ProcessReads for FakeReads<'_> {
         fn name(&self, pid: Pid) -> &str {
             self.by_pid.name(pid)
         }
@@ -384,7 +384,7 @@ mod tests {
             ..Gpu::default()
         };
         let tree = ProcessTree::of(&all);
-        let reads = Reads {
+        let reads = FakeReads {
             by_pid: all.iter().map(|of| (of.pid, of)).collect(),
             read: std::cell::RefCell::default(),
         };
