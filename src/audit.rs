@@ -11,7 +11,7 @@ pub mod rules;
 use crate::audit::place::{cpu, home, memory};
 use crate::compare::expected;
 use crate::jobs::{attribution, scope, tenant};
-use crate::machine::kernel_settings::Settings as KernelSettings;
+use crate::machine::kernel_settings::KernelSettings;
 use std::collections::{BTreeMap, BTreeSet};
 
 use crate::audit::finding::Finding;
