@@ -12,7 +12,7 @@ use crate::audit::place::{cpu, home, memory};
 use crate::compare::expected;
 use crate::jobs::tree::ProcessTree;
 use crate::jobs::{attribution, scheduler, scope};
-use crate::machine::kernel_settings::Settings as KernelSettings;
+use crate::machine::kernel_settings::KernelSettings;
 use std::collections::{BTreeMap, BTreeSet};
 
 use crate::audit::finding::Finding;

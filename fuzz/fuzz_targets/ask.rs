@@ -3,7 +3,7 @@
 
 use libfuzzer_sys::fuzz_target;
 use numa_audit::jobs::binding_requests::{kept_by_redaction, parse_binding_requests};
-use numa_audit::observe::process::words::parse_command;
+use numa_audit::observe::process::cmdline::parse_command;
 
 fuzz_target!(|bytes: &[u8]| {
     let command = parse_command(bytes);

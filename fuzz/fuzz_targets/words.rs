@@ -4,7 +4,8 @@
 use libfuzzer_sys::fuzz_target;
 use numa_audit::jobs::gpu_users::nvidia::gpu_of_environment;
 use numa_audit::jobs::known_programs::{is_forkserver, is_job_boundary, is_worker_program, kept_by_redaction, task};
-use numa_audit::observe::process::words::{parse_command, parse_environment};
+use numa_audit::observe::process::cmdline::parse_command;
+use numa_audit::observe::process::environ::parse_environment;
 
 fuzz_target!(|bytes: &[u8]| {
     let command = parse_command(bytes);

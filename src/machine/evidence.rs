@@ -35,38 +35,25 @@ pub enum Evidence {
 }
 
 impl Evidence {
-    const ALL: [Self; 10] = [
-        Self::Nvml,
-        Self::Fd,
-        Self::Kfd,
-        Self::Drm,
-        Self::Ancestor,
-        Self::Forkserver,
-        Self::Pipe,
-        Self::Environ,
-        Self::Session,
-        Self::Shm,
+    const WORDS: [(Self, &'static str); 10] = [
+        (Self::Nvml, "nvml"),
+        (Self::Fd, "fd"),
+        (Self::Kfd, "kfd"),
+        (Self::Drm, "drm"),
+        (Self::Ancestor, "ancestor"),
+        (Self::Forkserver, "forkserver"),
+        (Self::Pipe, "pipe"),
+        (Self::Environ, "environ"),
+        (Self::Session, "session"),
+        (Self::Shm, "shm"),
     ];
-
-    fn word(self) -> &'static str {
-        match self {
-            Self::Nvml => "nvml",
-            Self::Fd => "fd",
-            Self::Kfd => "kfd",
-            Self::Drm => "drm",
-            Self::Ancestor => "ancestor",
-            Self::Forkserver => "forkserver",
-            Self::Pipe => "pipe",
-            Self::Environ => "environ",
-            Self::Session => "session",
-            Self::Shm => "shm",
-        }
-    }
 }
 
 impl fmt::Display for Evidence {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(self.word())
+        let mut words = Self::WORDS.into_iter();
+        let word = words.find(|(evidence, _)| evidence == self);
+        f.write_str(word.map_or("", |(_, word)| word))
     }
 }
 
@@ -74,9 +61,12 @@ impl FromStr for Evidence {
     type Err = Malformed;
 
     fn from_str(text: &str) -> Result<Self, Malformed> {
-        let mut all = Self::ALL.into_iter();
-        let found = all.find(|evidence| evidence.word() == text);
-        found.map_or_else(|| malformed("evidence", text.as_bytes()), Ok)
+        let mut words = Self::WORDS.into_iter();
+        let found = words.find(|(_, word)| *word == text);
+        found.map_or_else(
+            || malformed("evidence", text.as_bytes()),
+            |(evidence, _)| Ok(evidence),
+        )
     }
 }
 
@@ -86,8 +76,8 @@ mod tests {
 
     #[test]
     fn display_parsing_and_json_have_the_same_words() {
-        for evidence in Evidence::ALL {
-            let word = evidence.to_string();
+        for (evidence, word) in Evidence::WORDS {
+            assert_eq!(evidence.to_string(), word);
             assert_eq!(word.parse::<Evidence>().unwrap(), evidence);
             let json = serde_json::to_string(&evidence).unwrap();
             assert_eq!(json, format!("\"{word}\""));

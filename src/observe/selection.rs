@@ -8,11 +8,10 @@ use crate::jobs::tree::ProcessTree;
 use crate::machine::gap::{Fact, Gap, Reason};
 use crate::machine::gpu::Gpu;
 use crate::machine::process::ControlGroup;
-use crate::observe::gpu::answered::Stats;
 use crate::observe::gpu::{drm_users, users};
-use crate::observe::process::procfs;
-use crate::observe::process::readers::{Readers, lock};
-use crate::observe::process::stat::Stat;
+use crate::observe::process::pool::{Readers, lock};
+use crate::observe::process::stat::{Stat, Stats};
+use crate::observe::process::{cgroup, cmdline};
 use crate::observe::root::Root;
 use crate::observe::root::manifest::Manifest;
 use crate::units::Pid;
@@ -144,7 +143,7 @@ impl ProcessReads for Reads<'_> {
 
     fn read_commands(&self, pids: BTreeSet<Pid>) -> BTreeMap<Pid, Vec<String>> {
         let read = self.readers.each(pids, |root: &Root, pid, command| {
-            let read = procfs::read_command(root, pid).unwrap_or_default();
+            let read = cmdline::read_command(root, pid).unwrap_or_default();
             *lock(command) = read;
         });
         read.into_iter()
@@ -153,6 +152,6 @@ impl ProcessReads for Reads<'_> {
     }
 
     fn read_groups(&self, pid: Pid) -> Option<Vec<ControlGroup>> {
-        procfs::read_cgroup(self.readers.root(), pid).ok()
+        cgroup::read_cgroup(self.readers.root(), pid).ok()
     }
 }

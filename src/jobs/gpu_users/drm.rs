@@ -33,7 +33,7 @@ pub(crate) struct OpenDrivers {
     pub is_complete: bool,
 }
 
-/// The facts that decide who uses these GPUs.
+/// The facts that decide which processes use these GPUs.
 pub(crate) struct DrmFacts<'a> {
     pub tree: &'a ProcessTree,
     pub open: BTreeMap<Pid, OpenDrivers>,

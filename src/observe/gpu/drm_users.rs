@@ -6,11 +6,11 @@ use crate::jobs::gpu_users::drm::{ClientUse, DrmFacts, OpenDrivers};
 use crate::jobs::tree::ProcessTree;
 use crate::machine::gap::{Fact, Gap, Reason};
 use crate::machine::gpu::Gpu;
-use crate::observe::gpu::drm_format::{DrmClient, parse_fdinfo};
+use crate::observe::gpu::fdinfo::{DrmClient, parse_fdinfo};
 use crate::observe::gpu::kfd;
 use crate::observe::process::fd::{KFD_FILE, parse_drm_file};
-use crate::observe::process::procfs;
-use crate::observe::process::readers::{Readers, lock};
+use crate::observe::process::open_files;
+use crate::observe::process::pool::{Readers, lock};
 use crate::observe::root::Root;
 use crate::units::Pid;
 
@@ -60,7 +60,7 @@ fn read_open(readers: &Readers, gpus: &[Gpu], tree: &ProcessTree) -> BTreeMap<Pi
 
 fn read_open_by(root: &Root, pid: Pid, nodes: &BTreeSet<String>) -> OpenDrivers {
     let (mut has_kfd, mut files) = (false, Vec::new());
-    let listed = procfs::each_open_file(root, pid, |fd, target| {
+    let listed = open_files::each_open_file(root, pid, |fd, target| {
         has_kfd |= target == KFD_FILE;
         if let Some(name) = parse_drm_file(target) {
             files.push((fd.to_owned(), name.to_owned()));
@@ -86,7 +86,7 @@ fn read_open_by(root: &Root, pid: Pid, nodes: &BTreeSet<String>) -> OpenDrivers 
                     address: Some(address),
                     ..
                 },
-            ) if client.tells_of_work() => {
+            ) if client.reports_work() => {
                 let client_use = ClientUse {
                     has_run: client.has_run == Some(true),
                     memory: client.device_memory.unwrap_or_default(),

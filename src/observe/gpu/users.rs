@@ -5,9 +5,9 @@ use std::collections::{BTreeMap, BTreeSet};
 use crate::jobs::gpu_users::nvidia::{Candidate, add_users, listed, remove_foreign, unlisted};
 use crate::machine::gap::Gap;
 use crate::machine::gpu::Gpu;
-use crate::observe::process::procfs;
-use crate::observe::process::readers::{Readers, lock};
+use crate::observe::process::pool::{Readers, lock};
 use crate::observe::process::stat::Stat;
+use crate::observe::process::{environ, open_files};
 use crate::units::Pid;
 
 /// Removes the contexts of PIDs from other PID namespaces and returns these PIDs: the processes that have no file of the
@@ -21,7 +21,7 @@ pub(crate) fn remove_foreign_pids(
 ) -> BTreeSet<Pid> {
     let mut foreign = listed(gpus);
     foreign.retain(|pid| {
-        let files = || procfs::read_driver_files(readers.root(), *pid);
+        let files = || open_files::read_driver_files(readers.root(), *pid);
         let has_none_open = || files().is_ok_and(|files| files.total == 0);
         recorded.contains(pid) || (stats.contains_key(pid) && has_none_open())
     });
@@ -38,7 +38,7 @@ pub(crate) fn find(readers: &Readers, gpus: &mut [Gpu], stats: &BTreeMap<Pid, St
     let listed = listed(gpus);
     let others = stats.keys().filter(|pid| !listed.contains(pid));
     let files = readers.each(others.copied(), |root, pid, files| {
-        *lock(files) = procfs::read_driver_files(root, pid).unwrap_or_default();
+        *lock(files) = open_files::read_driver_files(root, pid).unwrap_or_default();
     });
     let candidates = files.into_iter().filter_map(|(pid, files)| {
         let stat = stats.get(&pid)?;
@@ -56,7 +56,7 @@ pub(crate) fn find(readers: &Readers, gpus: &mut [Gpu], stats: &BTreeMap<Pid, St
         .filter(|(_, candidate)| candidate.needs_environment(gpus));
     let undecided: Vec<Pid> = undecided.map(|(pid, _)| *pid).collect();
     let environments = readers.each(undecided, |root, pid, environment| {
-        *lock(environment) = procfs::read_environment(root, pid).ok();
+        *lock(environment) = environ::read_environment(root, pid).ok();
     });
     for (pid, environment) in environments {
         if let Some(candidate) = candidates.get_mut(&pid) {
