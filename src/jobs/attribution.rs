@@ -68,7 +68,8 @@ impl Membership {
     }
 }
 
-/// The membership of each process. `named` are the PIDs of the command line: then all below them belongs to the job.
+/// The membership of each process. `named` are PIDs of the command line: if there are any, everything below
+/// them belongs to their job.
 pub(crate) fn attribute(
     tree: &ProcessTree,
     processes: &[Process],

@@ -9,12 +9,12 @@
 )]
 
 mod arrows;
+mod attribution;
 mod bad_input;
 mod diff;
 mod expected;
 mod fixtures;
 mod fuzzed;
-mod jobs;
 mod live;
 mod machine;
 mod memory;
