@@ -12,7 +12,7 @@ pub(crate) fn read_as<T>(
     Ok(parse(&root.read(path)?)?)
 }
 
-/// The value. Where there is none, adds a gap and returns `None`.
+/// The value; on an error `None`, with a new gap.
 pub(crate) fn or_gap<T>(
     result: Result<T, Reason>,
     pid: Option<Pid>,
