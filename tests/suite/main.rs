@@ -9,7 +9,6 @@
 )]
 
 mod arrows;
-mod attribution;
 mod bad_input;
 mod diff;
 mod expected;
@@ -25,4 +24,5 @@ mod program;
 mod record;
 mod rules;
 mod stuck;
+mod whose;
 mod window;
