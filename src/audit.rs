@@ -10,8 +10,9 @@ pub mod rules;
 
 use crate::audit::place::{cpu, home, memory};
 use crate::compare::expected;
-use crate::jobs::{attribution, scope, tenant};
-use crate::machine::kernel_settings::Settings as KernelSettings;
+use crate::jobs::tree::ProcessTree;
+use crate::jobs::{attribution, scheduler, scope};
+use crate::machine::kernel_settings::KernelSettings;
 use std::collections::{BTreeMap, BTreeSet};
 
 use crate::audit::finding::Finding;
@@ -24,6 +25,7 @@ use crate::document::outline::Expected;
 use crate::jobs::attribution::{Membership, Role};
 pub use crate::jobs::scope::Scope;
 use crate::machine::gap::{Fact, Gap, Reason};
+use crate::machine::gpu::Gpu;
 use crate::machine::pci::PciDevice;
 use crate::machine::process::Process;
 use crate::machine::topology::Topology;
@@ -210,7 +212,9 @@ pub fn audit(machine: Machine, settings: &Settings) -> Report {
         .map(|gpu| home::place(gpu, &topology, hints))
         .collect();
     gaps.extend(gpus.iter().flat_map(home::gaps));
-    let memberships = attribution::attribute(&processes, &orphans, &gpus);
+    let tree = ProcessTree::of(&processes);
+    let observed_gpus: Vec<&Gpu> = gpus.iter().map(|place| &place.gpu).collect();
+    let memberships = attribution::attribute(&tree, &processes, &orphans, &named, &observed_gpus);
     gaps.extend(memberships.iter().filter_map(|(pid, membership)| {
         Some(Gap {
             pid: Some(*pid),
@@ -218,7 +222,7 @@ pub fn audit(machine: Machine, settings: &Settings) -> Report {
             reason: Reason::Failed(membership.doubt.clone()?),
         })
     }));
-    let shown = scope.processes(&processes, &memberships, &named);
+    let shown = scope.processes(&tree, &processes, &memberships, &named);
     let processes = processes
         .into_iter()
         .filter(|process| shown.contains(&process.pid));
@@ -231,8 +235,8 @@ pub fn audit(machine: Machine, settings: &Settings) -> Report {
         .collect();
     let near_limit = processes.iter();
     gaps.extend(near_limit.filter_map(|of| memory::near_limit(of, &settings.limits)));
-    let asked = scope.gpus(&processes, &gpus, &named);
-    gaps.retain(|gap| scope::is_missed(gap, &shown, &asked, &gpus, &named));
+    let asked = scope.gpus(&shown, &memberships, &observed_gpus, &named);
+    gaps.retain(|gap| scope::concerns(gap, &shown, &asked, &observed_gpus, &named));
     let observed = outline::observed(&host, kernel, &topology, &gpus, &processes);
     let held = settings.expected.as_ref().map(|expected| {
         // Who asks for some processes alone does not miss the others.
@@ -345,9 +349,9 @@ fn judge(
     };
     let groups = process.groups.as_deref().unwrap_or_default();
     PlacedProcess {
-        container: tenant::container(groups),
-        job: tenant::slurm_job(groups),
-        pod: tenant::pod(groups),
+        container: scheduler::container(groups),
+        job: scheduler::slurm_job(groups),
+        pod: scheduler::pod(groups),
         locality,
         process,
         watched,

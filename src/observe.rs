@@ -22,20 +22,23 @@
 //!   device, `/sys/class/kfd/kfd/{topology/nodes,proc}`, and `/proc/PID/fdinfo` of open `/dev/dri/*`.
 
 pub mod audit_file;
+pub(crate) mod deadline;
 pub mod gpu;
+pub(crate) mod host;
 pub mod kernel_settings;
 pub mod memory;
-pub mod node_files;
+pub mod nodes;
+pub mod pci;
 pub mod process;
+pub(crate) mod read;
 pub mod root;
 pub mod selection;
-pub mod sysfs;
 pub mod topology_file;
 pub mod topology_xml;
 pub mod watch;
 
 use crate::observe::gpu::gpus;
-use crate::observe::process::{processes, procfs, user_names};
+use crate::observe::process::{processes, user_names};
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -44,12 +47,14 @@ use std::time::{Duration, SystemTime};
 use crate::machine::nvml_answer::DriverAnswer;
 use crate::machine::{Host, Machine, Origin};
 pub use crate::observe::audit_file::{AuditFileError, is_recording, read_audit, read_expected};
-use crate::observe::gpu::answered::{Stats, only_of_then, wait_for_driver};
-use crate::observe::gpu::nvml_child::NvmlClient;
-pub use crate::observe::gpu::nvml_child::{Invocation, answer};
+use crate::observe::deadline::Deadline;
+use crate::observe::gpu::nvml::child::NvmlClient;
+pub use crate::observe::gpu::nvml::child::{Invocation, answer};
+use crate::observe::gpu::nvml::reconcile::{drop_later_processes, finish_query};
 use crate::observe::memory::MemoryReader;
 pub use crate::observe::memory::MemoryReading;
-use crate::observe::process::readers::{Deadline, Readers};
+use crate::observe::process::pool::Readers;
+use crate::observe::process::stat::{Stats, read_stats};
 pub use crate::observe::process::user_names::user_number;
 use crate::observe::root::manifest::Manifest;
 pub use crate::observe::root::snapshot::SnapshotError;
@@ -134,7 +139,7 @@ impl Source {
     }
 
     /// Asks the driver, while `stat` of all processes and, meanwhile, whatever `besides` reads are read.
-    fn ask<T>(
+    fn query_driver<T>(
         &self,
         deadline: Deadline,
         subjects: &Subjects,
@@ -147,12 +152,12 @@ impl Source {
         let read = besides();
         let mut stats = match subjects {
             Subjects::Nobody => Ok(BTreeMap::new()),
-            _ => procfs::read_stats(&self.root),
+            _ => read_stats(&self.root),
         };
         let answer = match asking {
             Ok(asking) => {
-                let answered = wait_for_driver(asking, deadline, &self.root, &mut stats);
-                only_of_then(answered, &stats)
+                let reply = finish_query(asking, deadline, &self.root, &mut stats);
+                drop_later_processes(reply, &stats)
             }
             Err(answer) => answer,
         };
@@ -191,8 +196,8 @@ pub enum Subjects {
 pub fn observe(source: Source, subjects: &Subjects) -> Observation {
     let deadline = Deadline::within(source.patience);
     let mut gaps = Vec::new();
-    let (driver, stats, topology) = source.ask(deadline, subjects, || {
-        sysfs::read_topology(&source.root, &mut gaps)
+    let (driver, stats, topology) = source.query_driver(deadline, subjects, || {
+        nodes::read_topology(&source.root, &mut gaps)
     });
     let Source {
         root,
@@ -203,27 +208,21 @@ pub fn observe(source: Source, subjects: &Subjects) -> Observation {
     let readers = Readers::new(root.clone(), deadline);
     let mut host = host(&root, &manifest);
     host.driver_version = driver.driver_version.clone();
-    let (mut gpus, devices) = gpus::read_gpus(&root, &driver, &mut gaps);
+    let (mut gpus, devices) = gpus::read_gpus(&root, &driver, &topology, &mut gaps);
     let named: Vec<Pid> = match subjects {
         Subjects::Named(pids) => pids.clone(),
         Subjects::GpuUsers => manifest.named.iter().copied().map(Pid).collect(),
         Subjects::Nobody => Vec::new(),
     };
-    let mut strangers: BTreeSet<Pid> = manifest.strangers.iter().copied().map(Pid).collect();
+    let mut strangers = BTreeSet::new();
     let (processes, orphans) = match subjects {
         Subjects::Nobody => (Vec::new(), BTreeSet::new()),
         _ => {
-            let unseen = &manifest.unseen;
-            let whom = processes::choose(
-                &readers,
-                stats,
-                &mut gpus,
-                &named,
-                &mut strangers,
-                unseen,
-                &mut gaps,
-            );
-            processes::read_processes(&readers, whom, &named, MemoryReader::new(memory), &mut gaps)
+            let chosen =
+                selection::choose(&readers, stats, &mut gpus, &named, &manifest, &mut gaps);
+            strangers.clone_from(&chosen.foreign_pids);
+            let memory = MemoryReader::new(memory);
+            processes::read_processes(&readers, chosen, &named, memory, &mut gaps)
         }
     };
     let settings = kernel_settings::read_settings(&root, &topology, &mut gaps);
@@ -275,9 +274,9 @@ fn host(root: &Root, manifest: &Manifest) -> Host {
     };
     Host {
         hostname,
-        kernel: procfs::read_kernel(root),
+        kernel: host::read_kernel(root),
         recorded_at,
-        started: procfs::read_boot_time(root),
+        started: host::read_boot_time(root),
         origin,
         driver_version: None,
     }

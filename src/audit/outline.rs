@@ -8,7 +8,7 @@ use crate::document::outline::{
     ProcessOutline, SummaryOutline,
 };
 use crate::machine::Host;
-use crate::machine::kernel_settings::Settings;
+use crate::machine::kernel_settings::KernelSettings as Settings;
 use crate::machine::topology::Topology;
 
 /// The outline of a report.

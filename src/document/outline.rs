@@ -6,7 +6,7 @@
 use std::collections::BTreeMap;
 
 use crate::machine::Host;
-use crate::machine::kernel_settings::Settings;
+use crate::machine::kernel_settings::KernelSettings as Settings;
 use crate::machine::topology::Places;
 use crate::units::{Bytes, CpuSet, NodeId, NodeSet, PciAddress, Pid};
 

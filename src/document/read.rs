@@ -14,7 +14,7 @@ use crate::document::outline::{
     CpuOutline, FindingOutline, GpuOutline, LocalShare, MemoryOutline, NodeOutline, Outline,
     ProcessOutline, SummaryOutline,
 };
-use crate::machine::kernel_settings::Settings;
+use crate::machine::kernel_settings::KernelSettings as Settings;
 use crate::machine::{Host, Origin};
 
 /// The only version that is read.

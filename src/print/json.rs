@@ -13,7 +13,7 @@ use serde_json::Value;
 
 use crate::audit::rules::{RULES, Rule};
 use crate::audit::{Report, finding};
-use crate::machine::kernel_settings::Settings;
+use crate::machine::kernel_settings::KernelSettings as Settings;
 use crate::machine::window::{Counters, Window};
 use crate::machine::{Host, Origin};
 use crate::print::json::escaped::Escaped;

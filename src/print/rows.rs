@@ -9,7 +9,8 @@ use comfy_table::Color;
 use crate::audit::place::memory::PagePlace;
 use crate::audit::place::verdict::Verdict;
 use crate::audit::{PlacedProcess, Report};
-use crate::jobs::attribution::{GpuSource, Role};
+use crate::jobs::attribution::Role;
+use crate::machine::evidence::Evidence;
 use crate::machine::memory::Mode;
 use crate::machine::process::Process;
 use crate::machine::window::CpuTime;
@@ -149,7 +150,7 @@ fn cells(audited: &PlacedProcess, report: &Report) -> Cells {
         _ => or_unknown(node_list(&audited.home_nodes)),
     };
     // It is told by its environment alone for which GPU.
-    let is_hint = audited.membership.gpu_source == Some(GpuSource::Environ);
+    let is_hint = audited.membership.gpu_source == Some(Evidence::Environ);
     let mark = if is_hint { "?" } else { "" };
     Cells {
         role: role.map_or_else(|| "process".to_owned(), |role| format!("{role}{mark}")),

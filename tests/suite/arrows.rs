@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 const MAY_USE: &[(&str, &[&str])] = &[
     ("units", &[]),
     ("machine", &["units"]),
-    ("jobs", &["units", "machine", "audit", "observe"]),
+    ("jobs", &["units", "machine"]),
     ("observe", &["units", "machine", "jobs", "document"]),
     ("document", &["units", "machine"]),
     (

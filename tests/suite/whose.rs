@@ -126,7 +126,7 @@ fn evidence_that_conflicts_leaves_it_unattributed() {
         (&orphan["role"], &orphan["verdict"]),
         (&json!("worker"), &json!("unknown"))
     );
-    let why = json!({"pid": 300, "what": "trainer", "reason": "nothing names one trainer alone: its pipes 100,200"});
+    let why = json!({"pid": 300, "what": "trainer", "reason": "the evidence does not point to one trainer (its pipes: 100,200)"});
     assert!(
         document["incomplete"].as_array().unwrap().contains(&why),
         "{}",

@@ -12,17 +12,17 @@ use rustix::time::ClockId;
 use crate::machine::gap::{Fact, Gap, Reason};
 use crate::machine::topology::Topology;
 use crate::machine::window::{Counters, Watched, Window};
-use crate::observe::gpu::answered::ticks_after_boot;
+use crate::observe::deadline::Deadline;
 use crate::observe::gpu::gpus;
-use crate::observe::process::readers::{Deadline, Readers};
-use crate::observe::process::stat::parse_stat;
-use crate::observe::process::{processes, procfs};
+use crate::observe::process::pool::Readers;
+use crate::observe::process::stat::{parse_stat, ticks_after_boot};
+use crate::observe::process::{stat, threads};
 use crate::observe::root::Root;
 use crate::observe::watch::counters::{NUMASTAT, VMSTAT, counted_between, parse_counters};
 use crate::observe::watch::interrupt::Interrupt;
 use crate::observe::watch::sched::parse_pages_migrated;
 use crate::observe::watch::tally::{Clock, Seen, Tallies, Tally};
-use crate::observe::{Source, Subjects, sysfs};
+use crate::observe::{Source, Subjects, nodes, selection};
 use crate::units::{NodeId, Pid};
 
 /// How often a window is looked into at most.
@@ -49,8 +49,8 @@ const MOST_THREADS: usize = 1 << 16;
 /// Where Ctrl-C cannot be held back.
 pub fn watch(source: &Source, subjects: &Subjects, asked: Duration) -> io::Result<Option<Window>> {
     let root = &source.root;
-    let topology = sysfs::read_topology(root, &mut Vec::new());
-    let Some(pids) = whom(source, subjects) else {
+    let topology = nodes::read_topology(root, &mut Vec::new());
+    let Some(pids) = whom(source, subjects, &topology) else {
         return Ok(None);
     };
     let mut interrupt = Interrupt::hold()?;
@@ -93,7 +93,7 @@ pub fn watch(source: &Source, subjects: &Subjects, asked: Duration) -> io::Resul
 }
 
 /// The processes that matter now, with their start.
-fn whom(source: &Source, subjects: &Subjects) -> Option<BTreeMap<Pid, u64>> {
+fn whom(source: &Source, subjects: &Subjects, topology: &Topology) -> Option<BTreeMap<Pid, u64>> {
     let (root, mut untold) = (&source.root, Vec::new());
     let named = match subjects {
         Subjects::Named(pids) => pids.as_slice(),
@@ -101,17 +101,15 @@ fn whom(source: &Source, subjects: &Subjects) -> Option<BTreeMap<Pid, u64>> {
         Subjects::Nobody => return None,
     };
     let deadline = Deadline::within(source.patience);
-    let (answer, stats, ()) = source.ask(deadline, subjects, || ());
+    let (answer, stats, ()) = source.query_driver(deadline, subjects, || ());
     let readers = Readers::new(root.clone(), deadline);
-    let (mut gpus, _) = gpus::read_gpus(root, &answer, &mut untold);
-    let (mut strangers, unseen) = (BTreeSet::new(), BTreeMap::new());
-    let choice = processes::choose(
+    let (mut gpus, _) = gpus::read_gpus(root, &answer, topology, &mut untold);
+    let choice = selection::choose(
         &readers,
         stats,
         &mut gpus,
         named,
-        &mut strangers,
-        &unseen,
+        &source.manifest,
         &mut untold,
     );
     if named.iter().any(|pid| choice.missing.contains_key(pid)) {
@@ -167,7 +165,7 @@ impl<'a> Watch<'a> {
         let mut room = MOST_THREADS;
         let mut left_out = 0;
         for (pid, tally) in &mut self.tallies {
-            let tids = procfs::tids(self.root, *pid);
+            let tids = threads::tids(self.root, *pid);
             left_out += tids.len().saturating_sub(room);
             let threads = tids.into_iter().take(room);
             let threads: Result<Vec<Seen>, Reason> = threads
@@ -190,7 +188,7 @@ impl<'a> Watch<'a> {
     fn take_in_children(&mut self) {
         let listed = listed(self.root);
         for pid in listed.difference(&self.known) {
-            if let Ok(stat) = procfs::read_stat(self.root, *pid)
+            if let Ok(stat) = stat::read_stat(self.root, *pid)
                 && self.tallies.contains_key(&stat.ppid)
             {
                 self.tallies
@@ -222,7 +220,9 @@ impl<'a> Watch<'a> {
             parse_pages_migrated(&self.root.read(&path).ok()?).ok()?
         };
         let of_process = |pid: &Pid| {
-            let tids = procfs::tids(self.root, *pid).into_iter().take(MOST_THREADS);
+            let tids = threads::tids(self.root, *pid)
+                .into_iter()
+                .take(MOST_THREADS);
             let pages = tids.filter_map(|tid| Some((tid, of_thread(pid, tid)?)));
             Some(pages.collect()).filter(|pages: &BTreeMap<u32, u64>| !pages.is_empty())
         };

@@ -1,0 +1,202 @@
+//! Queries the NVIDIA driver through libnvidia-ml. Any call may block for as long as the driver likes.
+
+use std::ffi::OsString;
+use std::path::Path;
+
+use nvml_wrapper::Nvml;
+use nvml_wrapper::device::Device;
+use nvml_wrapper::error::NvmlError;
+use serde::{Deserialize, Serialize};
+
+use crate::machine::nvml_answer::{DriverAnswer, DriverGpu, DriverProcess, MOST_GPUS, MigDevice};
+use crate::observe::gpu::nvidia;
+use crate::observe::gpu::nvml::lists::{instance_ids, processes};
+use crate::observe::root::Root;
+use crate::units::CpuSet;
+
+/// The names of the library for dlopen(3), in this order: what the loader finds, then the paths of a driver container and of
+/// WSL.
+const LIBRARIES: &[&str] = &[
+    "libnvidia-ml.so.1",
+    "/run/nvidia/driver/usr/lib/x86_64-linux-gnu/libnvidia-ml.so.1",
+    "/run/nvidia/driver/usr/lib/aarch64-linux-gnu/libnvidia-ml.so.1",
+    "/run/nvidia/driver/usr/lib64/libnvidia-ml.so.1",
+    "/usr/lib/wsl/lib/libnvidia-ml.so.1",
+];
+
+/// One part of the answer, sent as soon as the driver has given it.
+#[derive(Debug, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub(crate) enum NvmlMessage {
+    /// The query has started.
+    Started,
+    /// The driver's files below `/proc` could be read.
+    FilesAnswer,
+    /// The driver's versions, or its error, and the number of GPUs.
+    Driver(DriverAnswer, u32),
+    Gpu(DriverGpu),
+}
+
+/// Sends the driver's answer, and those of its GPUs from this index on with their processes. Where the library cannot be
+/// used, the driver's answer has an error.
+pub(crate) fn query(library: Option<&Path>, from: u32, send: &mut dyn FnMut(NvmlMessage)) {
+    // The driver writes these files too, so a stuck driver blocks their readers.
+    nvidia::touch_files(&Root::live());
+    send(NvmlMessage::FilesAnswer);
+    let nvml = load(library).and_then(|nvml| {
+        let count = nvml.device_count().map_err(|error| error.to_string())?;
+        Ok((nvml, count.min(MOST_GPUS)))
+    });
+    let (nvml, count) = match nvml {
+        Ok(loaded) => loaded,
+        Err(error) => {
+            let answer = DriverAnswer {
+                error: Some(error),
+                ..DriverAnswer::default()
+            };
+            return send(NvmlMessage::Driver(answer, 0));
+        }
+    };
+    let answer = DriverAnswer {
+        driver_version: nvml.sys_driver_version().ok(),
+        nvml_version: nvml.sys_nvml_version().ok(),
+        cuda_driver_version: nvml.sys_cuda_driver_version().ok(),
+        gpus: None,
+        error: None,
+    };
+    send(NvmlMessage::Driver(answer, count));
+    for index in from..count {
+        send(NvmlMessage::Gpu(match nvml.device_by_index(index) {
+            Ok(device) => gpu(&nvml, &device, index),
+            // A GPU that fell off the bus does not hide the others.
+            Err(error) => failed_gpu(index, error.to_string()),
+        }));
+    }
+}
+
+/// A GPU about which the driver has not answered.
+pub(crate) fn failed_gpu(index: u32, error: String) -> DriverGpu {
+    DriverGpu {
+        index,
+        error: Some(error),
+        ..DriverGpu::default()
+    }
+}
+
+fn load(library: Option<&Path>) -> Result<Nvml, String> {
+    let candidates: Vec<OsString> = match library {
+        Some(path) => vec![path.into()],
+        None => LIBRARIES.iter().map(OsString::from).collect(),
+    };
+    let mut first_error = None;
+    for candidate in &candidates {
+        match Nvml::builder().lib_path(candidate).init() {
+            Ok(nvml) if nvml.lib().nvmlShutdown.is_err() => {
+                // The wrapper's Drop calls it, and panics where it does not exist.
+                std::mem::forget(nvml);
+                return Err(format!("{} has no nvmlShutdown", candidate.display()));
+            }
+            Ok(nvml) => return Ok(nvml),
+            // The library was found: another copy would give the same error.
+            Err(error) if !matches!(error, NvmlError::LibloadingError(_)) => {
+                return Err(error.to_string());
+            }
+            Err(error) => first_error = first_error.or(Some(error)),
+        }
+    }
+    let library = candidates[0].display();
+    Err(match first_error {
+        Some(NvmlError::LibloadingError(cause)) => cause.to_string(),
+        Some(error) => format!("{library}: {error}"),
+        None => format!("{library}: not found"),
+    })
+}
+
+fn gpu(nvml: &Nvml, device: &Device, index: u32) -> DriverGpu {
+    // 64-bit words: more CPUs and nodes than any kernel supports.
+    const CPU_WORDS: usize = 128;
+    const NODE_WORDS: usize = 16;
+    // NVML_AFFINITY_SCOPE_NODE
+    const SCOPE_NODE: u32 = 0;
+    let memory = device.memory_info().ok();
+    let cpus = device.cpu_affinity(CPU_WORDS);
+    let nodes = device.memory_affinity(NODE_WORDS, SCOPE_NODE);
+    let mig_devices = mig_devices(nvml, device);
+    let (processes, error) = match processes(nvml, device) {
+        // The list of a whole GPU needs a permission; the list of a MIG instance needs access to that instance only.
+        (None, Some(NvmlError::NoPermission)) if !mig_devices.is_empty() => {
+            processes_of_instances(nvml, &mig_devices)
+        }
+        answer => answer,
+    };
+    DriverGpu {
+        index,
+        uuid: device.uuid().ok(),
+        name: device.name().ok(),
+        pci_bus_id: device.pci_info().ok().map(|pci| pci.bus_id),
+        minor_number: device.minor_number().ok(),
+        memory_total_bytes: memory.as_ref().map(|memory| memory.total),
+        memory_used_bytes: memory.map(|memory| memory.used),
+        cpu_affinity: cpus.ok().and_then(bits),
+        memory_affinity: nodes.ok().and_then(bits),
+        numa_node_id: device.numa_node_id().ok().and_then(|id| id.try_into().ok()),
+        mig_devices: mig_devices.into_iter().map(|(device, _)| device).collect(),
+        processes,
+        error: error.map(|error| error.to_string()),
+    }
+}
+
+/// The MIG devices of a GPU with their handles, by instance. For most GPUs the first call shows that MIG is off.
+fn mig_devices<'nvml>(
+    nvml: &'nvml Nvml,
+    device: &Device<'nvml>,
+) -> Vec<(MigDevice, Device<'nvml>)> {
+    // NVML_DEVICE_MIG_ENABLE
+    const ENABLED: u32 = 1;
+    /// A GPU has at most 8.
+    const MOST: u32 = 64;
+    if device.mig_mode().is_ok_and(|mode| mode.current != ENABLED) {
+        return Vec::new();
+    }
+    let count = device.mig_device_count().unwrap_or(0).min(MOST);
+    // An empty slot returns NOT_FOUND.
+    let handles = (0..count).filter_map(|index| device.mig_device_by_index(index).ok());
+    let devices = handles.filter_map(|handle| {
+        let (gpu_instance_id, compute_instance_id) = instance_ids(nvml, &handle).ok()?;
+        let device = MigDevice {
+            gpu_instance_id,
+            compute_instance_id,
+            uuid: handle.uuid().ok(),
+        };
+        Some((device, handle))
+    });
+    let mut devices: Vec<_> = devices.collect();
+    devices.sort_by(|one, other| one.0.cmp(&other.0));
+    devices
+}
+
+/// The processes in the lists of the MIG instances of a GPU, and the first error: with an error some may be missing.
+fn processes_of_instances(
+    nvml: &Nvml,
+    devices: &[(MigDevice, Device)],
+) -> (Option<Vec<DriverProcess>>, Option<NvmlError>) {
+    let (mut found, mut first_error) = (None, None);
+    for (device, handle) in devices {
+        let (listed, error) = processes(nvml, handle);
+        first_error = first_error.or(error);
+        let Some(listed) = listed else { continue };
+        let of_instance = listed.into_iter().map(|process| DriverProcess {
+            gpu_instance_id: Some(device.gpu_instance_id),
+            compute_instance_id: Some(device.compute_instance_id),
+            ..process
+        });
+        found.get_or_insert_with(Vec::new).extend(of_instance);
+    }
+    (found, first_error)
+}
+
+/// The set bits as a list; `None` where no bit is set: NVML does not know.
+fn bits(words: Vec<u64>) -> Option<String> {
+    let set = CpuSet::from_words(words);
+    (!set.is_empty()).then(|| set.to_string())
+}

@@ -1,0 +1,135 @@
+//! NUMA nodes: `/sys/devices/system/node`, and the sockets of their CPUs.
+
+use std::collections::BTreeMap;
+
+use crate::machine::gap::{Fact, Gap};
+use crate::machine::topology::{Node, Topology};
+use crate::observe::read::{or_gap, read_as};
+use crate::observe::root::Root;
+use crate::units::{
+    Bytes, Cpu, CpuSet, Malformed, NodeId, NodeSet, malformed, number, parse_cpu_list,
+    parse_cpu_mask, parse_node_list, value,
+};
+
+const NODES: &str = "sys/devices/system/node";
+
+pub(crate) fn read_topology(root: &Root, gaps: &mut Vec<Gap>) -> Topology {
+    let names = or_gap(root.names(NODES), None, Fact::Nodes, gaps).unwrap_or_default();
+    let numbers = names.iter().filter_map(|name| name.strip_prefix("node"));
+    let present: NodeSet = numbers
+        .filter_map(|number| number.parse().ok().map(NodeId))
+        .filter(|id| *id < NodeId::END)
+        .collect();
+    // The distances have a column for each online node. A hand-made tree may lack the list.
+    let online = read_as(root, &format!("{NODES}/online"), parse_node_list);
+    let online = online.unwrap_or_else(|_| present.clone());
+    let nodes: BTreeMap<NodeId, Node> = present
+        .iter()
+        .map(|id| (*id, read_node(root, *id, &online, gaps)))
+        .collect();
+    Topology::new(nodes)
+}
+
+fn read_node(root: &Root, id: NodeId, online: &NodeSet, gaps: &mut Vec<Gap>) -> Node {
+    let file = |name: &str| format!("{NODES}/node{id}/{name}");
+    let cpus = read_as(root, &file("cpulist"), parse_cpu_list)
+        .or_else(|_| read_as(root, &file("cpumap"), parse_cpu_mask));
+    let memory = read_as(root, &file("meminfo"), parse_node_meminfo);
+    let distances = read_as(root, &file("distance"), |text| {
+        parse_distances(text, online)
+    });
+    let cpus = or_gap(cpus, None, Fact::NodeCpus(id), gaps);
+    let first_package = |cpus: &CpuSet| cpus.iter().find_map(|cpu| read_package(root, cpu));
+    let memory = or_gap(memory, None, Fact::NodeMemory(id), gaps).unwrap_or_default();
+    Node {
+        package: cpus.as_ref().and_then(first_package),
+        cpus,
+        memory_total: memory.total,
+        memory_free: memory.free,
+        distances: or_gap(distances, None, Fact::NodeDistances(id), gaps).unwrap_or_default(),
+    }
+}
+
+/// The socket of a CPU (`physical_package_id`). `None` where it is unknown: some arm64 firmware says -1.
+pub(crate) fn read_package(root: &Root, Cpu(cpu): Cpu) -> Option<u32> {
+    let file = format!("sys/devices/system/cpu/cpu{cpu}/topology/physical_package_id");
+    value(&root.read(&file).ok()?).parse().ok()
+}
+
+/// MemTotal and MemFree of a node's `meminfo`; `None` for a line that is missing.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct NodeMemory {
+    /// MemTotal.
+    pub total: Option<Bytes>,
+    /// MemFree: the page cache does not count as free.
+    pub free: Option<Bytes>,
+}
+
+/// Parses a node's `meminfo`: lines of the form `Node 0 MemTotal: 1024 kB`.
+pub fn parse_node_meminfo(bytes: &[u8]) -> Result<NodeMemory, Malformed> {
+    let mut memory = NodeMemory::default();
+    for line in value(bytes).lines() {
+        let words: Vec<&str> = line.split_whitespace().collect();
+        let ["Node", _, name @ ("MemTotal:" | "MemFree:"), size, "kB"] = words[..] else {
+            continue;
+        };
+        let Some(size) = Bytes::from_kib(number("a node's meminfo", size.as_bytes())?) else {
+            return malformed("a node's meminfo", line.as_bytes());
+        };
+        match name {
+            "MemTotal:" => memory.total = Some(size),
+            _ => memory.free = Some(size),
+        }
+    }
+    Ok(memory)
+}
+
+/// Parses a node's `distance`: a column for each online node, ascending (node_read_distance in the kernel's
+/// drivers/base/node.c).
+pub fn parse_distances(bytes: &[u8], online: &NodeSet) -> Result<BTreeMap<NodeId, u32>, Malformed> {
+    let text = value(bytes);
+    let columns = text.split_whitespace();
+    let distances: Vec<u32> = columns
+        .map(|column| number("a node's distances", column.as_bytes()))
+        .collect::<Result<_, _>>()?;
+    if distances.len() != online.len() {
+        let what = format!("{} distances for {} nodes", distances.len(), online.len());
+        return malformed(&what, text.as_bytes());
+    }
+    Ok(online.iter().copied().zip(distances).collect())
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    #[test]
+    fn parses_meminfo() {
+        let text =
+            b"Node 1 MemTotal:       16384 kB\nNode 1 MemFree:  4 kB\nNode 1 HugePages_Total: 0\n";
+        let memory = parse_node_meminfo(text).unwrap();
+        assert_eq!(memory.total, Some(Bytes(16 << 20)));
+        assert_eq!(memory.free, Some(Bytes(4096)));
+        assert_eq!(parse_node_meminfo(b"").unwrap(), NodeMemory::default());
+        assert!(parse_node_meminfo(b"Node 0 MemTotal: 99999999999999999999 kB\n").is_err());
+        assert!(parse_node_meminfo(b"Node 0 MemTotal: 18446744073709551615 kB\n").is_err());
+    }
+
+    #[test]
+    fn the_columns_of_distances_are_the_online_nodes() {
+        let online = [0, 8, 250].map(NodeId).into();
+        let row = parse_distances(b"10 40 80\n", &online).unwrap();
+        assert_eq!(row[&NodeId(250)], 80);
+        assert!(parse_distances(b"10 40\n", &online).is_err());
+    }
+
+    proptest! {
+        #[test]
+        fn no_input_panics(bytes in proptest::collection::vec(any::<u8>(), 0..100)) {
+            let _ = parse_node_meminfo(&bytes);
+            let _ = parse_distances(&bytes, &NodeSet::new());
+        }
+    }
+}

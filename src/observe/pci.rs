@@ -1,0 +1,156 @@
+//! PCI devices: `/sys/bus/pci/devices`.
+
+use crate::machine::gap::{Fact, Gap, Reason};
+use crate::machine::pci::{PciClass, PciDevice};
+use crate::observe::read::{or_gap, read_as};
+use crate::observe::root::Root;
+use crate::units::{Malformed, NodeId, PciAddress, malformed, number, value};
+
+const PCI_DEVICES: &str = "sys/bus/pci/devices";
+
+/// PCI vendor ids.
+pub(crate) mod vendor {
+    pub(crate) const NVIDIA: u32 = 0x10de;
+    pub(crate) const AMD: u32 = 0x1002;
+    pub(crate) const INTEL: u32 = 0x8086;
+}
+
+/// A PCI device with its folder in sysfs.
+#[derive(Debug)]
+pub(crate) struct SysfsPciDevice {
+    pub(crate) device: PciDevice,
+    /// The vendor id; `None` where it could not be read.
+    pub(crate) vendor: Option<u32>,
+    /// Below `sys/devices`, inside the folder of the bridge above it.
+    pub(crate) folder: String,
+}
+
+impl SysfsPciDevice {
+    pub(crate) fn is_nvidia_gpu(&self) -> bool {
+        self.device.class == PciClass::Display && self.vendor == Some(vendor::NVIDIA)
+    }
+}
+
+/// The devices of the classes in [`PciClass`], by address.
+pub(crate) fn read_pci(root: &Root, gaps: &mut Vec<Gap>) -> Vec<SysfsPciDevice> {
+    let names = match root.names(PCI_DEVICES) {
+        // A machine without PCI has no such folder.
+        Err(Reason::Absent) => Vec::new(),
+        names => or_gap(names, None, Fact::PciDevices, gaps).unwrap_or_default(),
+    };
+    let mut addresses: Vec<PciAddress> = names.iter().filter_map(|n| n.parse().ok()).collect();
+    addresses.sort_unstable();
+    addresses
+        .into_iter()
+        .filter_map(|address| read_device(root, address, gaps))
+        .collect()
+}
+
+fn read_device(root: &Root, address: PciAddress, gaps: &mut Vec<Gap>) -> Option<SysfsPciDevice> {
+    let folder = device_folder(root, address);
+    let file = |name: &str| format!("{folder}/{name}");
+    let code = read_as(root, &file("class"), parse_hex).ok()?;
+    // The folders of the device that hold the kernel's names for it.
+    let (class, named_in): (_, &[&str]) = match code >> 16 {
+        0x01 => (PciClass::Storage, &["nvme"]),
+        0x02 => (PciClass::Network, &["infiniband", "net"]),
+        0x03 => (PciClass::Display, &[]),
+        0x12 => (PciClass::Accelerator, &[]),
+        _ => return None,
+    };
+    let vendor = read_as(root, &file("vendor"), parse_hex).ok();
+    let node = read_as(root, &file("numa_node"), parse_numa_node);
+    let names = named_in.iter().flat_map(|folder| root.names(&file(folder)));
+    Some(SysfsPciDevice {
+        device: PciDevice {
+            address,
+            class,
+            names: names.flatten().collect(),
+            node: or_gap(node, None, Fact::PciNode(address), gaps).flatten(),
+        },
+        vendor,
+        folder,
+    })
+}
+
+/// The folder to which the link in `sys/bus/pci/devices` leads. A recording may have the files in the place of the link.
+fn device_folder(root: &Root, address: PciAddress) -> String {
+    let listed = format!("{PCI_DEVICES}/{address}");
+    let Ok(target) = root.link(&listed) else {
+        return listed;
+    };
+    let mut folder: Vec<&str> = PCI_DEVICES.split('/').collect();
+    for step in target.split('/') {
+        match step {
+            ".." => drop(folder.pop()),
+            step => folder.push(step),
+        }
+    }
+    if folder.starts_with(&["sys", "devices"]) {
+        folder.join("/")
+    } else {
+        listed
+    }
+}
+
+/// The node of the nearest bridge above a device that has one. `None` where no bridge has a node, or where the tree does
+/// not show the bridges.
+pub(crate) fn read_parent_node(root: &Root, folder: &str) -> Option<NodeId> {
+    let mut above = folder;
+    loop {
+        above = above.rsplit_once('/')?.0;
+        let name = above.rsplit('/').next()?;
+        name.parse::<PciAddress>().ok()?;
+        let node = read_as(root, &format!("{above}/numa_node"), parse_numa_node);
+        if let Ok(Some(node)) = node {
+            return Some(node);
+        }
+    }
+}
+
+/// Parses `numa_node`. -1 is `None`: the kernel does not know the node.
+pub fn parse_numa_node(bytes: &[u8]) -> Result<Option<NodeId>, Malformed> {
+    match value(bytes) {
+        "-1" => Ok(None),
+        text => Ok(Some(NodeId(number("numa_node", text.as_bytes())?))),
+    }
+}
+
+/// Parses `class`, `vendor` or `device`: `0x030200`.
+pub fn parse_hex(bytes: &[u8]) -> Result<u32, Malformed> {
+    let text = value(bytes);
+    let digits = text.strip_prefix("0x").unwrap_or(text);
+    match u32::from_str_radix(digits, 16) {
+        Ok(number) if !digits.starts_with('+') => Ok(number),
+        _ => malformed("not a hexadecimal number", text.as_bytes()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    #[test]
+    fn minus_one_is_not_node_zero() {
+        assert_eq!(parse_numa_node(b"-1\n"), Ok(None));
+        assert_eq!(parse_numa_node(b"0\n"), Ok(Some(NodeId(0))));
+        assert!(parse_numa_node(b"-2\n").is_err());
+        assert!(parse_numa_node(b"").is_err());
+    }
+
+    #[test]
+    fn parses_class_codes() {
+        assert_eq!(parse_hex(b"0x030200\n"), Ok(0x030200));
+        assert!(parse_hex(b"0x\n").is_err() && parse_hex(b"0x+1").is_err());
+    }
+
+    proptest! {
+        #[test]
+        fn no_input_panics(bytes in proptest::collection::vec(any::<u8>(), 0..100)) {
+            let _ = parse_numa_node(&bytes);
+            let _ = parse_hex(&bytes);
+        }
+    }
+}

@@ -1,0 +1,160 @@
+//! The order in which the files of one process are read.
+//!
+//! First those that the kernel answers at once. Then those for which it needs the process's memory lock: a process that is
+//! stuck with this lock blocks the reader, but its other facts are known by then. The memory itself takes longest and comes
+//! last.
+
+use std::collections::BTreeSet;
+use std::sync::Mutex;
+
+use crate::jobs::binding_requests::parse_binding_requests;
+use crate::machine::environment::Environment;
+use crate::machine::gap::{Fact, Gap, Reason};
+use crate::machine::memory::Memory;
+use crate::machine::process::Process;
+use crate::observe::memory::{MemoryReader, Unread};
+use crate::observe::process::cgroup::read_cgroup;
+use crate::observe::process::cmdline::read_command;
+use crate::observe::process::environ::read_environment;
+use crate::observe::process::open_files::read_pipes;
+use crate::observe::process::pool::lock;
+use crate::observe::process::stat::Stat;
+use crate::observe::process::status::{Resident, read_status};
+use crate::observe::process::threads::read_threads;
+use crate::observe::read::or_gap;
+use crate::observe::root::Root;
+use crate::units::Pid;
+
+pub(crate) struct ProcessReader<'a> {
+    pub(crate) root: &'a Root,
+    pub(crate) pid: Pid,
+}
+
+/// A process without its argv, environment and memory.
+#[derive(Debug)]
+pub(crate) struct PartialProcess {
+    pub(crate) process: Process,
+    pub(crate) gaps: Vec<Gap>,
+    pub(crate) memory_input: MemoryInput,
+}
+
+/// What [`MemoryReader`] needs to know of a process.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct MemoryInput {
+    start_time_ticks: u64,
+    resident: Option<Resident>,
+}
+
+/// The facts that need the process's memory lock, in the order in which they are read. `None`: not read yet.
+#[derive(Debug, Default)]
+pub(crate) struct LockedFacts {
+    command: Option<Result<Vec<String>, Reason>>,
+    environment: Option<Result<Environment, Reason>>,
+    memory: Option<Result<Memory, Unread>>,
+}
+
+impl ProcessReader<'_> {
+    /// The first step: never blocks.
+    pub(crate) fn read_unlocked(&self, stat: Stat, with_pipes: bool) -> PartialProcess {
+        let Self { root, pid } = *self;
+        let mut gaps = Vec::new();
+        let status = or_gap(read_status(root, pid), Some(pid), Fact::Status, &mut gaps);
+        let groups = or_gap(read_cgroup(root, pid), Some(pid), Fact::Cgroup, &mut gaps);
+        let threads = read_threads(root, pid, &stat, &mut gaps);
+        let pipes = with_pipes.then(|| self.read_pipes(&mut gaps)).flatten();
+        let memory_input = MemoryInput {
+            start_time_ticks: stat.start_time_ticks,
+            resident: status.as_ref().and_then(|status| status.resident),
+        };
+        let mut process = Process {
+            pid,
+            ppid: stat.ppid,
+            start_time_ticks: stat.start_time_ticks,
+            name: stat.name,
+            last_cpu: stat.last_cpu,
+            session: stat.session,
+            threads,
+            groups,
+            pipes,
+            inner_pids: Vec::new(),
+            uid: None,
+            affinity: None,
+            mems_allowed: None,
+            command: None,
+            asks: Vec::new(),
+            memory: None,
+            group_memory: None,
+            environment: None,
+            cpuset: None,
+        };
+        if let Some(status) = status {
+            process.uid = Some(status.uid);
+            process.inner_pids = status.inner_pids;
+            process.affinity = Some(status.affinity);
+            process.mems_allowed = status.mems_allowed;
+        }
+        PartialProcess {
+            process,
+            gaps,
+            memory_input,
+        }
+    }
+
+    fn read_pipes(&self, gaps: &mut Vec<Gap>) -> Option<BTreeSet<u64>> {
+        let pipes = read_pipes(self.root, self.pid);
+        or_gap(pipes, Some(self.pid), Fact::OpenFiles, gaps)
+    }
+
+    /// The second step: may block for as long as the process holds its memory lock. Each fact is put into `found` as soon as
+    /// it is read. `input` is `None` where the first step did not finish: then the memory is not read.
+    pub(crate) fn read_locked(
+        &self,
+        input: Option<&MemoryInput>,
+        memory: &MemoryReader,
+        found: &Mutex<LockedFacts>,
+    ) {
+        let Self { root, pid } = *self;
+        let command = read_command(root, pid);
+        lock(found).command = Some(command);
+        let environment = read_environment(root, pid);
+        lock(found).environment = Some(environment);
+        if let Some(input) = input {
+            let memory = memory.read(root, pid, input.start_time_ticks, input.resident.as_ref());
+            lock(found).memory = Some(memory);
+        }
+    }
+}
+
+impl LockedFacts {
+    /// Adds the facts to the process. `cut` is the reason for those that were not read.
+    pub(crate) fn add_to(self, process: &mut Process, cut: Option<Reason>, gaps: &mut Vec<Gap>) {
+        let pid = Some(process.pid);
+        let cut = cut.unwrap_or(Reason::Gone);
+        let environment = self.environment.unwrap_or_else(|| Err(cut.clone()));
+        process.environment = or_gap(environment, pid, Fact::Environ, gaps);
+        let command = self.command.unwrap_or_else(|| Err(cut.clone()));
+        process.command = or_gap(command, pid, Fact::Command, gaps);
+        process.asks = process
+            .command
+            .as_deref()
+            .map(parse_binding_requests)
+            .unwrap_or_default();
+        let memory = match self.memory {
+            Some(Err(unread)) => {
+                process.group_memory = unread.group;
+                Err(unread.reason)
+            }
+            Some(Ok(memory)) => Ok(memory),
+            None => Err(cut),
+        };
+        process.memory = or_gap(memory, pid, Fact::Memory, gaps);
+        let policy = process.memory.as_ref().map(|memory| &memory.policy);
+        if policy.is_some_and(|policy| policy.truncated) {
+            gaps.push(Gap {
+                pid,
+                fact: Fact::PolicyNodes,
+                reason: Reason::Malformed("the kernel cut it at 63 characters".into()),
+            });
+        }
+    }
+}
