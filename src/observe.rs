@@ -7,17 +7,17 @@ pub mod audit_file;
 pub mod gpu;
 pub mod kernel_settings;
 pub mod memory;
-pub mod node_files;
+pub mod nodes;
+pub mod pci;
 pub mod process;
 pub mod root;
 pub mod selection;
-pub mod sysfs;
 pub mod topology_file;
 pub mod topology_xml;
 pub mod watch;
 
 use crate::observe::gpu::gpus;
-use crate::observe::process::{processes, procfs, user_names};
+use crate::observe::process::{process_reader, processes, user_names};
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -26,12 +26,12 @@ use std::time::{Duration, SystemTime};
 use crate::machine::nvml_answer::DriverAnswer;
 use crate::machine::{Host, Machine, Origin};
 pub use crate::observe::audit_file::{AuditFileError, is_recording, read_audit, read_expected};
-use crate::observe::gpu::answered::{Stats, only_of_then, wait_for_driver};
-use crate::observe::gpu::nvml_child::NvmlClient;
-pub use crate::observe::gpu::nvml_child::{Invocation, answer};
+use crate::observe::gpu::nvml::child::NvmlClient;
+pub use crate::observe::gpu::nvml::child::{Invocation, answer};
+use crate::observe::gpu::nvml::reconcile::{Stats, only_of_then, wait_for_driver};
 use crate::observe::memory::MemoryReader;
 pub use crate::observe::memory::MemoryReading;
-use crate::observe::process::readers::{Deadline, Readers};
+use crate::observe::process::pool::{Deadline, Readers};
 pub use crate::observe::process::user_names::user_number;
 use crate::observe::root::manifest::Manifest;
 pub use crate::observe::root::snapshot::SnapshotError;
@@ -129,7 +129,7 @@ impl Source {
         let read = besides();
         let mut stats = match subjects {
             Subjects::Nobody => Ok(BTreeMap::new()),
-            _ => procfs::read_stats(&self.root),
+            _ => process_reader::read_stats(&self.root),
         };
         let answer = match asking {
             Ok(asking) => {
@@ -174,7 +174,7 @@ pub fn observe(source: Source, subjects: &Subjects) -> Observation {
     let deadline = Deadline::within(source.patience);
     let mut gaps = Vec::new();
     let (driver, stats, topology) = source.ask(deadline, subjects, || {
-        sysfs::read_topology(&source.root, &mut gaps)
+        pci::read_topology(&source.root, &mut gaps)
     });
     let Source {
         root,
@@ -257,9 +257,9 @@ fn host(root: &Root, manifest: &Manifest) -> Host {
     };
     Host {
         hostname,
-        kernel: procfs::read_kernel(root),
+        kernel: process_reader::read_kernel(root),
         recorded_at,
-        started: procfs::read_boot_time(root),
+        started: process_reader::read_boot_time(root),
         origin,
         driver_version: None,
     }

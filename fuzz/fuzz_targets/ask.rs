@@ -3,7 +3,7 @@
 
 use libfuzzer_sys::fuzz_target;
 use numa_audit::jobs::binding_requests::{parse_binding_variables, parse_binding_requests, telling_part};
-use numa_audit::observe::process::words::parse_command;
+use numa_audit::observe::process::cmdline::parse_command;
 
 fuzz_target!(|bytes: &[u8]| {
     let command = parse_command(bytes);

@@ -3,7 +3,7 @@
 
 use libfuzzer_sys::fuzz_target;
 use numa_audit::units::NodeId;
-use numa_audit::observe::node_files::{parse_distances, parse_hex, parse_node_meminfo, parse_pci_node};
+use numa_audit::observe::nodes::{parse_distances, parse_hex, parse_node_meminfo, parse_pci_node};
 
 fuzz_target!(|bytes: &[u8]| {
     let _ = parse_node_meminfo(bytes);

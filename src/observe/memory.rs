@@ -25,7 +25,7 @@ use crate::machine::memory::Memory;
 use crate::observe::memory::huge::HugeDevices;
 use crate::observe::memory::numa_maps::NumaMaps;
 use crate::observe::memory::sample::Refused;
-use crate::observe::process::procfs;
+use crate::observe::process::process_reader;
 use crate::observe::process::status::Resident;
 use crate::observe::root::Root;
 use crate::units::{Bytes, NodeBytes, Pid};
@@ -97,7 +97,7 @@ impl MemoryReader {
             group: match reason {
                 Reason::NotAsked | Reason::Absent | Reason::Gone => None,
                 // Few need them once more: to hand everybody's on took 2 KiB each where there are twelve hierarchies.
-                _ => procfs::read_cgroup(root, pid)
+                _ => process_reader::read_cgroup(root, pid)
                     .ok()
                     .and_then(|groups| group::read_memory(root, &groups)),
             },
@@ -119,7 +119,7 @@ impl MemoryReader {
         }
         match sample::memory(root, pid, resident, &self.huge) {
             // Its number may be another's by now: of all that is read here pages alone are asked by number.
-            Ok(_) if procfs::has_ended(root, pid, start_time_ticks) => Err(Reason::Gone),
+            Ok(_) if process_reader::has_ended(root, pid, start_time_ticks) => Err(Reason::Gone),
             Ok(memory) => Ok(memory),
             Err(Refused::Because(reason)) => Err(reason),
             // A container's seccomp filter, most often.

@@ -2,12 +2,12 @@
 
 pub mod affinity;
 pub mod cgroup;
+pub mod cmdline;
 pub mod cpuset;
 pub mod fd;
+pub mod pool;
+pub mod process_reader;
 pub mod processes;
-pub mod procfs;
-pub mod readers;
 pub mod stat;
 pub mod status;
 pub mod user_names;
-pub mod words;

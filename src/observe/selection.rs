@@ -7,8 +7,8 @@ use crate::jobs::framework::task;
 use crate::jobs::process_tree::{
     DATA_LOADER, ProcessTree, bounds_job, is_forkserver, is_made_to_work, serves_gpus,
 };
-use crate::observe::process::procfs;
-use crate::observe::process::readers::{Readers, lock};
+use crate::observe::process::pool::{Readers, lock};
+use crate::observe::process::process_reader;
 use crate::observe::process::stat::Stat;
 use crate::units::Pid;
 
@@ -99,7 +99,7 @@ impl Candidates<'_> {
     /// Whether this is the first process and of another control group than the job: an init. In a container
     /// the first process is in the job's own group, and may well be its launcher.
     fn is_init_of_another_group(&self, pid: Pid, holder: Pid) -> bool {
-        let group = |pid| procfs::read_cgroup(self.readers.root(), pid);
+        let group = |pid| process_reader::read_cgroup(self.readers.root(), pid);
         pid == Pid(1) && group(pid) != group(holder)
     }
 
@@ -175,7 +175,7 @@ impl Candidates<'_> {
             return;
         }
         let read = self.readers.each(pids, |root, pid, command| {
-            let read = procfs::read_command(root, pid).unwrap_or_default();
+            let read = process_reader::read_command(root, pid).unwrap_or_default();
             *lock(command) = read;
         });
         commands.extend(read.into_iter().map(|(pid, read)| (pid, read.found)));

@@ -8,9 +8,9 @@ use crate::machine::gpu::{DrmGpu, Gpu};
 use crate::machine::pci::PciClass;
 use crate::observe::gpu::kfd;
 use crate::observe::gpu::kfd::KfdGpu;
-use crate::observe::node_files::parse_hex;
+use crate::observe::nodes::parse_hex;
+use crate::observe::pci::{Seen, read_as, vendor};
 use crate::observe::root::Root;
-use crate::observe::sysfs::{Seen, read_as, vendor};
 use crate::units::{Bytes, PciAddress, value};
 
 /// The GPUs of AMD and Intel by address, not numbered yet. A device is a GPU if DRM has a render node for it or KFD

@@ -8,9 +8,9 @@ use crate::machine::nvml_answer::{DriverAnswer, DriverGpu, DriverProcess};
 use crate::machine::pci::PciDevice;
 use crate::observe::gpu::drm;
 use crate::observe::gpu::nvidia::{parse_information, parse_numa_status};
+use crate::observe::pci;
+use crate::observe::pci::Seen;
 use crate::observe::root::Root;
-use crate::observe::sysfs;
-use crate::observe::sysfs::Seen;
 use crate::units::{Bytes, Malformed, NodeId, PciAddress, Pid, parse_cpu_list, parse_node_list};
 
 /// Joins what the driver and sysfs know of GPUs; gives the other devices too. Where no driver
@@ -20,7 +20,7 @@ pub fn read_gpus(
     driver: &DriverAnswer,
     gaps: &mut Vec<Gap>,
 ) -> (Vec<Gpu>, Vec<PciDevice>) {
-    let pci = sysfs::read_pci(root, gaps);
+    let pci = pci::read_pci(root, gaps);
     let on_bus: BTreeMap<PciAddress, &Seen> =
         pci.iter().map(|seen| (seen.device.address, seen)).collect();
     let others = drm::read_gpus(root, &on_bus);
@@ -51,7 +51,7 @@ pub fn read_gpus(
         let seen = gpu.address.and_then(|address| on_bus.get(&address));
         Gpu {
             sysfs_node: seen.and_then(|seen| seen.device.node),
-            parent_node: seen.and_then(|seen| sysfs::read_parent_node(root, &seen.folder)),
+            parent_node: seen.and_then(|seen| pci::read_parent_node(root, &seen.folder)),
             own_memory_node: read_own_memory_node(root, &gpu, gaps),
             ..gpu
         }

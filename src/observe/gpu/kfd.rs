@@ -7,8 +7,8 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use crate::machine::gap::Reason;
 use crate::observe::gpu::kfd_format::{parse_location, parse_number};
+use crate::observe::pci::read_as;
 use crate::observe::root::{Root, number};
-use crate::observe::sysfs::read_as;
 use crate::units::{PciAddress, Pid, value};
 
 const NODES: &str = "sys/class/kfd/kfd/topology/nodes";

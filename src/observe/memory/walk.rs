@@ -13,7 +13,7 @@ use crate::machine::gap::Reason;
 use crate::machine::memory::Memory;
 use crate::observe::memory::numa_maps::NumaMaps;
 use crate::observe::memory::{ASKED_WALK, SMALL};
-use crate::observe::process::procfs;
+use crate::observe::process::process_reader;
 use crate::observe::process::status::Resident;
 use crate::observe::root::{LARGEST_BY_LINES, LONGEST_LINE, Root};
 use crate::units::Pid;
@@ -100,7 +100,7 @@ const ALL_FIRST_LINES: Duration = Duration::from_millis(50);
 
 /// With the policies of its threads. A thread can choose its own, and nothing else tells of it.
 pub(crate) fn with_threads(root: &Root, pid: Pid, memory: Memory) -> Memory {
-    let tids = procfs::tids(root, pid);
+    let tids = process_reader::tids(root, pid);
     // A recording would hold the first lines of a file as if they were all of it.
     if root.is_tapped() || tids.len() <= 1 {
         return with_own_thread(root, pid, memory);
@@ -129,7 +129,7 @@ pub(crate) fn with_threads(root: &Root, pid: Pid, memory: Memory) -> Memory {
 
 /// Where the main thread is the only one, its policy is all that there are.
 pub(crate) fn with_own_thread(root: &Root, pid: Pid, mut memory: Memory) -> Memory {
-    if procfs::tids(root, pid) == [pid.0] {
+    if process_reader::tids(root, pid) == [pid.0] {
         memory.thread_policies = [(memory.policy.clone(), 1)].into();
     }
     memory

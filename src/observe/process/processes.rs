@@ -6,13 +6,13 @@ use std::sync::Mutex;
 use crate::machine::gap::{Fact, Gap, Reason};
 use crate::machine::gpu::Gpu;
 use crate::machine::process::Process;
-use crate::observe::gpu::answered::Stats;
+use crate::observe::gpu::nvml::reconcile::Stats;
 use crate::observe::gpu::{drm_users, users};
 use crate::observe::memory::MemoryReader;
 use crate::observe::process::cpuset::Cpusets;
-use crate::observe::process::procfs;
-use crate::observe::process::procfs::{BeforeMemory, Draft};
-use crate::observe::process::readers::{Readers, lock};
+use crate::observe::process::pool::{Readers, lock};
+use crate::observe::process::process_reader;
+use crate::observe::process::process_reader::{BeforeMemory, Draft};
 use crate::observe::process::stat::Stat;
 use crate::observe::root::Root;
 use crate::observe::selection::{Selection, select};
@@ -139,7 +139,7 @@ fn read_all(
     let mut drafts = readers.each(pids, move |root, pid, slot| {
         let stat = lock(&stats).remove(&pid);
         let draft = stat.map(|stat| {
-            let mut draft = procfs::read_process(root, pid, stat);
+            let mut draft = process_reader::read_process(root, pid, stat);
             if with_pipes.contains(&pid) {
                 draft.process.pipes = pipes(root, pid, &mut draft.gaps);
             }
@@ -155,7 +155,7 @@ fn read_all(
     let pids: Vec<Pid> = before.keys().copied().collect();
     let of_memory = readers.each(pids, move |root, pid, slot| {
         let before = before.get(&pid).and_then(Option::as_ref);
-        procfs::read_of_memory(root, pid, before, &memory, slot);
+        process_reader::read_of_memory(root, pid, before, &memory, slot);
     });
     let root = readers.root();
     let mut cpusets = Cpusets::default();
@@ -191,7 +191,7 @@ fn read_all(
             .found
             .put(&mut process, of_memory.cut, &mut own_gaps);
         // Last of all: so nothing of another process of that number can be in it.
-        if procfs::has_ended(root, pid, process.start_time_ticks) {
+        if process_reader::has_ended(root, pid, process.start_time_ticks) {
             ended.push(pid);
             continue;
         }
@@ -210,7 +210,7 @@ fn pipes(root: &Root, pid: Pid, gaps: &mut Vec<Gap>) -> Option<BTreeSet<u64>> {
             reason,
         });
     };
-    procfs::read_pipes(root, pid).map_err(note).ok()
+    process_reader::read_pipes(root, pid).map_err(note).ok()
 }
 
 /// Processes that nobody asked for by number, of which some may belong to a job all the same. With hidepid there

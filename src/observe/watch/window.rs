@@ -12,17 +12,17 @@ use rustix::time::ClockId;
 use crate::machine::gap::{Fact, Gap, Reason};
 use crate::machine::topology::Topology;
 use crate::machine::window::{Counters, Watched, Window};
-use crate::observe::gpu::answered::ticks_after_boot;
 use crate::observe::gpu::gpus;
-use crate::observe::process::readers::{Deadline, Readers};
+use crate::observe::gpu::nvml::reconcile::ticks_after_boot;
+use crate::observe::process::pool::{Deadline, Readers};
 use crate::observe::process::stat::parse_stat;
-use crate::observe::process::{processes, procfs};
+use crate::observe::process::{process_reader, processes};
 use crate::observe::root::Root;
 use crate::observe::watch::counters::{NUMASTAT, VMSTAT, counted_between, parse_counters};
 use crate::observe::watch::interrupt::Interrupt;
 use crate::observe::watch::sched::parse_pages_migrated;
 use crate::observe::watch::tally::{Clock, Seen, Tallies, Tally};
-use crate::observe::{Source, Subjects, sysfs};
+use crate::observe::{Source, Subjects, pci};
 use crate::units::{NodeId, Pid};
 
 /// How often a window is looked into at most.
@@ -49,7 +49,7 @@ const MOST_THREADS: usize = 1 << 16;
 /// Where Ctrl-C cannot be held back.
 pub fn watch(source: &Source, subjects: &Subjects, asked: Duration) -> io::Result<Option<Window>> {
     let root = &source.root;
-    let topology = sysfs::read_topology(root, &mut Vec::new());
+    let topology = pci::read_topology(root, &mut Vec::new());
     let Some(pids) = whom(source, subjects) else {
         return Ok(None);
     };
@@ -167,7 +167,7 @@ impl<'a> Watch<'a> {
         let mut room = MOST_THREADS;
         let mut left_out = 0;
         for (pid, tally) in &mut self.tallies {
-            let tids = procfs::tids(self.root, *pid);
+            let tids = process_reader::tids(self.root, *pid);
             left_out += tids.len().saturating_sub(room);
             let threads = tids.into_iter().take(room);
             let threads: Result<Vec<Seen>, Reason> = threads
@@ -190,7 +190,7 @@ impl<'a> Watch<'a> {
     fn take_in_children(&mut self) {
         let listed = listed(self.root);
         for pid in listed.difference(&self.known) {
-            if let Ok(stat) = procfs::read_stat(self.root, *pid)
+            if let Ok(stat) = process_reader::read_stat(self.root, *pid)
                 && self.tallies.contains_key(&stat.ppid)
             {
                 self.tallies
@@ -222,7 +222,9 @@ impl<'a> Watch<'a> {
             parse_pages_migrated(&self.root.read(&path).ok()?).ok()?
         };
         let of_process = |pid: &Pid| {
-            let tids = procfs::tids(self.root, *pid).into_iter().take(MOST_THREADS);
+            let tids = process_reader::tids(self.root, *pid)
+                .into_iter()
+                .take(MOST_THREADS);
             let pages = tids.filter_map(|tid| Some((tid, of_thread(pid, tid)?)));
             Some(pages.collect()).filter(|pages: &BTreeMap<u32, u64>| !pages.is_empty())
         };

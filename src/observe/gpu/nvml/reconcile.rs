@@ -5,9 +5,9 @@ use std::time::{Duration, Instant};
 
 use crate::machine::gap::Reason;
 use crate::machine::nvml_answer::DriverAnswer;
-use crate::observe::gpu::nvml_child::{Answered, NvmlQuery};
-use crate::observe::process::procfs;
-use crate::observe::process::readers::Deadline;
+use crate::observe::gpu::nvml::child::{Answered, NvmlQuery};
+use crate::observe::process::pool::Deadline;
+use crate::observe::process::process_reader;
 use crate::observe::process::stat::Stat;
 use crate::observe::root::Root;
 use crate::units::Pid;
@@ -39,7 +39,7 @@ pub fn wait_for_driver(
         _ => false,
     };
     if is_old {
-        *stats = procfs::read_stats(root);
+        *stats = process_reader::read_stats(root);
     }
     answered
 }

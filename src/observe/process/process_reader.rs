@@ -12,11 +12,11 @@ use crate::machine::process::{ControlGroup, Process, Thread};
 use crate::observe::memory::{MemoryReader, Unread};
 use crate::observe::process::affinity::Affinities;
 use crate::observe::process::cgroup::parse_cgroup;
+use crate::observe::process::cmdline::{LONGEST_COMMAND, parse_command, parse_environment};
 use crate::observe::process::fd::{DriverFile, parse_driver_file, parse_pipe};
-use crate::observe::process::readers::lock;
+use crate::observe::process::pool::lock;
 use crate::observe::process::stat::{Stat, parse_stat};
 use crate::observe::process::status::{Resident, parse_status};
-use crate::observe::process::words::{LONGEST_COMMAND, parse_command, parse_environment};
 use crate::observe::root::{Folder, Root};
 use crate::units::{Cpu, Pid, value};
 

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use crate::machine::gap::{Fact, Gap, Reason};
 use crate::machine::pci::{PciClass, PciDevice};
 use crate::machine::topology::{Node, Topology};
-use crate::observe::node_files::{parse_distances, parse_hex, parse_node_meminfo, parse_pci_node};
+use crate::observe::nodes::{parse_distances, parse_hex, parse_node_meminfo, parse_pci_node};
 use crate::observe::root::Root;
 use crate::units::{
     Cpu, CpuSet, Malformed, NodeId, NodeSet, PciAddress, parse_cpu_list, parse_cpu_mask,

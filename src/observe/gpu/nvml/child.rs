@@ -15,8 +15,8 @@ use std::time::{Duration, Instant};
 use rustix::process::{Pid, Resource, Rlimit, Signal};
 
 use crate::machine::nvml_answer::DriverAnswer;
-use crate::observe::gpu::nvml::{MOST_GPUS, Piece, ask, unanswered};
-use crate::observe::process::readers::Deadline;
+use crate::observe::gpu::nvml::query::{MOST_GPUS, Piece, ask, unanswered};
+use crate::observe::process::pool::Deadline;
 use crate::units::seconds;
 
 /// How long the driver may be silent. Its start is one step and each GPU is one: without persistence mode it wakes every
