@@ -164,7 +164,7 @@ fn run_topology(cli: &Cli) -> Result<ExitCode, Trouble> {
         outline.processes = None;
     }
     let is_held = expected.is_some();
-    let machine = observe(source(cli)?, &Subjects::Nobody).machine;
+    let machine = observe(source(cli)?, &Subjects::MachineOnly).machine;
     let settings = Settings {
         hints: hints(cli, &machine)?,
         expected,

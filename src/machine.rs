@@ -44,7 +44,7 @@ pub struct Machine {
     /// Those of them that look like somebody's workers and hang on an init: whose they are has to be found out.
     pub orphans: BTreeSet<Pid>,
     /// The kernel's settings that have to do with it.
-    pub kernel: kernel_settings::Settings,
+    pub kernel: kernel_settings::KernelSettings,
     /// What was seen over a while before; `None` where nobody looked for longer than a moment.
     pub window: Option<window::Window>,
     /// Names of users by number, as far as they are known.

@@ -35,7 +35,7 @@ use crate::observe::process::pool::{Deadline, Readers};
 pub use crate::observe::process::user_names::user_number;
 use crate::observe::root::manifest::Manifest;
 pub use crate::observe::root::snapshot::SnapshotError;
-pub use crate::observe::root::tree::{Entry, Tree};
+pub use crate::observe::root::tree::{RecordedEntry, RecordedTree};
 pub use crate::observe::root::{Root, Tap};
 pub use crate::observe::topology_file::{TopologyFileError, read_topology_file};
 pub use crate::observe::watch::window::watch;
@@ -45,7 +45,7 @@ use crate::units::Pid;
 #[derive(Debug)]
 pub struct Source {
     root: Arc<Root>,
-    driver: Driver,
+    driver: NvmlSource,
     manifest: Manifest,
     memory: MemoryReading,
     /// How long a look at it may take.
@@ -54,7 +54,7 @@ pub struct Source {
 
 /// Where NVML's answers come from.
 #[derive(Debug)]
-enum Driver {
+enum NvmlSource {
     /// The library, at this path or where the system has it.
     Library(NvmlClient),
     /// A recording's `nvml.json`.
@@ -65,7 +65,7 @@ impl Source {
     /// How long a look may take where nobody says.
     pub const USUAL_DEADLINE: Duration = Duration::from_secs(30);
 
-    fn new(root: Root, driver: Driver, manifest: Manifest) -> Self {
+    fn new(root: Root, driver: NvmlSource, manifest: Manifest) -> Self {
         Self {
             root: Arc::new(root),
             driver,
@@ -91,13 +91,13 @@ impl Source {
             library: nvml,
             program: None,
         };
-        Self::new(live, Driver::Library(asker), Manifest::default())
+        Self::new(live, NvmlSource::Library(asker), Manifest::default())
     }
 
     /// Has NVML asked by another process, which is to call [`answer`] with the last two or three of its arguments: whatever
     /// the library does to it, this one goes on.
     pub fn asking_through(mut self, program: Invocation) -> Self {
-        if let Driver::Library(asker) = &mut self.driver {
+        if let NvmlSource::Library(asker) = &mut self.driver {
             asker.program = Some(program);
         }
         self
@@ -123,12 +123,12 @@ impl Source {
         besides: impl FnOnce() -> T,
     ) -> (DriverAnswer, Stats, T) {
         let asking = match &self.driver {
-            Driver::Library(asker) => Ok(asker.clone().start()),
-            Driver::Recorded(answer) => Err(answer.clone()),
+            NvmlSource::Library(asker) => Ok(asker.clone().start()),
+            NvmlSource::Recorded(answer) => Err(answer.clone()),
         };
         let read = besides();
         let mut stats = match subjects {
-            Subjects::Nobody => Ok(BTreeMap::new()),
+            Subjects::MachineOnly => Ok(BTreeMap::new()),
             _ => process_reader::read_stats(&self.root),
         };
         let answer = match asking {
@@ -161,7 +161,7 @@ pub struct Observation {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Subjects {
     /// None: the machine alone.
-    Nobody,
+    MachineOnly,
     /// Those that hold a GPU context, with all that belongs to them. Of a recording that was made of named
     /// processes, these.
     GpuUsers,
@@ -189,11 +189,11 @@ pub fn observe(source: Source, subjects: &Subjects) -> Observation {
     let named: Vec<Pid> = match subjects {
         Subjects::Named(pids) => pids.clone(),
         Subjects::GpuUsers => manifest.named.iter().copied().map(Pid).collect(),
-        Subjects::Nobody => Vec::new(),
+        Subjects::MachineOnly => Vec::new(),
     };
     let mut strangers: BTreeSet<Pid> = manifest.strangers.iter().copied().map(Pid).collect();
     let (processes, orphans) = match subjects {
-        Subjects::Nobody => (Vec::new(), BTreeSet::new()),
+        Subjects::MachineOnly => (Vec::new(), BTreeSet::new()),
         _ => {
             let unseen = &manifest.unseen;
             let whom = processes::choose(

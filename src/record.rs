@@ -16,8 +16,8 @@ use crate::machine::nvml_answer::DriverAnswer;
 use crate::observe::Observation;
 use crate::observe::root::Tap;
 use crate::observe::root::manifest::{FORMAT, Manifest};
-use crate::observe::root::tree::{Entry, Tree};
-use crate::record::kept::{Kept, unseen};
+use crate::observe::root::tree::{RecordedEntry, RecordedTree};
+use crate::record::kept::{RecordedFiles, unseen};
 use crate::record::redact::{is_open_told, without_secrets};
 use crate::record::write::{archive_stem, parent, write_archive, write_folder};
 use crate::units::Pid;
@@ -113,7 +113,7 @@ pub fn record(observation: Observation, path: &Path, options: &Options) -> Resul
 }
 
 /// The files of a recording.
-fn tree_of(observation: Observation, options: &Options) -> Tree {
+fn tree_of(observation: Observation, options: &Options) -> RecordedTree {
     let Observation {
         machine,
         driver,
@@ -125,7 +125,7 @@ fn tree_of(observation: Observation, options: &Options) -> Tree {
         },
         is_late: _,
     } = observation;
-    let kept_files = Kept::of(&machine);
+    let kept_files = RecordedFiles::of(&machine);
     let unseen = unseen(&machine);
     let uids: BTreeSet<u32> = machine
         .processes
@@ -156,9 +156,10 @@ fn tree_of(observation: Observation, options: &Options) -> Tree {
         denied: denied.collect(),
         silent: silent.intersection(&pids).map(|pid| pid.0).collect(),
     };
-    let mut kept = Tree::default();
-    let is_told =
-        |(path, entry): &(&PathBuf, &Entry)| kept_files.has(path) && is_open_told(path, entry);
+    let mut kept = RecordedTree::default();
+    let is_told = |(path, entry): &(&PathBuf, &RecordedEntry)| {
+        kept_files.has(path) && is_open_told(path, entry)
+    };
     for (path, entry) in tree.entries().iter().filter(is_told) {
         kept.insert(path, without_secrets(path, entry, options.redact));
     }
@@ -180,9 +181,9 @@ fn tree_of(observation: Observation, options: &Options) -> Tree {
     kept
 }
 
-fn json<T: Serialize>(value: &T) -> Entry {
+fn json<T: Serialize>(value: &T) -> RecordedEntry {
     // Plain structures of text and numbers: nothing in them can fail.
     let mut bytes = serde_json::to_vec_pretty(value).unwrap_or_default();
     bytes.push(b'\n');
-    Entry::File(bytes)
+    RecordedEntry::File(bytes)
 }

@@ -14,7 +14,7 @@ use crate::document::outline::{
     CpuOutline, FindingOutline, GpuOutline, LocalShare, MemoryOutline, NodeOutline, Outline,
     ProcessOutline, SummaryOutline,
 };
-use crate::machine::kernel_settings::Settings;
+use crate::machine::kernel_settings::KernelSettings;
 use crate::machine::{Host, Origin};
 
 /// The only version that is read.
@@ -58,7 +58,7 @@ pub fn parse_report(bytes: &[u8]) -> Result<Outline, Malformed> {
     });
     Ok(Outline {
         host: host(document.host),
-        settings: Settings {
+        settings: KernelSettings {
             numa_balancing: document.settings.numa_balancing,
             zone_reclaim_mode: document.settings.zone_reclaim_mode,
             sockets_of_single_node: None,

@@ -1,8 +1,8 @@
-//! Settings of the kernel that move pages under a job, or make one node of several.
+//! KernelSettings of the kernel that move pages under a job, or make one node of several.
 
 /// `None` for what could not be read.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub struct Settings {
+pub struct KernelSettings {
     /// `/proc/sys/kernel/numa_balancing`: 0 off; bit 1 moves pages to the node that uses them, bit 2 moves cold ones to
     /// slower memory (tiering).
     pub numa_balancing: Option<u32>,

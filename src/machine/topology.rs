@@ -4,7 +4,7 @@ use crate::units::{Bytes, Cpu, CpuSet, NodeId, NodeSet, PciAddress};
 use std::collections::BTreeMap;
 
 /// The nodes near each PCI device, as a topology file tells them. A device of which it does not tell is not in it.
-pub type Places = BTreeMap<PciAddress, NodeSet>;
+pub type PciNodes = BTreeMap<PciAddress, NodeSet>;
 
 /// One NUMA node, from `/sys/devices/system/node/nodeN`.
 #[derive(Debug, Clone, Default)]

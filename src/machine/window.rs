@@ -16,7 +16,7 @@ pub struct Window {
     /// How many times threads were looked at, the first and the last time among them.
     pub looks: usize,
     /// Those that were looked at, those that ended meanwhile among them.
-    pub processes: BTreeMap<Pid, Watched>,
+    pub processes: BTreeMap<Pid, ProcessActivity>,
     /// What each node's `numastat` counted meanwhile, in pages. A node whose counters could not be read is not in it.
     pub node_counters: BTreeMap<NodeId, Counters>,
     /// What `/proc/vmstat` counted meanwhile of NUMA balancing.
@@ -37,7 +37,7 @@ pub type Counters = BTreeMap<&'static str, u64>;
 
 /// One process over a while.
 #[derive(Debug, Clone, Default)]
-pub struct Watched {
+pub struct ProcessActivity {
     /// When it started, in clock ticks after boot: with the PID its identity.
     pub start_time_ticks: u64,
     /// The CPU time of all its threads, those that ended meanwhile among them as far as it was seen.
@@ -48,7 +48,7 @@ pub struct Watched {
     /// How many threads these were.
     pub threads_moved: usize,
     /// The threads that were there at the last look, by TID.
-    pub threads: BTreeMap<u32, WatchedThread>,
+    pub threads: BTreeMap<u32, ThreadActivity>,
     /// The pages that NUMA balancing moved on behalf of its threads (`numa_pages_migrated` of `sched`), those that
     /// ended meanwhile not counted. `None` where the kernel does not tell.
     pub pages_migrated: Option<u64>,
@@ -56,7 +56,7 @@ pub struct Watched {
 
 /// One thread over a while.
 #[derive(Debug, Clone, Default)]
-pub struct WatchedThread {
+pub struct ThreadActivity {
     /// When it started, in clock ticks after boot: with the TID its identity.
     pub start_time_ticks: u64,
     /// Its CPU time.

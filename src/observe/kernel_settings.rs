@@ -3,13 +3,13 @@
 use std::collections::BTreeSet;
 
 use crate::machine::gap::{Fact, Gap, Reason};
-use crate::machine::kernel_settings::Settings;
+use crate::machine::kernel_settings::KernelSettings;
 use crate::machine::topology::Topology;
 use crate::observe::root::Root;
 use crate::units::{CpuSet, number, value};
 
 /// Reads them. A kernel that was built without one has no such file, which is no gap.
-pub fn read_settings(root: &Root, topology: &Topology, gaps: &mut Vec<Gap>) -> Settings {
+pub fn read_settings(root: &Root, topology: &Topology, gaps: &mut Vec<Gap>) -> KernelSettings {
     let mut setting = |name: &'static str, path: &str| {
         let reason = match read_number(root, path) {
             Ok(number) => return Some(number),
@@ -23,7 +23,7 @@ pub fn read_settings(root: &Root, topology: &Topology, gaps: &mut Vec<Gap>) -> S
         });
         None
     };
-    Settings {
+    KernelSettings {
         numa_balancing: setting("kernel.numa_balancing", "proc/sys/kernel/numa_balancing"),
         zone_reclaim_mode: setting("vm.zone_reclaim_mode", "proc/sys/vm/zone_reclaim_mode"),
         sockets_of_single_node: sockets(root, topology),

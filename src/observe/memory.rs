@@ -24,7 +24,7 @@ use crate::machine::gap::Reason;
 use crate::machine::memory::Memory;
 use crate::observe::memory::huge::HugeDevices;
 use crate::observe::memory::numa_maps::NumaMaps;
-use crate::observe::memory::sample::Refused;
+use crate::observe::memory::sample::SampleError;
 use crate::observe::process::process_reader;
 use crate::observe::process::status::Resident;
 use crate::observe::root::Root;
@@ -53,7 +53,7 @@ const ASKED_WALK: Duration = Duration::from_secs(60);
 
 /// Why a process's memory is not known.
 #[derive(Debug)]
-pub struct Unread {
+pub struct UnreadMemory {
     /// For the gap.
     pub reason: Reason,
     /// What its control group's counters tell instead, of all processes in it.
@@ -86,14 +86,14 @@ impl MemoryReader {
         pid: Pid,
         start_time_ticks: u64,
         resident: Option<&Resident>,
-    ) -> Result<Memory, Unread> {
+    ) -> Result<Memory, UnreadMemory> {
         let memory = match self.how {
             MemoryReading::None => Err(Reason::NotAsked),
             _ if !root.is_live() => recorded(root, pid),
             MemoryReading::Exact => walk::whole(root, pid, resident, ASKED_WALK),
             MemoryReading::Sample => self.sampled(root, pid, start_time_ticks, resident),
         };
-        memory.map_err(|reason| Unread {
+        memory.map_err(|reason| UnreadMemory {
             group: match reason {
                 Reason::NotAsked | Reason::Absent | Reason::Gone => None,
                 // Few need them once more: to hand everybody's on took 2 KiB each where there are twelve hierarchies.
@@ -121,9 +121,9 @@ impl MemoryReader {
             // Its number may be another's by now: of all that is read here pages alone are asked by number.
             Ok(_) if process_reader::has_ended(root, pid, start_time_ticks) => Err(Reason::Gone),
             Ok(memory) => Ok(memory),
-            Err(Refused::Because(reason)) => Err(reason),
+            Err(SampleError::Failed(reason)) => Err(reason),
             // A container's seccomp filter, most often.
-            Err(Refused::ToSample) => walk::whole(root, pid, resident, UNASKED_WALK),
+            Err(SampleError::Unsupported) => walk::whole(root, pid, resident, UNASKED_WALK),
         }
     }
 }

@@ -22,7 +22,7 @@ use rustix::io::Errno;
 use crate::machine::gap::Reason;
 use crate::observe::process::fd::is_kept;
 use crate::observe::root::confined::{folder_names, link_within, names_of, open_within};
-use crate::observe::root::tree::{Entry, Tree};
+use crate::observe::root::tree::{RecordedEntry, RecordedTree};
 use crate::units::Pid;
 
 /// The largest file that is read whole: more than the environment may have where the kernel itself put it there (6 MiB).
@@ -63,7 +63,7 @@ fn waits_for(path: &str) -> Option<Pid> {
 /// Where files are read. Paths are given without the leading slash.
 #[derive(Debug)]
 pub struct Root {
-    place: Place,
+    location: Location,
     /// Files that a recording's maker was not permitted to read.
     denied: BTreeSet<String>,
     /// Processes whose memory did not answer in time.
@@ -86,24 +86,24 @@ pub struct Folder {
 }
 
 /// A file that was opened.
-enum Opened<'a> {
+enum OpenFile<'a> {
     File(File),
     /// One of an archive.
-    Kept(Cursor<&'a [u8]>),
+    Archived(Cursor<&'a [u8]>),
 }
 
 #[derive(Debug)]
-enum Place {
+enum Location {
     Live,
     Folder(OwnedFd),
-    Archive(Tree),
+    Archive(RecordedTree),
 }
 
 /// All that was read through a [`Root`].
 #[derive(Debug, Default)]
 pub struct Tap {
     /// Every file's bytes, as the kernel gave them.
-    pub tree: Tree,
+    pub tree: RecordedTree,
     /// The files that could not be read for lack of permission.
     pub denied: BTreeSet<String>,
     /// The processes whose memory did not answer in time.
@@ -113,7 +113,7 @@ pub struct Tap {
 impl Root {
     /// The running system.
     pub fn live() -> Self {
-        Self::new(Place::Live)
+        Self::new(Location::Live)
     }
 
     /// A recorded tree in a folder.
@@ -123,17 +123,17 @@ impl Root {
     pub fn folder(path: &std::path::Path) -> io::Result<Self> {
         let flags = OFlags::DIRECTORY | OFlags::CLOEXEC;
         let fd = rustix::fs::openat(CWD, path, flags, Mode::empty())?;
-        Ok(Self::new(Place::Folder(fd)))
+        Ok(Self::new(Location::Folder(fd)))
     }
 
     /// A recorded tree that was unpacked into memory.
-    pub fn archive(tree: Tree) -> Self {
-        Self::new(Place::Archive(tree))
+    pub fn archive(tree: RecordedTree) -> Self {
+        Self::new(Location::Archive(tree))
     }
 
-    fn new(place: Place) -> Self {
+    fn new(location: Location) -> Self {
         Self {
-            place,
+            location,
             denied: BTreeSet::new(),
             silent: Mutex::default(),
             has_silent: AtomicBool::new(false),
@@ -197,7 +197,7 @@ impl Root {
 
     /// Whether this is the running system, where what was there may be gone the next moment.
     pub fn is_live(&self) -> bool {
-        matches!(self.place, Place::Live)
+        matches!(self.location, Location::Live)
     }
 
     /// A file of the running system itself, for what needs more of it than its bytes. A recording keeps nothing of it unless
@@ -208,8 +208,8 @@ impl Root {
     pub fn open_live(&self, path: &str) -> Result<File, Reason> {
         match self.is_live() {
             true => match self.open(path)? {
-                Opened::File(file) => Ok(file),
-                Opened::Kept(_) => Err(Reason::Absent),
+                OpenFile::File(file) => Ok(file),
+                OpenFile::Archived(_) => Err(Reason::Absent),
             },
             false => Err(Reason::Absent),
         }
@@ -273,11 +273,11 @@ impl Root {
         bytes.shrink_to(16 * USUAL);
         bytes.reserve(USUAL);
         let read = match self.open(path)? {
-            Opened::File(file) if self.is_live() && is_of_one_record(path) => {
+            OpenFile::File(file) if self.is_live() && is_of_one_record(path) => {
                 read_record(file, most, bytes)
             }
-            Opened::File(file) => file.take(most).read_to_end(bytes),
-            Opened::Kept(kept) => kept.take(most).read_to_end(bytes),
+            OpenFile::File(file) => file.take(most).read_to_end(bytes),
+            OpenFile::Archived(kept) => kept.take(most).read_to_end(bytes),
         };
         read.map_err(|error| self.note(path, &error))?;
         self.keep(path, bytes);
@@ -330,12 +330,12 @@ impl Root {
     ) -> Result<(), Reason> {
         let mut kept = Vec::new();
         let mut file: Box<dyn BufRead + '_> = match self.open(path)? {
-            Opened::File(file) if self.tap.is_none() => {
+            OpenFile::File(file) if self.tap.is_none() => {
                 Box::new(BufReader::with_capacity(64 << 10, file))
             }
-            Opened::Kept(kept) => Box::new(kept),
+            OpenFile::Archived(kept) => Box::new(kept),
             // For a recording the whole of it is read at once.
-            Opened::File(file) => {
+            OpenFile::File(file) => {
                 let read = file.take(LARGEST_BY_LINES).read_to_end(&mut kept);
                 read.map_err(|error| self.note(path, &error))?;
                 self.keep(path, &kept);
@@ -380,7 +380,8 @@ impl Root {
         names.sort_unstable();
         if let Some(mut tap) = self.tap() {
             for name in names.iter().filter(|_| is_listed_for_names(path)) {
-                tap.tree.insert(format!("{path}/{name}"), Entry::Folder);
+                tap.tree
+                    .insert(format!("{path}/{name}"), RecordedEntry::Folder);
             }
         }
         Ok(names)
@@ -416,10 +417,10 @@ impl Root {
         if self.denied.contains(path) {
             return Err(Reason::Denied);
         }
-        let listed = match &self.place {
-            Place::Live => live_names(path, &mut take),
-            Place::Folder(root) => folder_names(root, path, &mut take),
-            Place::Archive(tree) => match tree.names(path) {
+        let listed = match &self.location {
+            Location::Live => live_names(path, &mut take),
+            Location::Folder(root) => folder_names(root, path, &mut take),
+            Location::Archive(tree) => match tree.names(path) {
                 Some(names) => {
                     names.iter().for_each(|name| take(name));
                     Ok(())
@@ -435,10 +436,10 @@ impl Root {
     /// # Errors
     /// The reason for a gap; absent where it is no link.
     pub fn link(&self, path: &str) -> Result<String, Reason> {
-        let target = match &self.place {
-            Place::Live => std::fs::read_link(live_path(path)),
-            Place::Folder(root) => link_within(root, path),
-            Place::Archive(tree) => tree.link(path).ok_or(io::ErrorKind::NotFound.into()),
+        let target = match &self.location {
+            Location::Live => std::fs::read_link(live_path(path)),
+            Location::Folder(root) => link_within(root, path),
+            Location::Archive(tree) => tree.link(path).ok_or(io::ErrorKind::NotFound.into()),
         };
         // What is no link answers EINVAL.
         let absent =
@@ -452,7 +453,7 @@ impl Root {
         if let Some(mut tap) = self.tap()
             && (!is_of_process || target.to_str().is_some_and(is_kept))
         {
-            tap.tree.insert(path, Entry::Link(target.clone()));
+            tap.tree.insert(path, RecordedEntry::Link(target.clone()));
         }
         target
             .into_os_string()
@@ -461,18 +462,18 @@ impl Root {
     }
 
     /// Opens a regular file.
-    fn open(&self, path: &str) -> Result<Opened<'_>, Reason> {
+    fn open(&self, path: &str) -> Result<OpenFile<'_>, Reason> {
         if self.denied.contains(path) {
             return Err(Reason::Denied);
         }
         if self.is_live() && self.is_given_up(path) {
             return Err(Reason::TimedOut(PATIENCE));
         }
-        let opened = match &self.place {
-            Place::Live => File::open(live_path(path)).map(Opened::File),
-            Place::Folder(root) => open_within(root, path).map(Opened::File),
-            Place::Archive(tree) => match tree.file(path) {
-                Some(bytes) => Ok(Opened::Kept(Cursor::new(bytes))),
+        let opened = match &self.location {
+            Location::Live => File::open(live_path(path)).map(OpenFile::File),
+            Location::Folder(root) => open_within(root, path).map(OpenFile::File),
+            Location::Archive(tree) => match tree.file(path) {
+                Some(bytes) => Ok(OpenFile::Archived(Cursor::new(bytes))),
                 None => Err(io::ErrorKind::NotFound.into()),
             },
         };
@@ -487,7 +488,7 @@ impl Root {
         if let Some(mut tap) = self.tap()
             && !self.is_given_up(path)
         {
-            tap.tree.insert(path, Entry::File(bytes.to_vec()));
+            tap.tree.insert(path, RecordedEntry::File(bytes.to_vec()));
         }
     }
 

@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use crate::machine::topology::Places;
+use crate::machine::topology::PciNodes;
 use crate::observe::root::named_file::read_named;
 use crate::observe::topology_xml::parse_topology_file;
 
@@ -21,7 +21,7 @@ const LARGEST: u64 = 16;
 ///
 /// # Errors
 /// When it cannot be read, is neither, or places no device.
-pub fn read_topology_file(path: &Path) -> Result<Places, TopologyFileError> {
+pub fn read_topology_file(path: &Path) -> Result<PciNodes, TopologyFileError> {
     let refuse = |why: String| TopologyFileError {
         path: path.to_owned(),
         why,
@@ -31,7 +31,7 @@ pub fn read_topology_file(path: &Path) -> Result<Places, TopologyFileError> {
 }
 
 /// What a topology file says, from its bytes.
-pub(crate) fn parse(bytes: &[u8]) -> Result<Places, String> {
+pub(crate) fn parse(bytes: &[u8]) -> Result<PciNodes, String> {
     let text = std::str::from_utf8(bytes).map_err(|error| error.to_string())?;
     parse_topology_file(text).map_err(|error| error.to_string())
 }

@@ -2,14 +2,14 @@
 
 use roxmltree::{Document, Node, ParsingOptions};
 
-use crate::machine::topology::Places;
+use crate::machine::topology::PciNodes;
 use crate::units::{Malformed, NodeId, NodeSet, parse_cpu_mask};
 
 /// More elements than any machine's file has; one of a machine with 8 GPUs has some thousand.
 const MOST_ELEMENTS: u32 = 1 << 20;
 
 /// Reads either form.
-pub fn parse_topology_file(text: &str) -> Result<Places, Malformed> {
+pub fn parse_topology_file(text: &str) -> Result<PciNodes, Malformed> {
     let options = ParsingOptions {
         // hwloc's files name their DTD.
         allow_dtd: true,
@@ -34,7 +34,7 @@ pub fn parse_topology_file(text: &str) -> Result<Places, Malformed> {
 }
 
 /// `<cpu numaid="1"> … <pci busid="0001:00:00.0"> …`
-fn nccl(document: &Document) -> Places {
+fn nccl(document: &Document) -> PciNodes {
     let devices = document
         .descendants()
         .filter(|node| node.has_tag_name("pci"));
@@ -49,7 +49,7 @@ fn nccl(document: &Document) -> Places {
 }
 
 /// `<object type="Package" nodeset="0x1"> … <object type="PCIDev" pci_busid="0000:02:00.0">`
-fn hwloc(document: &Document) -> Places {
+fn hwloc(document: &Document) -> PciNodes {
     let is = |node: &Node, kind: &str| node.attribute("type") == Some(kind);
     let devices = document.descendants().filter(|node| is(node, "PCIDev"));
     let placed = devices.filter_map(|device| {

@@ -6,19 +6,19 @@ use std::path::{Path, PathBuf};
 use crate::jobs::tenant;
 use crate::machine::process::ControlGroup;
 use crate::observe::process::cgroup::parse_cgroup;
-use crate::observe::root::tree::{Entry, Tree};
+use crate::observe::root::tree::{RecordedEntry, RecordedTree};
 use crate::record::kept::process_of;
 use crate::record::redact::by_line;
 
 /// The tree with every group renamed to what tells a job, a pod or a container and a number; groups that differ still
 /// do. The cpuset that held for a group, be it an ancestor's, is kept at its new name.
-pub(crate) fn without_names(tree: &Tree) -> Tree {
+pub(crate) fn without_names(tree: &RecordedTree) -> RecordedTree {
     let new_names = new_names(tree);
-    let mut renamed = Tree::default();
+    let mut renamed = RecordedTree::default();
     for (path, entry) in tree.entries() {
         match entry {
-            Entry::File(bytes) if is_cgroup(path) => {
-                renamed.insert(path, Entry::File(rename(bytes, &new_names)));
+            RecordedEntry::File(bytes) if is_cgroup(path) => {
+                renamed.insert(path, RecordedEntry::File(rename(bytes, &new_names)));
             }
             _ if path.starts_with(TOP) => {}
             _ => renamed.insert(path, entry.clone()),
@@ -55,12 +55,12 @@ fn is_outside(path: &str) -> bool {
 }
 
 /// Of every group that a process is in.
-fn new_names(tree: &Tree) -> BTreeMap<String, String> {
+fn new_names(tree: &RecordedTree) -> BTreeMap<String, String> {
     let texts = tree
         .entries()
         .iter()
         .filter_map(|(path, entry)| match entry {
-            Entry::File(bytes) if is_cgroup(path) => parse_cgroup(bytes).ok(),
+            RecordedEntry::File(bytes) if is_cgroup(path) => parse_cgroup(bytes).ok(),
             _ => None,
         });
     let groups: BTreeSet<String> = texts.flatten().map(|group| group.path).collect();
@@ -107,7 +107,12 @@ fn rename(cgroup: &[u8], new_names: &BTreeMap<String, String>) -> Vec<u8> {
 }
 
 /// The file of this group or of its nearest ancestor that has it.
-fn nearest<'a>(tree: &'a Tree, top: &str, group: &str, file: &str) -> Option<&'a Entry> {
+fn nearest<'a>(
+    tree: &'a RecordedTree,
+    top: &str,
+    group: &str,
+    file: &str,
+) -> Option<&'a RecordedEntry> {
     let mut folder = PathBuf::from(format!("{top}{group}"));
     loop {
         if let Some(entry) = tree.entries().get(&folder.join(file)) {
@@ -123,14 +128,14 @@ fn nearest<'a>(tree: &'a Tree, top: &str, group: &str, file: &str) -> Option<&'a
 mod tests {
     use super::*;
 
-    fn file(text: &str) -> Entry {
-        Entry::File(text.as_bytes().to_vec())
+    fn file(text: &str) -> RecordedEntry {
+        RecordedEntry::File(text.as_bytes().to_vec())
     }
 
     #[test]
     fn keeps_the_job_and_the_cpuset_and_no_name() {
         let id = "0123456789abcdef".repeat(4);
-        let mut tree = Tree::default();
+        let mut tree = RecordedTree::default();
         tree.insert(
             "proc/7/cgroup",
             file(&format!("0::/user.slice/ann/docker-{id}.scope\n")),
@@ -152,7 +157,7 @@ mod tests {
             .entries()
             .iter()
             .filter_map(|(path, entry)| match entry {
-                Entry::File(text) => Some(format!(
+                RecordedEntry::File(text) => Some(format!(
                     "{} {}",
                     path.display(),
                     String::from_utf8_lossy(text).trim_end()

@@ -10,13 +10,13 @@ use crate::units::Pid;
 
 /// Those of whom files are kept. All others are no business of whoever reads the recording.
 #[derive(Debug)]
-pub(crate) struct Kept {
+pub(crate) struct RecordedFiles {
     processes: BTreeSet<Pid>,
     /// Those of them of whom KFD's files tell: it has others by the numbers of the host, which may be the same.
     by_kfd: BTreeSet<Pid>,
 }
 
-impl Kept {
+impl RecordedFiles {
     /// The processes that were selected.
     pub(crate) fn of(machine: &Machine) -> Self {
         let users = machine.gpus.iter().flat_map(|gpu| &gpu.users);
@@ -69,7 +69,7 @@ mod tests {
 
     #[test]
     fn nothing_is_kept_of_others() {
-        let kept = Kept {
+        let kept = RecordedFiles {
             processes: [7, 8].map(Pid).into(),
             by_kfd: [7, 9].map(Pid).into(),
         };

@@ -6,13 +6,15 @@ use crate::jobs::process_tree::SPAWNED;
 use crate::jobs::{binding_requests, framework};
 use crate::observe::memory::numa_maps::redact_line;
 use crate::observe::process::fd::is_kept;
-use crate::observe::root::tree::Entry;
+use crate::observe::root::tree::RecordedEntry;
 use crate::record::kept::process_of;
 
 /// Whether a recording tells that a process has this open.
-pub(crate) fn is_open_told(path: &Path, entry: &Entry) -> bool {
+pub(crate) fn is_open_told(path: &Path, entry: &RecordedEntry) -> bool {
     match entry {
-        Entry::Link(target) if process_of(path).is_some() => target.to_str().is_some_and(is_kept),
+        RecordedEntry::Link(target) if process_of(path).is_some() => {
+            target.to_str().is_some_and(is_kept)
+        }
         _ => true,
     }
 }
@@ -39,8 +41,8 @@ const VARIABLES: &[&str] = &[
 ];
 
 /// One file of a recording, without what is not to leave the machine.
-pub(crate) fn without_secrets(path: &Path, entry: &Entry, redact: bool) -> Entry {
-    let Entry::File(bytes) = entry else {
+pub(crate) fn without_secrets(path: &Path, entry: &RecordedEntry, redact: bool) -> RecordedEntry {
+    let RecordedEntry::File(bytes) = entry else {
         return entry.clone();
     };
     if process_of(path).is_none() {
@@ -54,7 +56,7 @@ pub(crate) fn without_secrets(path: &Path, entry: &Entry, redact: bool) -> Entry
         _ if redact && is_fdinfo(path) => without_client_names(bytes),
         _ => bytes.clone(),
     };
-    Entry::File(bytes)
+    RecordedEntry::File(bytes)
 }
 
 /// The variables on the list whose values are allowed too.
@@ -166,8 +168,9 @@ mod tests {
 
     #[test]
     fn links_to_the_files_of_gpus_are_told_and_no_others() {
-        let is_told =
-            |path: &str, target: &str| is_open_told(Path::new(path), &Entry::Link(target.into()));
+        let is_told = |path: &str, target: &str| {
+            is_open_told(Path::new(path), &RecordedEntry::Link(target.into()))
+        };
         for target in [
             "/dev/nvidia0",
             "/dev/nvidia-uvm",
@@ -187,12 +190,12 @@ mod tests {
     fn redacting_leaves_what_a_client_does() {
         let fdinfo = b"drm-pdev:\t0000:01:00.0\ndrm-client-name:\tann\ndrm-engine-gfx:\t9 ns\n";
         let path = Path::new("proc/7/fdinfo/3");
-        let kept = |redact| without_secrets(path, &Entry::File(fdinfo.to_vec()), redact);
+        let kept = |redact| without_secrets(path, &RecordedEntry::File(fdinfo.to_vec()), redact);
         assert_eq!(
             kept(true),
-            Entry::File(b"drm-pdev:\t0000:01:00.0\ndrm-engine-gfx:\t9 ns\n".to_vec())
+            RecordedEntry::File(b"drm-pdev:\t0000:01:00.0\ndrm-engine-gfx:\t9 ns\n".to_vec())
         );
-        assert_eq!(kept(false), Entry::File(fdinfo.to_vec()));
+        assert_eq!(kept(false), RecordedEntry::File(fdinfo.to_vec()));
     }
 
     #[test]

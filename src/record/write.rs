@@ -13,7 +13,7 @@ use flate2::write::GzEncoder;
 use rustix::fs::{AtFlags, CWD, Mode, OFlags, RenameFlags};
 use rustix::io::Errno;
 
-use crate::observe::root::tree::{Entry, Tree};
+use crate::observe::root::tree::{RecordedEntry, RecordedTree};
 
 /// `x` of `x.tar.gz`.
 pub(crate) fn archive_stem(path: &Path) -> Option<&OsStr> {
@@ -42,7 +42,7 @@ const UNFINISHED: &str = ".numa-audit-unfinished-";
 const OWN_FILE: Mode = Mode::RUSR.union(Mode::WUSR);
 
 /// Writes into a file without a name, which nothing can leave behind, and gives it its name when it is whole.
-pub(crate) fn write_archive(tree: &Tree, path: &Path, stem: &OsStr) -> io::Result<()> {
+pub(crate) fn write_archive(tree: &RecordedTree, path: &Path, stem: &OsStr) -> io::Result<()> {
     let flags = OFlags::TMPFILE | OFlags::RDWR | OFlags::CLOEXEC;
     match rustix::fs::open(parent(path), flags, OWN_FILE) {
         Ok(file) => {
@@ -76,23 +76,23 @@ fn without_path(error: io::Error) -> io::Error {
     error.kind().into()
 }
 
-fn pack(tree: &Tree, stem: &OsStr, file: &File) -> io::Result<()> {
+fn pack(tree: &RecordedTree, stem: &OsStr, file: &File) -> io::Result<()> {
     let mut archive = tar::Builder::new(GzEncoder::new(file, Compression::default()));
     for (name, entry) in tree.entries() {
         let name = Path::new(stem).join(name);
         let mut header = tar::Header::new_gnu();
         header.set_mode(0o600);
         match entry {
-            Entry::File(bytes) => {
+            RecordedEntry::File(bytes) => {
                 header.set_size(bytes.len() as u64);
                 archive.append_data(&mut header, name, bytes.as_slice())?;
             }
-            Entry::Link(target) => {
+            RecordedEntry::Link(target) => {
                 header.set_entry_type(tar::EntryType::Symlink);
                 header.set_size(0);
                 archive.append_link(&mut header, name, target)?;
             }
-            Entry::Folder => {
+            RecordedEntry::Folder => {
                 header.set_entry_type(tar::EntryType::Directory);
                 header.set_mode(0o700);
                 header.set_size(0);
@@ -104,7 +104,7 @@ fn pack(tree: &Tree, stem: &OsStr, file: &File) -> io::Result<()> {
 }
 
 /// Writes a folder under another name, and renames it when it is whole.
-pub(crate) fn write_folder(tree: &Tree, path: &Path) -> io::Result<()> {
+pub(crate) fn write_folder(tree: &RecordedTree, path: &Path) -> io::Result<()> {
     let own = Permissions::from_mode(0o700);
     let mut unfinished = tempfile::Builder::new();
     let folder = unfinished
@@ -135,7 +135,7 @@ const FOLDER: OFlags = OFlags::DIRECTORY
     .union(OFlags::CLOEXEC);
 
 /// Writes one entry below `root`, with the folders above it; follows no link on the way.
-fn write_entry(root: &OwnedFd, path: &Path, entry: &Entry) -> io::Result<()> {
+fn write_entry(root: &OwnedFd, path: &Path, entry: &RecordedEntry) -> io::Result<()> {
     let (Some(name), Some(above)) = (path.file_name(), path.parent()) else {
         return Ok(());
     };
@@ -144,13 +144,13 @@ fn write_entry(root: &OwnedFd, path: &Path, entry: &Entry) -> io::Result<()> {
         folder = enter(&folder, step.as_os_str())?;
     }
     match entry {
-        Entry::File(bytes) => {
+        RecordedEntry::File(bytes) => {
             let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL | OFlags::CLOEXEC;
             let file = rustix::fs::openat(&folder, name, flags, OWN_FILE)?;
             File::from(file).write_all(bytes)
         }
-        Entry::Link(text) => Ok(rustix::fs::symlinkat(text.as_path(), &folder, name)?),
-        Entry::Folder => enter(&folder, name).map(drop),
+        RecordedEntry::Link(text) => Ok(rustix::fs::symlinkat(text.as_path(), &folder, name)?),
+        RecordedEntry::Folder => enter(&folder, name).map(drop),
     }
 }
 

@@ -7,7 +7,7 @@ use std::fmt;
 use crate::jobs::attribution::GpuSource;
 use crate::machine::gap::{Fact, Gap, Reason};
 use crate::machine::gpu::{Evidence, Gpu};
-use crate::machine::topology::{Places, Topology};
+use crate::machine::topology::{PciNodes, Topology};
 use crate::units::{NodeSet, Pid, node_list};
 
 /// A GPU with its place.
@@ -69,7 +69,7 @@ pub struct Hints {
     /// By the GPU's index.
     pub overrides: BTreeMap<u32, NodeSet>,
     /// A topology file's.
-    pub places: Places,
+    pub places: PciNodes,
 }
 
 /// What the sources are asked about.
@@ -210,6 +210,6 @@ fn hidden_users(place: &GpuPlace) -> Option<Gap> {
     Some(Gap {
         pid: None,
         fact: Fact::GpuProcesses(gpu.index),
-        reason: Reason::InUseByNobody(used),
+        reason: Reason::InUseByHidden(used),
     })
 }

@@ -9,7 +9,7 @@ use crate::compare::expected::Unexpected;
 use crate::jobs::attribution::Role;
 use crate::jobs::process_tree::ProcessTree;
 use crate::machine::binding_request::BindingRequest;
-use crate::machine::kernel_settings::Settings as KernelSettings;
+use crate::machine::kernel_settings::KernelSettings;
 use crate::machine::topology::Topology;
 use crate::machine::window::Window;
 use crate::units::{Bytes, NodeId, NodeSet, Pid};

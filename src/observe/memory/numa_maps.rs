@@ -11,13 +11,13 @@ use crate::units::{Bytes, Malformed, NodeId, NodeSet, malformed, number, parse_n
 #[derive(Debug, Default)]
 pub struct NumaMaps {
     memory: Memory,
-    policy: Known,
+    policy: PolicySource,
     counts: Vec<(NodeId, u64)>,
 }
 
 /// Which line the task's policy was taken from.
 #[derive(Debug, Default, PartialEq)]
-enum Known {
+enum PolicySource {
     #[default]
     Nothing,
     /// The first line. It could have a policy of its own.
@@ -51,12 +51,12 @@ impl NumaMaps {
 
     /// Whether the task's policy is known, whatever lines may still come.
     pub fn policy_is_settled(&self) -> bool {
-        self.policy == Known::File
+        self.policy == PolicySource::File
     }
 
     /// All of it. `None` where there was no line: the process has no memory, as it has ended.
     pub fn finish(self) -> Option<Memory> {
-        (self.policy != Known::Nothing).then_some(self.memory)
+        (self.policy != PolicySource::Nothing).then_some(self.memory)
     }
 
     /// Reads the words behind the policy into `self.counts`; gives what backs the mapping, and its
@@ -104,8 +104,8 @@ impl NumaMaps {
 
     fn note_policy(&mut self, text: &[u8], backing: Backing) -> Result<(), Malformed> {
         let known = match (&self.policy, backing) {
-            (Known::Nothing | Known::FirstLine, Backing::File) => Known::File,
-            (Known::Nothing, _) => Known::FirstLine,
+            (PolicySource::Nothing | PolicySource::FirstLine, Backing::File) => PolicySource::File,
+            (PolicySource::Nothing, _) => PolicySource::FirstLine,
             _ => return Ok(()),
         };
         self.memory.policy = parse_policy(text)?;

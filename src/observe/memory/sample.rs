@@ -18,16 +18,16 @@ use crate::units::{Bytes, NodeId, Pid, parse_cpu_list};
 
 /// Why there is no sample.
 #[derive(Debug)]
-pub(crate) enum Refused {
+pub(crate) enum SampleError {
     /// The kernel answers no question about single pages here, or an answer would be worth nothing.
-    ToSample,
+    Unsupported,
     /// Nothing can be read.
-    Because(Reason),
+    Failed(Reason),
 }
 
-impl From<Reason> for Refused {
+impl From<Reason> for SampleError {
     fn from(reason: Reason) -> Self {
-        Self::Because(reason)
+        Self::Failed(reason)
     }
 }
 
@@ -40,7 +40,7 @@ pub(crate) fn memory(
     pid: Pid,
     resident: Option<&Resident>,
     huge: &HugeDevices,
-) -> Result<Memory, Refused> {
+) -> Result<Memory, SampleError> {
     let until = Instant::now() + LIMIT;
     let has_huge = resident.is_none_or(|resident| resident.huge.0 > 0);
     let huge = if has_huge { Some(huge) } else { None };
@@ -53,12 +53,12 @@ pub(crate) fn memory(
     };
     if resident.is_some_and(|resident| resident.huge > room(Backing::Huge)) {
         // On a hugetlbfs that nobody can see any more.
-        return Err(Refused::ToSample);
+        return Err(SampleError::Unsupported);
     }
     let mut sample = Sample::default();
     for (backing, population) in &found.populations {
         let at_most = resident.map(|resident| found.at_most(*backing, resident));
-        let asked = Asked {
+        let asked = StratumQuery {
             pid,
             at_most,
             wanted: match backing {
@@ -85,10 +85,10 @@ pub(crate) fn memory(
     Ok(walk::with_threads(root, pid, memory))
 }
 
-fn refused(error: io::Error) -> Refused {
+fn refused(error: io::Error) -> SampleError {
     match error.raw_os_error() {
         // `maps` could be read, so that it is not the process that is out of bounds.
-        Some(libc::EPERM | libc::EACCES | libc::ENOSYS) => Refused::ToSample,
+        Some(libc::EPERM | libc::EACCES | libc::ENOSYS) => SampleError::Unsupported,
         // It has no memory any more.
         Some(libc::EINVAL) => Reason::Gone.into(),
         _ => Reason::from(&error).into(),
@@ -185,7 +185,7 @@ const AT_ONCE: u64 = 64;
 const LET_ALONE: Duration = Duration::from_micros(50);
 
 /// What is asked of one stratum.
-struct Asked {
+struct StratumQuery {
     pid: Pid,
     at_most: Option<Bytes>,
     wanted: u64,
@@ -194,7 +194,7 @@ struct Asked {
     until: Instant,
 }
 
-impl Asked {
+impl StratumQuery {
     fn of(&self, root: &Root, population: &Population) -> io::Result<Stratum> {
         let enough = self.enough(population);
         if enough > self.wanted && self.matters {
@@ -293,8 +293,8 @@ impl Asked {
 mod tests {
     use super::*;
 
-    fn asked(at_most: Option<u64>) -> Asked {
-        Asked {
+    fn asked(at_most: Option<u64>) -> StratumQuery {
+        StratumQuery {
             pid: Pid(std::process::id()),
             at_most: at_most.map(|pages| Bytes(pages * 4096)),
             wanted: PAGES,
@@ -329,12 +329,12 @@ mod tests {
     #[test]
     fn errors_are_told_apart() {
         let of = |number| refused(io::Error::from_raw_os_error(number));
-        assert!(matches!(of(libc::EPERM), Refused::ToSample));
-        assert!(matches!(of(libc::ENOSYS), Refused::ToSample));
-        assert!(matches!(of(libc::ESRCH), Refused::Because(Reason::Gone)));
+        assert!(matches!(of(libc::EPERM), SampleError::Unsupported));
+        assert!(matches!(of(libc::ENOSYS), SampleError::Unsupported));
+        assert!(matches!(of(libc::ESRCH), SampleError::Failed(Reason::Gone)));
         assert!(matches!(
             of(libc::ENOMEM),
-            Refused::Because(Reason::Failed(_))
+            SampleError::Failed(Reason::Failed(_))
         ));
     }
 }

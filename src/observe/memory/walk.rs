@@ -137,19 +137,19 @@ pub(crate) fn with_own_thread(root: &Root, pid: Pid, mut memory: Memory) -> Memo
 
 /// Why not all was read.
 #[derive(Debug)]
-enum Stop {
+enum ScanError {
     Late,
-    Because(Reason),
+    Failed(Reason),
 }
 
-impl Stop {
+impl ScanError {
     fn reason(self, limit: Duration) -> Reason {
         match self {
             Self::Late => {
                 let limit = humantime::format_duration(limit);
                 Reason::Failed(format!("took longer than {limit} to read"))
             }
-            Self::Because(reason) => reason,
+            Self::Failed(reason) => reason,
         }
     }
 }
@@ -160,13 +160,13 @@ fn read_lines(
     size: usize,
     until: Instant,
     mut take: impl FnMut(&[u8]) -> Result<ControlFlow<()>, Reason>,
-) -> Result<(), Stop> {
-    let malformed = |what: &str| Err(Stop::Because(Reason::Malformed(what.into())));
+) -> Result<(), ScanError> {
+    let malformed = |what: &str| Err(ScanError::Failed(Reason::Malformed(what.into())));
     let (mut bytes, mut line) = (vec![0; size], Vec::new());
     let mut all = 0;
     loop {
         let read = file.read(&mut bytes);
-        let read = read.map_err(|error| Stop::Because(Reason::from(&error)))?;
+        let read = read.map_err(|error| ScanError::Failed(Reason::from(&error)))?;
         if read == 0 {
             return match line.is_empty() {
                 true => Ok(()),
@@ -181,7 +181,7 @@ fn read_lines(
         while let Some(end) = rest.iter().position(|byte| *byte == b'\n') {
             line.extend_from_slice(&rest[..end]);
             rest = &rest[end + 1..];
-            if take(&line).map_err(Stop::Because)?.is_break() {
+            if take(&line).map_err(ScanError::Failed)?.is_break() {
                 return Ok(());
             }
             line.clear();
@@ -191,7 +191,7 @@ fn read_lines(
             return malformed("has a line of more than 64 KiB");
         }
         if Instant::now() > until {
-            return Err(Stop::Late);
+            return Err(ScanError::Late);
         }
     }
 }
@@ -202,7 +202,7 @@ mod tests {
 
     const TEXT: &[u8] = b"7f0000000000 default\n7f0000001000 bind:0\n7f0000002000 local\n";
 
-    fn lines(size: usize, until: Instant) -> Result<Vec<String>, Stop> {
+    fn lines(size: usize, until: Instant) -> Result<Vec<String>, ScanError> {
         let mut lines = Vec::new();
         read_lines(TEXT, size, until, |line| {
             lines.push(String::from_utf8_lossy(line).into_owned());
@@ -224,8 +224,10 @@ mod tests {
     #[test]
     fn it_ends_when_the_time_is_over() {
         let past = Instant::now() - Duration::from_millis(1);
-        assert!(matches!(lines(SHORT, past), Err(Stop::Late)));
-        let told = Stop::Late.reason(Duration::from_millis(200)).to_string();
+        assert!(matches!(lines(SHORT, past), Err(ScanError::Late)));
+        let told = ScanError::Late
+            .reason(Duration::from_millis(200))
+            .to_string();
         assert_eq!(told, "took longer than 200ms to read");
     }
 

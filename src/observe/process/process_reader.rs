@@ -9,7 +9,7 @@ use crate::machine::gap::{Fact, Gap, Reason};
 use crate::machine::gpu::DriverFiles;
 use crate::machine::memory::Memory;
 use crate::machine::process::{ControlGroup, Process, Thread};
-use crate::observe::memory::{MemoryReader, Unread};
+use crate::observe::memory::{MemoryReader, UnreadMemory};
 use crate::observe::process::affinity::Affinities;
 use crate::observe::process::cgroup::parse_cgroup;
 use crate::observe::process::cmdline::{LONGEST_COMMAND, parse_command, parse_environment};
@@ -222,7 +222,7 @@ pub struct OfMemory {
     /// The environment.
     pub environment: Option<Result<Environment, Reason>>,
     /// Policy and pages.
-    pub memory: Option<Result<Memory, Unread>>,
+    pub memory: Option<Result<Memory, UnreadMemory>>,
 }
 
 /// Reads of a process's memory, which may take as long as the process likes.

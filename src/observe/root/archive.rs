@@ -8,7 +8,7 @@ use std::path::{Component, Path, PathBuf};
 use flate2::bufread::MultiGzDecoder;
 use tar::{Archive, EntryType};
 
-use crate::observe::root::tree::{Entry, Tree};
+use crate::observe::root::tree::{RecordedEntry, RecordedTree};
 
 /// What an archive may unpack to, its headers counted. A recording of 4 trainers with 16 workers
 /// and 1,400 threads has 10 MiB.
@@ -28,10 +28,10 @@ const LONGEST_NAME: usize = 4096;
 /// # Errors
 /// When it is no such archive, is cut or corrupt, unpacks to more than 512 MiB, or holds anything
 /// that a recording does not: absolute names, `..`, devices, hard links.
-pub fn read_archive(file: File) -> io::Result<Tree> {
+pub fn read_archive(file: File) -> io::Result<RecordedTree> {
     let stream = MultiGzDecoder::new(BufReader::new(file)).take(LARGEST);
-    let mut archive = Archive::new(Watched { stream, zeros: 0 });
-    let mut tree = Tree::default();
+    let mut archive = Archive::new(TrailingZeros { stream, zeros: 0 });
+    let mut tree = RecordedTree::default();
     let mut unpacked = 0;
     for entry in archive.entries()? {
         let mut entry = entry?;
@@ -55,15 +55,15 @@ pub fn read_archive(file: File) -> io::Result<Tree> {
                     return Err(refuse(&path, "makes it unpack to more than 512 MiB"));
                 }
                 unpacked += bytes.len() as u64;
-                tree.insert(name, Entry::File(bytes));
+                tree.insert(name, RecordedEntry::File(bytes));
             }
             EntryType::Symlink => match entry.link_name()? {
                 Some(target) if target.as_os_str().len() <= LONGEST_NAME => {
-                    tree.insert(name, Entry::Link(target.into_owned()));
+                    tree.insert(name, RecordedEntry::Link(target.into_owned()));
                 }
                 _ => return Err(refuse(&path, "is a link to nowhere")),
             },
-            EntryType::Directory => tree.insert(name, Entry::Folder),
+            EntryType::Directory => tree.insert(name, RecordedEntry::Folder),
             EntryType::XGlobalHeader => {}
             _ => {
                 return Err(refuse(
@@ -91,12 +91,12 @@ pub fn read_archive(file: File) -> io::Result<Tree> {
 const END_MARK: usize = 1024;
 
 /// Knows how many zeros the stream ended in so far.
-struct Watched<R> {
+struct TrailingZeros<R> {
     stream: R,
     zeros: usize,
 }
 
-impl<R: Read> Read for Watched<R> {
+impl<R: Read> Read for TrailingZeros<R> {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
         let size = self.stream.read(buffer)?;
         let read = &buffer[..size];
@@ -123,7 +123,7 @@ fn plain(path: &Path) -> Option<PathBuf> {
 }
 
 /// `tar -czf x.tar.gz x` leaves everything below `x/`.
-fn without_outer_folder(tree: Tree) -> Tree {
+fn without_outer_folder(tree: RecordedTree) -> RecordedTree {
     let is_recording = |name: &str| ["snapshot.json", "proc", "sys"].contains(&name);
     match tree.names("").unwrap_or_default().as_slice() {
         [outer] if !is_recording(outer) => tree.below(outer),

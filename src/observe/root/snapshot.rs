@@ -8,7 +8,7 @@ use crate::observe::gpu::nvidia::parse_nvml;
 use crate::observe::root::manifest::{Manifest, parse_manifest};
 use crate::observe::root::named_file::open_named;
 use crate::observe::root::{Root, archive};
-use crate::observe::{Driver, Source};
+use crate::observe::{NvmlSource, Source};
 use crate::units::Pid;
 
 /// Why a recording cannot be used: one sentence with its path.
@@ -90,7 +90,7 @@ impl Source {
             .silent
             .iter()
             .for_each(|pid| root.give_up(Pid(*pid)));
-        Ok(Self::new(root, Driver::Recorded(answer), manifest))
+        Ok(Self::new(root, NvmlSource::Recorded(answer), manifest))
     }
 }
 

@@ -5,13 +5,13 @@ use std::path::{Component, Path, PathBuf};
 
 /// Files, links and folders by their path from the root.
 #[derive(Debug, Clone, Default)]
-pub struct Tree {
-    entries: BTreeMap<PathBuf, Entry>,
+pub struct RecordedTree {
+    entries: BTreeMap<PathBuf, RecordedEntry>,
 }
 
 /// One of them.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Entry {
+pub enum RecordedEntry {
     /// A regular file with its bytes.
     File(Vec<u8>),
     /// A symbolic link with its text.
@@ -23,14 +23,14 @@ pub enum Entry {
 /// As many links as the kernel follows before it says ELOOP.
 const MOST_LINKS: usize = 40;
 
-impl Tree {
+impl RecordedTree {
     /// Puts an entry at a path of plain names.
-    pub fn insert(&mut self, path: impl Into<PathBuf>, entry: Entry) {
+    pub fn insert(&mut self, path: impl Into<PathBuf>, entry: RecordedEntry) {
         self.entries.insert(path.into(), entry);
     }
 
     /// All entries by path.
-    pub fn entries(&self) -> &BTreeMap<PathBuf, Entry> {
+    pub fn entries(&self) -> &BTreeMap<PathBuf, RecordedEntry> {
         &self.entries
     }
 
@@ -53,7 +53,7 @@ impl Tree {
     /// The bytes of a file; links are followed, and never lead out of the tree.
     pub fn file(&self, path: &str) -> Option<&[u8]> {
         match self.entries.get(&self.resolve(Path::new(path))?)? {
-            Entry::File(bytes) => Some(bytes),
+            RecordedEntry::File(bytes) => Some(bytes),
             _ => None,
         }
     }
@@ -63,7 +63,7 @@ impl Tree {
         let path = Path::new(path);
         let own = self.resolve(path.parent()?)?.join(path.file_name()?);
         match self.entries.get(&own)? {
-            Entry::Link(target) => Some(target.clone()),
+            RecordedEntry::Link(target) => Some(target.clone()),
             _ => None,
         }
     }
@@ -79,7 +79,7 @@ impl Tree {
                 continue;
             };
             match rest.components().next() {
-                None => found = *entry == Entry::Folder,
+                None => found = *entry == RecordedEntry::Folder,
                 Some(name) => {
                     found = true;
                     if let Some(name) = name.as_os_str().to_str()
@@ -109,7 +109,7 @@ impl Tree {
                 }
                 Some(Component::Normal(name)) => {
                     at.push(name);
-                    if let Some(Entry::Link(target)) = self.entries.get(&at) {
+                    if let Some(RecordedEntry::Link(target)) = self.entries.get(&at) {
                         links += 1;
                         if links > MOST_LINKS {
                             return None;
@@ -131,8 +131,8 @@ impl Tree {
 mod tests {
     use super::*;
 
-    fn tree(entries: &[(&str, Entry)]) -> Tree {
-        let mut tree = Tree::default();
+    fn tree(entries: &[(&str, RecordedEntry)]) -> RecordedTree {
+        let mut tree = RecordedTree::default();
         for (path, entry) in entries {
             tree.insert(path, entry.clone());
         }
@@ -142,14 +142,17 @@ mod tests {
     #[test]
     fn follows_links_within_itself_alone() {
         let tree = tree(&[
-            ("sys/devices/a/numa_node", Entry::File(b"1".into())),
-            ("sys/bus/a", Entry::Link("../devices/a".into())),
+            ("sys/devices/a/numa_node", RecordedEntry::File(b"1".into())),
+            ("sys/bus/a", RecordedEntry::Link("../devices/a".into())),
             (
                 "sys/bus/out",
-                Entry::Link("../../../../../sys/devices/a".into()),
+                RecordedEntry::Link("../../../../../sys/devices/a".into()),
             ),
-            ("sys/bus/absolute", Entry::Link("/sys/devices/a".into())),
-            ("sys/bus/circle", Entry::Link("circle".into())),
+            (
+                "sys/bus/absolute",
+                RecordedEntry::Link("/sys/devices/a".into()),
+            ),
+            ("sys/bus/circle", RecordedEntry::Link("circle".into())),
         ]);
         for path in ["sys/bus/a", "sys/bus/out", "sys/bus/absolute"] {
             let file = format!("{path}/numa_node");
@@ -162,10 +165,10 @@ mod tests {
     #[test]
     fn lists_folders_whether_or_not_they_have_an_entry() {
         let tree = tree(&[
-            ("proc/12/task/12/stat", Entry::File(vec![])),
-            ("proc/12/task/13/stat", Entry::File(vec![])),
-            ("proc/12-x", Entry::Folder),
-            ("proc/stat", Entry::File(vec![])),
+            ("proc/12/task/12/stat", RecordedEntry::File(vec![])),
+            ("proc/12/task/13/stat", RecordedEntry::File(vec![])),
+            ("proc/12-x", RecordedEntry::Folder),
+            ("proc/stat", RecordedEntry::File(vec![])),
         ]);
         assert_eq!(tree.names("proc/12/task").unwrap(), ["12", "13"]);
         assert_eq!(tree.names("proc/12-x").unwrap(), [""; 0]);

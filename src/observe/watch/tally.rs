@@ -3,12 +3,12 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use crate::machine::window::{CpuTime, Watched, WatchedThread};
+use crate::machine::window::{CpuTime, ProcessActivity, ThreadActivity};
 use crate::units::{NodeId, Pid};
 
 /// A thread as a look found it.
 #[derive(Debug, Clone, Copy)]
-pub struct Seen {
+pub struct ThreadSample {
     pub tid: u32,
     pub start_time_ticks: u64,
     /// The node of the CPU that it is on, or was on last. `None` where that is not known.
@@ -30,7 +30,7 @@ pub struct Clock {
 pub struct Tally {
     clock: Clock,
     start_time_ticks: u64,
-    threads: BTreeMap<u32, Thread>,
+    threads: BTreeMap<u32, ThreadTally>,
     /// What those had spent that are no more.
     ended: CpuTime,
     migrations: u64,
@@ -38,8 +38,8 @@ pub struct Tally {
 }
 
 #[derive(Debug)]
-struct Thread {
-    last: Seen,
+struct ThreadTally {
+    last: ThreadSample,
     cpu_time: CpuTime,
     has_moved: bool,
 }
@@ -63,11 +63,12 @@ impl Tally {
     }
 
     /// Takes in one look at its threads. Those of the look before that are not among them have ended.
-    pub fn look(&mut self, threads: &[Seen]) {
+    pub fn look(&mut self, threads: &[ThreadSample]) {
         let mut before = std::mem::take(&mut self.threads);
         for seen in threads {
             let known = before.remove(&seen.tid);
-            let is_same = |known: &Thread| known.last.start_time_ticks == seen.start_time_ticks;
+            let is_same =
+                |known: &ThreadTally| known.last.start_time_ticks == seen.start_time_ticks;
             let thread = match known {
                 Some(known) if is_same(&known) => self.again(known, *seen),
                 other => {
@@ -80,7 +81,7 @@ impl Tally {
         before.into_values().for_each(|ended| self.end(ended));
     }
 
-    fn first(&self, seen: Seen) -> Thread {
+    fn first(&self, seen: ThreadSample) -> ThreadTally {
         let mut cpu_time = CpuTime::default();
         if let Some(node) = seen
             .node
@@ -88,14 +89,14 @@ impl Tally {
         {
             cpu_time.add(node, self.time(seen.cpu_ticks));
         }
-        Thread {
+        ThreadTally {
             last: seen,
             cpu_time,
             has_moved: false,
         }
     }
 
-    fn again(&mut self, mut thread: Thread, seen: Seen) -> Thread {
+    fn again(&mut self, mut thread: ThreadTally, seen: ThreadSample) -> ThreadTally {
         let used = seen.cpu_ticks.saturating_sub(thread.last.cpu_ticks);
         if let Some(node) = seen.node {
             thread.cpu_time.add(node, self.time(used));
@@ -108,7 +109,7 @@ impl Tally {
         thread
     }
 
-    fn end(&mut self, thread: Thread) {
+    fn end(&mut self, thread: ThreadTally) {
         self.ended.add_all(&thread.cpu_time);
         self.moved_and_ended += usize::from(thread.has_moved);
     }
@@ -120,7 +121,7 @@ impl Tally {
     }
 
     /// The sum.
-    pub fn finish(self, pages_migrated: Option<u64>) -> Watched {
+    pub fn finish(self, pages_migrated: Option<u64>) -> ProcessActivity {
         let mut cpu_time = self.ended;
         let mut threads_moved = self.moved_and_ended;
         for thread in self.threads.values() {
@@ -128,13 +129,13 @@ impl Tally {
             threads_moved += usize::from(thread.has_moved);
         }
         let threads = self.threads.into_iter().map(|(tid, thread)| {
-            let watched = WatchedThread {
+            let watched = ThreadActivity {
                 start_time_ticks: thread.last.start_time_ticks,
                 cpu_time: thread.cpu_time,
             };
             (tid, watched)
         });
-        Watched {
+        ProcessActivity {
             start_time_ticks: self.start_time_ticks,
             cpu_time,
             migrations: self.migrations,
@@ -157,8 +158,8 @@ mod tests {
         ticks_per_second: 100,
     };
 
-    fn seen(tid: u32, start: u64, node: u32, cpu_ticks: u64) -> Seen {
-        Seen {
+    fn seen(tid: u32, start: u64, node: u32, cpu_ticks: u64) -> ThreadSample {
+        ThreadSample {
             tid,
             start_time_ticks: start,
             node: Some(NodeId(node)),
@@ -166,7 +167,7 @@ mod tests {
         }
     }
 
-    fn tally(looks: &[&[Seen]]) -> Watched {
+    fn tally(looks: &[&[ThreadSample]]) -> ProcessActivity {
         let mut tally = Tally::new(CLOCK, 5);
         looks.iter().for_each(|threads| tally.look(threads));
         tally.finish(None)
@@ -188,7 +189,7 @@ mod tests {
 
     #[test]
     fn one_that_runs_elsewhere_has_moved() {
-        let looks: [&[Seen]; 4] = [
+        let looks: [&[ThreadSample]; 4] = [
             &[seen(1, 5, 0, 700)],
             &[seen(1, 5, 1, 710)],
             &[seen(1, 5, 0, 715)],
@@ -209,7 +210,7 @@ mod tests {
 
     #[test]
     fn threads_that_start_and_end_meanwhile() {
-        let looks: [&[Seen]; 3] = [
+        let looks: [&[ThreadSample]; 3] = [
             &[seen(1, 5, 0, 700)],
             &[seen(1, 5, 0, 710), seen(2, 1005, 1, 4)],
             &[seen(1, 5, 0, 720)],
@@ -224,7 +225,7 @@ mod tests {
 
     #[test]
     fn a_number_that_another_thread_got() {
-        let looks: [&[Seen]; 3] = [
+        let looks: [&[ThreadSample]; 3] = [
             &[seen(2, 5, 0, 700)],
             &[seen(2, 5, 1, 720)],
             &[seen(2, 1007, 0, 3)],
@@ -237,7 +238,7 @@ mod tests {
 
     #[test]
     fn a_node_that_is_not_known_is_none() {
-        let nowhere = Seen {
+        let nowhere = ThreadSample {
             node: None,
             ..seen(1, 5, 0, 710)
         };
@@ -248,7 +249,7 @@ mod tests {
 
     #[test]
     fn absurd_counters_do_no_harm() {
-        let looks: [&[Seen]; 2] = [&[seen(1, 2000, 0, u64::MAX)], &[seen(1, 2000, 0, 0)]];
+        let looks: [&[ThreadSample]; 2] = [&[seen(1, 2000, 0, u64::MAX)], &[seen(1, 2000, 0, 0)]];
         let watched = tally(&looks);
         assert_eq!(watched.cpu_time.total().as_secs(), u64::MAX / 100);
         let mut tally = Tally::new(

@@ -11,7 +11,7 @@ use rustix::time::ClockId;
 
 use crate::machine::gap::{Fact, Gap, Reason};
 use crate::machine::topology::Topology;
-use crate::machine::window::{Counters, Watched, Window};
+use crate::machine::window::{Counters, ProcessActivity, Window};
 use crate::observe::gpu::gpus;
 use crate::observe::gpu::nvml::reconcile::ticks_after_boot;
 use crate::observe::process::pool::{Deadline, Readers};
@@ -21,7 +21,7 @@ use crate::observe::root::Root;
 use crate::observe::watch::counters::{NUMASTAT, VMSTAT, counted_between, parse_counters};
 use crate::observe::watch::interrupt::Interrupt;
 use crate::observe::watch::sched::parse_pages_migrated;
-use crate::observe::watch::tally::{Clock, Seen, Tallies, Tally};
+use crate::observe::watch::tally::{Clock, Tallies, Tally, ThreadSample};
 use crate::observe::{Source, Subjects, pci};
 use crate::units::{NodeId, Pid};
 
@@ -98,7 +98,7 @@ fn whom(source: &Source, subjects: &Subjects) -> Option<BTreeMap<Pid, u64>> {
     let named = match subjects {
         Subjects::Named(pids) => pids.as_slice(),
         Subjects::GpuUsers => &[],
-        Subjects::Nobody => return None,
+        Subjects::MachineOnly => return None,
     };
     let deadline = Deadline::within(source.patience);
     let (answer, stats, ()) = source.ask(deadline, subjects, || ());
@@ -170,7 +170,7 @@ impl<'a> Watch<'a> {
             let tids = process_reader::tids(self.root, *pid);
             left_out += tids.len().saturating_sub(room);
             let threads = tids.into_iter().take(room);
-            let threads: Result<Vec<Seen>, Reason> = threads
+            let threads: Result<Vec<ThreadSample>, Reason> = threads
                 .filter_map(|tid| read_thread(self.root, *pid, tid, self.topology).transpose())
                 .collect();
             let Ok(threads) = threads else {
@@ -245,7 +245,7 @@ impl<'a> Watch<'a> {
         left_out.into_iter().collect()
     }
 
-    fn finish(self, before: &Pages) -> BTreeMap<Pid, Watched> {
+    fn finish(self, before: &Pages) -> BTreeMap<Pid, ProcessActivity> {
         let after = self.pages_migrated();
         let tallies = self.tallies.into_iter();
         let watched = tallies.map(|(pid, tally)| {
@@ -281,12 +281,12 @@ fn read_thread(
     pid: Pid,
     tid: u32,
     topology: &Topology,
-) -> Result<Option<Seen>, Reason> {
+) -> Result<Option<ThreadSample>, Reason> {
     let stat = match root.read(&format!("proc/{pid}/task/{tid}/stat")) {
         Err(Reason::Gone | Reason::Absent) => return Ok(None),
         text => parse_stat(&text?)?,
     };
-    Ok(Some(Seen {
+    Ok(Some(ThreadSample {
         tid,
         start_time_ticks: stat.start_time_ticks,
         node: topology.node_of(stat.last_cpu),
