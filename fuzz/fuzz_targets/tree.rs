@@ -6,7 +6,7 @@ use std::sync::LazyLock;
 
 use arbitrary::Arbitrary;
 use libfuzzer_sys::fuzz_target;
-use numa_audit::observe::{RecordedEntry, Root, Source, RecordedTree};
+use numa_audit::observe::{RecordedEntry, RecordedTree, Root, Source};
 use numa_audit_fuzz::{audit_and_print, small_machine};
 
 /// What is done to one of the files; which one is a number modulo their count.

@@ -18,26 +18,7 @@ use crate::observe::process::pool::lock;
 use crate::observe::process::stat::{Stat, parse_stat};
 use crate::observe::process::status::{Resident, parse_status};
 use crate::observe::root::{Folder, Root};
-use crate::units::{Cpu, Pid, value};
-
-/// The kernel's release: `6.1.0-56-cloud-amd64`.
-pub fn read_kernel(root: &Root) -> Option<String> {
-    if let Ok(release) = root.read("proc/sys/kernel/osrelease") {
-        return Some(value(&release).to_owned());
-    }
-    // Linux version 6.1.0-56-cloud-amd64 (…
-    let version = root.read("proc/version").ok()?;
-    Some(value(&version).split_whitespace().nth(2)?.to_owned())
-}
-
-/// When the machine was started, in seconds since 1970: `btime` of `/proc/stat`.
-pub fn read_boot_time(root: &Root) -> Option<u64> {
-    let text = root.read("proc/stat").ok()?;
-    let mut lines = text.split(|byte| *byte == b'\n');
-    value(lines.find_map(|line| line.strip_prefix(b"btime "))?)
-        .parse()
-        .ok()
-}
+use crate::units::{Cpu, Pid};
 
 /// `stat` of all processes. One that ended meanwhile is left out; for one that cannot be read it has the reason.
 ///

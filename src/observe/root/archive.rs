@@ -1,4 +1,4 @@
-//! Reads a `.tar.gz` into memory. Nothing is written anywhere.
+//! Reads a `.tar.gz` into memory, without writing to disk.
 
 use std::fs::File;
 use std::io::{self, BufReader, Read};
@@ -10,26 +10,26 @@ use tar::{Archive, EntryType};
 
 use crate::observe::root::tree::{RecordedEntry, RecordedTree};
 
-/// What an archive may unpack to, its headers counted. A recording of 4 trainers with 16 workers
-/// and 1,400 threads has 10 MiB.
-const LARGEST: u64 = 512 << 20;
+/// The most bytes that an archive may unpack to, headers included. A recording of 4 trainers with 16 workers and 1,400 threads
+/// has 10 MiB.
+const LARGEST_UNPACKED: u64 = 512 << 20;
 
-/// Whether a file begins as gzip's do.
+/// Whether a file starts with the magic number of gzip.
 pub fn is_gzip(file: &File) -> bool {
     let mut start = [0; 2];
     file.read_exact_at(&mut start, 0).is_ok() && start == [0x1f, 0x8b]
 }
 
-/// PATH_MAX of the kernel.
+/// The kernel's PATH_MAX.
 const LONGEST_NAME: usize = 4096;
 
-/// The entries of an archive, a single folder around them taken off.
+/// The entries of an archive. If one folder contains all of them, it is removed from their paths.
 ///
 /// # Errors
-/// When it is no such archive, is cut or corrupt, unpacks to more than 512 MiB, or holds anything
-/// that a recording does not: absolute names, `..`, devices, hard links.
+/// When it is not such an archive, is cut or corrupt, unpacks to more than 512 MiB, or has entries that no recording has:
+/// absolute names, `..`, devices, hard links.
 pub fn read_archive(file: File) -> io::Result<RecordedTree> {
-    let stream = MultiGzDecoder::new(BufReader::new(file)).take(LARGEST);
+    let stream = MultiGzDecoder::new(BufReader::new(file)).take(LARGEST_UNPACKED);
     let mut archive = Archive::new(TrailingZeros { stream, zeros: 0 });
     let mut tree = RecordedTree::default();
     let mut unpacked = 0;
@@ -46,9 +46,9 @@ pub fn read_archive(file: File) -> io::Result<RecordedTree> {
         };
         match entry.header().entry_type() {
             EntryType::Regular | EntryType::Continuous | EntryType::GNUSparse => {
-                // A sparse file may stand for far more than the archive's own size.
+                // A sparse file can be much larger than its part of the archive.
                 let mut bytes = Vec::new();
-                let room = LARGEST - unpacked;
+                let room = LARGEST_UNPACKED - unpacked;
                 if entry.size() > room
                     || entry.by_ref().take(room).read_to_end(&mut bytes)? as u64 == room
                 {
@@ -73,7 +73,7 @@ pub fn read_archive(file: File) -> io::Result<RecordedTree> {
             }
         }
     }
-    // What is behind the last entry has the checksum, and an archive that was cut has none.
+    // The checksum follows the last entry. An archive that was cut has none.
     let mut stream = archive.into_inner();
     io::copy(&mut stream, &mut io::sink())?;
     if stream.stream.limit() == 0 {
@@ -90,7 +90,7 @@ pub fn read_archive(file: File) -> io::Result<RecordedTree> {
 /// A tar archive ends in two blocks of zeros.
 const END_MARK: usize = 1024;
 
-/// Knows how many zeros the stream ended in so far.
+/// Counts the zeros at the end of the bytes that were read so far.
 struct TrailingZeros<R> {
     stream: R,
     zeros: usize,
@@ -112,7 +112,7 @@ fn refuse(path: &Path, why: &str) -> io::Error {
     io::Error::other(format!("its entry {path:?} {why}"))
 }
 
-/// The path without `./`; `None` for one that is absolute or holds `..`.
+/// The path without `./`. `None` for an absolute path and for a path with `..`.
 fn plain(path: &Path) -> Option<PathBuf> {
     let components = path.components().filter(|part| *part != Component::CurDir);
     let names = components.map(|part| match part {
@@ -122,7 +122,7 @@ fn plain(path: &Path) -> Option<PathBuf> {
     names.collect()
 }
 
-/// `tar -czf x.tar.gz x` leaves everything below `x/`.
+/// `tar -czf x.tar.gz x` puts everything below `x/`.
 fn without_outer_folder(tree: RecordedTree) -> RecordedTree {
     let is_recording = |name: &str| ["snapshot.json", "proc", "sys"].contains(&name);
     match tree.names("").unwrap_or_default().as_slice() {
