@@ -4,6 +4,7 @@
 //! chooses how memory is read.
 
 pub mod audit_file;
+pub(crate) mod deadline;
 pub mod gpu;
 pub(crate) mod hierarchy;
 pub(crate) mod host;
@@ -12,6 +13,7 @@ pub mod memory;
 pub mod nodes;
 pub mod pci;
 pub mod process;
+pub(crate) mod read;
 pub mod root;
 pub mod selection;
 pub(crate) mod source;
@@ -24,11 +26,12 @@ use crate::machine::Machine;
 use crate::machine::gap::Gaps;
 use crate::machine::nvml_answer::DriverAnswer;
 pub use crate::observe::audit_file::{AuditFileError, is_recording, read_audit, read_expected};
+use crate::observe::deadline::Deadline;
 use crate::observe::gpu::gpus;
 pub use crate::observe::gpu::nvml::child::{Invocation, answer};
 use crate::observe::memory::MemoryReader;
 pub use crate::observe::memory::MemoryReading;
-use crate::observe::process::pool::{Deadline, Readers};
+use crate::observe::process::pool::Readers;
 pub use crate::observe::process::user_names::user_number;
 use crate::observe::process::{processes, user_names};
 pub use crate::observe::root::snapshot::SnapshotError;
@@ -59,7 +62,7 @@ pub fn observe(source: Source, subjects: &Subjects) -> Observation {
     let deadline = Deadline::within(source.time_limit);
     let mut gaps = Gaps::default();
     let (driver, stats, topology) = source.query_driver(deadline, subjects, || {
-        pci::read_topology(&source.root, &mut gaps)
+        nodes::read_topology(&source.root, &mut gaps)
     });
     let Source {
         root,
@@ -70,7 +73,7 @@ pub fn observe(source: Source, subjects: &Subjects) -> Observation {
     let readers = Readers::new(root.clone(), deadline);
     let mut host = host::read_host(&root, &manifest);
     host.driver_version = driver.driver_version.clone();
-    let (mut gpus, devices) = gpus::read_gpus(&root, &driver, &mut gaps);
+    let (mut gpus, devices) = gpus::read_gpus(&root, &driver, &topology, &mut gaps);
     let named: Vec<Pid> = match subjects {
         Subjects::Named(pids) => pids.clone(),
         Subjects::GpuUsers => manifest.named.iter().copied().map(Pid).collect(),

@@ -2,7 +2,7 @@
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;
-use numa_audit::observe::gpu::kfd_format::{parse_location, parse_number};
+use numa_audit::observe::gpu::kfd::{parse_location, parse_number};
 
 fuzz_target!(|bytes: &[u8]| {
     if let Ok(address) = parse_location(bytes) {

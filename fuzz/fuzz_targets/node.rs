@@ -3,11 +3,12 @@
 
 use libfuzzer_sys::fuzz_target;
 use numa_audit::units::NodeId;
-use numa_audit::observe::nodes::{parse_distances, parse_hex, parse_node_meminfo, parse_pci_node};
+use numa_audit::observe::nodes::{parse_distances, parse_node_meminfo};
+use numa_audit::observe::pci::{parse_hex, parse_numa_node};
 
 fuzz_target!(|bytes: &[u8]| {
     let _ = parse_node_meminfo(bytes);
-    let _ = parse_pci_node(bytes);
+    let _ = parse_numa_node(bytes);
     let _ = parse_hex(bytes);
     for online in [0, 1, 2, 8] {
         let online = (0..online).map(NodeId).collect();

@@ -2,7 +2,8 @@
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;
-use numa_audit::observe::gpu::nvidia::{parse_information, parse_numa_status, parse_nvml};
+use numa_audit::observe::gpu::nvidia::{parse_information, parse_numa_status};
+use numa_audit::observe::gpu::nvml::recorded::parse_nvml;
 
 fuzz_target!(|bytes: &[u8]| {
     let _ = parse_information(bytes);

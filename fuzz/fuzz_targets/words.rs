@@ -4,7 +4,8 @@
 use libfuzzer_sys::fuzz_target;
 use numa_audit::jobs::process_tree::{bounds_job, is_forkserver, is_made_to_work};
 use numa_audit::jobs::framework::{task, telling_part};
-use numa_audit::observe::process::cmdline::{parse_command, parse_environment};
+use numa_audit::observe::process::cmdline::parse_command;
+use numa_audit::observe::process::environ::parse_environment;
 
 fuzz_target!(|bytes: &[u8]| {
     let command = parse_command(bytes);

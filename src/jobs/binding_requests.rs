@@ -1,7 +1,7 @@
 //! argv and environment to what they ask for: bindings, by frameworks, numactl and taskset.
 
 use crate::machine::binding_request::{BindTo, BindingRequest};
-use crate::observe::process::cmdline::parse_variables;
+use crate::observe::process::variables::parse_variables;
 use crate::units::{Cpu, NodeId, NodeSet, parse_cpu_list};
 
 /// Options by which a framework binds each process to its GPU's node or deals CPUs out, alone or with `=` and a value.

@@ -1,61 +1,91 @@
-//! GPUs and the processes that hold a context on them.
+//! GPUs, and the processes that use them.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 
 use crate::machine::nvml_answer::MigDevice;
-use crate::units::{Bytes, CpuSet, NodeId, NodeSet, PciAddress, Pid};
+use crate::units::{Bytes, NodeId, NodeSet, PciAddress, Pid};
 
-/// One GPU: what the driver says of it and what sysfs says of its place.
+/// One GPU, as the driver and sysfs describe it.
 #[derive(Debug, Clone, Default)]
 pub struct Gpu {
-    /// NVML's index. Where no driver answered: its place among the GPUs by PCI address. Those of AMD and Intel come
-    /// after NVIDIA's, by PCI address too.
+    /// NVML's index. Without NVML: the position by PCI address. The GPUs of AMD and Intel come after NVIDIA's, by PCI
+    /// address too.
     pub index: u32,
-    /// `GPU-…`; `None` where no driver answered.
+    /// `GPU-…`; `None` where no driver reported it.
     pub uuid: Option<String>,
     /// The product's name.
     pub name: Option<String>,
-    /// Where it sits; `None` where the driver gave no address.
+    /// `None` where the driver gave no address.
     pub address: Option<PciAddress>,
-    /// Its own memory, all of it.
+    /// The size of its own memory.
     pub memory_total: Option<Bytes>,
-    /// Its own memory in use.
+    /// The part of its own memory that is in use.
     pub memory_used: Option<Bytes>,
-    /// `numa_node` of its PCI device. `None` for -1 (the kernel does not know) and for no such file.
-    pub sysfs_node: Option<NodeId>,
-    /// The node of the nearest PCI bridge above it that has one.
-    pub parent_node: Option<NodeId>,
-    /// The nodes that NVML calls near; `None` where it names none.
-    pub memory_affinity: Option<NodeSet>,
-    /// The CPUs that NVML calls near; `None` where it names none.
-    pub cpu_affinity: Option<CpuSet>,
-    /// The node that its own memory is (`numa_status`; Grace, POWER9): pages there are on the GPU.
-    /// `None` where its memory is no node.
+    /// The nodes that it is attached to, by each source that was read and knows them. Never an empty set.
+    pub home_answers: BTreeMap<HomeSource, NodeSet>,
+    /// The NUMA node that is its own memory (`numa_status`; Grace, POWER9): pages there are on the GPU. `None` where its
+    /// memory is not a node.
     pub own_memory_node: Option<NodeId>,
-    /// N of `/dev/nvidiaN`; `None` where nobody tells it.
+    /// N of `/dev/nvidiaN`.
     pub minor: Option<u32>,
     /// Its MIG devices, by instance.
     pub mig_devices: Vec<MigDevice>,
-    /// Who holds a context on it; `None` where the driver did not say.
+    /// The processes with a context on it, by the driver; `None` where the driver did not answer.
     pub contexts: Option<Vec<Context>>,
-    /// Who works on it by other evidence than the driver's lists. Looked for where these name nobody and somebody may
-    /// be there.
+    /// The processes that use it by other evidence than the driver's lists. Searched where these are empty or missing although
+    /// the GPU may be in use.
     pub users: BTreeMap<Pid, Evidence>,
-    /// What tells of it where it is AMD's or Intel's; `None` for one of NVIDIA's.
+    /// For a GPU of AMD or Intel; `None` for one of NVIDIA.
     pub drm: Option<DrmGpu>,
 }
 
-/// A GPU that the kernel's DRM drivers (amdgpu, i915, xe) tell of, by files alone.
+/// What the kernel's DRM drivers (amdgpu, i915, xe) and KFD report of a GPU.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct DrmGpu {
-    /// Its files in `/dev/dri`, by name: `card0`, `renderD128`. Empty where KFD alone has it.
+    /// The names of its files in `/dev/dri`: `card0`, `renderD128`. Empty where only KFD lists it.
     pub nodes: BTreeSet<String>,
-    /// The numbers that AMD's KFD has for it: several where it is partitioned, none where KFD does not know it.
+    /// Its ids in AMD's KFD: several where it is partitioned, none where KFD does not list it.
     pub kfd_ids: BTreeSet<u32>,
-    /// The host's memory that is mapped for it (`mem_info_gtt_used`): one that has no memory of its own works there.
-    /// `None` where its driver does not tell.
+    /// The host memory that is mapped for it (`mem_info_gtt_used`), which a GPU without its own memory uses. `None` where the
+    /// driver does not report it.
     pub host_memory_used: Option<Bytes>,
+}
+
+/// Where a GPU's home nodes are known from, in the order in which the sources are believed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum HomeSource {
+    /// `--gpu-node`.
+    Override,
+    /// A topology file of NCCL or hwloc.
+    TopologyFile,
+    /// `numa_node` of its PCI device.
+    Sysfs,
+    /// `numa_node` of the nearest PCI bridge above it that has one.
+    PciParent,
+    /// NVML's memory affinity.
+    NvmlMemoryAffinity,
+    /// NVML's CPU affinity.
+    NvmlCpuAffinity,
+    /// Only one node of the machine has CPUs.
+    SingleNode,
+    /// No source.
+    Unknown,
+}
+
+impl fmt::Display for HomeSource {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Override => "override",
+            Self::TopologyFile => "topology-file",
+            Self::Sysfs => "sysfs",
+            Self::PciParent => "pci-parent",
+            Self::NvmlMemoryAffinity => "nvml-memory-affinity",
+            Self::NvmlCpuAffinity => "nvml-cpu-affinity",
+            Self::SingleNode => "single-node",
+            Self::Unknown => "unknown",
+        })
+    }
 }
 
 /// How it is known that a process works on a GPU where the driver's lists do not say so, the hardest first.
@@ -73,13 +103,13 @@ pub enum Evidence {
 }
 
 impl Gpu {
-    /// In use below this is the driver's own memory: an idle GPU was seen with some MiB.
+    /// The driver's own memory is less than this: an idle GPU was seen with some MiB.
     const DRIVERS_OWN: Bytes = Bytes(128 << 20);
 
-    /// The same of amdgpu, of which nothing was seen: large GPUs are said to show more than 256 MiB.
+    /// The same for amdgpu, not measured: large GPUs are reported to show more than 256 MiB.
     const DRM_DRIVERS_OWN: Bytes = Bytes(512 << 20);
 
-    /// The memory in use on it, if it is more than the driver's own; `None` too where that is not known.
+    /// The memory in use, where it is more than the driver's own; `None` also where it is unknown.
     pub fn in_use(&self) -> Option<Bytes> {
         let (host, drivers_own) = match &self.drm {
             Some(drm) => (drm.host_memory_used, Self::DRM_DRIVERS_OWN),
@@ -90,37 +120,37 @@ impl Gpu {
             .filter(|used| *used > drivers_own)
     }
 
-    /// Whether more of its memory is in use than the driver's own; `false` where that is not known.
+    /// Whether more memory is in use than the driver's own; `false` where that is unknown.
     pub fn is_in_use(&self) -> bool {
         self.in_use().is_some()
     }
 
-    /// Whether it is known that no more of its memory is in use than the driver's own.
+    /// Whether no more memory is in use than the driver's own; `false` where that is unknown.
     pub fn is_seen_unused(&self) -> bool {
         self.memory_used.is_some() && !self.is_in_use()
     }
 
-    /// The memory in use on a GPU on which the driver sees nobody. In another PID namespace its lists are empty
-    /// without a word.
-    pub fn used_by_nobody(&self) -> Option<Bytes> {
-        let nobody = self.contexts.as_ref().is_some_and(Vec::is_empty);
-        self.in_use().filter(|_| nobody)
+    /// The memory in use on a GPU for which the driver lists no process. In another PID namespace its lists are empty,
+    /// without an error.
+    pub fn used_without_process(&self) -> Option<Bytes> {
+        let is_empty = self.contexts.as_ref().is_some_and(Vec::is_empty);
+        self.in_use().filter(|_| is_empty)
     }
 }
 
-/// How often a process has files of the driver open.
+/// How many descriptors of device files of NVIDIA's driver a process has.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct DriverFiles {
-    /// All of them.
+    /// Of all these files.
     pub total: usize,
     /// `/dev/nvidiaN`, by N.
     pub by_minor: BTreeMap<u32, usize>,
 }
 
 impl DriverFiles {
-    /// The minor number of the GPU that it works on. A CUDA process opens every `/dev/nvidiaN` that it may, and that
-    /// of its context far more often: seen were 23 times and 7 (3 where it is masked), and 3 or 7 on each where
-    /// there is no context. `None` where that cannot be told.
+    /// The minor number of the GPU that the process uses. A CUDA process opens every `/dev/nvidiaN` that it may, and the one of
+    /// its context far more often: 23 times were seen, against 7 for the others (3 where it is masked). Without a context
+    /// each has 3 or 7. `None` where no file is clearly open most often.
     pub fn clear_minor(&self) -> Option<u32> {
         const LEAST: usize = 10;
         let (minor, most) = self.by_minor.iter().max_by_key(|(_, count)| **count)?;
@@ -133,9 +163,9 @@ impl DriverFiles {
 /// A process's context on a GPU.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Context {
-    /// Whose it is.
+    /// The process.
     pub pid: Pid,
-    /// On which MIG instance; `None` for one on the whole GPU. It hangs where the GPU does.
+    /// The MIG instance, which is attached to the same node as its GPU; `None` for a context on the whole GPU.
     pub instance: Option<Instance>,
 }
 
@@ -144,12 +174,12 @@ pub struct Context {
 pub struct Instance {
     /// The GPU instance: nvidia-smi's `GI ID`.
     pub gpu: u32,
-    /// The compute instance in it: nvidia-smi's `CI ID`. `None` where the driver does not tell.
+    /// The compute instance in it: nvidia-smi's `CI ID`. `None` where the driver does not report it.
     pub compute: Option<u32>,
 }
 
 impl fmt::Display for Instance {
-    /// In nvidia-smi's words.
+    /// As nvidia-smi writes it.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "GI {}", self.gpu)?;
         match self.compute {
@@ -164,12 +194,12 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_gpu_of_a_context_is_open_clearly_most_often() {
+    fn the_gpu_of_a_context_is_open_most_often() {
         let files = |counts: &[usize]| DriverFiles {
             total: 3,
             by_minor: (0..).zip(counts.iter().copied()).collect(),
         };
-        // As seen on four H200s with driver 580: trainers, one that is masked, launchers, MPS client and server.
+        // Seen on four H200 with driver 580: trainers, a masked one, launchers, MPS client and server.
         assert_eq!(files(&[7, 7, 23, 7]).clear_minor(), Some(2));
         assert_eq!(files(&[3, 23]).clear_minor(), Some(1));
         assert_eq!(files(&[7, 7, 7, 7]).clear_minor(), None);

@@ -1,9 +1,11 @@
-//! NVML's answers, in the form in which a recording keeps them (`nvml.json`).
+//! NVML's answers, in the form of a recording (`nvml.json`).
 
 use serde::{Deserialize, Serialize};
 
-/// All that was asked of NVML. Text and numbers are as the driver gave them; `null` where it had no
-/// answer.
+/// No machine has more GPUs.
+pub(crate) const MOST_GPUS: u32 = 1024;
+
+/// NVML's whole answer. Text and numbers are as the driver gave them; `null` where it gave none.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct DriverAnswer {
@@ -16,12 +18,12 @@ pub struct DriverAnswer {
     /// The GPUs by index. `None` if and only if there is an error.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub gpus: Option<Vec<DriverGpu>>,
-    /// Why there are no GPUs to tell of: no library, no driver, no permission.
+    /// Why there are no GPUs: no library, no driver, no permission.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub error: Option<String>,
 }
 
-/// One GPU as NVML sees it.
+/// One GPU, by NVML.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct DriverGpu {
@@ -35,22 +37,22 @@ pub struct DriverGpu {
     pub pci_bus_id: Option<String>,
     /// N of `/dev/nvidiaN`.
     pub minor_number: Option<u32>,
-    /// Bytes of its own memory.
+    /// The size of its own memory.
     pub memory_total_bytes: Option<u64>,
-    /// Bytes of it in use.
+    /// The part of it that is in use.
     pub memory_used_bytes: Option<u64>,
-    /// A list of CPUs near it, such as `0-23,48-71`.
+    /// The list of the CPUs near it, such as `0-23,48-71`.
     pub cpu_affinity: Option<String>,
-    /// A list of nodes near it.
+    /// The list of the nodes near it.
     pub memory_affinity: Option<String>,
-    /// The node that its own memory is (Grace), not the node that it hangs on.
+    /// The node that is its own memory (Grace), not the node that it is attached to.
     pub numa_node_id: Option<i32>,
-    /// Its MIG devices by instance. Empty where MIG is off, not known to the GPU, or not told.
+    /// Its MIG devices by instance. Empty where MIG is off or unsupported, and where the driver does not report them.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub mig_devices: Vec<MigDevice>,
-    /// Who uses it; `None` where the driver did not say.
+    /// The processes that use it; `None` where the driver did not list them.
     pub processes: Option<Vec<DriverProcess>>,
-    /// Why there are no processes, or why some may be missing.
+    /// Why the processes are missing, or some of them may be.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub error: Option<String>,
 }
@@ -62,7 +64,7 @@ pub struct MigDevice {
     pub gpu_instance_id: u32,
     /// The compute instance in it.
     pub compute_instance_id: u32,
-    /// `MIG-…`, by which CUDA_VISIBLE_DEVICES means it.
+    /// `MIG-…`, as in CUDA_VISIBLE_DEVICES.
     #[serde(default)]
     pub uuid: Option<String>,
 }
@@ -70,11 +72,11 @@ pub struct MigDevice {
 /// One entry of NVML's process lists.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct DriverProcess {
-    /// In the PID namespace of the asker.
+    /// In the PID namespace of the process that queried NVML.
     pub pid: u32,
-    /// Which list it stood in.
+    /// The list that contains it.
     pub kind: ListKind,
-    /// Bytes of GPU memory; `None` where the driver does not account for it.
+    /// Bytes of GPU memory; `None` where the driver does not count it.
     #[serde(default)]
     pub used_memory_bytes: Option<u64>,
     /// The MIG GPU instance.
@@ -86,20 +88,20 @@ pub struct DriverProcess {
 }
 
 impl DriverProcess {
-    /// Whether the entry speaks of a context. MPS lists a client on every GPU that its daemon
-    /// serves, with 0 bytes where it has none (seen on driver 580).
+    /// Whether the process has a context. MPS lists a client on every GPU of its daemon, with 0 bytes where it has no context
+    /// (seen on driver 580).
     pub fn has_context(&self) -> bool {
         !(self.kind == ListKind::Mps && self.used_memory_bytes == Some(0))
     }
 }
 
-/// NVML's three lists of processes.
+/// NVML's lists of processes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum ListKind {
     /// CUDA contexts.
     Compute,
-    /// OpenGL and the like.
+    /// OpenGL and Vulkan.
     Graphics,
     /// Clients of an MPS server.
     Mps,

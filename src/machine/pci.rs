@@ -1,4 +1,4 @@
-//! PCI addresses and devices.
+//! PCI devices.
 
 use crate::units::{NodeId, PciAddress};
 use std::fmt;
@@ -6,24 +6,24 @@ use std::fmt;
 /// A PCI device that matters for placement besides the GPUs.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct PciDevice {
-    /// Where it sits.
+    /// Its address.
     pub address: PciAddress,
-    /// What it is.
+    /// Its class.
     pub class: PciClass,
-    /// The names under which the kernel knows it (`eth0`, `mlx5_0`, `nvme0`); empty where none.
+    /// The kernel's names for it (`eth0`, `mlx5_0`, `nvme0`).
     pub names: Vec<String>,
-    /// Its `numa_node`; `None` for -1 and for no such file.
+    /// Its `numa_node`; `None` for -1, and where the file does not exist.
     pub node: Option<NodeId>,
 }
 
-/// The kinds of PCI devices that are shown, by the class code's first byte.
+/// The classes of the PCI devices that are shown, by the first byte of the class code.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum PciClass {
     /// 01: disks and their controllers.
     Storage,
     /// 02: Ethernet, InfiniBand.
     Network,
-    /// 03: displays that are no GPU which can be computed on, such as a board's own VGA.
+    /// 03: VGA and 3D controllers. GPUs that can compute are not shown as devices.
     Display,
     /// 12: processing accelerators.
     Accelerator,

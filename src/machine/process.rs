@@ -8,27 +8,26 @@ use crate::machine::binding_request::BindingRequest;
 use crate::machine::environment::Environment;
 use crate::machine::memory::Memory;
 
-/// One process. Text in it is what its owner chose: bytes that are no UTF-8 are replaced, control
-/// characters are still there.
+/// One process. Its text is chosen by its owner: bytes that are not UTF-8 are replaced, control characters are kept.
 #[derive(Debug, Clone)]
 pub struct Process {
-    /// Its number.
+    /// Its PID.
     pub pid: Pid,
-    /// Its parent's number; 0 for none in this namespace.
+    /// Its parent's PID; 0 where the parent is outside this PID namespace.
     pub ppid: Pid,
-    /// Its numbers in the PID namespaces within the observer's that it is in, outermost first. Empty where it is in the
-    /// observer's own, and where `status` could not be read.
+    /// Its PIDs in the PID namespaces inside the observer's, outermost first. Empty where it is in the observer's own
+    /// namespace, and where `status` could not be read.
     pub inner_pids: Vec<u32>,
-    /// The PID of its session's leader, which a child inherits and a process keeps whoever its parent is; 0 for a leader
-    /// outside of this PID namespace.
+    /// The PID of its session's leader. A child inherits the session, and a process keeps it when its parent changes. 0 for a
+    /// leader outside this PID namespace.
     pub session: Pid,
-    /// When it started, in clock ticks after boot (field 22 of `stat`): with the PID its identity.
+    /// When it started, in clock ticks after boot (field 22 of `stat`). With the PID it identifies the process.
     pub start_time_ticks: u64,
     /// The main thread's name (`comm`), cut to 15 bytes by the kernel.
     pub name: String,
-    /// argv; empty where it has none, `None` where it could not be read.
+    /// argv, which may be empty; `None` where it could not be read.
     pub command: Option<Vec<String>>,
-    /// The bindings that its argv asks for, be it for itself or for what it starts.
+    /// The bindings that its argv asks for, for itself or for its children.
     pub asks: Vec<BindingRequest>,
     /// The real user id; `None` where `status` could not be read.
     pub uid: Option<u32>,
@@ -36,28 +35,28 @@ pub struct Process {
     pub last_cpu: Cpu,
     /// The CPUs on which the main thread may run (`Cpus_allowed_list`).
     pub affinity: Option<CpuSet>,
-    /// The nodes that the cpuset leaves it for memory (`Mems_allowed_list`).
+    /// The nodes that its cpuset allows for memory (`Mems_allowed_list`).
     pub mems_allowed: Option<NodeSet>,
-    /// Its threads by TID, the main thread among them; `None` where they could not be listed.
+    /// Its threads by TID, with the main thread; `None` where they could not be listed.
     pub threads: Option<Vec<Thread>>,
     /// Policy and pages; `None` where they could not be read.
     pub memory: Option<Memory>,
-    /// Anonymous and shared memory of its whole control group by node (`memory.numa_stat`), where its own could not be
-    /// read: all processes of the group have a part in it. `None` where nobody asked, or nothing tells.
+    /// Anonymous and shared memory by node of all processes of its control group (`memory.numa_stat`), where its own memory
+    /// could not be read. `None` where it was not requested or is unknown.
     pub group_memory: Option<NodeBytes>,
-    /// What its environment tells; `None` where that could not be read.
+    /// `None` where the environment could not be read.
     pub environment: Option<Environment>,
-    /// Its control groups, of every hierarchy; `None` where they could not be read.
+    /// Its control group in every hierarchy; `None` where they could not be read.
     pub groups: Option<Vec<ControlGroup>>,
-    /// What its control group leaves it; `None` where that is not known, or no controller is at work.
+    /// `None` where it is unknown, and where no cpuset controller is enabled.
     pub cpuset: Option<Cpuset>,
-    /// The inodes of the pipes that it holds, its standard input and outputs aside. `None` where nobody looked, as no
-    /// worker's trainer was sought, and where they could not be read.
+    /// The inodes of its open pipes, without standard input and output. `None` where they could not be read, and where they were
+    /// not needed: they only connect orphaned workers with their trainer.
     pub pipes: Option<BTreeSet<u64>>,
 }
 
 impl Process {
-    /// One of which nothing is known but its number.
+    /// A process of which only the PID is known.
     pub fn bare(pid: Pid) -> Self {
         Self {
             pid,
@@ -83,39 +82,38 @@ impl Process {
     }
 }
 
-/// What a control group's cpuset controller leaves a process, whatever it would choose (`cpuset.cpus.effective` and
-/// `cpuset.mems.effective`).
+/// The limits of a control group's cpuset controller (`cpuset.cpus.effective` and `cpuset.mems.effective`).
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Cpuset {
-    /// The CPUs that its affinity may have.
+    /// The CPUs that an affinity may contain.
     pub cpus: CpuSet,
-    /// The nodes that its memory may be on.
+    /// The nodes that may hold the memory.
     pub mems: NodeSet,
 }
 
 /// One thread.
 #[derive(Debug, Clone)]
 pub struct Thread {
-    /// Its number.
+    /// Its TID.
     pub tid: u32,
-    /// Its own name (`comm`), which it has from its maker where nobody gave it one. `None` where `stat` could not be read.
+    /// Its name (`comm`), by default that of the thread that created it. `None` where `stat` could not be read.
     pub name: Option<Arc<str>>,
     /// When it started, in clock ticks after boot. `None` where `stat` could not be read.
     pub start_time_ticks: Option<u64>,
-    /// The CPU on which it last ran; stale while it sleeps.
+    /// The CPU on which it last ran, old while it sleeps. `None` where `stat` could not be read.
     pub last_cpu: Option<Cpu>,
-    /// The CPUs on which it may run. Threads that may run on the same share one set. Of a running one those that are there
-    /// (sched_getaffinity), of a recorded one also the merely possible ones that its `status` lists: these are of no node.
+    /// The CPUs on which it may run. Threads with equal sets share one. On a running machine these are the active CPUs
+    /// (sched_getaffinity). In a recording `status` also lists possible CPUs, which are on no node.
     pub affinity: Option<Arc<CpuSet>>,
 }
 
-/// A control group that a process is in.
+/// A process's control group in one hierarchy.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ControlGroup {
-    /// The controllers of a hierarchy of version 1. Empty for version 2, and for one that only has a name.
+    /// The controllers of a version 1 hierarchy. Empty for version 2, and for a hierarchy with only a name.
     pub controllers: Vec<String>,
-    /// Whether this is of version 2's one hierarchy.
+    /// Whether this is the version 2 hierarchy.
     pub is_v2: bool,
-    /// Its path below the reader's own root; one that begins with `/../` is outside of it.
+    /// Its path in the reader's cgroup namespace; `/../…` is outside of it.
     pub path: String,
 }

@@ -1,11 +1,10 @@
 //! The GPUs, and the processes that use them.
 
-pub mod drm;
-pub mod drm_users;
+pub(crate) mod drm;
+pub(crate) mod drm_users;
 pub mod fdinfo;
-pub mod gpus;
+pub(crate) mod gpus;
 pub mod kfd;
-pub mod kfd_format;
 pub mod nvidia;
 pub mod nvml;
-pub mod users;
+pub(crate) mod users;

@@ -37,7 +37,8 @@ fn read_kernel(root: &Root) -> Option<String> {
     Some(value(&version).split_whitespace().nth(2)?.to_owned())
 }
 
-/// `btime` of `/proc/stat`, in seconds since 1970.
+/// `btime` of `/proc/stat`, in seconds since 1970. The `procfs` crate would parse the line of every CPU for it, and refuse a
+/// recording without them.
 fn read_boot_time(root: &Root) -> Option<u64> {
     let text = root.read("proc/stat").ok()?;
     let mut lines = text.split(|byte| *byte == b'\n');

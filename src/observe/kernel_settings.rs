@@ -1,27 +1,24 @@
-//! The kernel's settings that have to do with placement.
+//! The kernel's settings that affect placement.
 
 use std::collections::BTreeSet;
 
 use crate::machine::gap::{Fact, Gap, Reason};
 use crate::machine::kernel_settings::KernelSettings;
 use crate::machine::topology::Topology;
+use crate::observe::nodes::read_package;
+use crate::observe::read::{or_gap, read_as};
 use crate::observe::root::Root;
-use crate::units::{CpuSet, number, value};
+use crate::units::{CpuSet, Malformed, number, value};
 
-/// Reads them. A kernel that was built without one has no such file, which is no gap.
-pub fn read_settings(root: &Root, topology: &Topology, gaps: &mut Vec<Gap>) -> KernelSettings {
-    let mut setting = |name: &'static str, path: &str| {
-        let reason = match read_number(root, path) {
-            Ok(number) => return Some(number),
-            Err(Reason::Absent) => return None,
-            Err(reason) => reason,
-        };
-        gaps.push(Gap {
-            pid: None,
-            fact: Fact::Setting(name),
-            reason,
-        });
-        None
+pub(crate) fn read_settings(
+    root: &Root,
+    topology: &Topology,
+    gaps: &mut Vec<Gap>,
+) -> KernelSettings {
+    let mut setting = |name: &'static str, path: &str| match read_as(root, path, parse_number) {
+        // The kernel was built without it.
+        Err(Reason::Absent) => None,
+        number => or_gap(number, None, Fact::Setting(name), gaps),
     };
     KernelSettings {
         numa_balancing: setting("kernel.numa_balancing", "proc/sys/kernel/numa_balancing"),
@@ -30,21 +27,14 @@ pub fn read_settings(root: &Root, topology: &Topology, gaps: &mut Vec<Gap>) -> K
     }
 }
 
-fn read_number(root: &Root, path: &str) -> Result<u32, Reason> {
-    let text = root.read(path)?;
-    Ok(number("no number", value(&text).as_bytes())?)
+fn parse_number(text: &[u8]) -> Result<u32, Malformed> {
+    number("not a number", value(text).as_bytes())
 }
 
-/// The sockets of the one node's CPUs. `None` where several nodes have CPUs, and where none tells its socket.
+/// `None` where several nodes have CPUs, and where the socket of every CPU is unknown.
 fn sockets(root: &Root, topology: &Topology) -> Option<usize> {
     let node = topology.nodes().get(&topology.single_node()?)?;
-    let packages = node.cpus.iter().flat_map(CpuSet::iter).filter_map(|cpu| {
-        let path = format!(
-            "sys/devices/system/cpu/cpu{}/topology/physical_package_id",
-            cpu.0
-        );
-        value(&root.read(&path).ok()?).parse::<u32>().ok()
-    });
-    let packages: BTreeSet<u32> = packages.collect();
+    let cpus = node.cpus.iter().flat_map(CpuSet::iter);
+    let packages: BTreeSet<u32> = cpus.filter_map(|cpu| read_package(root, cpu)).collect();
     (!packages.is_empty()).then_some(packages.len())
 }

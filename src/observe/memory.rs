@@ -22,8 +22,8 @@ use crate::machine::memory::Memory;
 use crate::observe::memory::huge::HugeDevices;
 use crate::observe::memory::numa_maps::walk::{self, is_small};
 use crate::observe::memory::sample::SampleError;
-use crate::observe::process::process_reader;
 use crate::observe::process::status::Resident;
+use crate::observe::process::{cgroup, stat};
 use crate::observe::root::Root;
 use crate::units::{NodeBytes, Pid};
 
@@ -81,7 +81,7 @@ impl MemoryReader {
                 Reason::NotAsked | Reason::Absent | Reason::Gone => None,
                 // Read again, because this is rare: to keep the groups of every process took 2 KiB for each where there are
                 // twelve hierarchies.
-                _ => process_reader::read_cgroup(root, pid)
+                _ => cgroup::read_cgroup(root, pid)
                     .ok()
                     .and_then(|groups| numa_stat::read_group_memory(root, &groups)),
             },
@@ -103,7 +103,7 @@ impl MemoryReader {
         }
         match sample::memory(root, pid, resident, &self.huge) {
             // The pages are read by PID, which may belong to another process by now.
-            Ok(_) if process_reader::has_ended(root, pid, start_time_ticks) => Err(Reason::Gone),
+            Ok(_) if stat::has_ended(root, pid, start_time_ticks) => Err(Reason::Gone),
             Ok(memory) => Ok(memory),
             Err(SampleError::Failed(reason)) => Err(reason),
             // Most often by the seccomp filter of a container.

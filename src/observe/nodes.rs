@@ -1,19 +1,71 @@
-//! The files of `/sys/devices/system/node/nodeN`, and a PCI device's.
+//! NUMA nodes: `/sys/devices/system/node`, and the sockets of their CPUs.
 
 use std::collections::BTreeMap;
 
-use crate::units::{Bytes, Malformed, NodeId, NodeSet, malformed, number, value};
+use crate::machine::gap::{Fact, Gap};
+use crate::machine::topology::{Node, Topology};
+use crate::observe::read::{or_gap, read_as};
+use crate::observe::root::Root;
+use crate::units::{
+    Bytes, Cpu, CpuSet, Malformed, NodeId, NodeSet, malformed, number, parse_cpu_list,
+    parse_cpu_mask, parse_node_list, value,
+};
 
-/// MemTotal and MemFree of a node's `meminfo`; `None` for a line that is not there.
+const NODES: &str = "sys/devices/system/node";
+
+pub(crate) fn read_topology(root: &Root, gaps: &mut Vec<Gap>) -> Topology {
+    let names = or_gap(root.names(NODES), None, Fact::Nodes, gaps).unwrap_or_default();
+    let numbers = names.iter().filter_map(|name| name.strip_prefix("node"));
+    let present: NodeSet = numbers
+        .filter_map(|number| number.parse().ok().map(NodeId))
+        .filter(|id| *id < NodeId::END)
+        .collect();
+    // The distances have a column for each online node. A hand-made tree may lack the list.
+    let online = read_as(root, &format!("{NODES}/online"), parse_node_list);
+    let online = online.unwrap_or_else(|_| present.clone());
+    let nodes: BTreeMap<NodeId, Node> = present
+        .iter()
+        .map(|id| (*id, read_node(root, *id, &online, gaps)))
+        .collect();
+    Topology::new(nodes)
+}
+
+fn read_node(root: &Root, id: NodeId, online: &NodeSet, gaps: &mut Vec<Gap>) -> Node {
+    let file = |name: &str| format!("{NODES}/node{id}/{name}");
+    let cpus = read_as(root, &file("cpulist"), parse_cpu_list)
+        .or_else(|_| read_as(root, &file("cpumap"), parse_cpu_mask));
+    let memory = read_as(root, &file("meminfo"), parse_node_meminfo);
+    let distances = read_as(root, &file("distance"), |text| {
+        parse_distances(text, online)
+    });
+    let cpus = or_gap(cpus, None, Fact::NodeCpus(id), gaps);
+    let first_package = |cpus: &CpuSet| cpus.iter().find_map(|cpu| read_package(root, cpu));
+    let memory = or_gap(memory, None, Fact::NodeMemory(id), gaps).unwrap_or_default();
+    Node {
+        package: cpus.as_ref().and_then(first_package),
+        cpus,
+        memory_total: memory.total,
+        memory_free: memory.free,
+        distances: or_gap(distances, None, Fact::NodeDistances(id), gaps).unwrap_or_default(),
+    }
+}
+
+/// The socket of a CPU (`physical_package_id`). `None` where it is unknown: some arm64 firmware says -1.
+pub(crate) fn read_package(root: &Root, Cpu(cpu): Cpu) -> Option<u32> {
+    let file = format!("sys/devices/system/cpu/cpu{cpu}/topology/physical_package_id");
+    value(&root.read(&file).ok()?).parse().ok()
+}
+
+/// MemTotal and MemFree of a node's `meminfo`; `None` for a line that is missing.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct NodeMemory {
-    /// All of the node's memory.
+    /// MemTotal.
     pub total: Option<Bytes>,
-    /// What is free of it, page cache not counted as free.
+    /// MemFree: the page cache does not count as free.
     pub free: Option<Bytes>,
 }
 
-/// Reads a node's `meminfo`: lines of the form `Node 0 MemTotal: 1024 kB`.
+/// Parses a node's `meminfo`: lines of the form `Node 0 MemTotal: 1024 kB`.
 pub fn parse_node_meminfo(bytes: &[u8]) -> Result<NodeMemory, Malformed> {
     let mut memory = NodeMemory::default();
     for line in value(bytes).lines() {
@@ -32,8 +84,8 @@ pub fn parse_node_meminfo(bytes: &[u8]) -> Result<NodeMemory, Malformed> {
     Ok(memory)
 }
 
-/// Reads a node's `distance`: a column for each online node, ascending (node_read_distance in the
-/// kernel's drivers/base/node.c).
+/// Parses a node's `distance`: a column for each online node, ascending (node_read_distance in the kernel's
+/// drivers/base/node.c).
 pub fn parse_distances(bytes: &[u8], online: &NodeSet) -> Result<BTreeMap<NodeId, u32>, Malformed> {
     let text = value(bytes);
     let columns = text.split_whitespace();
@@ -47,24 +99,6 @@ pub fn parse_distances(bytes: &[u8], online: &NodeSet) -> Result<BTreeMap<NodeId
     Ok(online.iter().copied().zip(distances).collect())
 }
 
-/// Reads a PCI device's `numa_node`: `None` for -1, which says that the kernel does not know.
-pub fn parse_pci_node(bytes: &[u8]) -> Result<Option<NodeId>, Malformed> {
-    match value(bytes) {
-        "-1" => Ok(None),
-        text => Ok(Some(NodeId(number("numa_node", text.as_bytes())?))),
-    }
-}
-
-/// Reads a PCI device's `class`, `vendor` or `device`: `0x030200`.
-pub fn parse_hex(bytes: &[u8]) -> Result<u32, Malformed> {
-    let text = value(bytes);
-    let digits = text.strip_prefix("0x").unwrap_or(text);
-    match u32::from_str_radix(digits, 16) {
-        Ok(number) if !digits.starts_with('+') => Ok(number),
-        _ => malformed("no hexadecimal number", text.as_bytes()),
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use proptest::prelude::*;
@@ -72,7 +106,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn reads_meminfo() {
+    fn parses_meminfo() {
         let text =
             b"Node 1 MemTotal:       16384 kB\nNode 1 MemFree:  4 kB\nNode 1 HugePages_Total: 0\n";
         let memory = parse_node_meminfo(text).unwrap();
@@ -84,34 +118,18 @@ mod tests {
     }
 
     #[test]
-    fn distances_stand_in_the_columns_of_the_online_nodes() {
+    fn the_columns_of_distances_are_the_online_nodes() {
         let online = [0, 8, 250].map(NodeId).into();
         let row = parse_distances(b"10 40 80\n", &online).unwrap();
         assert_eq!(row[&NodeId(250)], 80);
         assert!(parse_distances(b"10 40\n", &online).is_err());
     }
 
-    #[test]
-    fn minus_one_is_not_node_zero() {
-        assert_eq!(parse_pci_node(b"-1\n"), Ok(None));
-        assert_eq!(parse_pci_node(b"0\n"), Ok(Some(NodeId(0))));
-        assert!(parse_pci_node(b"-2\n").is_err());
-        assert!(parse_pci_node(b"").is_err());
-    }
-
-    #[test]
-    fn reads_class_codes() {
-        assert_eq!(parse_hex(b"0x030200\n"), Ok(0x030200));
-        assert!(parse_hex(b"0x\n").is_err() && parse_hex(b"0x+1").is_err());
-    }
-
     proptest! {
         #[test]
-        fn no_bytes_make_it_panic(bytes in proptest::collection::vec(any::<u8>(), 0..100)) {
+        fn no_input_panics(bytes in proptest::collection::vec(any::<u8>(), 0..100)) {
             let _ = parse_node_meminfo(&bytes);
             let _ = parse_distances(&bytes, &NodeSet::new());
-            let _ = parse_pci_node(&bytes);
-            let _ = parse_hex(&bytes);
         }
     }
 }

@@ -1,13 +1,19 @@
-//! Processes, as procfs shows them.
+//! Processes: the files below `/proc/PID`.
 
-pub mod affinity;
+pub(crate) mod affinity;
 pub mod cgroup;
 pub mod cmdline;
-pub mod cpuset;
+pub(crate) mod cpuset;
+pub mod environ;
 pub mod fd;
-pub mod pool;
-pub mod process_reader;
-pub mod processes;
+pub(crate) mod open_files;
+#[cfg(test)]
+mod oracle;
+pub(crate) mod pool;
+pub(crate) mod process_reader;
+pub(crate) mod processes;
 pub mod stat;
 pub mod status;
-pub mod user_names;
+pub(crate) mod threads;
+pub(crate) mod user_names;
+pub(crate) mod variables;

@@ -8,8 +8,8 @@ use crate::jobs::process_tree::{
     DATA_LOADER, ProcessTree, bounds_job, is_forkserver, is_made_to_work, serves_gpus,
 };
 use crate::observe::process::pool::{Readers, lock};
-use crate::observe::process::process_reader;
 use crate::observe::process::stat::Stat;
+use crate::observe::process::{cgroup, cmdline};
 use crate::units::Pid;
 
 /// Those that matter.
@@ -23,7 +23,7 @@ pub struct Selection {
 
 /// Of those that hold a GPU: with their descendants, the launchers above them and the launchers' own helpers, and
 /// orphans. Of named ones: with their descendants, and what leads up to a trainer.
-pub fn select(
+pub(crate) fn select(
     readers: &Readers,
     stats: &BTreeMap<Pid, Stat>,
     holders: &BTreeSet<Pid>,
@@ -99,7 +99,7 @@ impl Candidates<'_> {
     /// Whether this is the first process and of another control group than the job: an init. In a container
     /// the first process is in the job's own group, and may well be its launcher.
     fn is_init_of_another_group(&self, pid: Pid, holder: Pid) -> bool {
-        let group = |pid| process_reader::read_cgroup(self.readers.root(), pid);
+        let group = |pid| cgroup::read_cgroup(self.readers.root(), pid);
         pid == Pid(1) && group(pid) != group(holder)
     }
 
@@ -175,7 +175,7 @@ impl Candidates<'_> {
             return;
         }
         let read = self.readers.each(pids, |root, pid, command| {
-            let read = process_reader::read_command(root, pid).unwrap_or_default();
+            let read = cmdline::read_command(root, pid).unwrap_or_default();
             *lock(command) = read;
         });
         commands.extend(read.into_iter().map(|(pid, read)| (pid, read.found)));

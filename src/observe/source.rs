@@ -6,11 +6,11 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::machine::nvml_answer::DriverAnswer;
+use crate::observe::deadline::Deadline;
 use crate::observe::gpu::nvml::child::{Invocation, NvmlClient};
-use crate::observe::gpu::nvml::reconcile::{Stats, only_of_then, wait_for_driver};
+use crate::observe::gpu::nvml::reconcile::{drop_later_processes, finish_query};
 use crate::observe::memory::MemoryReading;
-use crate::observe::process::pool::Deadline;
-use crate::observe::process::process_reader;
+use crate::observe::process::stat::{Stats, read_stats};
 use crate::observe::root::Root;
 use crate::observe::root::manifest::Manifest;
 use crate::units::Pid;
@@ -114,12 +114,12 @@ impl Source {
         let read = meanwhile();
         let mut stats = match subjects {
             Subjects::MachineOnly => Ok(BTreeMap::new()),
-            _ => process_reader::read_stats(&self.root),
+            _ => read_stats(&self.root),
         };
         let answer = match query {
             Ok(query) => {
-                let answered = wait_for_driver(query, deadline, &self.root, &mut stats);
-                only_of_then(answered, &stats)
+                let reply = finish_query(query, deadline, &self.root, &mut stats);
+                drop_later_processes(reply, &stats)
             }
             Err(answer) => answer,
         };

@@ -19,7 +19,6 @@ mod machine;
 mod memory;
 mod museum;
 mod other_gpus;
-mod peers;
 mod print;
 mod program;
 mod record;

@@ -2,11 +2,10 @@
 //! taken for node 0.
 
 use std::collections::BTreeMap;
-use std::fmt;
 
 use crate::jobs::attribution::GpuSource;
 use crate::machine::gap::{Fact, Gap, Reason};
-use crate::machine::gpu::{Evidence, Gpu};
+use crate::machine::gpu::{Evidence, Gpu, HomeSource};
 use crate::machine::topology::{PciNodes, Topology};
 use crate::units::{NodeSet, Pid, node_list};
 
@@ -27,42 +26,6 @@ pub struct GpuPlace {
     pub local_nodes: NodeSet,
 }
 
-/// Who told a GPU's home nodes.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum HomeSource {
-    /// Whoever typed `--gpu-node`.
-    Override,
-    /// A topology file of NCCL's or hwloc's.
-    TopologyFile,
-    /// `numa_node` of its PCI device.
-    Sysfs,
-    /// `numa_node` of a PCI bridge above it.
-    PciParent,
-    /// NVML's memory affinity.
-    NvmlMemoryAffinity,
-    /// NVML's CPU affinity.
-    NvmlCpuAffinity,
-    /// Only one node of the machine has CPUs.
-    SingleNode,
-    /// Nobody.
-    Unknown,
-}
-
-impl fmt::Display for HomeSource {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Self::Override => "override",
-            Self::TopologyFile => "topology-file",
-            Self::Sysfs => "sysfs",
-            Self::PciParent => "pci-parent",
-            Self::NvmlMemoryAffinity => "nvml-memory-affinity",
-            Self::NvmlCpuAffinity => "nvml-cpu-affinity",
-            Self::SingleNode => "single-node",
-            Self::Unknown => "unknown",
-        })
-    }
-}
-
 /// What a person or a file says of GPUs' places.
 #[derive(Debug, Clone, Default)]
 pub struct Hints {
@@ -71,41 +34,6 @@ pub struct Hints {
     /// A topology file's.
     pub places: PciNodes,
 }
-
-/// What the sources are asked about.
-struct Question<'a> {
-    gpu: &'a Gpu,
-    topology: &'a Topology,
-    hints: &'a Hints,
-}
-
-/// A source of home nodes: what it says of a GPU; `None` where it says nothing.
-type Rung = (HomeSource, fn(&Question) -> Option<NodeSet>);
-
-/// The sources, the first of them that answers is believed.
-const LADDER: &[Rung] = &[
-    (HomeSource::Override, |of| {
-        of.hints.overrides.get(&of.gpu.index).cloned()
-    }),
-    (HomeSource::TopologyFile, |of| {
-        of.hints.places.get(&of.gpu.address?).cloned()
-    }),
-    (HomeSource::Sysfs, |of| {
-        Some(NodeSet::from([of.gpu.sysfs_node?]))
-    }),
-    (HomeSource::PciParent, |of| {
-        Some(NodeSet::from([of.gpu.parent_node?]))
-    }),
-    (HomeSource::NvmlMemoryAffinity, |of| {
-        of.gpu.memory_affinity.clone()
-    }),
-    (HomeSource::NvmlCpuAffinity, |of| {
-        Some(of.topology.nodes_of(of.gpu.cpu_affinity.as_ref()?))
-    }),
-    (HomeSource::SingleNode, |of| {
-        Some(NodeSet::from([of.topology.single_node()?]))
-    }),
-];
 
 impl GpuPlace {
     /// How it is known that this process works on it; `None` where nothing says so.
@@ -135,15 +63,25 @@ impl GpuPlace {
 
 /// Finds a GPU's home.
 pub fn place(gpu: Gpu, topology: &Topology, hints: &Hints) -> GpuPlace {
-    let question = Question {
-        gpu: &gpu,
-        topology,
-        hints,
-    };
-    let answers = LADDER
-        .iter()
-        .filter_map(|(source, ask)| Some((*source, ask(&question)?)));
-    let answers: Vec<_> = answers.filter(|(_, nodes)| !nodes.is_empty()).collect();
+    let typed = hints.overrides.get(&gpu.index).cloned();
+    let by_file = gpu
+        .address
+        .and_then(|address| hints.places.get(&address).cloned());
+    let single = topology.single_node().map(|node| NodeSet::from([node]));
+    let others = [
+        (HomeSource::Override, typed),
+        (HomeSource::TopologyFile, by_file),
+        (HomeSource::SingleNode, single),
+    ];
+    let mut answers = gpu.home_answers.clone();
+    answers.extend(
+        others
+            .into_iter()
+            .filter_map(|(source, nodes)| Some((source, nodes?))),
+    );
+    answers.retain(|_, nodes| !nodes.is_empty());
+    // By source, and so in the order in which they are believed.
+    let answers: Vec<_> = answers.into_iter().collect();
     let is_clear = |(source, nodes): &&(HomeSource, NodeSet)| {
         nodes.len() == 1 || *source == HomeSource::Override
     };
@@ -206,7 +144,9 @@ fn homeless(place: &GpuPlace) -> Option<Gap> {
 /// In another PID namespace the driver's lists are empty without a word, and memory is in use all the same.
 fn hidden_users(place: &GpuPlace) -> Option<Gap> {
     let gpu = &place.gpu;
-    let used = gpu.used_by_nobody().filter(|_| gpu.users.is_empty())?;
+    let used = gpu
+        .used_without_process()
+        .filter(|_| gpu.users.is_empty())?;
     Some(Gap {
         pid: None,
         fact: Fact::GpuProcesses(gpu.index),

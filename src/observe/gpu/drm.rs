@@ -1,6 +1,7 @@
-//! The GPUs of AMD and Intel, as the files of the kernel's DRM drivers and of KFD show them.
+//! The GPUs of AMD and Intel: `/sys/bus/pci/devices/ADDRESS/{drm,mem_info_*,product_name}` of the kernel's DRM drivers, and
+//! KFD's list.
 //!
-//! Written after the kernel's sources; no machine with such a GPU was seen.
+//! Written after the kernel's sources; not tested on a machine with such a GPU.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -8,92 +9,98 @@ use crate::machine::gpu::{DrmGpu, Gpu};
 use crate::machine::pci::PciClass;
 use crate::observe::gpu::kfd;
 use crate::observe::gpu::kfd::KfdGpu;
-use crate::observe::nodes::parse_hex;
-use crate::observe::pci::{Seen, read_as, vendor};
+use crate::observe::pci::{SysfsPciDevice, parse_hex, vendor};
+use crate::observe::read::read_as;
 use crate::observe::root::Root;
 use crate::units::{Bytes, PciAddress, value};
 
-/// The GPUs of AMD and Intel by address, not numbered yet. A device is a GPU if DRM has a render node for it or KFD
-/// knows it: a board's own VGA has neither.
-pub fn read_gpus(root: &Root, on_bus: &BTreeMap<PciAddress, &Seen>) -> Vec<Gpu> {
-    let is_candidate = |seen: &&Seen| brand(seen).is_some();
-    if !on_bus.values().copied().any(|seen| is_candidate(&seen)) {
+/// The GPUs by address, without an index. A device is a GPU if it has a DRM render node or KFD lists it: the VGA controller
+/// of a board has neither.
+pub(crate) fn read_gpus(
+    root: &Root,
+    by_address: &BTreeMap<PciAddress, &SysfsPciDevice>,
+) -> Vec<Gpu> {
+    let candidates = || by_address.values().filter(|entry| brand(entry).is_some());
+    if candidates().next().is_none() {
         return Vec::new();
     }
-    let mut known: BTreeMap<PciAddress, KfdGpu> = BTreeMap::new();
+    let mut in_kfd: BTreeMap<PciAddress, KfdGpu> = BTreeMap::new();
     for (address, gpu) in kfd::read_gpus(root) {
-        // Some kernels write the number of a partition into that of the function.
+        // Some kernels write the number of the partition in the place of the function.
         let first = PciAddress {
             function: 0,
             ..address
         };
-        let is_there = on_bus.contains_key(&address);
-        let entry = known.entry(if is_there { address } else { first });
-        let entry = entry.or_default();
-        entry.ids.extend(gpu.ids);
-        entry.chip = entry.chip.take().or(gpu.chip);
+        let is_present = by_address.contains_key(&address);
+        let merged = in_kfd.entry(if is_present { address } else { first });
+        let merged = merged.or_default();
+        merged.ids.extend(gpu.ids);
+        merged.chip = merged.chip.take().or(gpu.chip);
     }
-    let candidates = on_bus.values().copied().filter(is_candidate);
-    let gpus = candidates.map(|seen| {
-        let by_kfd = known.remove(&seen.device.address).unwrap_or_default();
-        read_gpu(root, seen, by_kfd)
-    });
-    gpus.flatten().collect()
+    candidates()
+        .filter_map(|entry| {
+            let kfd = in_kfd.remove(&entry.device.address).unwrap_or_default();
+            read_gpu(root, entry, kfd)
+        })
+        .collect()
 }
 
-/// Whose GPU a device may be; `None` for one of neither vendor and one of another class.
-fn brand(seen: &Seen) -> Option<&'static str> {
-    let is_shown = matches!(seen.device.class, PciClass::Display | PciClass::Accelerator);
-    match seen.vendor {
-        Some(vendor::AMD) if is_shown => Some("AMD"),
-        Some(vendor::INTEL) if is_shown => Some("Intel"),
+/// The vendor's name; `None` for other vendors and for a class that a GPU does not have.
+fn brand(entry: &SysfsPciDevice) -> Option<&'static str> {
+    let may_be_gpu = matches!(
+        entry.device.class,
+        PciClass::Display | PciClass::Accelerator
+    );
+    match entry.vendor {
+        Some(vendor::AMD) if may_be_gpu => Some("AMD"),
+        Some(vendor::INTEL) if may_be_gpu => Some("Intel"),
         _ => None,
     }
 }
 
-fn read_gpu(root: &Root, seen: &Seen, by_kfd: KfdGpu) -> Option<Gpu> {
-    let file = |name: &str| format!("{}/{name}", seen.folder);
-    // Connectors (`card0-DP-1`) are below the cards, and no files of theirs are in /dev/dri.
+fn read_gpu(root: &Root, entry: &SysfsPciDevice, kfd: KfdGpu) -> Option<Gpu> {
+    let file = |name: &str| format!("{}/{name}", entry.folder);
+    // Connectors (`card0-DP-1`) are in the folders of the cards, and have no files in /dev/dri.
     let nodes = root.names(&file("drm")).unwrap_or_default().into_iter();
     let nodes: BTreeSet<String> = nodes
         .filter(|name| name.starts_with("card") || name.starts_with("renderD"))
         .collect();
     let has_render_node = nodes.iter().any(|name| name.starts_with("renderD"));
-    if !has_render_node && by_kfd.ids.is_empty() {
+    if !has_render_node && kfd.ids.is_empty() {
         return None;
     }
-    // The memory of amdgpu's; other drivers have no such files.
+    // Only amdgpu has these files.
     let bytes = |name: &str| {
         let text = root.read(&file(name)).ok()?;
         value(&text).parse().ok().map(Bytes)
     };
     Some(Gpu {
-        name: name(root, seen, by_kfd.chip),
-        address: Some(seen.device.address),
+        name: name(root, entry, kfd.chip),
+        address: Some(entry.device.address),
         memory_total: bytes("mem_info_vram_total"),
         memory_used: bytes("mem_info_vram_used"),
         drm: Some(DrmGpu {
             nodes,
-            kfd_ids: by_kfd.ids,
+            kfd_ids: kfd.ids,
             host_memory_used: bytes("mem_info_gtt_used"),
         }),
         ..Gpu::default()
     })
 }
 
-/// The product's name where the board tells it (`product_name` of amdgpu's), else the chip's, else PCI's numbers: no table
-/// of products is kept here.
-fn name(root: &Root, seen: &Seen, chip: Option<String>) -> Option<String> {
-    let product = root.read(&format!("{}/product_name", seen.folder));
+/// The name of the product (`product_name` of amdgpu), else of the chip, else the PCI ids: there is no table of products
+/// here.
+fn name(root: &Root, entry: &SysfsPciDevice, chip: Option<String>) -> Option<String> {
+    let product = root.read(&format!("{}/product_name", entry.folder));
     let product = product.map(|name| value(&name).to_owned());
     if let Some(product) = product.ok().filter(|name| !name.is_empty()) {
         return Some(product);
     }
-    let brand = brand(seen)?;
-    let device = read_as(root, &format!("{}/device", seen.folder), parse_hex);
+    let brand = brand(entry)?;
+    let device = read_as(root, &format!("{}/device", entry.folder), parse_hex);
     Some(match (chip, device) {
         (Some(chip), _) => format!("{brand} {chip}"),
-        (None, Ok(device)) => format!("{brand} {:04x}:{device:04x}", seen.vendor?),
+        (None, Ok(device)) => format!("{brand} {:04x}:{device:04x}", entry.vendor?),
         (None, Err(_)) => brand.to_owned(),
     })
 }

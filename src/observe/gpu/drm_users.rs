@@ -12,8 +12,8 @@ use crate::machine::gpu::{Evidence, Gpu};
 use crate::observe::gpu::fdinfo::{DrmClient, parse_fdinfo};
 use crate::observe::gpu::kfd;
 use crate::observe::process::fd::{KFD_FILE, parse_drm_file};
+use crate::observe::process::open_files;
 use crate::observe::process::pool::{Readers, lock};
-use crate::observe::process::process_reader;
 use crate::observe::process::stat::Stat;
 use crate::observe::root::Root;
 use crate::units::{Bytes, PciAddress, Pid, ranges};
@@ -132,7 +132,7 @@ fn read_opened(
 
 fn read_opened_by(root: &Root, pid: Pid, nodes: &BTreeSet<String>) -> Opened {
     let (mut has_kfd, mut files) = (false, Vec::new());
-    let listed = process_reader::each_open_file(root, pid, |fd, target| {
+    let listed = open_files::each_open_file(root, pid, |fd, target| {
         has_kfd |= target == KFD_FILE;
         if let Some(name) = parse_drm_file(target) {
             files.push((fd.to_owned(), name.to_owned()));
@@ -164,7 +164,7 @@ fn read_opened_by(root: &Root, pid: Pid, nodes: &BTreeSet<String>) -> Opened {
                     address: Some(address),
                     ..
                 },
-            ) if client.tells_of_work() => {
+            ) if client.reports_work() => {
                 opened.clients.insert((address, client.id), client);
             }
             // NVIDIA's driver may be silent here: NVML tells of its GPUs.

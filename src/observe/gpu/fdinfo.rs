@@ -1,30 +1,30 @@
-//! What `/proc/PID/fdinfo/N` tells of a DRM file (the kernel's Documentation/gpu/drm-usage-stats.rst).
+//! `/proc/PID/fdinfo/N` of a DRM device file (the kernel's Documentation/gpu/drm-usage-stats.rst).
 
 use crate::units::{Bytes, Malformed, PciAddress, malformed, number};
 
-/// One client of a DRM driver: an opened file, which several descriptors and processes may share.
+/// One client of a DRM driver: an open file, which several descriptors and processes may share.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct DrmClient {
-    /// `drm-pdev`: the device; `None` where the driver does not tell, and for a file of no PCI device.
+    /// `drm-pdev`: the device; `None` where the driver does not report it, and where the device is not on PCI.
     pub address: Option<PciAddress>,
-    /// `drm-client-id`: one number for each client of a device; `None` from drivers that do not count them.
+    /// `drm-client-id`: unique among the clients of a device; `None` where the driver does not report it.
     pub id: Option<u64>,
-    /// Whether any engine was busy for it (`drm-engine-*`, in ns, or `drm-cycles-*`); `None` where it tells of none.
-    /// amdgpu leaves out the engines that were not.
+    /// Whether any engine was busy for it (`drm-engine-*`, in ns, or `drm-cycles-*`); `None` where no engine is listed.
+    /// amdgpu lists only engines that were busy.
     pub has_run: Option<bool>,
-    /// The most that it has in one region of the device's own memory: what is resident there or, where it tells
-    /// more, allocated. `None` where it tells of no such region, as of an integrated GPU.
+    /// The largest size in one region of the device's own memory, resident or allocated. `None` where no such region is
+    /// listed, as for an integrated GPU.
     pub device_memory: Option<Bytes>,
 }
 
 impl DrmClient {
-    /// Whether it tells at all what the client does.
-    pub fn tells_of_work(&self) -> bool {
+    /// Whether it reports engines or memory.
+    pub(crate) fn reports_work(&self) -> bool {
         self.has_run.is_some() || self.device_memory.is_some()
     }
 }
 
-/// Reads `fdinfo`: lines of the form `drm-resident-vram: 64 KiB`, those of any other file passed over.
+/// Parses `fdinfo`: lines of the form `drm-resident-vram: 64 KiB`. Other lines are ignored.
 pub fn parse_fdinfo(bytes: &[u8]) -> Result<DrmClient, Malformed> {
     let mut client = DrmClient::default();
     for line in bytes.split(|byte| *byte == b'\n') {
@@ -49,20 +49,20 @@ pub fn parse_fdinfo(bytes: &[u8]) -> Result<DrmClient, Malformed> {
     Ok(client)
 }
 
-/// `drm-engine-capacity-*` is how many engines there are, and `drm-total-cycles-*` the time that went by.
+/// `drm-engine-capacity-*` is the number of engines, and `drm-total-cycles-*` the time that passed.
 fn is_engine(key: &str) -> bool {
     let engine = key.strip_prefix("drm-engine-");
     engine.is_some_and(|engine| !engine.starts_with("capacity-")) || key.starts_with("drm-cycles-")
 }
 
-/// The regions that are the device's own: `vram` (amdgpu), `vram0` (xe), `local0` (i915). All others are the host's.
+/// The device's own memory is `vram` (amdgpu), `vram0` (xe), `local0` (i915). Other regions are memory of the host.
 fn is_device_memory(key: &str) -> bool {
     let sizes = ["drm-resident-", "drm-memory-", "drm-total-"];
     let mut regions = sizes.iter().filter_map(|prefix| key.strip_prefix(prefix));
     regions.any(|region| region.starts_with("vram") || region.starts_with("local"))
 }
 
-/// A number and its unit, which may be missing.
+/// A number, and its unit or an empty text.
 fn amount(value: &str) -> Result<(u64, &str), Malformed> {
     let (digits, unit) = value.split_once(char::is_whitespace).unwrap_or((value, ""));
     Ok((number("fdinfo", digits.as_bytes())?, unit.trim()))
@@ -86,7 +86,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn reads_what_amdgpu_writes() {
+    fn parses_the_lines_of_amdgpu() {
         let client = parse_fdinfo(
             b"pos:\t0\nflags:\t02100002\nmnt_id:\t25\nino:\t542\ndrm-driver:\tamdgpu\ndrm-client-id:\t19\n\
             drm-pdev:\t0000:c1:00.0\npasid:\t32770\ndrm-memory-vram:\t72 KiB\ndrm-memory-gtt: \t2048 KiB\n\
@@ -100,7 +100,7 @@ mod tests {
     }
 
     #[test]
-    fn reads_what_i915_and_xe_write() {
+    fn parses_the_lines_of_i915_and_xe() {
         let i915 = parse_fdinfo(
             b"drm-driver:\ti915\ndrm-client-id:\t7\ndrm-pdev:\t0000:00:02.0\ndrm-total-system0:\t999 MiB\n\
             drm-engine-render:\t0 ns\ndrm-engine-video:\t0 ns\ndrm-engine-capacity-video:\t2\n",
@@ -121,20 +121,20 @@ mod tests {
     }
 
     #[test]
-    fn tells_nothing_of_other_files() {
+    fn files_of_other_drivers_report_nothing() {
         for text in [
             "",
             "pos:\t0\nflags:\t02\neventfd-count: 1\n",
             "drm-driver:\tnvidia-drm\n",
         ] {
             let client = parse_fdinfo(text.as_bytes()).unwrap();
-            assert!(!client.tells_of_work(), "{text}");
+            assert!(!client.reports_work(), "{text}");
             assert_eq!(client.address, None, "{text}");
         }
     }
 
     #[test]
-    fn refuses_what_is_no_amount() {
+    fn a_value_that_is_not_an_amount_is_malformed() {
         for line in [
             "drm-engine-gfx:\t-1 ns",
             "drm-engine-gfx:\t99999999999999999999 ns",
@@ -150,12 +150,12 @@ mod tests {
 
     proptest! {
         #[test]
-        fn no_bytes_make_it_panic(bytes in proptest::collection::vec(any::<u8>(), 0..200)) {
+        fn no_input_panics(bytes in proptest::collection::vec(any::<u8>(), 0..200)) {
             let _ = parse_fdinfo(&bytes);
         }
 
         #[test]
-        fn no_value_makes_it_panic(key in "drm-(pdev|client-id|engine-x|cycles-x|total-vram)", value in "[ \t0-9a-zA-Z:.-]{0,30}") {
+        fn no_value_panics(key in "drm-(pdev|client-id|engine-x|cycles-x|total-vram)", value in "[ \t0-9a-zA-Z:.-]{0,30}") {
             let _ = parse_fdinfo(format!("{key}:{value}\n").as_bytes());
         }
     }

@@ -1,37 +1,44 @@
-//! The GPUs: what the drivers and sysfs know of them, joined.
+//! The GPUs: what the drivers and sysfs say about them, joined.
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use crate::machine::gap::{Fact, Gap, Reason};
-use crate::machine::gpu::{Context, Gpu, Instance};
+use crate::machine::gpu::{Context, Gpu, HomeSource, Instance};
 use crate::machine::nvml_answer::{DriverAnswer, DriverGpu, DriverProcess};
 use crate::machine::pci::PciDevice;
-use crate::observe::gpu::drm;
-use crate::observe::gpu::nvidia::{parse_information, parse_numa_status};
+use crate::machine::topology::Topology;
+use crate::observe::gpu::{drm, nvidia};
 use crate::observe::pci;
-use crate::observe::pci::Seen;
+use crate::observe::pci::SysfsPciDevice;
 use crate::observe::root::Root;
-use crate::units::{Bytes, Malformed, NodeId, PciAddress, Pid, parse_cpu_list, parse_node_list};
+use crate::units::{
+    Bytes, Malformed, NodeId, NodeSet, PciAddress, Pid, parse_cpu_list, parse_node_list,
+};
 
-/// Joins what the driver and sysfs know of GPUs; gives the other devices too. Where no driver
-/// answered, the GPUs of NVIDIA's are those that PCI shows. Those of AMD and Intel come after them.
-pub fn read_gpus(
+/// Reads the GPUs, by index, and the other PCI devices. Where NVML did not answer, NVIDIA's GPUs are those on the PCI bus.
+/// The GPUs of AMD and Intel come after them.
+pub(crate) fn read_gpus(
     root: &Root,
     driver: &DriverAnswer,
+    topology: &Topology,
     gaps: &mut Vec<Gap>,
 ) -> (Vec<Gpu>, Vec<PciDevice>) {
     let pci = pci::read_pci(root, gaps);
-    let on_bus: BTreeMap<PciAddress, &Seen> =
-        pci.iter().map(|seen| (seen.device.address, seen)).collect();
-    let others = drm::read_gpus(root, &on_bus);
+    let by_address: BTreeMap<PciAddress, &SysfsPciDevice> = pci
+        .iter()
+        .map(|entry| (entry.device.address, entry))
+        .collect();
+    let others = drm::read_gpus(root, &by_address);
     let mut gpus: Vec<Gpu> = match &driver.gpus {
-        Some(gpus) => {
-            let told = gpus.iter().map(|gpu| of_driver(gpu, gaps)).collect();
-            by_files_where_silent(root, &pci, told)
+        Some(answers) => {
+            let gpus = answers
+                .iter()
+                .map(|answer| gpu_of_answer(answer, topology, gaps));
+            fill_from_files(root, &pci, gpus.collect())
         }
         None => {
-            let found = find_nvidias(root, &pci);
-            // A machine of others' GPUs alone has nothing of which NVIDIA's driver could tell.
+            let found = find_nvidia_gpus(root, &pci);
+            // On a machine that has only GPUs of other vendors the lack of NVIDIA's driver is not a gap.
             if !found.is_empty() || others.is_empty() {
                 let error = driver.error.clone().unwrap_or_default();
                 gaps.push(Gap {
@@ -42,80 +49,72 @@ pub fn read_gpus(
             }
             let numbered = found.into_iter().zip(0..);
             numbered
-                .map(|(address, index)| of_pci(root, address, index))
+                .map(|(address, index)| nvidia::read_gpu(root, address, index))
                 .collect()
         }
     };
     append(&mut gpus, others);
-    let gpus = gpus.into_iter().map(|gpu| {
-        let seen = gpu.address.and_then(|address| on_bus.get(&address));
-        Gpu {
-            sysfs_node: seen.and_then(|seen| seen.device.node),
-            parent_node: seen.and_then(|seen| pci::read_parent_node(root, &seen.folder)),
-            own_memory_node: read_own_memory_node(root, &gpu, gaps),
-            ..gpu
+    for gpu in &mut gpus {
+        if let Some(entry) = gpu.address.and_then(|address| by_address.get(&address)) {
+            let parent = pci::read_parent_node(root, &entry.folder);
+            add_home_node(gpu, HomeSource::Sysfs, entry.device.node);
+            add_home_node(gpu, HomeSource::PciParent, parent);
         }
-    });
-    let gpus: Vec<Gpu> = gpus.collect();
+        if gpu.drm.is_none() {
+            gpu.own_memory_node = nvidia::read_memory_node(root, gpu, gaps);
+        }
+    }
     let is_gpu = |device: &PciDevice| gpus.iter().any(|gpu| gpu.address == Some(device.address));
-    let devices = pci.into_iter().map(|seen| seen.device);
+    let devices = pci.into_iter().map(|entry| entry.device);
     let devices = devices.filter(|device| !is_gpu(device)).collect();
     (gpus, devices)
 }
 
-const DRIVER_GPUS: &str = "proc/driver/nvidia/gpus";
-
-/// Reads the files of NVIDIA's kernel module and forgets them: it writes them under locks of its own, and whoever reads may
-/// have to wait, uninterruptibly.
-pub fn touch_driver_files(root: &Root) {
-    for name in root.names(DRIVER_GPUS).unwrap_or_default() {
-        for file in ["information", "numa_status"] {
-            let _ = root.read(&format!("{DRIVER_GPUS}/{name}/{file}"));
-        }
+fn add_home_node(gpu: &mut Gpu, source: HomeSource, node: Option<NodeId>) {
+    if let Some(node) = node {
+        gpu.home_answers.insert(source, NodeSet::from([node]));
     }
 }
 
-/// NVIDIA's GPUs where its driver does not answer: those on PCI, and those that its kernel module has.
-fn find_nvidias(root: &Root, pci: &[Seen]) -> BTreeSet<PciAddress> {
-    let on_bus = pci.iter().filter(|seen| seen.is_nvidia_gpu());
-    let by_module = root.names(DRIVER_GPUS).unwrap_or_default();
-    let by_module = by_module.iter().filter_map(|name| name.parse().ok());
+/// NVIDIA's GPUs without NVML: those on the PCI bus and those of its kernel module.
+fn find_nvidia_gpus(root: &Root, pci: &[SysfsPciDevice]) -> BTreeSet<PciAddress> {
+    let on_bus = pci.iter().filter(|entry| entry.is_nvidia_gpu());
     on_bus
-        .map(|seen| seen.device.address)
-        .chain(by_module)
+        .map(|entry| entry.device.address)
+        .chain(nvidia::addresses(root))
         .collect()
 }
 
-/// Takes from the files what the driver did not tell of some GPUs: it numbers them in the order of their addresses, so that
-/// those of which it told no address are those that are left. Where there are more or fewer of these nothing is taken.
-fn by_files_where_silent(root: &Root, pci: &[Seen], told: Vec<Gpu>) -> Vec<Gpu> {
-    let silent = told.iter().filter(|gpu| gpu.address.is_none()).count();
+/// Replaces GPUs without an address, which did not answer, by what the files say. NVML numbers GPUs by address, so these are
+/// the addresses that are left, in order. Where their number differs nothing is replaced.
+fn fill_from_files(root: &Root, pci: &[SysfsPciDevice], gpus: Vec<Gpu>) -> Vec<Gpu> {
+    let silent = gpus.iter().filter(|gpu| gpu.address.is_none()).count();
     if silent == 0 {
-        return told;
+        return gpus;
     }
-    let mut left = find_nvidias(root, pci);
-    for address in told.iter().filter_map(|gpu| gpu.address) {
+    let mut left = find_nvidia_gpus(root, pci);
+    for address in gpus.iter().filter_map(|gpu| gpu.address) {
         left.remove(&address);
     }
     if left.len() != silent {
-        return told;
+        return gpus;
     }
     let mut left = left.into_iter();
-    let gpus = told.into_iter().map(|gpu| match gpu.address {
+    let fill = |gpu: Gpu| match gpu.address {
         Some(_) => gpu,
         None => match left.next() {
-            Some(address) => of_pci(root, address, gpu.index),
+            Some(address) => nvidia::read_gpu(root, address, gpu.index),
             None => gpu,
         },
-    });
-    gpus.collect()
+    };
+    gpus.into_iter().map(fill).collect()
 }
 
-/// Puts other vendors' GPUs after NVIDIA's, with the next indexes that are free.
+/// Adds other vendors' GPUs, with the next free indexes.
 fn append(gpus: &mut Vec<Gpu>, others: Vec<Gpu>) {
     let taken: BTreeSet<u32> = gpus.iter().map(|gpu| gpu.index).collect();
     let next = taken.last().map_or(0, |last| last.saturating_add(1));
-    // A recorded answer may claim any index.
+    // A recorded answer may contain any index.
     let free = (next..=u32::MAX).chain(0..next);
     let free = free.filter(|index| !taken.contains(index));
     let numbered = others.into_iter().zip(free);
@@ -123,12 +122,12 @@ fn append(gpus: &mut Vec<Gpu>, others: Vec<Gpu>) {
     gpus.sort_by_key(|gpu| gpu.index);
 }
 
-fn of_driver(gpu: &DriverGpu, gaps: &mut Vec<Gap>) -> Gpu {
-    if gpu.processes.is_none() || gpu.error.is_some() {
-        let error = gpu.error.clone();
+fn gpu_of_answer(answer: &DriverGpu, topology: &Topology, gaps: &mut Vec<Gap>) -> Gpu {
+    if answer.processes.is_none() || answer.error.is_some() {
+        let error = answer.error.clone();
         gaps.push(Gap {
             pid: None,
-            fact: Fact::GpuProcesses(gpu.index),
+            fact: Fact::GpuProcesses(answer.index),
             reason: error.map_or(Reason::Absent, Reason::Failed),
         });
     }
@@ -145,56 +144,36 @@ fn of_driver(gpu: &DriverGpu, gaps: &mut Vec<Gap>) -> Gpu {
             .collect()
     };
     Gpu {
-        index: gpu.index,
-        uuid: gpu.uuid.clone(),
-        name: gpu.name.clone(),
-        address: gpu.pci_bus_id.as_ref().and_then(|id| id.parse().ok()),
-        memory_total: gpu.memory_total_bytes.map(Bytes),
-        memory_used: gpu.memory_used_bytes.map(Bytes),
-        memory_affinity: near(&gpu.memory_affinity, parse_node_list),
-        cpu_affinity: near(&gpu.cpu_affinity, parse_cpu_list),
-        minor: gpu.minor_number,
-        contexts: gpu.processes.as_ref().map(contexts),
-        mig_devices: gpu.mig_devices.clone(),
+        index: answer.index,
+        uuid: answer.uuid.clone(),
+        name: answer.name.clone(),
+        address: answer.pci_bus_id.as_ref().and_then(|id| id.parse().ok()),
+        memory_total: answer.memory_total_bytes.map(Bytes),
+        memory_used: answer.memory_used_bytes.map(Bytes),
+        home_answers: home_answers(answer, topology),
+        minor: answer.minor_number,
+        contexts: answer.processes.as_ref().map(contexts),
+        mig_devices: answer.mig_devices.clone(),
         ..Gpu::default()
     }
 }
 
-/// A list of NVML's; it has no other way to say that it does not know than to say nothing.
-fn near<T>(list: &Option<String>, parse: fn(&[u8]) -> Result<T, Malformed>) -> Option<T> {
+/// The nodes near a GPU, by NVML.
+fn home_answers(answer: &DriverGpu, topology: &Topology) -> BTreeMap<HomeSource, NodeSet> {
+    let by_memory = affinity(&answer.memory_affinity, parse_node_list);
+    let by_cpus = affinity(&answer.cpu_affinity, parse_cpu_list);
+    let by_cpus = by_cpus.map(|cpus| topology.nodes_of(&cpus));
+    let answers = [
+        (HomeSource::NvmlMemoryAffinity, by_memory),
+        (HomeSource::NvmlCpuAffinity, by_cpus),
+    ];
+    answers
+        .into_iter()
+        .filter_map(|(source, nodes)| Some((source, nodes.filter(|nodes| !nodes.is_empty())?)))
+        .collect()
+}
+
+/// An empty list means that NVML does not know.
+fn affinity<T>(list: &Option<String>, parse: fn(&[u8]) -> Result<T, Malformed>) -> Option<T> {
     parse(list.as_deref().filter(|list| !list.is_empty())?.as_bytes()).ok()
-}
-
-fn of_pci(root: &Root, address: PciAddress, index: u32) -> Gpu {
-    let information = root.read(&format!("{DRIVER_GPUS}/{address}/information"));
-    let information = information.map(|text| parse_information(&text));
-    let information = information.unwrap_or_default();
-    Gpu {
-        index,
-        uuid: information.uuid,
-        name: information.name,
-        address: Some(address),
-        minor: information.minor,
-        ..Gpu::default()
-    }
-}
-
-/// A GPU whose memory is no node has no such file.
-fn read_own_memory_node(root: &Root, gpu: &Gpu, gaps: &mut Vec<Gap>) -> Option<NodeId> {
-    if gpu.drm.is_some() {
-        return None;
-    }
-    let status = root.read(&format!("{DRIVER_GPUS}/{}/numa_status", gpu.address?));
-    match status.and_then(|status| Ok(parse_numa_status(&status)?)) {
-        Ok(node) => node,
-        Err(Reason::Absent) => None,
-        Err(reason) => {
-            gaps.push(Gap {
-                pid: None,
-                fact: Fact::GpuMemoryNode(gpu.index),
-                reason,
-            });
-            None
-        }
-    }
 }

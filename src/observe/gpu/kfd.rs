@@ -1,35 +1,36 @@
-//! AMD's KFD, the kernel's driver for computing on AMD's GPUs: which GPUs it has, and who has queues and memory there.
+//! `/sys/class/kfd/kfd`: KFD, the kernel's driver for computing on AMD's GPUs, with its GPUs and the processes that have
+//! queues and memory there.
 //!
-//! Written after the kernel's kfd_topology.c and kfd_process.c; no machine with such a GPU was seen. Only files are read
-//! that the kernel answers from its own books: `sdma_GPUID` and `cu_occupancy` beside them ask the GPU.
+//! Written after the kernel's kfd_topology.c and kfd_process.c; not tested on a machine with such a GPU. Only files are read
+//! for which the kernel does not access the GPU: `sdma_GPUID` and `cu_occupancy` do.
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use crate::machine::gap::Reason;
-use crate::observe::gpu::kfd_format::{parse_location, parse_number};
-use crate::observe::pci::read_as;
-use crate::observe::root::{Root, number};
-use crate::units::{PciAddress, Pid, value};
+use crate::observe::process::stat::is_ended;
+use crate::observe::read::read_as;
+use crate::observe::root::{Root, number as pid_number};
+use crate::units::{Malformed, PciAddress, Pid, malformed, number, value};
 
 const NODES: &str = "sys/class/kfd/kfd/topology/nodes";
 const PROCESSES: &str = "sys/class/kfd/kfd/proc";
 
-/// What KFD knows of one GPU.
+/// One GPU of KFD.
 #[derive(Debug, Default)]
-pub struct KfdGpu {
-    /// Its numbers (`gpu_id`), one for each partition.
-    pub ids: BTreeSet<u32>,
-    /// What the driver calls its chip (`name`); `None` where it has no name for it.
-    pub chip: Option<String>,
+pub(crate) struct KfdGpu {
+    /// Its ids (`gpu_id`), one for each partition.
+    pub(crate) ids: BTreeSet<u32>,
+    /// The driver's name of the chip (`name`); `None` where it has no name.
+    pub(crate) chip: Option<String>,
 }
 
-/// The GPUs that KFD has, by address. A node that may not be read, as of a GPU that a container was not given, is none.
-pub fn read_gpus(root: &Root) -> BTreeMap<PciAddress, KfdGpu> {
+/// KFD's GPUs by address. A node that may not be read is left out: it is a GPU that the container does not have.
+pub(crate) fn read_gpus(root: &Root) -> BTreeMap<PciAddress, KfdGpu> {
     let mut gpus: BTreeMap<PciAddress, KfdGpu> = BTreeMap::new();
     for node in root.names(NODES).unwrap_or_default() {
         let file = |name: &str| format!("{NODES}/{node}/{name}");
         let id = read_as(root, &file("gpu_id"), parse_number::<u32>);
-        // CPUs are nodes too, of the number 0.
+        // CPUs are nodes too, with the id 0.
         let Some(id) = id.ok().filter(|id| *id != 0) else {
             continue;
         };
@@ -38,7 +39,7 @@ pub fn read_gpus(root: &Root) -> BTreeMap<PciAddress, KfdGpu> {
         };
         let gpu = gpus.entry(address).or_default();
         gpu.ids.insert(id);
-        // So it calls every chip that tells what it is made of by itself.
+        // The driver's name for every chip that describes itself.
         const NAMELESS: &str = "ip discovery";
         let chip = root.read(&file("name"));
         let chip = chip.map(|name| value(&name).to_owned());
@@ -49,29 +50,26 @@ pub fn read_gpus(root: &Root) -> BTreeMap<PciAddress, KfdGpu> {
     gpus
 }
 
-/// On which GPUs, by KFD's numbers, each process works: where it has a queue or, where it has none anywhere, memory. One
-/// that merely opened `/dev/kfd` is there too, with none. The PIDs are those of the host, wherever one looks from.
-///
-/// # Errors
-/// The reason for a gap, where KFD's list cannot be read.
-pub fn read_processes(root: &Root) -> Result<BTreeMap<Pid, Result<BTreeSet<u32>, Reason>>, Reason> {
+/// The GPUs, by KFD's ids, that each process uses: those where it has a queue or, if it has no queue at all, those where it
+/// has memory. A process that only opened `/dev/kfd` has an empty set. The PIDs are those of the host, also in a container.
+pub(crate) fn read_processes(
+    root: &Root,
+) -> Result<BTreeMap<Pid, Result<BTreeSet<u32>, Reason>>, Reason> {
     let names = match root.names(PROCESSES) {
         Err(Reason::Absent) => Vec::new(),
         names => names?,
     };
-    let pids = names.iter().filter_map(|name| number(name)).map(Pid);
+    let pids = names.iter().filter_map(|name| pid_number(name)).map(Pid);
     let processes = pids.map(|pid| (pid, read_process(root, pid)));
-    // One that ended meanwhile works nowhere.
-    let has_ended = |gpus: &Result<_, Reason>| {
-        root.is_live() && matches!(gpus, Err(Reason::Absent | Reason::Gone))
-    };
+    let has_ended =
+        |gpus: &Result<_, Reason>| root.is_live() && gpus.as_ref().err().is_some_and(is_ended);
     Ok(processes.filter(|(_, gpus)| !has_ended(gpus)).collect())
 }
 
 fn read_process(root: &Root, pid: Pid) -> Result<BTreeSet<u32>, Reason> {
     let own = format!("{PROCESSES}/{pid}");
     let mut folders = vec![own.clone()];
-    // From Linux 7.2 on a process may have several contexts: the others are in folders below the first's.
+    // From Linux 7.2 on a process may have several contexts: the folder of the first contains those of the others.
     let names = root.names(&own)?.into_iter();
     let contexts = names.filter(|name| name.starts_with("context_"));
     folders.extend(contexts.map(|name| format!("{own}/{name}")));
@@ -81,8 +79,8 @@ fn read_process(root: &Root, pid: Pid) -> Result<BTreeSet<u32>, Reason> {
         for queue in root.names(&queues).unwrap_or_default() {
             let gpu = read_as(root, &format!("{queues}/{queue}/gpuid"), parse_number);
             match gpu {
-                // A queue comes and goes.
-                Err(Reason::Absent | Reason::Gone) if root.is_live() => {}
+                // The queue was removed since the listing.
+                Err(reason) if root.is_live() && is_ended(&reason) => {}
                 gpu => drop(with_queue.insert(gpu?)),
             }
         }
@@ -96,8 +94,97 @@ fn read_process(root: &Root, pid: Pid) -> Result<BTreeSet<u32>, Reason> {
             }
         }
     }
-    Ok(match with_queue.is_empty() {
-        true => with_memory,
-        false => with_queue,
+    Ok(if with_queue.is_empty() {
+        with_memory
+    } else {
+        with_queue
     })
+}
+
+/// Parses the PCI address in a node's `properties`: lines of a name and a number. The lower 16 bits of `location_id` are bus,
+/// device and function, the higher bits the number of a partition; `domain` has its own line.
+pub fn parse_location(bytes: &[u8]) -> Result<PciAddress, Malformed> {
+    let field = |name: &str| {
+        let mut fields = value(bytes).lines().filter_map(|line| line.split_once(' '));
+        fields.find(|(key, _)| *key == name).map(|(_, value)| value)
+    };
+    let Some(location) = field("location_id") else {
+        return malformed("no location_id in KFD's properties", bytes);
+    };
+    let location: u32 = number("location_id", location.as_bytes())?;
+    let [.., bus, slot] = location.to_be_bytes();
+    // Older kernels do not write it: they support domain 0 only.
+    let domain = field("domain").map(|domain| number("domain", domain.as_bytes()));
+    Ok(PciAddress {
+        domain: domain.transpose()?.unwrap_or(0),
+        bus,
+        device: slot >> 3,
+        function: slot & 7,
+    })
+}
+
+/// Parses a file of one number: `gpu_id`, a queue's `gpuid`, or the bytes of `vram_GPUID`.
+pub fn parse_number<T: std::str::FromStr>(bytes: &[u8]) -> Result<T, Malformed> {
+    number("a number of KFD", value(bytes).as_bytes())
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    #[track_caller]
+    fn is_at(properties: &str, address: &str) {
+        let read = parse_location(properties.as_bytes()).map(|address| address.to_string());
+        assert_eq!(read, Ok(address.into()));
+    }
+
+    #[test]
+    fn parses_the_address_of_a_gpu() {
+        is_at(
+            "cpu_cores_count 0\nsimd_count 440\nlocation_id 49408\ndomain 0\ndrm_render_minor 128\n",
+            "0000:c1:00.0",
+        );
+        is_at("location_id 1283\ndomain 2\n", "0002:05:00.3");
+        // The sixth partition.
+        is_at("location_id 1342178560\ndomain 0\n", "0000:05:00.0");
+        is_at("location_id 256\n", "0000:01:00.0");
+    }
+
+    #[test]
+    fn a_missing_address_is_malformed() {
+        for text in [
+            "",
+            "location_id\n",
+            "location_id -1\n",
+            "location_id 4294967296\n",
+            "location_id 256\ndomain x\n",
+        ] {
+            assert!(parse_location(text.as_bytes()).is_err(), "{text}");
+        }
+    }
+
+    #[test]
+    fn parses_numbers() {
+        assert_eq!(parse_number(b"49391"), Ok(49391_u32));
+        assert_eq!(parse_number(b"0\n"), Ok(0_u64));
+        assert!(parse_number::<u32>(b"4294967296\n").is_err());
+        assert!(parse_number::<u64>(b"").is_err());
+    }
+
+    proptest! {
+        #[test]
+        fn no_input_panics(bytes in proptest::collection::vec(any::<u8>(), 0..100)) {
+            let _ = parse_location(&bytes);
+            let _ = parse_number::<u32>(&bytes);
+        }
+
+        #[test]
+        fn every_location_is_an_address(location in any::<u32>(), domain in any::<u32>()) {
+            let text = format!("location_id {location}\ndomain {domain}\n");
+            let address = parse_location(text.as_bytes()).unwrap();
+            prop_assert_eq!(address.to_string().parse(), Ok(address));
+        }
+    }
 }

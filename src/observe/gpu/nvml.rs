@@ -1,6 +1,7 @@
-//! The NVIDIA driver's answers, by its library NVML.
+//! What the NVIDIA driver answers through its library, NVML.
 
-pub mod child;
-pub mod lists;
-pub mod query;
-pub mod reconcile;
+pub(crate) mod child;
+mod lists;
+mod query;
+pub(crate) mod reconcile;
+pub mod recorded;

@@ -6,8 +6,8 @@ use crate::jobs::process_tree::serves_gpus;
 use crate::machine::gap::{Fact, Gap, Reason};
 use crate::machine::gpu::{Evidence, Gpu};
 use crate::observe::process::pool::{Readers, lock};
-use crate::observe::process::process_reader;
 use crate::observe::process::stat::Stat;
+use crate::observe::process::{environ, open_files};
 use crate::observe::root::Root;
 use crate::units::Pid;
 
@@ -23,7 +23,7 @@ pub fn disbelieve(
     let contexts = gpus.iter().flat_map(|gpu| gpu.contexts.iter().flatten());
     let named: BTreeSet<Pid> = contexts.map(|context| context.pid).collect();
     let has_nothing_open = |pid: &Pid| {
-        let files = process_reader::read_driver_files(root, *pid);
+        let files = open_files::read_driver_files(root, *pid);
         stats.contains_key(pid) && files.is_ok_and(|files| files.total == 0)
     };
     strangers.retain(|pid| named.contains(pid));
@@ -61,7 +61,7 @@ pub fn find(readers: &Readers, gpus: &mut [Gpu], stats: &BTreeMap<Pid, Stat>) {
     let mut found: BTreeMap<Pid, (usize, Evidence)> = BTreeMap::new();
     let others = stats.keys().filter(|pid| !named.contains(pid)).copied();
     let opened = readers.each(others, |root, pid, files| {
-        *lock(files) = process_reader::read_driver_files(root, pid).unwrap_or_default();
+        *lock(files) = open_files::read_driver_files(root, pid).unwrap_or_default();
     });
     for (pid, files) in &opened {
         let (files, Some(stat)) = (&files.found, stats.get(pid)) else {
@@ -77,10 +77,7 @@ pub fn find(readers: &Readers, gpus: &mut [Gpu], stats: &BTreeMap<Pid, Stat>) {
             if !is_open {
                 return None;
             }
-            let environment = readers
-                .one(*pid, process_reader::read_environment)
-                .ok()?
-                .ok()?;
+            let environment = readers.one(*pid, environ::read_environment).ok()?.ok()?;
             let index = environment.gpu_hint(gpus)?;
             let at = gpus.iter().position(|gpu| gpu.index == index)?;
             Some((at, Evidence::Environment))

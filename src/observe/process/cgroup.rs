@@ -1,16 +1,22 @@
-//! `/proc/PID/cgroup`, v1 and v2.
+//! `/proc/PID/cgroup`, versions 1 and 2.
 
 use procfs::{FromBufRead, ProcessCGroups};
 
+use crate::machine::gap::Reason;
 use crate::machine::process::ControlGroup;
-use crate::units::{Malformed, malformed};
+use crate::observe::root::Root;
+use crate::units::{Malformed, Pid, malformed};
 
-/// The group in each hierarchy.
+pub(crate) fn read_cgroup(root: &Root, pid: Pid) -> Result<Vec<ControlGroup>, Reason> {
+    Ok(parse_cgroup(&root.read(&format!("proc/{pid}/cgroup"))?)?)
+}
+
+/// Parses the group in each hierarchy.
 pub fn parse_cgroup(bytes: &[u8]) -> Result<Vec<ControlGroup>, Malformed> {
-    // The crate wants UTF-8; whoever may make a group may choose other bytes for its name.
+    // `procfs` requires UTF-8, but a group's name may be any bytes.
     let text = String::from_utf8_lossy(bytes);
     let Ok(groups) = ProcessCGroups::from_buf_read(text.as_bytes()) else {
-        return malformed("no list of control groups", bytes);
+        return malformed("not a list of control groups", bytes);
     };
     let groups = groups.into_iter().map(|group| ControlGroup {
         is_v2: group.hierarchy == 0,
@@ -27,7 +33,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn reads_both_versions() {
+    fn parses_both_versions() {
         let text = b"12:cpuset,cpu:/docker/abc\n1:name=systemd:/a:b\n0::/user.slice\n";
         let groups = parse_cgroup(text).unwrap();
         let paths: Vec<&str> = groups.iter().map(|group| group.path.as_str()).collect();
@@ -39,7 +45,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn no_bytes_make_it_panic(bytes in proptest::collection::vec(any::<u8>(), 0..100)) {
+        fn no_input_panics(bytes in proptest::collection::vec(any::<u8>(), 0..100)) {
             let _ = parse_cgroup(&bytes);
         }
     }

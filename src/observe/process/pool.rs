@@ -1,8 +1,8 @@
-//! Reads of processes, on a few threads, none of which is waited for without end.
+//! The threads that read processes.
 //!
-//! A process that is stuck with its memory locked keeps whoever reads of it waiting. Nothing can call such a reader off, so
-//! he is left behind: what he had found stands, another thread takes his place, and the program's end ends him too, as he
-//! waits where the kernel lets a thread be killed.
+//! A process that is stuck with its memory lock blocks the thread that reads it. A blocked read cannot be cancelled: its
+//! thread is abandoned, partial results are kept, and another thread takes over. It ends with the program, as the kernel
+//! lets a thread be killed there.
 
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
@@ -10,69 +10,38 @@ use std::sync::mpsc;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-use procfs::process::Process as Own;
-
 use crate::machine::gap::Reason;
+use crate::observe::deadline::Deadline;
+use crate::observe::process::stat::parse_stat;
 use crate::observe::root::{PATIENCE, Root};
 use crate::units::Pid;
 
-/// How many read at once. More would wait for the same locks within the kernel.
+/// The most threads that read at once. More would wait for the same locks in the kernel.
 const MOST_AT_WORK: usize = 4;
-/// How many may be stuck before nobody takes their place.
+/// The most threads that are abandoned before no more are started.
 const MOST_STUCK: usize = 64;
-/// How often it is looked whether one is stuck.
+/// The time between two checks for stuck threads.
 const ROUND: Duration = Duration::from_millis(250);
 
-/// When a look at a machine has to be over.
-#[derive(Debug, Clone, Copy)]
-pub struct Deadline {
-    /// The moment itself.
-    pub at: Instant,
-    /// What was allowed.
-    pub whole: Duration,
-}
-
-impl Deadline {
-    /// From now on.
-    pub fn within(whole: Duration) -> Self {
-        // A time beyond all clocks is none.
-        let far = || Instant::now() + Duration::from_secs(1 << 30);
-        Self {
-            at: Instant::now().checked_add(whole).unwrap_or_else(far),
-            whole,
-        }
-    }
-
-    /// What is left.
-    pub fn left(&self) -> Duration {
-        self.at.saturating_duration_since(Instant::now())
-    }
-
-    /// Whether it has passed.
-    pub fn is_over(&self) -> bool {
-        self.left().is_zero()
-    }
-}
-
-/// The threads that read.
+/// The pool.
 #[derive(Debug)]
-pub struct Readers {
+pub(crate) struct Readers {
     shared: Arc<Shared>,
-    threads: Mutex<Vec<Watched>>,
+    threads: Mutex<Vec<ReaderThread>>,
     deadline: Deadline,
-    at_work: usize,
+    most_at_work: usize,
 }
 
-/// What was found of a process, as far as it was.
+/// What was read of a process.
 #[derive(Debug)]
-pub struct Found<T> {
-    /// All of it, or what there was when its reader was left behind.
-    pub found: T,
-    /// Why it is not all.
-    pub cut: Option<Reason>,
+pub(crate) struct ReadOutcome<T> {
+    /// All of it, or what there was when its thread was abandoned.
+    pub(crate) found: T,
+    /// Why it is incomplete.
+    pub(crate) cut: Option<Reason>,
 }
 
-/// Where what is found of one process is put.
+/// Holds what is read of one process.
 #[derive(Debug, Default)]
 struct Slot<T> {
     found: Mutex<T>,
@@ -80,12 +49,13 @@ struct Slot<T> {
     is_settled: AtomicBool,
 }
 
-/// How many processes are not settled.
+/// The number of processes that are not settled.
 #[derive(Debug, Default)]
 struct Remaining(AtomicUsize);
 
 impl<T> Slot<T> {
-    /// Says that nothing more is waited for, and why, unless that was said. Tells whether this was the last.
+    /// Ends the wait for this process, with the reason for an early end. A second call does nothing. Returns whether this
+    /// was the last process.
     fn settle(&self, cut: Option<Reason>, remaining: &Remaining) -> bool {
         if self.is_settled.swap(true, Ordering::AcqRel) {
             return false;
@@ -95,7 +65,7 @@ impl<T> Slot<T> {
     }
 }
 
-type Task = Box<dyn FnOnce(&Root) + Send>;
+type ReadTask = Box<dyn FnOnce(&Root) + Send>;
 
 struct Shared {
     root: Arc<Root>,
@@ -111,33 +81,33 @@ impl std::fmt::Debug for Shared {
 
 #[derive(Default)]
 struct Queue {
-    tasks: VecDeque<(Pid, Task)>,
+    tasks: VecDeque<(Pid, ReadTask)>,
     is_closed: bool,
 }
 
-/// One thread, as the others see it.
+/// One thread of the pool, as seen by the caller.
 #[derive(Debug)]
-struct Watched {
-    state: Arc<Mutex<State>>,
-    /// What it was at when it was last seen to get on.
-    seen: (u64, Option<u64>),
-    got_on: Instant,
+struct ReaderThread {
+    state: Arc<Mutex<ReaderState>>,
+    /// The number of tasks taken and the CPU time, at the last progress.
+    progress: (u64, Option<u64>),
+    progressed_at: Instant,
 }
 
 #[derive(Debug, Default)]
-struct State {
+struct ReaderState {
     tid: Option<i32>,
-    /// Of whom it reads.
+    /// The process that it reads.
     reads: Option<Pid>,
-    /// How many it has taken on.
+    /// The number of tasks that it has taken.
     taken: u64,
-    /// It shall take no more: another one has its place.
-    is_left_behind: bool,
+    /// Another thread has its place: it takes no more tasks.
+    is_abandoned: bool,
 }
 
 impl Readers {
-    /// None is at work before there is work.
-    pub fn new(root: Arc<Root>, deadline: Deadline) -> Self {
+    /// Threads start with the first work.
+    pub(crate) fn new(root: Arc<Root>, deadline: Deadline) -> Self {
         let cpus = std::thread::available_parallelism().map_or(1, usize::from);
         Self {
             shared: Arc::new(Shared {
@@ -147,21 +117,17 @@ impl Readers {
             }),
             threads: Mutex::default(),
             deadline,
-            // One may be stuck for a while.
-            at_work: cpus.clamp(2, MOST_AT_WORK),
+            // At least two, as one may be stuck for a while.
+            most_at_work: cpus.clamp(2, MOST_AT_WORK),
         }
     }
 
-    /// Where they read.
-    pub fn root(&self) -> &Root {
+    pub(crate) fn root(&self) -> &Root {
         &self.shared.root
     }
 
-    /// Reads of one process.
-    ///
-    /// # Errors
-    /// Why its reader was left behind.
-    pub fn one<T: Send + 'static>(
+    /// Reads one process. The error is the reason why its thread was abandoned.
+    pub(crate) fn one<T: Send + 'static>(
         &self,
         pid: Pid,
         read: impl Fn(&Root, Pid) -> T + Send + Sync + 'static,
@@ -170,22 +136,22 @@ impl Readers {
             *lock(slot) = Some(read(root, pid));
         });
         match found.remove(&pid) {
-            Some(Found {
+            Some(ReadOutcome {
                 found: Some(found), ..
             }) => Ok(found),
-            Some(Found {
+            Some(ReadOutcome {
                 cut: Some(reason), ..
             }) => Err(reason),
             _ => Err(Reason::Gone),
         }
     }
 
-    /// Reads of each process. `read` puts into the slot what it finds when it finds it.
-    pub fn each<T: Default + Send + 'static>(
+    /// Reads each process. `read` puts each result into the slot as soon as it has it.
+    pub(crate) fn each<T: Default + Send + 'static>(
         &self,
         pids: impl IntoIterator<Item = Pid>,
         read: impl Fn(&Root, Pid, &Mutex<T>) + Send + Sync + 'static,
-    ) -> BTreeMap<Pid, Found<T>> {
+    ) -> BTreeMap<Pid, ReadOutcome<T>> {
         let work = Arc::new((read, Remaining::default()));
         let (finished, is_finished) = mpsc::channel();
         let mut slots: BTreeMap<Pid, Arc<Slot<T>>> = BTreeMap::new();
@@ -194,11 +160,11 @@ impl Readers {
             let slot: Arc<Slot<T>> = Arc::default();
             slots.insert(pid, slot.clone());
             let (work, finished) = (work.clone(), finished.clone());
-            let task: Task = Box::new(move |root| {
+            let task: ReadTask = Box::new(move |root| {
                 let (read, remaining) = &*work;
                 read(root, pid, &slot.found);
                 if slot.settle(None, remaining) {
-                    // Nobody listens any more if it took too long.
+                    // The receiver is gone if the deadline passed.
                     let _ = finished.send(());
                 }
             });
@@ -209,12 +175,12 @@ impl Readers {
         self.queue().tasks = tasks;
         let mut at_work = self.fill_up(slots.len());
         while at_work > 0 && remaining.0.load(Ordering::Acquire) > 0 && !self.deadline.is_over() {
-            // One message comes when all is done.
+            // One message arrives, when all is done.
             let wait = ROUND.min(self.deadline.left());
             if is_finished.recv_timeout(wait).is_ok() {
                 break;
             }
-            for pid in self.leave_stuck_behind() {
+            for pid in self.abandon_stuck() {
                 if let Some(slot) = slots.get(&pid) {
                     slot.settle(Some(Reason::TimedOut(PATIENCE)), remaining);
                 }
@@ -223,11 +189,11 @@ impl Readers {
         }
         self.queue().tasks.clear();
         let taken = slots.into_iter().map(|(pid, slot)| {
-            // The time is over, or all threads there may be are stuck.
-            slot.settle(Some(Reason::Late(self.deadline.whole)), remaining);
+            // The deadline has passed, or all threads are stuck.
+            slot.settle(Some(Reason::Late(self.deadline.allowed)), remaining);
             let cut = lock(&slot.cut).take();
             let found = std::mem::take(&mut *lock(&slot.found));
-            (pid, Found { found, cut })
+            (pid, ReadOutcome { found, cut })
         });
         taken.collect()
     }
@@ -236,24 +202,21 @@ impl Readers {
         lock(&self.shared.queue)
     }
 
-    /// Has as many at work as there shall be, and tells how many there are. Where no thread can be had at all, the work is
-    /// done here: waiting is better than seeing nothing.
+    /// Starts threads up to the wanted number, and returns how many are at work. Where no thread can be started, the work is
+    /// done here: it may block, but that is better than no result.
     fn fill_up(&self, wanted: usize) -> usize {
         let mut threads = lock(&self.threads);
-        let stuck = |threads: &[Watched]| {
-            let states = threads
-                .iter()
-                .map(|thread| lock(&thread.state).is_left_behind);
-            states.filter(|is_left_behind| *is_left_behind).count()
-        };
-        let left_behind = stuck(&threads);
-        let mut there = threads.len() - left_behind;
-        while there < self.at_work.min(wanted) && left_behind < MOST_STUCK {
+        let abandoned = threads
+            .iter()
+            .filter(|thread| lock(&thread.state).is_abandoned)
+            .count();
+        let mut at_work = threads.len() - abandoned;
+        while at_work < self.most_at_work.min(wanted) && abandoned < MOST_STUCK {
             let Ok(thread) = start(self.shared.clone()) else {
                 break;
             };
             threads.push(thread);
-            there += 1;
+            at_work += 1;
         }
         if threads.is_empty() {
             let tasks = std::mem::take(&mut self.queue().tasks);
@@ -263,35 +226,35 @@ impl Readers {
             return 1;
         }
         self.shared.has_work.notify_all();
-        there
+        at_work
     }
 
-    /// Takes note of those that are stuck: they have neither come to an end with a process for a while nor used any CPU
-    /// time, which walking a large memory does.
-    fn leave_stuck_behind(&self) -> Vec<Pid> {
+    /// Abandons the threads that have neither finished a process nor used CPU time for a while, and returns the processes
+    /// that they read. A walk of a large memory uses CPU time.
+    fn abandon_stuck(&self) -> Vec<Pid> {
         let now = Instant::now();
         let mut stuck = Vec::new();
         for thread in lock(&self.threads).iter_mut() {
-            if now.saturating_duration_since(thread.got_on) < ROUND {
+            if now.saturating_duration_since(thread.progressed_at) < ROUND {
                 continue;
             }
             let (tid, reads, taken) = {
                 let state = lock(&thread.state);
-                let reads = state.reads.filter(|_| !state.is_left_behind);
+                let reads = state.reads.filter(|_| !state.is_abandoned);
                 (state.tid, reads, state.taken)
             };
             let Some(pid) = reads else {
-                thread.got_on = now;
+                thread.progressed_at = now;
                 continue;
             };
-            let seen = (taken, tid.and_then(cpu_time));
-            if seen != thread.seen {
-                (thread.seen, thread.got_on) = (seen, now);
-            } else if now.saturating_duration_since(thread.got_on) >= PATIENCE {
+            let progress = (taken, tid.and_then(cpu_ticks));
+            if progress != thread.progress {
+                (thread.progress, thread.progressed_at) = (progress, now);
+            } else if now.saturating_duration_since(thread.progressed_at) >= PATIENCE {
                 let mut state = lock(&thread.state);
-                // It may have come to its end just now.
+                // It may have finished just now.
                 if state.taken == taken && state.reads == Some(pid) {
-                    state.is_left_behind = true;
+                    state.is_abandoned = true;
                     self.shared.root.give_up(pid);
                     stuck.push(pid);
                 }
@@ -302,37 +265,37 @@ impl Readers {
 }
 
 impl Drop for Readers {
-    /// Who waits for work ends.
+    /// Ends the threads that wait for work.
     fn drop(&mut self) {
         self.queue().is_closed = true;
         self.shared.has_work.notify_all();
     }
 }
 
-/// What a mutex holds; it is whole wherever a thread ended.
-pub fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+/// Locks a mutex, also one that a panic poisoned: no thread leaves a half-written value.
+pub(crate) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// The CPU time of one of this program's threads, in clock ticks.
-fn cpu_time(tid: i32) -> Option<u64> {
-    let stat = Own::myself().ok()?.task_from_tid(tid).ok()?.stat().ok()?;
-    Some(stat.utime + stat.stime)
+/// The CPU time of one of this program's threads. It is read from the running system, whatever the pool reads.
+fn cpu_ticks(tid: i32) -> Option<u64> {
+    let stat = std::fs::read(format!("/proc/self/task/{tid}/stat")).ok()?;
+    Some(parse_stat(&stat).ok()?.cpu_ticks)
 }
 
-fn start(shared: Arc<Shared>) -> std::io::Result<Watched> {
-    let state = Arc::new(Mutex::new(State::default()));
+fn start(shared: Arc<Shared>) -> std::io::Result<ReaderThread> {
+    let state = Arc::new(Mutex::new(ReaderState::default()));
     let own = state.clone();
     let thread = std::thread::Builder::new().name("reader".into());
     thread.spawn(move || work(&shared, &own))?;
-    Ok(Watched {
+    Ok(ReaderThread {
         state,
-        seen: (0, None),
-        got_on: Instant::now(),
+        progress: (0, None),
+        progressed_at: Instant::now(),
     })
 }
 
-fn work(shared: &Shared, state: &Mutex<State>) {
+fn work(shared: &Shared, state: &Mutex<ReaderState>) {
     lock(state).tid = Some(rustix::thread::gettid().as_raw_nonzero().get());
     while let Some((pid, task)) = next(shared) {
         {
@@ -343,14 +306,14 @@ fn work(shared: &Shared, state: &Mutex<State>) {
         task(&shared.root);
         let mut state = lock(state);
         state.reads = None;
-        if state.is_left_behind {
+        if state.is_abandoned {
             return;
         }
     }
 }
 
-/// Waits for work. `None` when there will be no more.
-fn next(shared: &Shared) -> Option<(Pid, Task)> {
+/// Waits for the next task; `None` when the pool is closed.
+fn next(shared: &Shared) -> Option<(Pid, ReadTask)> {
     let mut queue = lock(&shared.queue);
     loop {
         if let Some(task) = queue.tasks.pop_front() {
@@ -370,15 +333,14 @@ mod tests {
 
     use super::*;
 
-    fn readers(whole: Duration) -> Readers {
-        let at = Instant::now() + whole;
-        Readers::new(Arc::new(Root::live()), Deadline { at, whole })
+    fn readers(allowed: Duration) -> Readers {
+        Readers::new(Arc::new(Root::live()), Deadline::within(allowed))
     }
 
     const LONG: Duration = Duration::from_secs(600);
 
     #[test]
-    fn reads_of_each_and_in_order() {
+    fn reads_each_process_and_keeps_the_order() {
         let readers = readers(LONG);
         let found = readers.each((1..=1000).map(Pid), |_, pid, slot| *lock(slot) = pid.0 * 2);
         assert!(found.values().all(|found| found.cut.is_none()));
@@ -394,7 +356,7 @@ mod tests {
     }
 
     #[test]
-    fn leaves_behind_who_is_stuck_and_keeps_what_he_had() {
+    fn abandons_a_stuck_thread_and_keeps_its_partial_result() {
         let readers = readers(LONG);
         let before = Instant::now();
         let found = readers.each((1..=100).map(Pid), |_, pid, slot: &Mutex<Vec<&str>>| {
@@ -415,12 +377,12 @@ mod tests {
                 _ => assert_eq!((found.cut, found.found.len()), (None, 2), "{pid}"),
             }
         }
-        // Five of them, and at least two at a time.
+        // Five are stuck, at least two at a time.
         assert!(waited < 4 * PATIENCE, "{waited:?}");
     }
 
     #[test]
-    fn does_not_take_one_that_works_for_one_that_is_stuck() {
+    fn a_thread_that_uses_cpu_time_is_not_stuck() {
         let readers = readers(LONG);
         let found = readers.one(Pid(1), |_, _| {
             let start = Instant::now();

@@ -6,15 +6,13 @@ use std::sync::Mutex;
 use crate::machine::gap::{Fact, Gap, Reason};
 use crate::machine::gpu::Gpu;
 use crate::machine::process::Process;
-use crate::observe::gpu::nvml::reconcile::Stats;
 use crate::observe::gpu::{drm_users, users};
 use crate::observe::memory::MemoryReader;
 use crate::observe::process::cpuset::Cpusets;
 use crate::observe::process::pool::{Readers, lock};
-use crate::observe::process::process_reader;
-use crate::observe::process::process_reader::{BeforeMemory, Draft};
-use crate::observe::process::stat::Stat;
-use crate::observe::root::Root;
+use crate::observe::process::process_reader::{MemoryInput, ProcessReader};
+use crate::observe::process::stat::{Stat, Stats, has_ended};
+use crate::observe::read::or_gap;
 use crate::observe::selection::{Selection, select};
 use crate::units::Pid;
 
@@ -93,8 +91,8 @@ pub fn choose(
     }
 }
 
-/// Reads the processes that matter, by PID, and tells which of them are orphans.
-pub fn read_processes(
+/// Reads the chosen processes, by PID, and gives those of them that are orphans.
+pub(crate) fn read_processes(
     readers: &Readers,
     choice: Choice,
     named: &[Pid],
@@ -108,12 +106,13 @@ pub fn read_processes(
         mut missing,
     } = choice;
     stats.retain(|pid, _| pids.contains(pid));
-    let with_pipes = match orphans.is_empty() {
-        true => BTreeSet::new(),
-        false => orphans.union(&holders).copied().collect(),
+    let with_pipes = if orphans.is_empty() {
+        BTreeSet::new()
+    } else {
+        orphans.union(&holders).copied().collect()
     };
     let (processes, ended) = read_all(readers, stats, with_pipes, memory, gaps);
-    // One that ended by itself is none that is missing, but for whom it was asked by number.
+    // A process that exited is missing only if its PID was given.
     let asked_for = ended.into_iter().filter(|pid| named.contains(pid));
     missing.extend(asked_for.map(|pid| (pid, Reason::Gone)));
     gaps.extend(missing.into_iter().map(|(pid, reason)| Gap {
@@ -125,8 +124,8 @@ pub fn read_processes(
     (processes, orphans)
 }
 
-/// Reads these processes, and tells which of them ended meanwhile. First of all of them what cannot keep anybody waiting,
-/// then of each what is in its memory: so one that is stuck hides nothing of the others, and of itself only that.
+/// Reads these processes; the PIDs are those that ended meanwhile. The first step, which never blocks, is done for all
+/// processes before the second one: so a stuck process hides nothing of the others.
 fn read_all(
     readers: &Readers,
     stats: BTreeMap<Pid, Stat>,
@@ -134,64 +133,43 @@ fn read_all(
     memory: MemoryReader,
     gaps: &mut Vec<Gap>,
 ) -> (Vec<Process>, Vec<Pid>) {
-    let (pids, stats): (Vec<Pid>, Mutex<BTreeMap<Pid, Stat>>) =
-        (stats.keys().copied().collect(), Mutex::new(stats));
-    let mut drafts = readers.each(pids, move |root, pid, slot| {
+    let pids: Vec<Pid> = stats.keys().copied().collect();
+    let stats = Mutex::new(stats);
+    let mut partial = readers.each(pids, move |root, pid, slot| {
         let stat = lock(&stats).remove(&pid);
-        let draft = stat.map(|stat| {
-            let mut draft = process_reader::read_process(root, pid, stat);
-            if with_pipes.contains(&pid) {
-                draft.process.pipes = pipes(root, pid, &mut draft.gaps);
-            }
-            draft
-        });
-        *lock(slot) = draft;
+        let reader = ProcessReader { root, pid };
+        let read = stat.map(|stat| reader.read_unlocked(stat, with_pipes.contains(&pid)));
+        *lock(slot) = read;
     });
-    let before = drafts.iter().map(|(pid, draft)| {
-        let before = draft.found.as_ref().map(Draft::before_memory);
-        (*pid, before)
-    });
-    let before: BTreeMap<Pid, Option<BeforeMemory>> = before.collect();
-    let pids: Vec<Pid> = before.keys().copied().collect();
-    let of_memory = readers.each(pids, move |root, pid, slot| {
-        let before = before.get(&pid).and_then(Option::as_ref);
-        process_reader::read_of_memory(root, pid, before, &memory, slot);
+    let inputs: BTreeMap<Pid, Option<MemoryInput>> = partial
+        .iter()
+        .map(|(pid, read)| (*pid, read.found.as_ref().map(|read| read.memory_input)))
+        .collect();
+    let pids: Vec<Pid> = inputs.keys().copied().collect();
+    let locked = readers.each(pids, move |root, pid, slot| {
+        let input = inputs.get(&pid).and_then(Option::as_ref);
+        ProcessReader { root, pid }.read_locked(input, &memory, slot);
     });
     let root = readers.root();
     let mut cpusets = Cpusets::default();
     let (mut processes, mut ended) = (Vec::new(), Vec::new());
-    for (pid, of_memory) in of_memory {
-        let draft = drafts.remove(&pid);
-        let Some(Draft {
-            mut process,
-            gaps: mut own_gaps,
-            ..
-        }) = draft.and_then(|draft| draft.found)
-        else {
-            let reason = of_memory.cut.unwrap_or(Reason::Gone);
+    for (pid, locked) in locked {
+        let Some(read) = partial.remove(&pid).and_then(|read| read.found) else {
             gaps.push(Gap {
                 pid: Some(pid),
                 fact: Fact::Process,
-                reason,
+                reason: locked.cut.unwrap_or(Reason::Gone),
             });
             continue;
         };
+        let (mut process, mut own_gaps) = (read.process, read.gaps);
         if let Some(groups) = &process.groups {
-            let cpuset = cpusets.of(root, groups).unwrap_or_else(|reason| {
-                own_gaps.push(Gap {
-                    pid: Some(pid),
-                    fact: Fact::Cpuset,
-                    reason,
-                });
-                None
-            });
-            process.cpuset = cpuset;
+            let cpuset = cpusets.of(root, groups);
+            process.cpuset = or_gap(cpuset, Some(pid), Fact::Cpuset, &mut own_gaps).flatten();
         }
-        of_memory
-            .found
-            .put(&mut process, of_memory.cut, &mut own_gaps);
-        // Last of all: so nothing of another process of that number can be in it.
-        if process_reader::has_ended(root, pid, process.start_time_ticks) {
+        locked.found.add_to(&mut process, locked.cut, &mut own_gaps);
+        // Checked last, so that no fact can be that of another process with this PID.
+        if has_ended(root, pid, process.start_time_ticks) {
             ended.push(pid);
             continue;
         }
@@ -199,18 +177,6 @@ fn read_all(
         processes.push(process);
     }
     (processes, ended)
-}
-
-/// What ties a worker to its trainer where no parent does.
-fn pipes(root: &Root, pid: Pid, gaps: &mut Vec<Gap>) -> Option<BTreeSet<u64>> {
-    let note = |reason| {
-        gaps.push(Gap {
-            pid: Some(pid),
-            fact: Fact::OpenFiles,
-            reason,
-        });
-    };
-    process_reader::read_pipes(root, pid).map_err(note).ok()
 }
 
 /// Processes that nobody asked for by number, of which some may belong to a job all the same. With hidepid there

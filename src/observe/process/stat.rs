@@ -1,13 +1,66 @@
 //! `/proc/PID/stat` and `/proc/PID/task/TID/stat` (do_task_stat in the kernel's fs/proc/array.c).
 
+use std::collections::BTreeMap;
+use std::time::{Duration, Instant};
+
+use crate::machine::gap::Reason;
+use crate::observe::root::Root;
 use crate::units::{Cpu, Malformed, Pid, malformed, number};
 
-/// The fields that matter.
+/// `stat` of all processes; the outer error is that of listing `/proc`.
+pub(crate) type Stats = Result<BTreeMap<Pid, Result<Stat, Reason>>, Reason>;
+
+/// Reads `stat` of all processes. Those that ended meanwhile are left out.
+pub(crate) fn read_stats(root: &Root) -> Stats {
+    let pids = root.numbers("proc")?.into_iter().map(Pid);
+    let stats = pids.map(|pid| (pid, read_stat(root, pid)));
+    let has_ended = |stat: &Result<Stat, Reason>| match stat {
+        Ok(stat) => stat.is_dead(),
+        Err(reason) => root.is_live() && is_ended(reason),
+    };
+    Ok(stats.filter(|(_, stat)| !has_ended(stat)).collect())
+}
+
+pub(crate) fn read_stat(root: &Root, pid: Pid) -> Result<Stat, Reason> {
+    let stat = parse_stat(&root.read(&format!("proc/{pid}/stat"))?)?;
+    if stat.pid != pid {
+        return Err(Reason::Malformed(format!("stat of process {}", stat.pid)));
+    }
+    Ok(stat)
+}
+
+/// Whether the process with this start time has ended: another process may have its PID since then. A recorded process does
+/// not end.
+pub(crate) fn has_ended(root: &Root, pid: Pid, start_time_ticks: u64) -> bool {
+    if !root.is_live() {
+        return false;
+    }
+    read_stat(root, pid).map_or(true, |now| {
+        now.is_dead() || now.start_time_ticks != start_time_ticks
+    })
+}
+
+/// Whether a file of a running process is missing because the process ended.
+pub(crate) fn is_ended(reason: &Reason) -> bool {
+    matches!(reason, Reason::Gone | Reason::Absent)
+}
+
+/// A moment in the unit of [`Stat::start_time_ticks`]. `/proc/uptime` is not used: in a container it may show the container's
+/// own uptime (LXCFS).
+pub(crate) fn ticks_after_boot(moment: Instant) -> u64 {
+    let now = rustix::time::clock_gettime(rustix::time::ClockId::Boottime);
+    let now = Duration::try_from(now).unwrap_or_default();
+    let then = now.saturating_sub(moment.elapsed());
+    let per_second = u128::from(rustix::param::clock_ticks_per_second());
+    u64::try_from(then.as_nanos() * per_second / 1_000_000_000).unwrap_or(u64::MAX)
+}
+
+/// The fields that the audit needs.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Stat {
     /// Field 1.
     pub pid: Pid,
-    /// Field 2, without its brackets.
+    /// Field 2, without its parentheses.
     pub name: String,
     /// Field 3: one letter.
     pub state: u8,
@@ -15,41 +68,41 @@ pub struct Stat {
     pub ppid: Pid,
     /// Field 6: the PID of its session's leader.
     pub session: Pid,
-    /// Field 9: PF_ flags of the kernel's include/linux/sched.h.
+    /// Field 9: the PF_ flags of the kernel's include/linux/sched.h.
     flags: u64,
-    /// Fields 14 and 15, user's and system's CPU time in clock ticks: of a thread its own, of a process all its threads'.
+    /// Fields 14 and 15: user and system CPU time in clock ticks, of the thread or of all threads of the process.
     pub cpu_ticks: u64,
     /// Field 22, in clock ticks after boot.
     pub start_time_ticks: u64,
-    /// Field 39: where it last ran.
+    /// Field 39: the CPU on which it last ran.
     pub last_cpu: Cpu,
 }
 
 impl Stat {
-    /// Whether it has ended and only waits for its parent to hear of it, or is about to.
-    pub fn is_dead(&self) -> bool {
+    /// Whether it is a zombie, or is ending.
+    pub(crate) fn is_dead(&self) -> bool {
         const PF_EXITING: u64 = 0x4;
         matches!(self.state, b'Z' | b'X' | b'x') || self.flags & PF_EXITING != 0
     }
 
-    /// Whether it is a thread of the kernel's own, which has no memory.
-    pub fn is_of_kernel(&self) -> bool {
+    /// Whether it is a kernel thread, which has no memory.
+    pub(crate) fn is_of_kernel(&self) -> bool {
         const PF_KTHREAD: u64 = 0x20_0000;
         self.flags & PF_KTHREAD != 0
     }
 }
 
-/// Reads one `stat`. The name may hold brackets, blanks and newlines: it ends at the last bracket.
+/// Parses one `stat`. The name may contain parentheses, blanks and newlines: it ends at the last parenthesis.
 pub fn parse_stat(bytes: &[u8]) -> Result<Stat, Malformed> {
     let open = bytes.iter().position(|byte| *byte == b'(');
     let close = bytes.iter().rposition(|byte| *byte == b')');
     let (Some(open), Some(close)) = (open, close) else {
-        return malformed("no stat", bytes);
+        return malformed("not a stat", bytes);
     };
     if close < open {
-        return malformed("no stat", bytes);
+        return malformed("not a stat", bytes);
     }
-    // The first word behind the name is field 3.
+    // The first word after the name is field 3.
     const FIRST: usize = 3;
     const LAST: usize = 39;
     let mut words = bytes[close + 1..]
@@ -64,7 +117,7 @@ pub fn parse_stat(bytes: &[u8]) -> Result<Stat, Malformed> {
         Some(field) if at - FIRST < count => Ok(*field),
         _ => malformed(&format!("no field {at} in stat"), bytes),
     };
-    // The newline that ends the file is what tells that field 39 was not cut within its digits.
+    // Only the newline at the end shows that field 39 was not cut within its digits.
     if bytes.last() != Some(&b'\n') && words.next().is_none() {
         return malformed("stat ends early", bytes);
     }
@@ -93,7 +146,7 @@ mod tests {
         9702856 11005272 710262784 140725066235694 140725066235739 140725066235739 140725066235879 19\n";
 
     #[test]
-    fn reads_the_fields_that_matter() {
+    fn parses_the_fields() {
         let stat = parse_stat(format!("254 (python3) {REST}").as_bytes()).unwrap();
         assert_eq!(stat.pid, Pid(254));
         assert!(!stat.is_dead() && !stat.is_of_kernel());
@@ -107,14 +160,14 @@ mod tests {
     }
 
     #[test]
-    fn a_name_cannot_pose_as_the_fields_behind_it() {
+    fn a_name_cannot_imitate_the_fields_after_it() {
         let stat = parse_stat(format!("254 (x) S 1 (y\n) {REST}").as_bytes()).unwrap();
         assert_eq!(stat.name, "x) S 1 (y\n");
         assert_eq!(stat.ppid, Pid(245));
     }
 
     #[test]
-    fn half_a_file_is_refused() {
+    fn a_cut_file_is_malformed() {
         let whole = format!("254 (python3) {REST}");
         let fields_up_to_39 = whole.len() - " 0 0 0 0 0 9702856".len() - 100;
         for end in 0..fields_up_to_39 {
@@ -125,14 +178,25 @@ mod tests {
         }
     }
 
+    #[test]
+    fn start_times_and_moments_have_the_same_unit() {
+        let stat = std::fs::read("/proc/self/stat").unwrap();
+        let started = parse_stat(&stat).unwrap().start_time_ticks;
+        assert!(started <= ticks_after_boot(Instant::now()));
+        let second = rustix::param::clock_ticks_per_second();
+        let hour_ago = Instant::now().checked_sub(Duration::from_secs(3600));
+        let ago = hour_ago.map_or(0, ticks_after_boot);
+        assert!(ago + 3599 * second <= ticks_after_boot(Instant::now()) || ago == 0);
+    }
+
     proptest! {
         #[test]
-        fn no_bytes_make_it_panic(bytes in proptest::collection::vec(any::<u8>(), 0..300)) {
+        fn no_input_panics(bytes in proptest::collection::vec(any::<u8>(), 0..300)) {
             let _ = parse_stat(&bytes);
         }
 
         #[test]
-        fn no_fields_make_it_panic(text in "[0-9]{1,3} \\([ -~]{0,9}\\)( [-0-9]{1,22}){0,60}\n?") {
+        fn no_fields_panic(text in "[0-9]{1,3} \\([ -~]{0,9}\\)( [-0-9]{1,22}){0,60}\n?") {
             let _ = parse_stat(text.as_bytes());
         }
     }

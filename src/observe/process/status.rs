@@ -1,32 +1,35 @@
 //! `/proc/PID/status` and `/proc/PID/task/TID/status`.
 
+use crate::machine::gap::Reason;
+use crate::observe::read::read_as;
+use crate::observe::root::Root;
 use crate::units::{
-    Bytes, CpuSet, Malformed, NodeSet, malformed, number, parse_cpu_list, parse_node_list,
+    Bytes, CpuSet, Malformed, NodeSet, Pid, malformed, number, parse_cpu_list, parse_node_list,
 };
 
-/// The lines that matter.
+/// The lines that the audit needs.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Status {
     /// The real user id, the first of four.
     pub uid: u32,
-    /// `NSpid` without its first: the PIDs in the namespaces within the reader's, outermost first. Empty where there
-    /// are none, and on kernels before 4.1.
+    /// `NSpid` without its first: the PIDs in the PID namespaces inside the reader's, outermost first. Empty where there
+    /// are no such namespaces, and on kernels before 4.1.
     pub inner_pids: Vec<u32>,
-    /// `Cpus_allowed_list`: offline and merely possible CPUs may be among them.
+    /// `Cpus_allowed_list`: may contain CPUs that are offline or only possible.
     pub affinity: CpuSet,
     /// `Mems_allowed_list`; `None` on a kernel without cpusets.
     pub mems_allowed: Option<NodeSet>,
-    /// How much memory it has; `None` on a kernel before 4.5, and for a process that is about to end.
+    /// `None` on a kernel before 4.5, and for a process that is ending.
     pub resident: Option<Resident>,
 }
 
-/// A process's present pages, as its counters have them: no page table is walked for these. From Linux 6.2 to 6.16 each
-/// CPU may hold back a part of them.
+/// A process's present pages by the kernel's counters, which need no page walk. From Linux 6.2 to 6.16 each
+/// CPU adds its part late, so that some may be missing.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Resident {
-    /// `RssAnon`: private copies of files' pages are among them.
+    /// `RssAnon`, with private copies of files' pages.
     pub anonymous: Bytes,
-    /// `RssFile`: what a driver maps (`/dev/nvidiactl`) is among them.
+    /// `RssFile`, with what a driver maps (`/dev/nvidiactl`).
     pub file: Bytes,
     /// `RssShmem`: shared anonymous mappings, memfd, System V, and every file on a tmpfs.
     pub shared: Bytes,
@@ -35,15 +38,14 @@ pub struct Resident {
 }
 
 impl Resident {
-    /// All of it.
-    pub fn all(&self) -> Bytes {
+    pub(crate) fn all(&self) -> Bytes {
         [self.anonymous, self.file, self.shared, self.huge]
             .into_iter()
             .sum()
     }
 }
 
-/// The names of the lines that matter, in the order in which the kernel writes them.
+/// The names of these lines, in the kernel's order.
 const NAMES: [&str; 8] = [
     "Uid",
     "NSpid",
@@ -55,8 +57,8 @@ const NAMES: [&str; 8] = [
     "Mems_allowed_list",
 ];
 
-/// The values of these lines, each the first of its name. The text is gone through once: it has more than a thousand bytes,
-/// and every process has one.
+/// The values of these lines; of several with one name the first counts. The text of more than 1,000 bytes is searched once,
+/// for all names: every process has one.
 fn values(bytes: &[u8]) -> [Option<&[u8]>; NAMES.len()] {
     let mut values = [None; NAMES.len()];
     for line in bytes.split(|byte| *byte == b'\n') {
@@ -68,10 +70,13 @@ fn values(bytes: &[u8]) -> [Option<&[u8]>; NAMES.len()] {
     values
 }
 
-/// Reads one `status`. Lines that are not known do no harm; the name's newlines are escaped by the
-/// kernel.
+pub(crate) fn read_status(root: &Root, pid: Pid) -> Result<Status, Reason> {
+    read_as(root, &format!("proc/{pid}/status"), parse_status)
+}
+
+/// Parses one `status`. Unknown lines are ignored. The kernel escapes newlines in the name.
 pub fn parse_status(bytes: &[u8]) -> Result<Status, Malformed> {
-    // A file that was cut may have lost the end of its last line's value.
+    // In a file that was cut the last value may be incomplete.
     if bytes.last() != Some(&b'\n') {
         return malformed("status ends early", bytes);
     }
@@ -94,7 +99,7 @@ pub fn parse_status(bytes: &[u8]) -> Result<Status, Malformed> {
             anonymous: kib("RssAnon")?,
             file: kib("RssFile")?,
             shared: kib("RssShmem")?,
-            // Not there on a kernel without huge pages.
+            // A kernel without huge pages has no such line.
             huge: kib("HugetlbPages").unwrap_or_default(),
         })
     };
@@ -121,7 +126,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn reads_the_lines_that_matter() {
+    fn parses_the_lines() {
         let text = b"Name:\tpt_data: w 0\nUid:\t1000\t0\t0\t0\nNSpid:\t4711\t12\t1\nNew:\tline\n\
             Cpus_allowed:\tff\nCpus_allowed_list:\t0-3,8\nMems_allowed_list:\t0-1\n";
         let status = parse_status(text).unwrap();
@@ -132,7 +137,7 @@ mod tests {
     }
 
     #[test]
-    fn reads_how_much_memory_there_is() {
+    fn parses_the_memory_counters() {
         let text = b"Uid:\t0\t0\t0\t0\nRssAnon:\t   71604 kB\nRssFile:\t    2048 kB\nRssShmem:\t       4 kB\n\
             HugetlbPages:\t    2048 kB\nCpus_allowed_list:\t0\n";
         let resident = parse_status(text).unwrap().resident.unwrap();
@@ -143,13 +148,13 @@ mod tests {
     }
 
     #[test]
-    fn a_name_that_is_no_utf8_does_no_harm() {
+    fn a_name_that_is_not_utf8_is_ignored() {
         let text = b"Name:\t\xe6\x95\nUid:\t0\t0\t0\t0\nCpus_allowed_list:\t0\n";
         assert_eq!(parse_status(text).unwrap().mems_allowed, None);
     }
 
     #[test]
-    fn half_a_file_is_refused() {
+    fn a_cut_file_is_malformed() {
         assert!(parse_status(b"Uid:\t0\t0\t0\t0\nCpus_allowed_list:\t0-1").is_err());
         assert!(parse_status(b"Uid:\t0\t0\t0\t0\n").is_err());
         assert!(parse_status(b"").is_err());
@@ -157,7 +162,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn no_bytes_make_it_panic(bytes in proptest::collection::vec(any::<u8>(), 0..200)) {
+        fn no_input_panics(bytes in proptest::collection::vec(any::<u8>(), 0..200)) {
             let _ = parse_status(&bytes);
         }
     }

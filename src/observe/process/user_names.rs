@@ -1,58 +1,58 @@
-//! Users' names and numbers, as the system tells them.
+//! Names and numbers of users, from the system's user database.
 //!
-//! Only those that matter are asked for. A list of all users would lack those of a directory (SSSD lists none unless it is
-//! told to), and has the C library load each of its sources, where one is enough for a user that the first of them knows:
-//! 0.8 MiB and 0.3 ms, where systemd's comes after the files.
+//! Only the users that matter are looked up. A list of all users would lack those of a directory (SSSD does not list its
+//! users by default), and makes the C library load all its sources, where the first one may be enough: that costs 0.8 MiB and
+//! 0.3 ms with systemd's source.
 //!
-//! They may come from another machine: so they are asked for on a thread that can be left behind.
+//! A lookup may need another machine's answer, so it runs on a thread that can be abandoned.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::mpsc;
 use std::time::{Duration, Instant};
 
-/// How long the system may take to tell.
+/// How long all lookups together may take.
 const PATIENCE: Duration = Duration::from_secs(2);
 
-/// The names of these users, as far as they are known, and as far as they are told by then.
+/// The names of these users. Those that are unknown, or not found in time, are left out.
 pub(crate) fn names(uids: BTreeSet<u32>, within: Duration) -> BTreeMap<u32, String> {
     if uids.is_empty() {
         return BTreeMap::new();
     }
-    let told = asked(within, move |tell| {
+    let found = collect(within, move |send| {
         for uid in uids {
             let user = uzers::get_user_by_uid(uid);
             let name = user.and_then(|user| user.name().to_str().map(str::to_owned));
-            if name.is_some_and(|name| tell((uid, name)).is_none()) {
+            if name.is_some_and(|name| send((uid, name)).is_none()) {
                 return;
             }
         }
     });
-    told.into_iter().collect()
+    found.into_iter().collect()
 }
 
-/// The number of the user of this name on the running system; `None` where there is none, or nobody tells in time.
+/// The number of the user with this name on the running system; `None` where it is unknown or not found in time.
 pub fn user_number(name: &str) -> Option<u32> {
     let name = name.to_owned();
-    let told = asked(PATIENCE, move |tell| {
+    let found = collect(PATIENCE, move |send| {
         let user = uzers::get_user_by_name(&name);
-        user.and_then(|user| tell(user.uid()));
+        user.and_then(|user| send(user.uid()));
     });
-    told.first().copied()
+    found.first().copied()
 }
 
-/// What is told by `ask` until it has ended or the time is over; `tell` gives `None` when nobody listens any more.
-fn asked<T: Send + 'static>(
+/// What `look_up` sends until it returns or the time is over. `send` gives `None` when the receiver is gone.
+fn collect<T: Send + 'static>(
     within: Duration,
-    ask: impl FnOnce(&dyn Fn(T) -> Option<()>) + Send + 'static,
+    look_up: impl FnOnce(&dyn Fn(T) -> Option<()>) + Send + 'static,
 ) -> Vec<T> {
-    let (sender, told) = mpsc::channel();
+    let (sender, receiver) = mpsc::channel();
     let thread = std::thread::Builder::new().name("users".into());
-    // Where no thread can be had nothing is told.
-    let _ = thread.spawn(move || ask(&|what| sender.send(what).ok()));
+    // Where no thread can be started nothing is received.
+    let _ = thread.spawn(move || look_up(&|item| sender.send(item).ok()));
     let until = Instant::now() + within.min(PATIENCE);
     let next = || {
         let left = until.saturating_duration_since(Instant::now());
-        told.recv_timeout(left).ok()
+        receiver.recv_timeout(left).ok()
     };
     std::iter::from_fn(next).collect()
 }
@@ -62,7 +62,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn knows_the_superuser_and_nobody_of_no_number() {
+    fn knows_root_and_no_unknown_user() {
         let names = names([0, u32::MAX - 7].into(), PATIENCE);
         assert_eq!(names, [(0, "root".to_owned())].into());
         assert_eq!(user_number("root"), Some(0));
@@ -70,13 +70,13 @@ mod tests {
     }
 
     #[test]
-    fn keeps_what_was_told_before_it_took_too_long() {
+    fn keeps_what_was_found_before_the_time_was_over() {
         let before = Instant::now();
-        let told = asked(Duration::from_millis(100), |tell| {
-            tell(7);
+        let found = collect(Duration::from_millis(100), |send| {
+            send(7);
             std::thread::sleep(Duration::from_secs(600));
         });
-        assert_eq!(told, [7]);
+        assert_eq!(found, [7]);
         assert!(before.elapsed() < PATIENCE);
     }
 }

@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 use crate::machine::gap::Reason;
 use crate::machine::nvml_answer::DriverAnswer;
-use crate::observe::gpu::nvidia::parse_nvml;
+use crate::observe::gpu::nvml::recorded::parse_nvml;
 use crate::observe::root::manifest::{Manifest, parse_manifest};
 use crate::observe::root::named_file::open_named;
 use crate::observe::root::{Root, archive};

@@ -12,17 +12,18 @@ use rustix::time::ClockId;
 use crate::machine::gap::{Fact, Gap, Gaps, Reason};
 use crate::machine::topology::Topology;
 use crate::machine::window::{Counters, ProcessActivity, Window};
+use crate::observe::deadline::Deadline;
 use crate::observe::gpu::gpus;
-use crate::observe::gpu::nvml::reconcile::ticks_after_boot;
-use crate::observe::process::pool::{Deadline, Readers};
-use crate::observe::process::stat::parse_stat;
-use crate::observe::process::{process_reader, processes};
+use crate::observe::nodes;
+use crate::observe::process::pool::Readers;
+use crate::observe::process::stat::{parse_stat, ticks_after_boot};
+use crate::observe::process::{processes, stat, threads};
 use crate::observe::root::Root;
+use crate::observe::source::{Source, Subjects};
 use crate::observe::watch::counters::{counted_between, read_numastat, read_vmstat};
 use crate::observe::watch::interrupt::Interrupt;
 use crate::observe::watch::sched::read_pages_migrated;
 use crate::observe::watch::tally::{Clock, Tallies, Tally, ThreadSample};
-use crate::observe::{Source, Subjects, pci};
 use crate::units::{NodeId, Pid};
 
 /// The most rounds in a window.
@@ -48,8 +49,8 @@ const MOST_THREADS: usize = 1 << 16;
 /// When Ctrl-C cannot be handled.
 pub fn watch(source: &Source, subjects: &Subjects, asked: Duration) -> io::Result<Option<Window>> {
     let root = &source.root;
-    let topology = pci::read_topology(root, &mut Gaps::default());
-    let Some(pids) = relevant_processes(source, subjects) else {
+    let topology = nodes::read_topology(root, &mut Gaps::default());
+    let Some(pids) = relevant_processes(source, subjects, &topology) else {
         return Ok(None);
     };
     let mut interrupt = Interrupt::hold()?;
@@ -92,7 +93,11 @@ pub fn watch(source: &Source, subjects: &Subjects, asked: Duration) -> io::Resul
 }
 
 /// The relevant processes at this time, with their start times.
-fn relevant_processes(source: &Source, subjects: &Subjects) -> Option<BTreeMap<Pid, u64>> {
+fn relevant_processes(
+    source: &Source,
+    subjects: &Subjects,
+    topology: &Topology,
+) -> Option<BTreeMap<Pid, u64>> {
     let (root, mut unused) = (&source.root, Gaps::default());
     let named = match subjects {
         Subjects::Named(pids) => pids.as_slice(),
@@ -102,7 +107,7 @@ fn relevant_processes(source: &Source, subjects: &Subjects) -> Option<BTreeMap<P
     let deadline = Deadline::within(source.time_limit);
     let (answer, stats, ()) = source.query_driver(deadline, subjects, || ());
     let readers = Readers::new(root.clone(), deadline);
-    let (mut gpus, _) = gpus::read_gpus(root, &answer, &mut unused);
+    let (mut gpus, _) = gpus::read_gpus(root, &answer, topology, &mut unused);
     let (mut strangers, unseen) = (BTreeSet::new(), BTreeMap::new());
     let choice = processes::choose(
         &readers,
@@ -166,7 +171,7 @@ impl<'a> Sampler<'a> {
         let mut room = MOST_THREADS;
         let mut left_out = 0;
         for (pid, tally) in &mut self.tallies {
-            let tids = process_reader::tids(self.root, *pid);
+            let tids = threads::tids(self.root, *pid);
             left_out += tids.len().saturating_sub(room);
             let threads = tids.into_iter().take(room);
             let threads: Result<Vec<ThreadSample>, Reason> = threads
@@ -189,7 +194,7 @@ impl<'a> Sampler<'a> {
     fn add_children(&mut self) {
         let listed = listed(self.root);
         for pid in listed.difference(&self.known) {
-            if let Ok(stat) = process_reader::read_stat(self.root, *pid)
+            if let Ok(stat) = stat::read_stat(self.root, *pid)
                 && self.tallies.contains_key(&stat.ppid)
             {
                 self.tallies
@@ -211,7 +216,7 @@ impl<'a> Sampler<'a> {
     /// Of the processes for which the kernel reports them.
     fn pages_migrated(&self) -> MigratedPages {
         let of_process = |pid: Pid| {
-            let tids = process_reader::tids(self.root, pid).into_iter();
+            let tids = threads::tids(self.root, pid).into_iter();
             let pages = tids.take(MOST_THREADS).filter_map(|tid| {
                 let pages = read_pages_migrated(self.root, pid, tid)?;
                 Some((tid, pages))

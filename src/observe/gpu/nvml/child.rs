@@ -1,9 +1,8 @@
-//! NVML at arm's length: asked by a process of our own, so that a library that crashes or never returns costs its answer
-//! and nothing else.
+//! Queries NVML in a child process, so that a library that crashes or never returns only costs its own answer.
 //!
-//! The program runs itself anew and reads what that one writes, a line for each [`Piece`]. Who takes too long is killed and
-//! not waited for: one that sits in the driver, uninterruptibly, ends when the driver lets it. A GPU that does not answer
-//! costs its own answer alone: another process asks for those behind it.
+//! The program starts itself again as the child and reads its output, one line for each [`NvmlMessage`]. A child that takes
+//! too long is killed, without waiting for its end: one that is blocked uninterruptibly in the driver ends when the driver
+//! returns. A GPU that does not answer only costs its own answer: another child queries the GPUs after it.
 
 use std::fs::File;
 use std::io::{BufRead, BufReader, Read, Write};
@@ -14,174 +13,170 @@ use std::time::{Duration, Instant};
 
 use rustix::process::{Pid, Resource, Rlimit, Signal};
 
-use crate::machine::nvml_answer::DriverAnswer;
-use crate::observe::gpu::nvml::query::{MOST_GPUS, Piece, ask, unanswered};
-use crate::observe::process::pool::Deadline;
+use crate::machine::nvml_answer::{DriverAnswer, MOST_GPUS};
+use crate::observe::deadline::Deadline;
+use crate::observe::gpu::nvml::query::{NvmlMessage, failed_gpu, query};
 use crate::units::seconds;
 
-/// How long the driver may be silent. Its start is one step and each GPU is one: without persistence mode it wakes every
-/// GPU when that is asked for, which takes a second or two each.
+/// The longest time between two messages. The driver's start is one step, and each GPU is one: without persistence mode a
+/// query wakes the GPU, which takes one or two seconds.
 const PATIENCE: Duration = Duration::from_secs(3);
-/// How long our own process may take to start, which has nothing to do with the driver.
+/// How long the child may take to start, before it calls the driver.
 const START: Duration = Duration::from_secs(10);
-/// How many GPUs, or other steps, may fail to answer before no more are asked for.
+/// After this many failed attempts the remaining GPUs are not queried.
 const MOST_FAILURES: usize = 3;
-/// The most that is read of one process's answer.
+/// The most bytes that are read from one child.
 const LARGEST: u64 = 64 << 20;
-/// So many pieces may wait to be taken: more than a whole answer has.
+/// The size of the channel: more than the messages of a whole answer.
 const MOST_WAITING: usize = 2 * MOST_GPUS as usize;
 
-/// How to ask.
 #[derive(Debug, Clone)]
-pub struct NvmlClient {
-    /// The library, where it is not found by itself.
-    pub library: Option<PathBuf>,
-    /// The program to run, which is to call [`answer`]; `None` to ask in this process, on a thread of its own.
-    pub program: Option<Invocation>,
+pub(crate) struct NvmlClient {
+    /// The library's path; `None` to search for it.
+    pub(crate) library: Option<PathBuf>,
+    /// The program of the child, which has to call [`answer`]; `None` to query in this process, on a thread.
+    pub(crate) program: Option<Invocation>,
 }
 
-/// A program with its arguments, to which those that say what to ask for are added: the PID of the asker, the first GPU's
-/// index and, if one was named, the library.
+/// A program with its first arguments. These are added to them: the PID of this process, the index of the first GPU, `--`, and
+/// the library's path if one was given.
 #[derive(Debug, Clone)]
 pub struct Invocation {
-    /// What to execute.
+    /// The program's path.
     pub program: PathBuf,
-    /// The arguments that make it answer.
+    /// The arguments by which it calls [`answer`].
     pub arguments: Vec<String>,
 }
 
-/// The driver's answer on its way.
+/// A query in progress.
 #[derive(Debug)]
-pub struct NvmlQuery {
-    asker: NvmlClient,
-    /// What is asked at the moment.
-    errand: Errand,
+pub(crate) struct NvmlQuery {
+    client: NvmlClient,
+    attempt: Attempt,
     answer: DriverAnswer,
-    answered: Vec<Instant>,
+    answered_at: Vec<Instant>,
     files_answer: bool,
 }
 
-/// One go at asking.
+/// One child, or one thread, that queries the driver.
 #[derive(Debug)]
-struct Errand {
-    pieces: Receiver<(Piece, Instant)>,
+struct Attempt {
+    messages: Receiver<(NvmlMessage, Instant)>,
     child: Option<Child>,
     has_started: bool,
-    last: Instant,
+    last_message: Instant,
 }
 
-/// What the driver said.
+/// The driver's complete answer.
 #[derive(Debug, Default)]
-pub struct Answered {
-    /// All of it. GPUs that did not answer have an error.
-    pub answer: DriverAnswer,
-    /// When each of its GPUs had answered.
-    pub at: Vec<Instant>,
-    /// Whether the driver's files below `/proc` can be read without waiting for it.
-    pub files_answer: bool,
+pub(crate) struct NvmlReply {
+    /// GPUs that did not answer have an error.
+    pub(crate) answer: DriverAnswer,
+    /// The time of each GPU's answer.
+    pub(crate) answered_at: Vec<Instant>,
+    /// Whether reads of the driver's files below `/proc` do not block.
+    pub(crate) files_answer: bool,
 }
 
 impl NvmlClient {
-    /// Begins to ask.
-    pub fn start(self) -> NvmlQuery {
+    /// Starts the query.
+    pub(crate) fn start(self) -> NvmlQuery {
         NvmlQuery {
-            errand: Errand::from(&self, 0),
-            asker: self,
+            attempt: Attempt::from(&self, 0),
+            client: self,
             answer: DriverAnswer::default(),
-            answered: Vec::new(),
+            answered_at: Vec::new(),
             files_answer: false,
         }
     }
 }
 
-/// How one go ended.
-enum End {
-    /// All is told.
-    Whole,
-    /// It did not get on.
+enum AttemptEnd {
+    /// The answer is complete.
+    Complete,
     Failed(String),
-    /// Another program than ours was run.
-    Stranger,
+    /// The child was not this program: it ended without a message.
+    OtherProgram,
 }
 
 impl NvmlQuery {
     /// Waits for the rest of the answer.
-    pub fn finish(mut self, deadline: Deadline) -> Answered {
+    pub(crate) fn finish(mut self, deadline: Deadline) -> NvmlReply {
         let mut failures = 0;
         let mut gpus = Vec::new();
         let mut count: Option<u32> = None;
         loop {
             let mut refused = None;
-            let end = self.errand.follow(deadline, |piece, at| match piece {
-                Piece::Started => false,
-                Piece::FilesAnswer => {
+            let end = self.attempt.receive(deadline, |message, at| match message {
+                NvmlMessage::Started => false,
+                NvmlMessage::FilesAnswer => {
                     self.files_answer = true;
                     false
                 }
-                // Asked anew it may have another word, which does not undo the first.
-                Piece::Driver(answer, _) if count.is_some() => {
+                // A later attempt may get another answer, which does not replace the first.
+                NvmlMessage::Driver(answer, _) if count.is_some() => {
                     refused = answer.error;
                     refused.is_some()
                 }
-                Piece::Driver(answer, there) => {
+                NvmlMessage::Driver(answer, gpu_count) => {
                     self.answer = answer;
-                    // What comes through a pipe is believed no more than what comes from the library.
-                    *count.insert(there.min(MOST_GPUS)) as usize <= gpus.len()
+                    // The child's output is not trusted more than the library.
+                    *count.insert(gpu_count.min(MOST_GPUS)) as usize <= gpus.len()
                 }
-                Piece::Gpu(gpu) => {
+                NvmlMessage::Gpu(gpu) => {
                     gpus.push(gpu);
-                    self.answered.push(at);
+                    self.answered_at.push(at);
                     count.is_some_and(|count| count as usize <= gpus.len())
                 }
             });
-            self.errand.stop();
+            self.attempt.stop();
             let end = match refused {
-                Some(why) => End::Failed(why),
+                Some(why) => AttemptEnd::Failed(why),
                 None => end,
             };
             match end {
-                End::Whole => break,
-                End::Stranger => {
-                    self.asker.program = None;
-                    self.errand = Errand::from(&self.asker, gpus.len() as u32);
+                AttemptEnd::Complete => break,
+                AttemptEnd::OtherProgram => {
+                    self.client.program = None;
+                    self.attempt = Attempt::from(&self.client, gpus.len() as u32);
                 }
-                End::Failed(why) => {
+                AttemptEnd::Failed(why) => {
                     failures += 1;
                     let Some(count) = count else {
                         self.answer.error = Some(why);
                         break;
                     };
-                    let none_more = failures >= MOST_FAILURES || deadline.is_over();
+                    let gives_up = failures >= MOST_FAILURES || deadline.is_over();
                     let next = gpus.len() as u32 + 1;
-                    let lost = if none_more { count } else { next.min(count) };
-                    for index in gpus.len() as u32..lost {
-                        gpus.push(unanswered(index, why.clone()));
-                        self.answered.push(Instant::now());
+                    let next = if gives_up { count } else { next.min(count) };
+                    for index in gpus.len() as u32..next {
+                        gpus.push(failed_gpu(index, why.clone()));
+                        self.answered_at.push(Instant::now());
                     }
-                    if lost >= count {
+                    if next >= count {
                         break;
                     }
-                    self.errand = Errand::from(&self.asker, lost);
+                    self.attempt = Attempt::from(&self.client, next);
                 }
             }
         }
         if self.answer.error.is_none() {
             self.answer.gpus = Some(gpus);
         }
-        Answered {
+        NvmlReply {
             answer: self.answer,
-            at: self.answered,
+            answered_at: self.answered_at,
             files_answer: self.files_answer,
         }
     }
 }
 
-impl Errand {
-    /// Asks for the GPUs from this index on.
-    fn from(asker: &NvmlClient, index: u32) -> Self {
-        let (tell, pieces) = mpsc::sync_channel(MOST_WAITING);
-        let library = asker.library.clone();
-        let program = asker.program.as_ref();
+impl Attempt {
+    /// Queries the GPUs from this index on.
+    fn from(client: &NvmlClient, index: u32) -> Self {
+        let (sender, messages) = mpsc::sync_channel(MOST_WAITING);
+        let library = client.library.clone();
+        let program = client.program.as_ref();
         let child = program.and_then(|program| run(program, index, library.as_deref()).ok());
         let (child, lines) = match child {
             Some(mut child) => {
@@ -192,85 +187,93 @@ impl Errand {
         };
         let has_started = child.is_none();
         let thread = std::thread::Builder::new().name("driver".into());
-        // Where no thread can be had nobody tells anything, and that is seen.
+        // Where no thread can be started the channel is closed, which `receive` reports.
         let _ = thread.spawn(move || match lines {
-            Some(lines) => pass_on(lines, &tell),
+            Some(lines) => forward(lines, &sender),
             None => {
-                let tell = |piece| drop(tell.send((piece, Instant::now())));
-                ask(library.as_deref(), index, &mut { tell });
+                let send = |message| drop(sender.send((message, Instant::now())));
+                query(library.as_deref(), index, &mut { send });
             }
         });
         Self {
-            pieces,
+            messages,
             child,
             has_started,
-            last: Instant::now(),
+            last_message: Instant::now(),
         }
     }
 
-    /// Hands the pieces over as they come, until `take` has the last of them.
-    fn follow(&mut self, deadline: Deadline, mut take: impl FnMut(Piece, Instant) -> bool) -> End {
+    /// Calls `take` with each message until it returns true for the last one.
+    fn receive(
+        &mut self,
+        deadline: Deadline,
+        mut take: impl FnMut(NvmlMessage, Instant) -> bool,
+    ) -> AttemptEnd {
         loop {
             let patience = if self.has_started { PATIENCE } else { START };
-            let wait = patience.saturating_sub(self.last.elapsed());
+            let wait = patience.saturating_sub(self.last_message.elapsed());
             let is_late = deadline.left() < wait;
-            match self.pieces.recv_timeout(wait.min(deadline.left())) {
-                Ok((piece, at)) => {
-                    (self.has_started, self.last) = (true, at);
-                    if take(piece, at) {
-                        return End::Whole;
+            match self.messages.recv_timeout(wait.min(deadline.left())) {
+                Ok((message, at)) => {
+                    (self.has_started, self.last_message) = (true, at);
+                    if take(message, at) {
+                        return AttemptEnd::Complete;
                     }
                 }
                 Err(RecvTimeoutError::Timeout) => {
-                    let wait = if is_late { deadline.whole } else { patience };
-                    return End::Failed(format!(
+                    let wait = if is_late { deadline.allowed } else { patience };
+                    return AttemptEnd::Failed(format!(
                         "the driver did not answer within {}",
                         seconds(wait)
                     ));
                 }
-                Err(RecvTimeoutError::Disconnected) if !self.has_started => return End::Stranger,
-                Err(RecvTimeoutError::Disconnected) => return End::Failed(self.how_it_ended()),
+                Err(RecvTimeoutError::Disconnected) if !self.has_started => {
+                    return AttemptEnd::OtherProgram;
+                }
+                Err(RecvTimeoutError::Disconnected) => {
+                    return AttemptEnd::Failed(self.how_it_ended());
+                }
             }
         }
     }
 
-    /// Why there will be no more, where the sender is gone.
+    /// Why the channel was closed.
     fn how_it_ended(&mut self) -> String {
         use std::os::unix::process::ExitStatusExt;
         let Some(child) = &mut self.child else {
-            return "the driver could not be asked: no process and no thread can be had".to_owned();
+            return "the driver could not be queried: neither a process nor a thread could be started".to_owned();
         };
         let status = status(child);
         if status.is_some() {
-            // Its number may be another's from here on.
+            // From here on another process may have its PID.
             self.child = None;
         }
         match status.and_then(|status| status.signal()) {
             Some(signal) => format!("the driver's library crashed (signal {signal})"),
-            None => "the driver's library ended the program that asked it".to_owned(),
+            None => "the driver's library ended the process that queried it".to_owned(),
         }
     }
 
-    /// Ends the process that asks, if it has not ended, and what the library started there, without waiting for their end.
+    /// Kills the child and the processes that the library started there, without waiting for their end.
     fn stop(&mut self) {
         let Some(mut child) = self.child.take() else {
             return;
         };
-        // It leads a session of its own.
+        // The child leads its own session.
         let group = i32::try_from(child.id()).ok().and_then(Pid::from_raw);
         let _ = group.map(|group| rustix::process::kill_process_group(group, Signal::KILL));
         let _ = child.kill();
         if matches!(child.try_wait(), Ok(None)) {
-            // Nobody needs to know when; but whoever uses this as a library wants no zombie.
+            // A program that uses this crate as a library must not keep a zombie.
             let reaper = std::thread::Builder::new().name("reaper".into());
             let _ = reaper.spawn(move || child.wait());
         }
     }
 }
 
-/// How a process ended that has closed its output just now.
+/// The exit status of a child that has just closed its output.
 fn status(child: &mut Child) -> Option<ExitStatus> {
-    /// A kernel that writes its memory to a file closes the output after that.
+    /// The kernel closes the output after it has written a core dump.
     const AT_MOST: Duration = Duration::from_millis(500);
     let start = Instant::now();
     while start.elapsed() < AT_MOST {
@@ -292,46 +295,45 @@ fn run(invocation: &Invocation, from: u32, library: Option<&Path>) -> std::io::R
         .args(library.map(Path::as_os_str))
         .stdin(Stdio::null())
         .stdout(Stdio::piped())
-        // The library may have its own words for what it also returns.
+        // The library may print errors that it also returns.
         .stderr(Stdio::null());
     command.spawn()
 }
 
-/// Reads the pieces that the other process writes.
-fn pass_on(lines: ChildStdout, tell: &SyncSender<(Piece, Instant)>) {
+/// Sends on the messages that the child writes.
+fn forward(lines: ChildStdout, sender: &SyncSender<(NvmlMessage, Instant)>) {
     let mut lines = BufReader::new(lines.take(LARGEST));
     let mut line = Vec::new();
     while lines
         .read_until(b'\n', &mut line)
         .is_ok_and(|size| size > 0)
     {
-        let Ok(piece) = serde_json::from_slice(&line) else {
+        let Ok(message) = serde_json::from_slice(&line) else {
             return;
         };
-        if tell.send((piece, Instant::now())).is_err() {
+        if sender.send((message, Instant::now())).is_err() {
             return;
         }
         line.clear();
     }
 }
 
-/// Standard output for our own words alone: what the library prints, or leaves to a program that it runs, is no part of the
-/// answer.
+/// Takes standard output for the messages alone: what the library prints, or a program that it starts, goes to `/dev/null`.
 fn take_standard_output() -> std::io::Result<File> {
-    /// The first that is none of the standard ones.
+    /// The first descriptor that is not a standard one.
     const FIRST_OTHER: i32 = 3;
     let own = rustix::io::fcntl_dupfd_cloexec(rustix::stdio::stdout(), FIRST_OTHER)?;
     rustix::stdio::dup2_stdout(File::options().write(true).open("/dev/null")?)?;
     Ok(File::from(own))
 }
 
-/// Answers for the process `parent` to standard output, a line for each piece, from this GPU's index on. Ends with that
-/// process.
+/// The child's part: writes one line for each message to standard output, from this GPU's index on. It ends when the process
+/// `parent` ends.
 ///
 /// # Errors
-/// Where there is nothing to answer to.
+/// When standard output cannot be used.
 pub fn answer(parent: u32, from: u32, library: Option<&Path>) -> std::io::Result<()> {
-    // None of these is needed for an answer.
+    // The answer does not depend on these calls.
     let _ = rustix::process::set_parent_process_death_signal(Some(Signal::KILL));
     let _ = rustix::process::setsid();
     let none = Rlimit {
@@ -341,17 +343,17 @@ pub fn answer(parent: u32, from: u32, library: Option<&Path>) -> std::io::Result
     let _ = rustix::process::setrlimit(Resource::Core, none);
     let is_parent = |pid: Pid| u32::try_from(pid.as_raw_nonzero().get()) == Ok(parent);
     if !rustix::process::getppid().is_some_and(is_parent) {
-        // It ended before it could be noticed.
+        // It ended before the death signal was set.
         return Ok(());
     }
     let mut out = take_standard_output()?;
-    let mut tell = |piece| {
-        let mut line = serde_json::to_vec(&piece).unwrap_or_default();
+    let mut send = |message| {
+        let mut line = serde_json::to_vec(&message).unwrap_or_default();
         line.push(b'\n');
         let _ = out.write_all(&line);
     };
-    tell(Piece::Started);
-    ask(library, from, &mut tell);
+    send(NvmlMessage::Started);
+    query(library, from, &mut send);
     Ok(())
 }
 
@@ -359,9 +361,9 @@ pub fn answer(parent: u32, from: u32, library: Option<&Path>) -> std::io::Result
 mod tests {
     use super::*;
 
-    /// What a program says that runs this script in place of asking.
-    fn told_by(script: &str) -> DriverAnswer {
-        let asker = NvmlClient {
+    /// The answer where this script is the child.
+    fn answer_of(script: &str) -> DriverAnswer {
+        let client = NvmlClient {
             library: None,
             program: Some(Invocation {
                 program: "/bin/sh".into(),
@@ -369,12 +371,12 @@ mod tests {
             }),
         };
         let deadline = Deadline::within(Duration::from_secs(60));
-        asker.start().finish(deadline).answer
+        client.start().finish(deadline).answer
     }
 
     #[test]
-    fn four_billion_gpus_are_not_believed() {
-        let answer = told_by(r#"echo '"started"'; echo '{"driver":[{},4294967295]}'"#);
+    fn a_count_of_four_billion_gpus_is_limited() {
+        let answer = answer_of(r#"echo '"started"'; echo '{"driver":[{},4294967295]}'"#);
         let gpus = answer.gpus.unwrap();
         assert_eq!(gpus.len(), MOST_GPUS as usize);
         assert!(gpus.iter().all(|gpu| gpu.error.is_some()));

@@ -1,9 +1,8 @@
-//! NVML's process lists, read in the way that is safe on every driver.
+//! NVML's process lists, read in a way that is safe with every driver.
 //!
-//! Drivers 535.43 to 535.86 write entries of 32 bytes under a name whose entries have 24 in every
-//! other driver: a caller that makes room for 24 has its heap overwritten. So the room here is for
-//! 32, and what was written tells which it was.
-#![allow(unsafe_code)] // The wrapper's own calls make room for 24 bytes an entry, and it has none for instances' ids.
+//! Drivers 535.43 to 535.86 write entries of 32 bytes where all other drivers write 24 bytes under the same function name: a
+//! buffer for 24 would overflow. So the buffer here has room for 32, and what was written shows the size.
+#![allow(unsafe_code)] // The wrapper's calls have buffers for 24 bytes an entry, and it has no call for instance ids.
 
 use std::collections::BTreeSet;
 use std::ffi::{c_uint, c_void};
@@ -15,26 +14,29 @@ use nvml_wrapper_sys::bindings::{nvmlDevice_t, nvmlReturn_t};
 
 use crate::machine::nvml_answer::{DriverProcess, ListKind};
 
-/// A function of NVML that fills a list of processes, whatever its entries look like.
+/// A function of NVML that fills a list of processes, for any layout of the entries.
 type Fill = unsafe extern "C" fn(nvmlDevice_t, *mut c_uint, *mut c_void) -> nvmlReturn_t;
 
-/// The layouts there are, by the version in the function's name.
+/// The layout of the entries, by the version in the function's name.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Version {
+enum EntryVersion {
     /// PID and memory: 16 bytes.
     V1,
-    /// And the MIG instances: 24 bytes. Under `_v3` 32 on some drivers.
+    /// The MIG instances too: 24 bytes; 32 for `_v3` of some drivers.
     V2OrV3,
 }
 
-/// Who uses this GPU, by list and PID: `None` where no list could be had. With it the first error, for which
-/// some may be missing. A list that the driver does not have is an empty one.
-pub fn processes(nvml: &Nvml, device: &Device) -> (Option<Vec<DriverProcess>>, Option<NvmlError>) {
+/// The processes of a GPU, by list and PID, and the first error: with an error some may be missing. `None` where no list
+/// could be read. A list that the driver does not support is empty.
+pub(crate) fn processes(
+    nvml: &Nvml,
+    device: &Device,
+) -> (Option<Vec<DriverProcess>>, Option<NvmlError>) {
     let (mut found, mut first_error) = (None, None);
     for kind in [ListKind::Compute, ListKind::Graphics, ListKind::Mps] {
         match list(nvml, device, kind) {
             Ok(processes) => found.get_or_insert_with(Vec::new).extend(processes),
-            Err(error) if kind != ListKind::Compute && is_not_there(&error) => {}
+            Err(error) if kind != ListKind::Compute && is_unsupported(&error) => {}
             Err(error) => first_error = first_error.or(Some(error)),
         }
     }
@@ -49,13 +51,13 @@ pub fn processes(nvml: &Nvml, device: &Device) -> (Option<Vec<DriverProcess>>, O
     (found, first_error)
 }
 
-/// The GPU instance and the compute instance of a MIG device.
-pub fn instance_ids(nvml: &Nvml, device: &Device) -> Result<(u32, u32), NvmlError> {
+/// The ids of the GPU instance and the compute instance of a MIG device.
+pub(crate) fn instance_ids(nvml: &Nvml, device: &Device) -> Result<(u32, u32), NvmlError> {
     let lib = nvml.lib();
     let gpu_instance = nvml_sym(lib.nvmlDeviceGetGpuInstanceId.as_ref())?;
     let compute_instance = nvml_sym(lib.nvmlDeviceGetComputeInstanceId.as_ref())?;
     let (mut gpu, mut compute) = (0, 0);
-    // SAFETY: the handle is of an initialised library, and each function writes one c_uint.
+    // SAFETY: the handle belongs to an initialised library, and each function writes one c_uint.
     unsafe {
         nvml_try(gpu_instance(device.handle(), &mut gpu))?;
         nvml_try(compute_instance(device.handle(), &mut compute))?;
@@ -63,7 +65,7 @@ pub fn instance_ids(nvml: &Nvml, device: &Device) -> Result<(u32, u32), NvmlErro
     Ok((gpu, compute))
 }
 
-fn is_not_there(error: &NvmlError) -> bool {
+fn is_unsupported(error: &NvmlError) -> bool {
     use NvmlError::{FailedToLoadSymbol, FunctionNotFound, NotSupported};
     matches!(
         error,
@@ -71,7 +73,7 @@ fn is_not_there(error: &NvmlError) -> bool {
     )
 }
 
-/// Tries the newest function first, and an older one where the driver has no newer.
+/// Calls the newest function that the driver has.
 fn list(nvml: &Nvml, device: &Device, kind: ListKind) -> Result<Vec<DriverProcess>, NvmlError> {
     let mut missing = None;
     for (fill, version) in functions(nvml, kind) {
@@ -90,18 +92,18 @@ fn list(nvml: &Nvml, device: &Device, kind: ListKind) -> Result<Vec<DriverProces
 }
 
 /// NVML's functions for this list, newest first.
-fn functions(nvml: &Nvml, kind: ListKind) -> Vec<(Result<Fill, NvmlError>, Version)> {
+fn functions(nvml: &Nvml, kind: ListKind) -> Vec<(Result<Fill, NvmlError>, EntryVersion)> {
     let lib = nvml.lib();
-    // The functions differ in the type that their last argument points to, and in nothing else.
+    // The functions differ only in the type of the last argument's pointer.
     macro_rules! function {
         ($name:ident, $version:ident) => {
             (
                 nvml_sym(lib.$name.as_ref()).map(|function| {
-                    // SAFETY: one pointer argument is cast to another; the callee is told by
-                    // `Version` what it may find there.
+                    // SAFETY: only the type of one pointer argument changes, and `EntryVersion` says which
+                    // entries the function writes there.
                     unsafe { std::mem::transmute::<_, Fill>(*function) }
                 }),
-                Version::$version,
+                EntryVersion::$version,
             )
         };
     }
@@ -124,26 +126,26 @@ fn functions(nvml: &Nvml, kind: ListKind) -> Vec<(Result<Fill, NvmlError>, Versi
     }
 }
 
-/// Bytes of the largest entry that any driver writes.
+/// The largest entry of any driver, in bytes.
 const LARGEST_ENTRY: usize = 32;
-/// What the room is filled with. No entry ends in it: the last field is an instance id or a number of bytes.
+/// Fills the buffer before the call. No entry ends with it: the last field is an instance id or a number of bytes.
 const UNWRITTEN: u8 = 0xAA;
-/// Room for processes that start between asking how many there are and reading them.
+/// Room for processes that start between the call for their number and the call for the list.
 const SPARE: c_uint = 16;
-/// How often the list is read again when it outgrew the room all the same.
+/// How often the list is read when it still does not fit.
 const TRIES: usize = 4;
 
-fn read(fill: Fill, device: &Device, version: Version) -> Result<Vec<RawEntry>, NvmlError> {
+fn read(fill: Fill, device: &Device, version: EntryVersion) -> Result<Vec<RawEntry>, NvmlError> {
     let mut wanted: c_uint = 0;
-    // SAFETY: the handle is of an initialised library; with a count of 0 nothing is written but it.
+    // SAFETY: the handle belongs to an initialised library; with a count of 0 only the count is written.
     nvml_try_count(unsafe { fill(device.handle(), &mut wanted, std::ptr::null_mut()) })?;
     let mut result = Ok(Vec::new());
     for _ in 0..TRIES {
         let room = wanted.saturating_add(SPARE).min(1 << 16);
-        // u64, as the entries hold some: aligned for them.
+        // Entries contain u64 values: the buffer is aligned for them.
         let mut words = vec![u64::from_ne_bytes([UNWRITTEN; 8]); room as usize * LARGEST_ENTRY / 8];
         let mut count = room;
-        // SAFETY: the buffer has room for `count` entries of the largest size there is.
+        // SAFETY: the buffer has room for `count` entries of the largest size.
         let code = unsafe { fill(device.handle(), &mut count, words.as_mut_ptr().cast()) };
         result = nvml_try(code).map(|()| {
             let bytes: Vec<u8> = words.iter().flat_map(|word| word.to_ne_bytes()).collect();
@@ -157,7 +159,7 @@ fn read(fill: Fill, device: &Device, version: Version) -> Result<Vec<RawEntry>, 
     result
 }
 
-/// One entry as the driver wrote it.
+/// One entry, as the driver wrote it.
 #[derive(Debug, PartialEq, Eq)]
 struct RawEntry {
     pid: u32,
@@ -167,7 +169,7 @@ struct RawEntry {
 
 impl RawEntry {
     fn of(self, kind: ListKind) -> DriverProcess {
-        // What NVML writes for "no such instance" and "not accounted for".
+        // NVML writes the maximum for "no instance" and for "memory unknown".
         let instance = |id: u32| (id != u32::MAX).then_some(id);
         DriverProcess {
             pid: self.pid,
@@ -179,21 +181,21 @@ impl RawEntry {
     }
 }
 
-/// Cuts what was written into `count` entries, of the size that the last written byte tells.
-fn entries(bytes: &[u8], count: usize, version: Version) -> Vec<RawEntry> {
+/// Splits what was written into `count` entries. The last written byte shows their size.
+fn entries(bytes: &[u8], count: usize, version: EntryVersion) -> Vec<RawEntry> {
     let end_of = |is_filler: fn(&u8) -> bool| {
         let last = bytes.iter().rposition(|byte| !is_filler(byte));
         last.map_or(0, |last| last + 1)
     };
     let mut written = end_of(|byte| *byte == UNWRITTEN);
     if written > count * LARGEST_ENTRY {
-        // A driver that clears all the room first: its zeros are no entries.
+        // The driver cleared the whole buffer first: zeros at the end are not entries.
         written = end_of(|byte| *byte == 0);
     }
     let size = match version {
-        Version::V1 => 16,
-        Version::V2OrV3 if written > count * 24 => LARGEST_ENTRY,
-        Version::V2OrV3 => 24,
+        EntryVersion::V1 => 16,
+        EntryVersion::V2OrV3 if written > count * 24 => LARGEST_ENTRY,
+        EntryVersion::V2OrV3 => 24,
     };
     let entries = bytes.chunks_exact(size).take(count);
     entries
@@ -201,15 +203,15 @@ fn entries(bytes: &[u8], count: usize, version: Version) -> Vec<RawEntry> {
         .collect()
 }
 
-fn raw_entry(entry: &[u8], version: Version) -> Option<RawEntry> {
+fn raw_entry(entry: &[u8], version: EntryVersion) -> Option<RawEntry> {
     let u32_at = |at: usize| Some(u32::from_ne_bytes(entry.get(at..at + 4)?.try_into().ok()?));
     let u64_at = |at: usize| Some(u64::from_ne_bytes(entry.get(at..at + 8)?.try_into().ok()?));
     Some(RawEntry {
         pid: u32_at(0)?,
         used_memory: u64_at(8)?,
         instances: match version {
-            Version::V1 => None,
-            Version::V2OrV3 => Some((u32_at(16)?, u32_at(20)?)),
+            EntryVersion::V1 => None,
+            EntryVersion::V2OrV3 => Some((u32_at(16)?, u32_at(20)?)),
         },
     })
 }
@@ -218,7 +220,7 @@ fn raw_entry(entry: &[u8], version: Version) -> Option<RawEntry> {
 mod tests {
     use super::*;
 
-    /// What a driver with entries of `size` bytes leaves of `pids` in a buffer with room for them and more.
+    /// The buffer after a driver with entries of `size` bytes has written these PIDs.
     fn written(pids: &[u32], size: usize) -> Vec<u8> {
         let mut bytes = vec![UNWRITTEN; (pids.len() + 16) * LARGEST_ENTRY];
         for (pid, at) in pids.iter().zip((0..).step_by(size)) {
@@ -230,12 +232,12 @@ mod tests {
     }
 
     #[test]
-    fn tells_the_size_of_the_entries_by_what_was_written() {
+    fn finds_the_size_of_the_entries() {
         let pids: Vec<u32> = (1000..1040).collect();
         for (size, version) in [
-            (16, Version::V1),
-            (24, Version::V2OrV3),
-            (32, Version::V2OrV3),
+            (16, EntryVersion::V1),
+            (24, EntryVersion::V2OrV3),
+            (32, EntryVersion::V2OrV3),
         ] {
             for count in [0, 1, 2, 15, 16, 40] {
                 let read = entries(&written(&pids[..count], size), count, version);
@@ -246,7 +248,7 @@ mod tests {
     }
 
     #[test]
-    fn what_the_driver_does_not_know_is_none() {
+    fn a_value_that_the_driver_does_not_know_is_none() {
         let raw = RawEntry {
             pid: 7,
             used_memory: u64::MAX,

@@ -1,4 +1,4 @@
-//! Asks the NVIDIA driver, through libnvidia-ml.
+//! Queries the NVIDIA driver through libnvidia-ml. Any call may block for as long as the driver likes.
 
 use std::ffi::OsString;
 use std::path::Path;
@@ -8,14 +8,14 @@ use nvml_wrapper::device::Device;
 use nvml_wrapper::error::NvmlError;
 use serde::{Deserialize, Serialize};
 
-use crate::machine::nvml_answer::{DriverAnswer, DriverGpu, DriverProcess, MigDevice};
-use crate::observe::gpu::gpus;
+use crate::machine::nvml_answer::{DriverAnswer, DriverGpu, DriverProcess, MOST_GPUS, MigDevice};
+use crate::observe::gpu::nvidia;
 use crate::observe::gpu::nvml::lists::{instance_ids, processes};
 use crate::observe::root::Root;
 use crate::units::CpuSet;
 
-/// Where the library is, by the names that dlopen(3) is to try in this order: what the loader finds,
-/// then where a driver container and WSL keep it.
+/// The names of the library for dlopen(3), in this order: what the loader finds, then the paths of a driver container and of
+/// WSL.
 const LIBRARIES: &[&str] = &[
     "libnvidia-ml.so.1",
     "/run/nvidia/driver/usr/lib/x86_64-linux-gnu/libnvidia-ml.so.1",
@@ -24,41 +24,37 @@ const LIBRARIES: &[&str] = &[
     "/usr/lib/wsl/lib/libnvidia-ml.so.1",
 ];
 
-/// More than any machine has.
-pub const MOST_GPUS: u32 = 1024;
-
-/// One piece of the answer, told as soon as the driver has given it.
+/// One part of the answer, sent as soon as the driver has given it.
 #[derive(Debug, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
-pub enum Piece {
-    /// It is being asked.
+pub(crate) enum NvmlMessage {
+    /// The query has started.
     Started,
-    /// The driver's files below `/proc` have answered.
+    /// The driver's files below `/proc` could be read.
     FilesAnswer,
-    /// What it says of itself, and how many GPUs it has; or why it says nothing.
+    /// The driver's versions, or its error, and the number of GPUs.
     Driver(DriverAnswer, u32),
-    /// One GPU.
     Gpu(DriverGpu),
 }
 
-/// Asks for the driver, and for its GPUs from this index on with their processes. Where nothing answers, the answer has
-/// an error in place of GPUs. Any call may take as long as the driver likes.
-pub fn ask(library: Option<&Path>, from: u32, tell: &mut dyn FnMut(Piece)) {
-    // Its files too are written by the driver, which may be stuck: whoever else reads them wants to know.
-    gpus::touch_driver_files(&Root::live());
-    tell(Piece::FilesAnswer);
+/// Sends the driver's answer, and those of its GPUs from this index on with their processes. Where the library cannot be
+/// used, the driver's answer has an error.
+pub(crate) fn query(library: Option<&Path>, from: u32, send: &mut dyn FnMut(NvmlMessage)) {
+    // The driver writes these files too, so a stuck driver blocks their readers.
+    nvidia::touch_files(&Root::live());
+    send(NvmlMessage::FilesAnswer);
     let nvml = load(library).and_then(|nvml| {
         let count = nvml.device_count().map_err(|error| error.to_string())?;
         Ok((nvml, count.min(MOST_GPUS)))
     });
     let (nvml, count) = match nvml {
-        Ok(there) => there,
+        Ok(loaded) => loaded,
         Err(error) => {
             let answer = DriverAnswer {
                 error: Some(error),
                 ..DriverAnswer::default()
             };
-            return tell(Piece::Driver(answer, 0));
+            return send(NvmlMessage::Driver(answer, 0));
         }
     };
     let answer = DriverAnswer {
@@ -68,18 +64,18 @@ pub fn ask(library: Option<&Path>, from: u32, tell: &mut dyn FnMut(Piece)) {
         gpus: None,
         error: None,
     };
-    tell(Piece::Driver(answer, count));
+    send(NvmlMessage::Driver(answer, count));
     for index in from..count {
-        tell(Piece::Gpu(match nvml.device_by_index(index) {
+        send(NvmlMessage::Gpu(match nvml.device_by_index(index) {
             Ok(device) => gpu(&nvml, &device, index),
-            // One GPU that fell off the bus does not hide the others.
-            Err(error) => unanswered(index, error.to_string()),
+            // A GPU that fell off the bus does not hide the others.
+            Err(error) => failed_gpu(index, error.to_string()),
         }));
     }
 }
 
-/// A GPU of which the driver has told nothing, and why.
-pub fn unanswered(index: u32, error: String) -> DriverGpu {
+/// A GPU about which the driver has not answered.
+pub(crate) fn failed_gpu(index: u32, error: String) -> DriverGpu {
     DriverGpu {
         index,
         error: Some(error),
@@ -96,12 +92,12 @@ fn load(library: Option<&Path>) -> Result<Nvml, String> {
     for candidate in &candidates {
         match Nvml::builder().lib_path(candidate).init() {
             Ok(nvml) if nvml.lib().nvmlShutdown.is_err() => {
-                // The wrapper shuts it down when it goes, and panics where it cannot.
+                // The wrapper's Drop calls it, and panics where it does not exist.
                 std::mem::forget(nvml);
                 return Err(format!("{} has no nvmlShutdown", candidate.display()));
             }
             Ok(nvml) => return Ok(nvml),
-            // It is there: another copy of it would say the same.
+            // The library was found: another copy would give the same error.
             Err(error) if !matches!(error, NvmlError::LibloadingError(_)) => {
                 return Err(error.to_string());
             }
@@ -117,7 +113,7 @@ fn load(library: Option<&Path>) -> Result<Nvml, String> {
 }
 
 fn gpu(nvml: &Nvml, device: &Device, index: u32) -> DriverGpu {
-    // In words of 64 bits: more CPUs and nodes than any kernel is built for.
+    // 64-bit words: more CPUs and nodes than any kernel supports.
     const CPU_WORDS: usize = 128;
     const NODE_WORDS: usize = 16;
     // NVML_AFFINITY_SCOPE_NODE
@@ -127,7 +123,7 @@ fn gpu(nvml: &Nvml, device: &Device, index: u32) -> DriverGpu {
     let nodes = device.memory_affinity(NODE_WORDS, SCOPE_NODE);
     let mig_devices = mig_devices(nvml, device);
     let (processes, error) = match processes(nvml, device) {
-        // The whole GPU's list is for those with the right to it; an instance's is for whoever was given it.
+        // The list of a whole GPU needs a permission; the list of a MIG instance needs access to that instance only.
         (None, Some(NvmlError::NoPermission)) if !mig_devices.is_empty() => {
             processes_of_instances(nvml, &mig_devices)
         }
@@ -150,20 +146,20 @@ fn gpu(nvml: &Nvml, device: &Device, index: u32) -> DriverGpu {
     }
 }
 
-/// The MIG devices of a GPU with their handles, by instance. Most GPUs have none, and say so to the first question.
+/// The MIG devices of a GPU with their handles, by instance. For most GPUs the first call shows that MIG is off.
 fn mig_devices<'nvml>(
     nvml: &'nvml Nvml,
     device: &Device<'nvml>,
 ) -> Vec<(MigDevice, Device<'nvml>)> {
     // NVML_DEVICE_MIG_ENABLE
     const ENABLED: u32 = 1;
-    /// A GPU has 8 at most.
+    /// A GPU has at most 8.
     const MOST: u32 = 64;
     if device.mig_mode().is_ok_and(|mode| mode.current != ENABLED) {
         return Vec::new();
     }
     let count = device.mig_device_count().unwrap_or(0).min(MOST);
-    // A place that holds none answers NOT_FOUND.
+    // An empty slot returns NOT_FOUND.
     let handles = (0..count).filter_map(|index| device.mig_device_by_index(index).ok());
     let devices = handles.filter_map(|handle| {
         let (gpu_instance_id, compute_instance_id) = instance_ids(nvml, &handle).ok()?;
@@ -179,7 +175,7 @@ fn mig_devices<'nvml>(
     devices
 }
 
-/// Who uses the instances of a GPU, by the lists of each. With it the first error, for which some may be missing.
+/// The processes in the lists of the MIG instances of a GPU, and the first error: with an error some may be missing.
 fn processes_of_instances(
     nvml: &Nvml,
     devices: &[(MigDevice, Device)],
@@ -199,7 +195,7 @@ fn processes_of_instances(
     (found, first_error)
 }
 
-/// The set bits as a list; `None` for none, which says nothing.
+/// The set bits as a list; `None` where no bit is set: NVML does not know.
 fn bits(words: Vec<u64>) -> Option<String> {
     let set = CpuSet::from_words(words);
     (!set.is_empty()).then(|| set.to_string())

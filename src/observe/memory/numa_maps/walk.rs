@@ -12,8 +12,8 @@ use std::time::{Duration, Instant};
 use crate::machine::gap::Reason;
 use crate::machine::memory::Memory;
 use crate::observe::memory::numa_maps::NumaMaps;
-use crate::observe::process::process_reader;
 use crate::observe::process::status::Resident;
+use crate::observe::process::threads;
 use crate::observe::root::Root;
 use crate::observe::root::lines::LineSplitter;
 use crate::units::{Bytes, Pid};
@@ -121,7 +121,7 @@ const THREADS_LIMIT: Duration = Duration::from_millis(50);
 
 /// Adds the policies of the threads. A thread can set its own policy, which only its `numa_maps` shows.
 pub(crate) fn with_thread_policies(root: &Root, pid: Pid, memory: Memory) -> Memory {
-    let tids = process_reader::tids(root, pid);
+    let tids = threads::tids(root, pid);
     // A recording would have the first lines of a file as if they were the whole file.
     if root.is_tapped() || tids.len() <= 1 {
         return with_policy_of_only_thread(root, pid, memory);
@@ -149,7 +149,7 @@ pub(crate) fn with_thread_policies(root: &Root, pid: Pid, memory: Memory) -> Mem
 
 /// Adds the policy of the main thread where this is the only thread.
 fn with_policy_of_only_thread(root: &Root, pid: Pid, mut memory: Memory) -> Memory {
-    if process_reader::tids(root, pid) == [pid.0] {
+    if threads::tids(root, pid) == [pid.0] {
         memory.thread_policies = [(memory.policy.clone(), 1)].into();
     }
     memory
