@@ -1,4 +1,4 @@
-//! Writes a tree to where there is nothing yet: whole, or not at all.
+//! Writes a tree to a new path: as a whole, or not at all.
 
 use std::ffi::OsStr;
 use std::fs::{self, DirBuilder, File, Permissions};
@@ -28,7 +28,7 @@ pub(crate) fn archive_stem(path: &Path) -> Option<&OsStr> {
     }))
 }
 
-/// The folder in which PATH is to appear.
+/// The folder in which the path will appear.
 pub(crate) fn parent(path: &Path) -> &Path {
     match path.parent() {
         Some(parent) if parent != Path::new("") => parent,
@@ -36,12 +36,12 @@ pub(crate) fn parent(path: &Path) -> &Path {
     }
 }
 
-/// What is not yet whole is named so, where it needs a name, and is removed if it never becomes so.
+/// The name prefix of unfinished files. They are removed if the writing fails.
 const UNFINISHED: &str = ".numa-audit-unfinished-";
 
 const OWN_FILE: Mode = Mode::RUSR.union(Mode::WUSR);
 
-/// Writes into a file without a name, which nothing can leave behind, and gives it its name when it is whole.
+/// Writes into a file without a name, which cannot remain after a crash, and links it to its name when it is complete.
 pub(crate) fn write_archive(tree: &RecordedTree, path: &Path, stem: &OsStr) -> io::Result<()> {
     let flags = OFlags::TMPFILE | OFlags::RDWR | OFlags::CLOEXEC;
     match rustix::fs::open(parent(path), flags, OWN_FILE) {
@@ -57,7 +57,7 @@ pub(crate) fn write_archive(tree: &RecordedTree, path: &Path, stem: &OsStr) -> i
                 AtFlags::SYMLINK_FOLLOW,
             )?)
         }
-        // Network file systems cannot.
+        // Network file systems have no files without names.
         Err(Errno::OPNOTSUPP | Errno::ISDIR | Errno::INVAL) => {
             let file = tempfile::Builder::new()
                 .prefix(UNFINISHED)
@@ -71,7 +71,7 @@ pub(crate) fn write_archive(tree: &RecordedTree, path: &Path, stem: &OsStr) -> i
     }
 }
 
-/// The kind of error alone: `tempfile` adds the unfinished file's name, which nobody knows.
+/// Only the kind of error: `tempfile` adds the name of the temporary file, which means nothing to the user.
 fn without_path(error: io::Error) -> io::Error {
     error.kind().into()
 }
@@ -103,7 +103,7 @@ fn pack(tree: &RecordedTree, stem: &OsStr, file: &File) -> io::Result<()> {
     archive.into_inner()?.finish()?.sync_all()
 }
 
-/// Writes a folder under another name, and renames it when it is whole.
+/// Writes a folder with a temporary name, and renames it when it is complete.
 pub(crate) fn write_folder(tree: &RecordedTree, path: &Path) -> io::Result<()> {
     let own = Permissions::from_mode(0o700);
     let mut unfinished = tempfile::Builder::new();
@@ -112,20 +112,20 @@ pub(crate) fn write_folder(tree: &RecordedTree, path: &Path) -> io::Result<()> {
         .permissions(own)
         .tempdir_in(parent(path))
         .map_err(without_path)?;
-    // From here on by the folder itself and not by its name, which others may change where they may rename.
+    // From here on the open folder is used: other users may be able to rename its path.
     let root = rustix::fs::open(folder.path(), FOLDER, Mode::empty())?;
     for (name, entry) in tree.entries() {
         write_entry(&root, name, entry)?;
     }
     match rustix::fs::renameat_with(CWD, folder.path(), CWD, path, RenameFlags::NOREPLACE) {
-        // Network file systems cannot: an empty folder of that name is made, which a folder may replace.
+        // Network file systems lack this flag. Instead an empty folder is created, which a rename may replace.
         Err(Errno::INVAL | Errno::NOSYS) => {
             DirBuilder::new().mode(0o700).create(path)?;
             fs::rename(folder.path(), path)?;
         }
         renamed => renamed?,
     }
-    // It has its name, and is no longer to be removed.
+    // It has its name now, and must not be removed.
     let _ = folder.keep();
     Ok(())
 }
@@ -134,7 +134,7 @@ const FOLDER: OFlags = OFlags::DIRECTORY
     .union(OFlags::NOFOLLOW)
     .union(OFlags::CLOEXEC);
 
-/// Writes one entry below `root`, with the folders above it; follows no link on the way.
+/// Writes one entry below `root`, with the folders above it. Follows no link on the way.
 fn write_entry(root: &OwnedFd, path: &Path, entry: &RecordedEntry) -> io::Result<()> {
     let (Some(name), Some(above)) = (path.file_name(), path.parent()) else {
         return Ok(());
@@ -154,7 +154,7 @@ fn write_entry(root: &OwnedFd, path: &Path, entry: &RecordedEntry) -> io::Result
     }
 }
 
-/// Opens a folder, which is made where it is not there yet.
+/// Opens a folder, and creates it where it does not exist.
 fn enter(folder: &OwnedFd, name: &OsStr) -> io::Result<OwnedFd> {
     match rustix::fs::mkdirat(folder, name, Mode::RWXU) {
         Ok(()) | Err(Errno::EXIST) => {}
