@@ -397,7 +397,7 @@ mod tests {
         );
         refuses(
             r#"{"schema_version": 1, "topology": {"nodes": [{"id": 0, "cpus": "3-1"}]}}"#,
-            "no list of numbers: \"3-1\"",
+            "not a list of numbers: \"3-1\"",
         );
         for text in ["", "[1]", "null", "x"] {
             refuses(text, "it is no JSON object: no document of this program's");
