@@ -88,8 +88,7 @@ fn read_gpu(root: &Root, entry: &SysfsPciDevice, kfd: KfdGpu) -> Option<Gpu> {
     })
 }
 
-/// The name of the product (`product_name` of amdgpu), else of the chip, else the PCI ids: there is no table of products
-/// here.
+/// The name of the product (`product_name` of amdgpu), else of the chip, else the PCI ids.
 fn name(root: &Root, entry: &SysfsPciDevice, chip: Option<String>) -> Option<String> {
     let product = root.read(&format!("{}/product_name", entry.folder));
     let product = product.map(|name| value(&name).to_owned());

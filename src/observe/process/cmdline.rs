@@ -21,8 +21,8 @@ pub(crate) fn read_command(root: &Root, pid: Pid) -> Result<Vec<String>, Reason>
     Ok(parse_command(&start))
 }
 
-/// Parses argv. Of one that is too long the start is kept, with a last word that says so. A process may overwrite its argv:
-/// nothing in it is reliable.
+/// Parses argv. If it is too long, the start is kept, and a last word shows the cut. A process may overwrite its argv: nothing
+/// in it is reliable.
 pub fn parse_command(bytes: &[u8]) -> Vec<String> {
     let start = &bytes[..bytes.len().min(LONGEST_COMMAND)];
     let start = start.strip_suffix(b"\0").unwrap_or(start);

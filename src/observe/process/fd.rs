@@ -1,4 +1,4 @@
-//! The targets of the links `/proc/PID/fd/N`: parsers only, as the [`Root`](crate::observe::root::Root) needs them too.
+//! The targets of the links `/proc/PID/fd/N`: parsers only. `open_files.rs` reads them, and `Root` needs them for a recording.
 
 use crate::units::number;
 

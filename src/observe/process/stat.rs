@@ -80,13 +80,13 @@ pub struct Stat {
 
 impl Stat {
     /// Whether it is a zombie, or is ending.
-    pub(crate) fn is_dead(&self) -> bool {
+    pub fn is_dead(&self) -> bool {
         const PF_EXITING: u64 = 0x4;
         matches!(self.state, b'Z' | b'X' | b'x') || self.flags & PF_EXITING != 0
     }
 
     /// Whether it is a kernel thread, which has no memory.
-    pub(crate) fn is_of_kernel(&self) -> bool {
+    pub fn is_of_kernel(&self) -> bool {
         const PF_KTHREAD: u64 = 0x20_0000;
         self.flags & PF_KTHREAD != 0
     }

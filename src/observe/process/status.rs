@@ -57,8 +57,8 @@ const NAMES: [&str; 8] = [
     "Mems_allowed_list",
 ];
 
-/// The values of these lines; of several with one name the first counts. The text of more than 1,000 bytes is searched once,
-/// for all names: every process has one.
+/// The values of these lines. If a name occurs twice, the first value counts. Every process has more than 1,000 bytes of
+/// `status`: they are searched once, for all names.
 fn values(bytes: &[u8]) -> [Option<&[u8]>; NAMES.len()] {
     let mut values = [None; NAMES.len()];
     for line in bytes.split(|byte| *byte == b'\n') {

@@ -1,7 +1,7 @@
 //! Variables by name in the text of an environment.
 
-/// The values of these variables; of several with one name the first counts, as in getenv(3). The text may have kilobytes:
-/// it is searched once, for all names.
+/// The values of these variables. If a name occurs twice, the first value counts, as in getenv(3). The text may have several
+/// kilobytes: it is searched once, for all names.
 pub(crate) fn parse_variables<'a, const N: usize>(
     environ: &'a [u8],
     names: [&str; N],

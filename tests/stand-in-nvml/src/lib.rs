@@ -1,28 +1,27 @@
-//! A stand-in for `libnvidia-ml.so.1`, to be loaded by the very path that the real one takes.
+//! A stand-in for `libnvidia-ml.so.1`, loaded in the same way as the real library.
 //!
-//! It answers from the file that the environment variable `STAND_IN_NVML` names, read anew at each call.
-//! A line says one thing:
+//! It answers from the file in the environment variable `STAND_IN_NVML`, which it reads at each call. Each line is one of:
 //!
 //! ```text
 //! driver 580.159.04
-//! gpu INDEX PCI MINOR UUID TOTAL_BYTES USED_BYTES CPUS NODES NAME...     CPUS and NODES are lists, or - for none
+//! gpu INDEX PCI MINOR UUID TOTAL_BYTES USED_BYTES CPUS NODES NAME...     CPUS and NODES are lists, or - for no answer
 //! process INDEX compute|graphics|mps PID BYTES [GPU_INSTANCE COMPUTE_INSTANCE]
-//! mig INDEX GPU_INSTANCE COMPUTE_INSTANCE UUID    a MIG device of the GPU, which so has MIG on
-//! fail instance GPU_INSTANCE CODE                 its lists of processes cannot be had
-//! fail init CODE                 nvmlInit_v2 returns this nvmlReturn_t
-//! fail gpu INDEX CODE            the GPU's handle cannot be had
-//! fail processes INDEX CODE      its lists of processes cannot be had
-//! grow COUNT                     between the question how many processes there are and the list, so many are added
-//! entries 32                     entries of 32 bytes under the name _v3, as drivers 535.43 to 535.86 write them
+//! mig INDEX GPU_INSTANCE COMPUTE_INSTANCE UUID    a MIG device; its GPU has MIG on
+//! fail instance GPU_INSTANCE CODE                 the calls for its process lists return CODE
+//! fail init CODE                 nvmlInit_v2 returns CODE (nvmlReturn_t)
+//! fail gpu INDEX CODE            the call for the GPU's handle returns CODE
+//! fail processes INDEX CODE      the calls for its process lists return CODE
+//! grow COUNT                     this many processes start between the call for their number and the call for the list
+//! entries 32                     functions _v3 write entries of 32 bytes, as drivers 535.43 to 535.86 do
 //! hang init|gpu INDEX|processes INDEX    the call never returns
 //! crash init|gpu INDEX           the call ends in a segmentation fault
-//! print WORDS...                 nvmlInit_v2 prints these to standard output
-//! fork SECONDS                   nvmlInit_v2 leaves a child that sleeps so long
+//! print WORDS...                 nvmlInit_v2 prints the words to standard output
+//! fork SECONDS                   nvmlInit_v2 starts a child that sleeps for this time
 //! ```
 //!
-//! Built with the feature `v2-only` it lacks the functions of version 3, as drivers before 510 do.
+//! With the feature `v2-only` it has no functions of version 3, like drivers before 510.
 
-#![allow(non_snake_case, clippy::missing_safety_doc)] // NVML's own names; every function is NVML's contract.
+#![allow(non_snake_case, clippy::missing_safety_doc)] // NVML's names and signatures.
 
 use std::ffi::{c_char, c_int, c_uint, c_ulong, c_ulonglong};
 use std::sync::atomic::{AtomicU32, Ordering};
@@ -34,7 +33,7 @@ const NOT_SUPPORTED: c_uint = 3;
 const NOT_FOUND: c_uint = 6;
 const INSUFFICIENT_SIZE: c_uint = 7;
 
-/// The file's lines, each as its words.
+/// The words of each line of the file.
 fn lines() -> Vec<Vec<String>> {
     let path = std::env::var_os("STAND_IN_NVML").unwrap_or_default();
     let text = std::fs::read_to_string(path).unwrap_or_default();
@@ -45,7 +44,7 @@ fn lines() -> Vec<Vec<String>> {
         .collect()
 }
 
-/// The words behind the first line that starts with these.
+/// The other words of the first line that starts with these.
 fn find(start: &[&str]) -> Option<Vec<String>> {
     let starts = |line: &Vec<String>| {
         line.len() >= start.len() && line.iter().zip(start).all(|(a, b)| a == b)
@@ -60,46 +59,46 @@ fn number(word: Option<&String>) -> u64 {
     word.and_then(|word| word.parse().ok()).unwrap_or(0)
 }
 
-/// The code of a `fail` line, if there is one.
+/// The code of a `fail` line.
 fn failure(what: &[&str]) -> Option<c_uint> {
     find(&[&["fail"], what].concat()).map(|rest| number(rest.first()) as c_uint)
 }
 
-/// Never returns where a `hang` line says so, and crashes where a `crash` line does.
+/// Does not return if there is a `hang` line, and crashes if there is a `crash` line.
 fn misbehave(what: &[&str]) {
     while find(&[&["hang"], what].concat()).is_some() {
         std::thread::sleep(std::time::Duration::from_secs(1));
     }
     if find(&[&["crash"], what].concat()).is_some() {
-        // Nothing is ever mapped there.
+        // No memory is mapped there.
         unsafe { std::ptr::without_provenance_mut::<u8>(8).write_volatile(1) };
     }
 }
 
-/// A handle is the GPU's index and one, so that none is null. That of a MIG device has its place and one above that.
+/// A handle is the GPU's index plus one, so that it is not null. A MIG device has its slot plus one in the higher bits.
 type Device = usize;
 
-const PLACE: u32 = 16;
+const SLOT_SHIFT: u32 = 16;
 
 fn index(device: Device) -> String {
-    ((device & ((1 << PLACE) - 1)) - 1).to_string()
+    ((device & ((1 << SLOT_SHIFT) - 1)) - 1).to_string()
 }
 
 fn gpu(device: Device) -> Option<Vec<String>> {
     find(&["gpu", &index(device)])
 }
 
-/// The words behind `mig INDEX` of each MIG device of a GPU.
+/// The words after `mig INDEX` of each MIG device of a GPU.
 fn mig_devices(device: Device) -> Vec<Vec<String>> {
     let own = |line: &Vec<String>| line.len() > 4 && line[0] == "mig" && line[1] == index(device);
     let devices = lines().into_iter().filter(own);
     devices.map(|line| line[2..].to_vec()).collect()
 }
 
-/// The MIG device that this is; `None` for a GPU.
+/// The words of a MIG device; `None` for a GPU.
 fn mig_device(device: Device) -> Option<Vec<String>> {
     mig_devices(device)
-        .get((device >> PLACE).checked_sub(1)?)
+        .get((device >> SLOT_SHIFT).checked_sub(1)?)
         .cloned()
 }
 
@@ -129,11 +128,11 @@ unsafe extern "C" fn nvmlDeviceGetMigDeviceHandleByIndex(
     if at as usize >= mig_devices(device).len() {
         return NOT_FOUND;
     }
-    unsafe { *to = device | (at as usize + 1) << PLACE };
+    unsafe { *to = device | (at as usize + 1) << SLOT_SHIFT };
     SUCCESS
 }
 
-/// One of the numbers of a MIG device.
+/// Writes one of the numbers of a MIG device.
 unsafe fn put_instance(device: Device, field: usize, to: *mut c_uint) -> c_uint {
     let Some(words) = mig_device(device) else {
         return INVALID_ARGUMENT;
@@ -308,8 +307,8 @@ unsafe extern "C" fn nvmlDeviceGetMemoryAffinity(
     unsafe { put_list(gpu(device).unwrap_or_default().get(6), room, to) }
 }
 
-/// How often a list was asked for: every other time it is only asked how long it is.
-static ASKED: AtomicU32 = AtomicU32::new(0);
+/// The calls for compute lists: the first of two only reads the length.
+static CALLS: AtomicU32 = AtomicU32::new(0);
 
 unsafe fn put_processes(
     device: Device,
@@ -339,7 +338,7 @@ unsafe fn put_processes(
         .map(|line| line[3..].to_vec())
         .collect();
     let grown = find(&["grow"]).map_or(0, |rest| number(rest.first()));
-    if kind == "compute" && ASKED.fetch_add(1, Ordering::Relaxed) > 0 {
+    if kind == "compute" && CALLS.fetch_add(1, Ordering::Relaxed) > 0 {
         let more = (0..grown).map(|n| vec![(900_000 + n).to_string(), "1".to_owned()]);
         listed.extend(more);
     }
