@@ -45,6 +45,11 @@ impl RecordedTree {
         }
     }
 
+    /// Keeps only the entries whose path `keep` accepts.
+    pub fn retain(&mut self, mut keep: impl FnMut(&Path) -> bool) {
+        self.entries.retain(|path, _| keep(path));
+    }
+
     /// The bytes of a file. Links are followed within the tree.
     pub fn file(&self, path: &str) -> Option<&[u8]> {
         match self.entries.get(&self.resolve(Path::new(path))?)? {
