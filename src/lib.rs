@@ -2,7 +2,7 @@
 //!
 //! # Layers
 //!
-//! Data flows one way: [`observe`] → [`machine::Machine`] → [`audit`] → [`document`] → [`print`].
+//! Data flows one way: [`observe`] → [`machine::Machine`] → [`audit`] → [`document`] → [`mod@print`].
 //!
 //! | module | task | may use |
 //! | --- | --- | --- |
@@ -13,7 +13,7 @@
 //! | [`observe`] | reads a running or a recorded machine | units, machine, jobs, document |
 //! | [`audit`] | places and judges processes, runs the rules, makes the document | units, machine, jobs, document |
 //! | [`compare`] | compares two documents: `diff`, `--expect` | units, machine, document |
-//! | [`print`] | tables, JSON, remedies, for a terminal or a file | all of these except observe |
+//! | [`mod@print`] | tables, JSON, remedies, for a terminal or a file | all of these except observe |
 //! | [`record`] | writes a recording: the files that one observation read | units, machine, jobs, observe |
 //! | [`cli`], [`commands`] | arguments, and one file for each subcommand | everything |
 //!
