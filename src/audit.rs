@@ -29,7 +29,7 @@ use crate::machine::gpu::Gpu;
 use crate::machine::pci::PciDevice;
 use crate::machine::process::Process;
 use crate::machine::topology::Topology;
-use crate::machine::window::{CpuTime, Watched, Window};
+use crate::machine::window::{CpuTime, ProcessActivity, Window};
 use crate::machine::{Host, Machine};
 use crate::units::{Bytes, NodeId, NodeSet, Pid};
 
@@ -116,7 +116,7 @@ pub struct PlacedProcess {
     /// As it was observed.
     pub process: Process,
     /// What was seen of it over a while; `None` where nobody looked for longer than a moment.
-    pub watched: Option<Watched>,
+    pub watched: Option<ProcessActivity>,
     /// What it does in the job.
     pub membership: Membership,
     /// The home nodes of its GPUs.
@@ -296,7 +296,7 @@ pub fn audit(machine: Machine, settings: &Settings) -> Report {
 
 fn judge(
     process: Process,
-    watched: Option<Watched>,
+    watched: Option<ProcessActivity>,
     membership: Membership,
     gpus: &[GpuPlace],
     topology: &Topology,

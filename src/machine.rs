@@ -1,7 +1,6 @@
-//! What was observed of one machine, before anything is judged.
+//! What was observed of one machine, before it is judged.
 //!
-//! Nothing here opens a file, knows the time or prints. A fact that could not be learnt is `None`
-//! and has a [`Gap`] that says why.
+//! Nothing here opens a file, reads the clock or prints. A missing fact is `None`, and a [`Gap`] has the reason.
 
 pub mod binding_request;
 pub mod environment;
@@ -25,47 +24,46 @@ use crate::machine::process::Process;
 use crate::machine::topology::Topology;
 use crate::units::Pid;
 
-/// One machine at one moment: all that the audit may know.
+/// One machine at one moment: everything that the audit uses.
 #[derive(Debug, Clone, Default)]
 pub struct Machine {
-    /// The machine's name, kernel and the time of the observation.
+    /// The machine's name and kernel, and the time of the observation.
     pub host: Host,
     /// NUMA nodes with their CPUs, memory and distances.
     pub topology: Topology,
-    /// GPUs by index, as NVML numbers them; by PCI address where no driver answered.
+    /// GPUs by index as in NVML; by PCI address where no driver answered.
     pub gpus: Vec<Gpu>,
-    /// Network and storage controllers, displays and accelerators that are no GPU, by PCI address.
+    /// Network and storage controllers, displays, and accelerators that are not GPUs, by PCI address.
     pub devices: Vec<PciDevice>,
-    /// The processes that matter, by PID: those that hold a GPU context or were named on the
-    /// command line, with their descendants, launchers and helpers.
+    /// The relevant processes, by PID: those that hold a GPU context or were named on the command line, with their descendants,
+    /// launchers and helpers.
     pub processes: Vec<Process>,
-    /// The PIDs that were named on the command line: these are judged, though no GPU be involved, and
-    /// no others.
+    /// The PIDs that were named on the command line. If there are any, these and no others are judged, with or without a GPU.
     pub named: Vec<Pid>,
-    /// Those of them that look like somebody's workers and hang on an init: whose they are has to be found out.
+    /// Processes that look like workers and whose parent is an init process: their trainer has to be found by other means.
     pub orphans: BTreeSet<Pid>,
-    /// The kernel's settings that have to do with it.
+    /// Kernel settings that affect placement.
     pub kernel: kernel_settings::KernelSettings,
-    /// What was seen over a while before; `None` where nobody looked for longer than a moment.
+    /// The time window before; `None` without `--for`.
     pub window: Option<window::Window>,
-    /// Names of users by number, as far as they are known.
+    /// User names by number, as far as they are known.
     pub users: BTreeMap<u32, String>,
-    /// All that could not be learnt.
+    /// All missing facts.
     pub gaps: Vec<Gap>,
 }
 
-/// The machine's name and the circumstances of the observation.
+/// The machine's name, and the origin of the observation.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Host {
-    /// `None` where neither the system nor the recording tells.
+    /// `None` where it is unknown.
     pub hostname: Option<String>,
     /// The kernel's release, from `/proc/sys/kernel/osrelease` or `/proc/version`.
     pub kernel: Option<String>,
-    /// RFC 3339, UTC: when the machine was looked at. `None` in a recording that does not tell.
+    /// The time of the observation, RFC 3339 in UTC. `None` where a recording does not have it.
     pub recorded_at: Option<String>,
-    /// When it was started, in seconds since 1970 (`btime` of `/proc/stat`). `None` where that could not be read.
+    /// The boot time, in seconds since 1970 (`btime` of `/proc/stat`). `None` where it could not be read.
     pub started: Option<u64>,
-    /// Whether this is the machine that the program runs on.
+    /// Whether this machine is the one on which the program runs.
     pub origin: Origin,
     /// The NVIDIA driver's version; `None` where NVML did not answer.
     pub driver_version: Option<String>,

@@ -1,7 +1,7 @@
 //! Observes one machine: the running one, or a recorded one.
 //!
-//! The two differ in [`Root`], in where NVML's answers come from, and in how memory is read (`memory`). All else is the same
-//! code.
+//! Both take the same code, except for three things: [`Root`] opens the files, [`Source`] has NVML's answers, and `memory`
+//! chooses how memory is read.
 //!
 //! # What is read
 //!
@@ -24,6 +24,7 @@
 pub mod audit_file;
 pub(crate) mod deadline;
 pub mod gpu;
+pub(crate) mod hierarchy;
 pub(crate) mod host;
 pub mod kernel_settings;
 pub mod memory;
@@ -33,169 +34,51 @@ pub mod process;
 pub(crate) mod read;
 pub mod root;
 pub mod selection;
+pub(crate) mod source;
 pub mod topology_file;
-pub mod topology_xml;
 pub mod watch;
 
-use crate::observe::gpu::gpus;
-use crate::observe::process::{processes, user_names};
-use std::collections::{BTreeMap, BTreeSet};
-use std::path::PathBuf;
-use std::sync::Arc;
-use std::time::{Duration, SystemTime};
+use std::collections::BTreeSet;
 
+use crate::machine::Machine;
+use crate::machine::gap::Gaps;
 use crate::machine::nvml_answer::DriverAnswer;
-use crate::machine::{Host, Machine, Origin};
 pub use crate::observe::audit_file::{AuditFileError, is_recording, read_audit, read_expected};
 use crate::observe::deadline::Deadline;
-use crate::observe::gpu::nvml::child::NvmlClient;
+use crate::observe::gpu::gpus;
 pub use crate::observe::gpu::nvml::child::{Invocation, answer};
-use crate::observe::gpu::nvml::reconcile::{drop_later_processes, finish_query};
 use crate::observe::memory::MemoryReader;
 pub use crate::observe::memory::MemoryReading;
 use crate::observe::process::pool::Readers;
-use crate::observe::process::stat::{Stats, read_stats};
 pub use crate::observe::process::user_names::user_number;
-use crate::observe::root::manifest::Manifest;
+use crate::observe::process::{processes, user_names};
 pub use crate::observe::root::snapshot::SnapshotError;
-pub use crate::observe::root::tree::{Entry, Tree};
+pub use crate::observe::root::tree::{RecordedEntry, RecordedTree};
 pub use crate::observe::root::{Root, Tap};
+pub use crate::observe::source::{Source, Subjects};
 pub use crate::observe::topology_file::{TopologyFileError, read_topology_file};
 pub use crate::observe::watch::window::watch;
 use crate::units::Pid;
 
-/// The machine to observe.
-#[derive(Debug)]
-pub struct Source {
-    root: Arc<Root>,
-    driver: Driver,
-    manifest: Manifest,
-    memory: MemoryReading,
-    /// How long a look at it may take.
-    patience: Duration,
-}
-
-/// Where NVML's answers come from.
-#[derive(Debug)]
-enum Driver {
-    /// The library, at this path or where the system has it.
-    Library(NvmlClient),
-    /// A recording's `nvml.json`.
-    Recorded(DriverAnswer),
-}
-
-impl Source {
-    /// How long a look may take where nobody says.
-    pub const USUAL_DEADLINE: Duration = Duration::from_secs(30);
-
-    fn new(root: Root, driver: Driver, manifest: Manifest) -> Self {
-        Self {
-            root: Arc::new(root),
-            driver,
-            manifest,
-            memory: MemoryReading::default(),
-            patience: Self::USUAL_DEADLINE,
-        }
-    }
-
-    /// The machine that the program runs on. `nvml` names the library where it is not found by itself. It is asked in this
-    /// process: [`Source::asking_through`] is the safer way.
-    pub fn live(nvml: Option<PathBuf>) -> Self {
-        Self::of(Root::live(), nvml)
-    }
-
-    /// The same, keeping all that is read, for a recording: whoever replays it gets every page.
-    pub fn live_tapped(nvml: Option<PathBuf>) -> Self {
-        Self::of(Root::live().tapped(), nvml).reading_memory(MemoryReading::Exact)
-    }
-
-    fn of(live: Root, nvml: Option<PathBuf>) -> Self {
-        let asker = NvmlClient {
-            library: nvml,
-            program: None,
-        };
-        Self::new(live, Driver::Library(asker), Manifest::default())
-    }
-
-    /// Has NVML asked by another process, which is to call [`answer`] with the last two or three of its arguments: whatever
-    /// the library does to it, this one goes on.
-    pub fn asking_through(mut self, program: Invocation) -> Self {
-        if let Driver::Library(asker) = &mut self.driver {
-            asker.program = Some(program);
-        }
-        self
-    }
-
-    /// What is not known by then, from the beginning of a look on, is missing.
-    pub fn within(mut self, patience: Duration) -> Self {
-        self.patience = patience;
-        self
-    }
-
-    /// How the memory of running processes is read.
-    pub fn reading_memory(mut self, memory: MemoryReading) -> Self {
-        self.memory = memory;
-        self
-    }
-
-    /// Asks the driver, while `stat` of all processes and, meanwhile, whatever `besides` reads are read.
-    fn query_driver<T>(
-        &self,
-        deadline: Deadline,
-        subjects: &Subjects,
-        besides: impl FnOnce() -> T,
-    ) -> (DriverAnswer, Stats, T) {
-        let asking = match &self.driver {
-            Driver::Library(asker) => Ok(asker.clone().start()),
-            Driver::Recorded(answer) => Err(answer.clone()),
-        };
-        let read = besides();
-        let mut stats = match subjects {
-            Subjects::Nobody => Ok(BTreeMap::new()),
-            _ => read_stats(&self.root),
-        };
-        let answer = match asking {
-            Ok(asking) => {
-                let reply = finish_query(asking, deadline, &self.root, &mut stats);
-                drop_later_processes(reply, &stats)
-            }
-            Err(answer) => answer,
-        };
-        (answer, stats, read)
-    }
-}
-
-/// A machine as it was observed, with what a recording needs besides.
+/// An observed machine, with what a recording of it needs.
 #[derive(Debug)]
 pub struct Observation {
-    /// What was seen.
+    /// The machine.
     pub machine: Machine,
-    /// NVML's answers as they came.
+    /// NVML's answers, unchanged.
     pub driver: DriverAnswer,
-    /// PIDs that NVML names and that are another process's here.
+    /// PIDs that NVML lists and that belong to other processes here: they are of another PID namespace.
     pub strangers: BTreeSet<Pid>,
-    /// All that was read, if the source was tapped.
+    /// The files that were read, if the source was tapped.
     pub tap: Tap,
-    /// Whether the time for it was over before all was read.
+    /// Whether the time limit came before everything was read.
     pub is_late: bool,
 }
 
-/// Which processes to look at.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Subjects {
-    /// None: the machine alone.
-    Nobody,
-    /// Those that hold a GPU context, with all that belongs to them. Of a recording that was made of named
-    /// processes, these.
-    GpuUsers,
-    /// These and their descendants, whether or not a GPU is involved.
-    Named(Vec<Pid>),
-}
-
-/// Looks at the machine once.
+/// Observes the machine once.
 pub fn observe(source: Source, subjects: &Subjects) -> Observation {
-    let deadline = Deadline::within(source.patience);
-    let mut gaps = Vec::new();
+    let deadline = Deadline::within(source.time_limit);
+    let mut gaps = Gaps::default();
     let (driver, stats, topology) = source.query_driver(deadline, subjects, || {
         nodes::read_topology(&source.root, &mut gaps)
     });
@@ -206,17 +89,17 @@ pub fn observe(source: Source, subjects: &Subjects) -> Observation {
         ..
     } = source;
     let readers = Readers::new(root.clone(), deadline);
-    let mut host = host(&root, &manifest);
+    let mut host = host::read_host(&root, &manifest);
     host.driver_version = driver.driver_version.clone();
     let (mut gpus, devices) = gpus::read_gpus(&root, &driver, &topology, &mut gaps);
     let named: Vec<Pid> = match subjects {
         Subjects::Named(pids) => pids.clone(),
         Subjects::GpuUsers => manifest.named.iter().copied().map(Pid).collect(),
-        Subjects::Nobody => Vec::new(),
+        Subjects::MachineOnly => Vec::new(),
     };
     let mut strangers = BTreeSet::new();
     let (processes, orphans) = match subjects {
-        Subjects::Nobody => (Vec::new(), BTreeSet::new()),
+        Subjects::MachineOnly => (Vec::new(), BTreeSet::new()),
         _ => {
             let chosen =
                 selection::choose(&readers, stats, &mut gpus, &named, &manifest, &mut gaps);
@@ -225,14 +108,13 @@ pub fn observe(source: Source, subjects: &Subjects) -> Observation {
             processes::read_processes(&readers, chosen, &named, memory, &mut gaps)
         }
     };
-    let settings = kernel_settings::read_settings(&root, &topology, &mut gaps);
-    let users = match root.is_live() {
-        true => {
-            let uids = processes.iter().filter_map(|process| process.uid);
-            // Numbers do where no names come.
-            user_names::names(uids.collect(), deadline.left())
-        }
-        false => manifest.users.clone(),
+    let kernel = kernel_settings::read_settings(&root, &topology, &mut gaps);
+    let users = if root.is_live() {
+        // Where names cannot be read in time, users have numbers.
+        let uids = processes.iter().filter_map(|process| process.uid);
+        user_names::names(uids.collect(), deadline.left())
+    } else {
+        manifest.users
     };
     let machine = Machine {
         host,
@@ -242,10 +124,10 @@ pub fn observe(source: Source, subjects: &Subjects) -> Observation {
         processes,
         named,
         orphans,
-        kernel: settings,
+        kernel,
         window: None,
         users,
-        gaps,
+        gaps: gaps.into_vec(),
     };
     Observation {
         machine,
@@ -253,31 +135,5 @@ pub fn observe(source: Source, subjects: &Subjects) -> Observation {
         strangers,
         tap: root.take_tap(),
         is_late: deadline.is_over(),
-    }
-}
-
-fn host(root: &Root, manifest: &Manifest) -> Host {
-    let (hostname, recorded_at, origin) = if root.is_live() {
-        let now = humantime::format_rfc3339_seconds(SystemTime::now());
-        (
-            sysinfo::System::host_name(),
-            Some(now.to_string()),
-            Origin::Live,
-        )
-    } else {
-        let Manifest {
-            hostname,
-            recorded_at,
-            ..
-        } = manifest.clone();
-        (hostname, recorded_at, Origin::Snapshot)
-    };
-    Host {
-        hostname,
-        kernel: host::read_kernel(root),
-        recorded_at,
-        started: host::read_boot_time(root),
-        origin,
-        driver_version: None,
     }
 }

@@ -1,9 +1,9 @@
-//! Writes the tree that [`crate::observe`] reads: what one observation read, and nothing else.
+//! Writes a recording: the files that one observation read, as a tree that [`crate::observe`] can read.
 
-pub mod groups;
-pub mod kept;
-pub mod redact;
-pub mod write;
+pub(crate) mod groups;
+pub(crate) mod kept;
+pub(crate) mod redact;
+pub(crate) mod write;
 
 use std::collections::BTreeSet;
 use std::fs;
@@ -16,40 +16,40 @@ use crate::machine::nvml_answer::DriverAnswer;
 use crate::observe::Observation;
 use crate::observe::root::Tap;
 use crate::observe::root::manifest::{FORMAT, Manifest};
-use crate::observe::root::tree::{Entry, Tree};
-use crate::record::kept::{Kept, unseen};
-use crate::record::redact::{is_open_told, without_secrets};
+use crate::observe::root::tree::{RecordedEntry, RecordedTree};
+use crate::record::kept::{RecordedFiles, unseen};
+use crate::record::redact::{keeps_open_file, without_secrets};
 use crate::record::write::{archive_stem, parent, write_archive, write_folder};
 use crate::units::Pid;
 use serde::Serialize;
 use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
 
-/// What to write besides what was read.
+/// Options of a recording.
 #[derive(Debug, Clone, Default)]
 pub struct Options {
-    /// A remark to keep with it.
+    /// A note for the manifest.
     pub note: Option<String>,
-    /// Leave out argv, the users' and the host's names, and the names of mapped files.
+    /// Hides argv, user names, the host name, and the names of mapped files.
     pub redact: bool,
 }
 
-/// Why nothing was recorded: one sentence with the path.
+/// Why nothing was recorded, in one sentence with the path.
 #[derive(Debug, thiserror::Error)]
 pub enum RecordError {
-    /// There is something of that name, and it is never overwritten.
-    #[error("{} exists already: a recording never overwrites anything", .0.display())]
+    /// The path exists, and is never overwritten.
+    #[error("{} already exists: a recording never overwrites a file", .0.display())]
     Exists(PathBuf),
-    /// It cannot be written. Nothing is left behind.
+    /// It cannot be written. No partial file remains.
     #[error("cannot record to {}: {cause}", path.display())]
     Unwritable {
-        /// The path as it was given.
+        /// The path as given.
         path: PathBuf,
-        /// What the system says.
+        /// The error of the system.
         cause: io::Error,
     },
 }
 
-/// Refuses a path that is there already or cannot become a recording, before anything is read for it.
+/// Checks before the observation that a recording can be written to this path.
 ///
 /// # Errors
 /// As [`record`].
@@ -68,7 +68,7 @@ pub fn ensure_new(path: &Path) -> Result<(), RecordError> {
             cause: io::Error::other("a recording is a folder or a .tar.gz"),
         });
     }
-    // Told here, as the system says it, and not when an unfinished file cannot be made there.
+    // Checked here, so that the error is the system's own and not that of a temporary file.
     fs::read_dir(parent(path))
         .map(drop)
         .map_err(|cause| RecordError::Unwritable {
@@ -77,14 +77,13 @@ pub fn ensure_new(path: &Path) -> Result<(), RecordError> {
         })
 }
 
-/// Writes what was observed: an archive where the name ends in `.tar.gz`, else a folder. It appears whole
-/// or not at all.
+/// Writes an observation: an archive if the name ends in `.tar.gz`, else a folder. It appears as a whole or not at all.
 ///
 /// # Errors
-/// When something of that name is there, or it cannot be written.
+/// When the path exists, or cannot be written.
 pub fn record(observation: Observation, path: &Path, options: &Options) -> Result<(), RecordError> {
     let tree = tree_of(observation, options);
-    // Who interrupts it shall not leave half a folder: it is written in milliseconds, and ends then.
+    // A signal must not leave half a folder. Writing takes milliseconds; the signal takes effect after it.
     let interrupted = Arc::new(AtomicUsize::new(0));
     for signal in [SIGHUP, SIGINT, SIGTERM] {
         let number = usize::try_from(signal).unwrap_or_default();
@@ -100,7 +99,7 @@ pub fn record(observation: Observation, path: &Path, options: &Options) -> Resul
     };
     let signal = i32::try_from(interrupted.load(Ordering::Relaxed)).unwrap_or_default();
     if signal != 0 {
-        // The program ends as it would have, a little later.
+        // The program ends as it would have ended, a little later.
         let _ = signal_hook::low_level::emulate_default_handler(signal);
     }
     written.map_err(|cause| match cause.kind() {
@@ -113,7 +112,7 @@ pub fn record(observation: Observation, path: &Path, options: &Options) -> Resul
 }
 
 /// The files of a recording.
-fn tree_of(observation: Observation, options: &Options) -> Tree {
+fn tree_of(observation: Observation, options: &Options) -> RecordedTree {
     let Observation {
         machine,
         driver,
@@ -125,7 +124,7 @@ fn tree_of(observation: Observation, options: &Options) -> Tree {
         },
         is_late: _,
     } = observation;
-    let kept_files = Kept::of(&machine);
+    let kept_files = RecordedFiles::of(&machine);
     let unseen = unseen(&machine);
     let uids: BTreeSet<u32> = machine
         .processes
@@ -156,22 +155,24 @@ fn tree_of(observation: Observation, options: &Options) -> Tree {
         denied: denied.collect(),
         silent: silent.intersection(&pids).map(|pid| pid.0).collect(),
     };
-    let mut kept = Tree::default();
-    let is_told =
-        |(path, entry): &(&PathBuf, &Entry)| kept_files.has(path) && is_open_told(path, entry);
-    for (path, entry) in tree.entries().iter().filter(is_told) {
+    let mut kept = RecordedTree::default();
+    let is_kept_entry = |(path, entry): &(&PathBuf, &RecordedEntry)| {
+        kept_files.has(path) && keeps_open_file(path, entry)
+    };
+    for (path, entry) in tree.entries().iter().filter(is_kept_entry) {
         kept.insert(path, without_secrets(path, entry, options.redact));
     }
     if options.redact {
         kept = groups::without_names(&kept);
     }
     let driver = DriverAnswer {
-        // It may have the library's path.
-        error: match options.redact {
-            true => driver
+        // The text may have the path of the library.
+        error: if options.redact {
+            driver
                 .error
-                .map(|_| "no answer; why is redacted".to_owned()),
-            false => driver.error,
+                .map(|_| "no answer; the reason is redacted".to_owned())
+        } else {
+            driver.error
         },
         ..driver
     };
@@ -180,9 +181,9 @@ fn tree_of(observation: Observation, options: &Options) -> Tree {
     kept
 }
 
-fn json<T: Serialize>(value: &T) -> Entry {
-    // Plain structures of text and numbers: nothing in them can fail.
+fn json<T: Serialize>(value: &T) -> RecordedEntry {
+    // Plain structures of text and numbers cannot fail.
     let mut bytes = serde_json::to_vec_pretty(value).unwrap_or_default();
     bytes.push(b'\n');
-    Entry::File(bytes)
+    RecordedEntry::File(bytes)
 }

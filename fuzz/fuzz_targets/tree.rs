@@ -6,7 +6,7 @@ use std::sync::LazyLock;
 
 use arbitrary::Arbitrary;
 use libfuzzer_sys::fuzz_target;
-use numa_audit::observe::{Entry, Root, Source, Tree};
+use numa_audit::observe::{RecordedEntry, RecordedTree, Root, Source};
 use numa_audit_fuzz::{audit_and_print, small_machine};
 
 /// What is done to one of the files; which one is a number modulo their count.
@@ -36,7 +36,7 @@ enum Change<'a> {
     Add(u16, &'a str, &'a [u8]),
 }
 
-static MACHINE: LazyLock<Vec<(PathBuf, Entry)>> = LazyLock::new(small_machine);
+static MACHINE: LazyLock<Vec<(PathBuf, RecordedEntry)>> = LazyLock::new(small_machine);
 
 /// Where the digits of the number are that `which` names.
 fn number(bytes: &[u8], which: u8) -> Option<std::ops::Range<usize>> {
@@ -49,43 +49,43 @@ fn number(bytes: &[u8], which: u8) -> Option<std::ops::Range<usize>> {
     Some(start..end)
 }
 
-fn apply(change: &Change, machine: &[(PathBuf, Entry)], tree: &mut Tree) {
+fn apply(change: &Change, machine: &[(PathBuf, RecordedEntry)], tree: &mut RecordedTree) {
     let entry = |which: u16| &machine[usize::from(which) % machine.len()];
     let path = |which: u16| entry(which).0.clone();
     let bytes = |which: u16| match tree.entries().get(&entry(which).0) {
-        Some(Entry::File(bytes)) => bytes.clone(),
+        Some(RecordedEntry::File(bytes)) => bytes.clone(),
         _ => Vec::new(),
     };
     match *change {
-        Change::Replace(which, new) => tree.insert(path(which), Entry::File(new.to_owned())),
+        Change::Replace(which, new) => tree.insert(path(which), RecordedEntry::File(new.to_owned())),
         Change::Overwrite(which, at, new) => {
             let mut bytes = bytes(which);
             let at = usize::from(at) % bytes.len().max(1);
             let end = bytes.len().min(at + new.len());
             bytes.splice(at..end, new.iter().copied());
-            tree.insert(path(which), Entry::File(bytes));
+            tree.insert(path(which), RecordedEntry::File(bytes));
         }
         Change::Insert(which, at, new) => {
             let mut bytes = bytes(which);
             let at = usize::from(at) % (bytes.len() + 1);
             bytes.splice(at..at, new.iter().copied());
-            tree.insert(path(which), Entry::File(bytes));
+            tree.insert(path(which), RecordedEntry::File(bytes));
         }
         Change::Cut(which, length) => {
             let mut bytes = bytes(which);
             bytes.truncate(usize::from(length));
-            tree.insert(path(which), Entry::File(bytes));
+            tree.insert(path(which), RecordedEntry::File(bytes));
         }
         Change::Number(which, at, new) => {
             let mut bytes = bytes(which);
             if let Some(digits) = number(&bytes, at) {
                 bytes.splice(digits, new.to_string().into_bytes());
             }
-            tree.insert(path(which), Entry::File(bytes));
+            tree.insert(path(which), RecordedEntry::File(bytes));
         }
         Change::Copy(which, from) => {
             let bytes = bytes(from);
-            tree.insert(path(which), Entry::File(bytes));
+            tree.insert(path(which), RecordedEntry::File(bytes));
         }
         Change::Remove(which) => {
             let gone = path(which);
@@ -93,18 +93,18 @@ fn apply(change: &Change, machine: &[(PathBuf, Entry)], tree: &mut Tree) {
         }
         Change::Link(which, to) => {
             let target = Path::new("/").join(path(to));
-            tree.insert(path(which), Entry::Link(target));
+            tree.insert(path(which), RecordedEntry::Link(target));
         }
         Change::LinkAnywhere(which, target) => {
-            tree.insert(path(which), Entry::Link(target.into()));
+            tree.insert(path(which), RecordedEntry::Link(target.into()));
         }
-        Change::Folder(which) => tree.insert(path(which), Entry::Folder),
+        Change::Folder(which) => tree.insert(path(which), RecordedEntry::Folder),
         Change::Add(which, name, new) => {
             // An archive's reader lets plain names through alone.
             if !["", ".", ".."].contains(&name) && !name.contains(['/', '\0']) {
                 tree.insert(
                     path(which).with_file_name(name),
-                    Entry::File(new.to_owned()),
+                    RecordedEntry::File(new.to_owned()),
                 );
             }
         }
@@ -114,7 +114,7 @@ fn apply(change: &Change, machine: &[(PathBuf, Entry)], tree: &mut Tree) {
 fuzz_target!(|input: (u8, Vec<Change>)| {
     let (form, changes) = input;
     let machine = &*MACHINE;
-    let mut tree = Tree::default();
+    let mut tree = RecordedTree::default();
     for (path, entry) in machine {
         tree.insert(path.clone(), entry.clone());
     }

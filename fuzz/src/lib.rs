@@ -7,7 +7,7 @@ use flate2::read::GzDecoder;
 use numa_audit::audit::{Settings, audit};
 use numa_audit::print::terminal::Terminal;
 use numa_audit::print::{json, remedies, table, topology};
-use numa_audit::observe::{Entry, Source, Subjects, observe};
+use numa_audit::observe::{RecordedEntry as Entry, Source, Subjects, observe};
 
 /// A recording to begin with.
 const FIXTURE: &[u8] = include_bytes!("../../fixtures/p4d-do-not-match.tar.gz");

@@ -8,7 +8,7 @@ use crate::document::outline::{
     ProcessOutline, SummaryOutline,
 };
 use crate::machine::Host;
-use crate::machine::kernel_settings::KernelSettings as Settings;
+use crate::machine::kernel_settings::KernelSettings;
 use crate::machine::topology::Topology;
 
 /// The outline of a report.
@@ -29,7 +29,7 @@ pub fn outline(report: &Report) -> Outline {
 /// The same, before anything was found wrong.
 pub(crate) fn observed(
     host: &Host,
-    kernel: Settings,
+    kernel: KernelSettings,
     topology: &Topology,
     gpus: &[GpuPlace],
     processes: &[PlacedProcess],
@@ -48,7 +48,7 @@ pub(crate) fn observed(
             started: None,
             ..host.clone()
         },
-        settings: Settings {
+        settings: KernelSettings {
             sockets_of_single_node: None,
             ..kernel
         },

@@ -19,7 +19,7 @@ pub(super) fn run(arguments: &TopologyArgs) -> Result<ExitCode, Trouble> {
         outline.processes = None;
     }
     let source = source::source(&arguments.machine)?;
-    let machine = observe(source, &Subjects::Nobody).machine;
+    let machine = observe(source, &Subjects::MachineOnly).machine;
     let settings = Settings {
         hints: hints(&arguments.home_nodes, &machine)?,
         expected,

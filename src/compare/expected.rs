@@ -8,7 +8,7 @@ use crate::compare::pairs::pairs;
 use crate::compare::{machine, processes, verdict};
 use crate::document::outline::{Expected, Outline, ProcessOutline};
 use crate::machine::gap::{Fact, Gap, Reason};
-use crate::machine::topology::Places;
+use crate::machine::topology::PciNodes;
 use crate::units::{NodeSet, Pid, node_list, ranges};
 
 /// Something that is not as it must be.
@@ -115,7 +115,7 @@ fn machine(expected: &Outline, found: &Outline, held: &mut Held) {
     }
 }
 
-fn homes(places: &Places, found: &Outline, held: &mut Held) {
+fn homes(places: &PciNodes, found: &Outline, held: &mut Held) {
     for gpu in &found.gpus {
         let what = format!("home node of GPU {}", gpu.index);
         let Some(expected) = gpu.address.and_then(|address| places.get(&address)) else {

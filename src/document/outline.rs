@@ -6,8 +6,8 @@
 use std::collections::BTreeMap;
 
 use crate::machine::Host;
-use crate::machine::kernel_settings::KernelSettings as Settings;
-use crate::machine::topology::Places;
+use crate::machine::kernel_settings::KernelSettings;
+use crate::machine::topology::PciNodes;
 use crate::units::{Bytes, CpuSet, NodeId, NodeSet, PciAddress, Pid};
 
 /// One machine, judged, as its document tells it.
@@ -16,7 +16,7 @@ pub struct Outline {
     /// The machine's name, kernel and driver.
     pub host: Host,
     /// The kernel's settings. Documents of earlier versions do not tell them.
-    pub settings: Settings,
+    pub settings: KernelSettings,
     /// Its NUMA nodes.
     pub nodes: BTreeMap<NodeId, NodeOutline>,
     /// Its GPUs, in the document's order.
@@ -171,5 +171,5 @@ pub enum Expected {
     /// Another audit, or another machine's topology alone.
     Audit(Box<Outline>),
     /// What a topology file says of the nodes near each PCI device.
-    Places(Places),
+    Places(PciNodes),
 }

@@ -14,7 +14,7 @@ use crate::document::outline::{
     CpuOutline, FindingOutline, GpuOutline, LocalShare, MemoryOutline, NodeOutline, Outline,
     ProcessOutline, SummaryOutline,
 };
-use crate::machine::kernel_settings::KernelSettings as Settings;
+use crate::machine::kernel_settings::KernelSettings;
 use crate::machine::{Host, Origin};
 
 /// The only version that is read.
@@ -58,7 +58,7 @@ pub fn parse_report(bytes: &[u8]) -> Result<Outline, Malformed> {
     });
     Ok(Outline {
         host: host(document.host),
-        settings: Settings {
+        settings: KernelSettings {
             numa_balancing: document.settings.numa_balancing,
             zone_reclaim_mode: document.settings.zone_reclaim_mode,
             sockets_of_single_node: None,
@@ -176,7 +176,7 @@ struct GpuJson {
 fn gpu(gpu: GpuJson) -> Result<GpuOutline, Malformed> {
     let address = gpu.pci_bus_id.map(|text| {
         let read = text.parse();
-        read.or_else(|()| malformed("no PCI address", text.as_bytes()))
+        read.or_else(|_| malformed("no PCI address", text.as_bytes()))
     });
     Ok(GpuOutline {
         index: gpu.index,
@@ -397,7 +397,7 @@ mod tests {
         );
         refuses(
             r#"{"schema_version": 1, "topology": {"nodes": [{"id": 0, "cpus": "3-1"}]}}"#,
-            "no list of numbers: \"3-1\"",
+            "not a list of numbers: \"3-1\"",
         );
         for text in ["", "[1]", "null", "x"] {
             refuses(text, "it is no JSON object: no document of this program's");

@@ -1,34 +1,90 @@
-//! What could not be learnt, and why. A missing fact is never a zero.
+//! Missing facts and their reasons. A missing fact is never a zero.
+
+use std::fmt;
+use std::ops::{Deref, DerefMut};
+use std::time::Duration;
 
 use crate::units::{Bytes, Malformed, NodeId, PciAddress, Pid, seconds};
-use std::fmt;
-use std::time::Duration;
 
 /// One fact that is missing.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Gap {
-    /// The process it is about; `None` for the machine and its devices.
+    /// The process; `None` for the machine and its devices.
     pub pid: Option<Pid>,
     /// What is missing.
     pub fact: Fact,
-    /// Why.
+    /// Why it is missing.
     pub reason: Reason,
+}
+
+/// Collects missing facts in the order in which they are noted.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub(crate) struct Gaps(Vec<Gap>);
+
+impl Gaps {
+    /// Adds one missing fact: of a process, or of the machine (`None`).
+    pub(crate) fn note(
+        &mut self,
+        pid: impl Into<Option<Pid>>,
+        fact: Fact,
+        reason: impl Into<Reason>,
+    ) {
+        self.0.push(Gap {
+            pid: pid.into(),
+            fact,
+            reason: reason.into(),
+        });
+    }
+
+    /// The value of a result; of an error the reason is noted.
+    pub(crate) fn value_or_note<T>(
+        &mut self,
+        pid: impl Into<Option<Pid>>,
+        fact: Fact,
+        found: Result<T, impl Into<Reason>>,
+    ) -> Option<T> {
+        match found {
+            Ok(value) => Some(value),
+            Err(reason) => {
+                self.note(pid, fact, reason);
+                None
+            }
+        }
+    }
+
+    pub(crate) fn into_vec(self) -> Vec<Gap> {
+        self.0
+    }
+}
+
+impl Deref for Gaps {
+    type Target = Vec<Gap>;
+
+    fn deref(&self) -> &Vec<Gap> {
+        &self.0
+    }
+}
+
+impl DerefMut for Gaps {
+    fn deref_mut(&mut self) -> &mut Vec<Gap> {
+        &mut self.0
+    }
 }
 
 /// What can be missing.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Fact {
-    /// NVML's answer as a whole: which GPUs there are and who uses them.
+    /// NVML's whole answer: the GPUs and the processes that use them.
     Driver,
     /// The processes of one GPU, by its index.
     GpuProcesses(u32),
     /// The node that one GPU, by its index, is attached to.
     GpuHomeNode(u32),
-    /// Whether one GPU's own memory, by the GPU's index, is a node.
+    /// Whether the memory of one GPU, by its index, is a NUMA node.
     GpuMemoryNode(u32),
     /// The whole of `/sys/devices/system/node`.
     Nodes,
-    /// Whether something is as it was expected to be; says what.
+    /// Whether something is as `--expect` says; the text names it.
     Expected(String),
     /// A node's CPUs.
     NodeCpus(NodeId),
@@ -36,7 +92,7 @@ pub enum Fact {
     NodeMemory(NodeId),
     /// A node's distances.
     NodeDistances(NodeId),
-    /// A setting of the kernel, by its name for sysctl.
+    /// A kernel setting, by its sysctl name.
     Setting(&'static str),
     /// The list of PCI devices.
     PciDevices,
@@ -44,21 +100,21 @@ pub enum Fact {
     PciNode(PciAddress),
     /// The list of processes.
     Processes,
-    /// So many processes, all of each: they are there, and may not be looked at.
+    /// This number of processes: they exist and may not be read.
     HiddenProcesses(usize),
-    /// All of one process.
+    /// Everything about one process.
     Process,
     /// A process's argv.
     Command,
     /// A process's environment.
     Environ,
-    /// A process's control group.
+    /// A process's control groups.
     Cgroup,
-    /// What a process's control group leaves it (`cpuset.cpus.effective` and its kin).
+    /// The CPUs and nodes that a process's control group allows (`cpuset.cpus.effective`, `cpuset.mems.effective`).
     Cpuset,
     /// The files that a process has open (`fd`).
     OpenFiles,
-    /// The trainer that a process works for.
+    /// The trainer for which a process works.
     Trainer,
     /// A process's owner, affinity and mems allowed (`status`).
     Status,
@@ -70,15 +126,14 @@ pub enum Fact {
     Memory,
     /// The nodes of a process's memory policy: the kernel cut the text.
     PolicyNodes,
-    /// CPU time over a window: that of some threads.
+    /// The CPU time of some threads over a window.
     CpuTime,
-    /// On which side of a limit a process's memory is: it was estimated, and the limit lies within the error.
+    /// Whether a process's memory is beyond a limit: it was estimated, and the limit is within the error.
     MemoryLimit,
 }
 
 impl Fact {
-    /// Whether processes may be hidden behind this gap or could not be judged if there were any, so that an audit
-    /// without a mismatch still has not seen everything.
+    /// Whether this gap can hide a mismatch: processes may be missing, or could not be judged.
     pub fn leaves_open(&self) -> bool {
         matches!(
             self,
@@ -131,23 +186,23 @@ impl fmt::Display for Fact {
 /// Why a fact is missing.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Reason {
-    /// The kernel refused to show it to this user (EACCES, EPERM).
+    /// This user may not read it (EACCES, EPERM).
     Denied,
-    /// Whoever ran the program did not want to know.
+    /// The options say not to read it.
     NotAsked,
-    /// The process or thread ended meanwhile.
+    /// The process or thread has ended.
     Gone,
-    /// There is no such file or no such value.
+    /// The file or the value does not exist.
     Absent,
-    /// Whoever reads it waited for so long without an answer: the process is stuck within the kernel, or its memory is.
+    /// The read did not return within this time: the process, or its memory map, is blocked in the kernel.
     TimedOut(Duration),
-    /// The time for the whole look, which is this, was over before.
+    /// The deadline of the whole observation, which is this, came first.
     Late(Duration),
-    /// It was there and made no sense; says what.
+    /// It was read and is not valid; the text says why.
     Malformed(String),
-    /// So much of a GPU's memory is in use, and nobody who uses it is to be seen.
-    InUseByNobody(Bytes),
-    /// Something else went wrong; says what.
+    /// This much of a GPU's memory is in use, and no process that uses it is visible.
+    InUseByHidden(Bytes),
+    /// Another error; the text describes it.
     Failed(String),
 }
 
@@ -161,7 +216,7 @@ impl fmt::Display for Reason {
             Self::TimedOut(wait) => write!(f, "did not answer within {}", seconds(*wait)),
             Self::Late(whole) => write!(f, "not reached within {}", seconds(*whole)),
             Self::Malformed(what) => write!(f, "malformed: {what}"),
-            Self::InUseByNobody(used) => write!(
+            Self::InUseByHidden(used) => write!(
                 f,
                 "{used} in use by processes that are not visible here: another PID namespace; run on the host or with \
                  the host's PID namespace"
@@ -172,9 +227,9 @@ impl fmt::Display for Reason {
 }
 
 impl From<&std::io::Error> for Reason {
-    /// Maps what open and read give on procfs and sysfs.
+    /// Maps the errors of open and read on procfs and sysfs.
     fn from(error: &std::io::Error) -> Self {
-        /// A held file of a process that has ended reads as this; std has no name for it.
+        /// The error of reading an open file of a process that has ended; std has no name for it.
         const ESRCH: i32 = 3;
         use std::io::ErrorKind::{NotADirectory, NotFound, PermissionDenied};
         match error.kind() {

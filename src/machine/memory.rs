@@ -1,74 +1,75 @@
-//! A process's memory: its policy, and its pages by node, all of them or as a sample tells.
+//! The memory of a process: its policy, and its pages by node, counted or estimated from a sample.
 
-use crate::units::{Bytes, NodeBytes, NodeId, NodeSet, node_list};
 use std::collections::{BTreeMap, BTreeSet};
 
-/// A process's memory, as its `numa_maps` has it or as a sample of its pages tells.
+use crate::units::{Bytes, NodeBytes, NodeId, NodeSet, node_list};
+
+/// The memory of a process, from its `numa_maps` or from a sample of its pages.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Memory {
-    /// The policy of mappings without one of their own: that of the main thread.
+    /// The policy of mappings without their own policy: that of the main thread.
     pub policy: Policy,
-    /// The policies of its threads, and how many of those that were asked have each. Empty where nobody asked.
+    /// The policies of its threads, with the number of threads that have each. Empty where they were not read.
     pub thread_policies: BTreeMap<Policy, usize>,
-    /// Present pages by what backs them. A page that several processes map is counted in full in
-    /// each of them, so these never add up over processes. A sample knows nothing of files: there are none here then.
+    /// Present pages by backing. A page that several processes map counts in full in each of them, so sums over processes are
+    /// meaningless. A sample has no file pages.
     pub pages: BTreeMap<Backing, NodeBytes>,
-    /// Whether every page was counted.
+    /// Whether the pages were counted or estimated.
     pub exactness: Exactness,
-    /// The numbers in the names of PyTorch's shared memory that it maps: `/dev/shm/torch_PID_…`. Each is the PID of
-    /// the process that made it, in that one's own PID namespace.
+    /// The PIDs in the names of PyTorch's shared memory that it maps: `/dev/shm/torch_PID_…`. Each is the creator's PID, in the
+    /// creator's PID namespace.
     pub torch_makers: BTreeSet<u32>,
 }
 
-/// Whether every page was counted.
+/// Whether pages were counted or estimated.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub enum Exactness {
-    /// Every one.
+    /// Every page was counted.
     #[default]
     Exact,
-    /// Some were asked, and stand for the others.
+    /// The nodes of some pages were queried. They represent the others.
     Sampled(Sample),
 }
 
-/// Pages that were asked for their nodes, by what backs them.
+/// Pages whose nodes were queried, by backing.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Sample {
-    /// One for each kind of mapping that the process has, but files.
+    /// One stratum for each kind of mapping of the process, except files.
     pub strata: BTreeMap<Backing, Stratum>,
 }
 
 impl Sample {
-    /// How many pages were asked.
+    /// How many pages were queried.
     pub fn asked(&self) -> u64 {
         self.strata.values().map(|stratum| stratum.asked).sum()
     }
 }
 
-/// The mappings of one kind, and the pages of them that were asked.
+/// The mappings of one kind, and their queried pages.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Stratum {
-    /// How many pages these mappings have room for.
+    /// How many pages these mappings can have.
     pub pages: u64,
-    /// How many were asked, evenly spread over them.
+    /// How many pages were queried, evenly spread over the mappings.
     pub asked: u64,
-    /// How many of those were there, by their nodes.
+    /// How many of the queried pages were present, by node.
     pub present: BTreeMap<NodeId, u64>,
-    /// What there can be at most, by the process's own counters; `None` where these do not tell.
+    /// The most bytes that can be present, by the counters of the process; `None` where they are unknown.
     pub at_most: Option<Bytes>,
-    /// The size of a page.
+    /// The page size.
     pub page: Bytes,
 }
 
-/// A memory policy (mempolicy(7) of numa(7), `mpol_to_str` in the kernel's mm/mempolicy.c).
+/// A memory policy (numa(7); `mpol_to_str` in the kernel's mm/mempolicy.c).
 #[derive(Debug, Clone, Default, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Policy {
-    /// Its mode.
+    /// The kernel's word for what it does.
     pub mode: Mode,
-    /// `static`, `relative`, `balancing`, as printed.
+    /// `static`, `relative`, `balancing`, as the kernel prints them.
     pub flags: Vec<String>,
-    /// Its nodes; empty for `default` and `local`, which have none.
+    /// Its nodes. Empty for `default` and `local`.
     pub nodes: NodeSet,
-    /// The kernel's buffer of 64 bytes was full: `nodes` may lack some.
+    /// The kernel's buffer of 64 bytes was full, so `nodes` may be incomplete.
     pub truncated: bool,
 }
 
@@ -79,33 +80,35 @@ impl std::fmt::Display for Policy {
         if !self.flags.is_empty() {
             write!(f, "={}", self.flags.join("|"))?;
         }
-        match (self.nodes.is_empty(), self.truncated) {
-            (true, false) => Ok(()),
-            (_, true) => write!(f, ":{}…", node_list(&self.nodes)),
-            (false, false) => write!(f, ":{}", node_list(&self.nodes)),
+        if self.truncated {
+            write!(f, ":{}…", node_list(&self.nodes))
+        } else if self.nodes.is_empty() {
+            Ok(())
+        } else {
+            write!(f, ":{}", node_list(&self.nodes))
         }
     }
 }
 
-/// A policy's mode, by the words that the kernel prints.
+/// The mode of a policy.
 #[derive(Debug, Clone, Default, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Mode {
-    /// No policy: the node of the CPU that touches a page first.
+    /// No policy: a page is allocated on the node of the CPU that first touches it.
     #[default]
     Default,
-    /// The same, set explicitly.
+    /// The same as an explicit policy.
     Local,
     /// Only these nodes.
     Bind,
-    /// This node, others when it is full.
+    /// This node; other nodes when it is full.
     Prefer,
-    /// These nodes, others when they are full.
+    /// These nodes; other nodes when they are full.
     PreferMany,
-    /// Page by page over these nodes.
+    /// Pages in turn on these nodes.
     Interleave,
-    /// The same by weights (Linux 6.9 and later).
+    /// The same with weights (Linux 6.9 and later).
     WeightedInterleave,
-    /// A word that this program does not know, from a newer kernel.
+    /// A word of a newer kernel that this program does not know.
     Other(String),
 }
 
@@ -124,23 +127,22 @@ impl std::fmt::Display for Mode {
     }
 }
 
-/// What backs a mapping, as far as `numa_maps` tells. What it means for the GPU depends on the
-/// process as well, which the audit decides.
+/// What backs a mapping. Which memory kind that is depends on the process too; the audit decides it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Backing {
-    /// Heap, stack, malloc's arenas: no file.
+    /// Heap, stack and arenas of malloc: no file.
     Anonymous,
-    /// A shared anonymous mapping, which shows as `/dev/zero (deleted)`. The driver's pinned host
-    /// memory (cudaHostAlloc) is one.
+    /// A shared anonymous mapping, which the kernel shows as `/dev/zero (deleted)`. Pinned host memory of the driver
+    /// (cudaHostAlloc) is one.
     SharedAnonymous,
-    /// `/dev/nvidiactl` and `/dev/nvidiaN`: buffers of the driver, pinned.
+    /// `/dev/nvidiactl` and `/dev/nvidiaN`: pinned buffers of the driver.
     DriverBuffer,
     /// `/dev/nvidia-uvm`: managed memory (cudaMallocManaged).
     UnifiedMemory,
     /// `/dev/shm`, memfd and System V shared memory.
     Shared,
-    /// hugetlbfs pages, whatever their name.
+    /// Pages of hugetlbfs, with any name.
     Huge,
-    /// Any other file, its private copies of pages included.
+    /// Any other file, with its private copies of pages.
     File,
 }

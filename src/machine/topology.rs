@@ -1,25 +1,24 @@
 //! NUMA nodes: their CPUs, memory, distances and sockets.
 
-use crate::units::{Bytes, Cpu, CpuSet, NodeId, NodeSet, PciAddress};
 use std::collections::BTreeMap;
 
-/// The nodes near each PCI device, as a topology file tells them. A device of which it does not tell is not in it.
-pub type Places = BTreeMap<PciAddress, NodeSet>;
+use crate::units::{Bytes, Cpu, CpuSet, NodeId, NodeSet, PciAddress};
+
+/// The nodes near each PCI device, from a topology file. Devices that it does not mention are left out.
+pub type PciNodes = BTreeMap<PciAddress, NodeSet>;
 
 /// One NUMA node, from `/sys/devices/system/node/nodeN`.
 #[derive(Debug, Clone, Default)]
 pub struct Node {
-    /// Its CPUs, from `cpulist` or `cpumap`; empty for a node that has memory only, `None` where neither could
-    /// be read.
+    /// Its CPUs, from `cpulist` or `cpumap`. Empty for a node with memory only; `None` where neither could be read.
     pub cpus: Option<CpuSet>,
-    /// MemTotal of `meminfo`. `None` where there is no such file.
+    /// MemTotal of `meminfo`; `None` where there is no such file.
     pub memory_total: Option<Bytes>,
-    /// MemFree of `meminfo`. `None` where there is no such file.
+    /// MemFree of `meminfo`; `None` where there is no such file.
     pub memory_free: Option<Bytes>,
-    /// Distance to each online node, 10 being its own. Empty where the tree does not tell.
+    /// The distance to each online node; 10 is the node itself. Empty where it is unknown.
     pub distances: BTreeMap<NodeId, u32>,
-    /// The socket of its CPUs (`physical_package_id`). `None` for a node without CPUs and where the
-    /// firmware does not tell.
+    /// The socket of its CPUs (`physical_package_id`). `None` for a node without CPUs, and where the firmware does not report it.
     pub package: Option<u32>,
 }
 
@@ -31,7 +30,7 @@ pub struct Topology {
 }
 
 impl Topology {
-    /// Indexes `nodes`. Where two nodes claim a CPU (broken firmware), the lower one has it.
+    /// Indexes `nodes`. If two nodes list the same CPU (broken firmware), the lower node gets it.
     pub fn new(nodes: BTreeMap<NodeId, Node>) -> Self {
         let mut node_of_cpu = BTreeMap::new();
         for (id, node) in &nodes {
@@ -42,23 +41,23 @@ impl Topology {
         Self { nodes, node_of_cpu }
     }
 
-    /// The nodes by number.
+    /// The nodes, by number.
     pub fn nodes(&self) -> &BTreeMap<NodeId, Node> {
         &self.nodes
     }
 
-    /// The node of a CPU. `None` for a CPU that is on no node: offline, or never present.
+    /// The node of a CPU. `None` for a CPU without a node: it is offline or was never present.
     pub fn node_of(&self, cpu: Cpu) -> Option<NodeId> {
         self.node_of_cpu.get(&cpu).copied()
     }
 
-    /// The nodes on which a thread with this affinity can run. The kernel lists CPUs that are
-    /// offline or merely possible too; these are on no node.
+    /// The nodes on which a thread with this affinity can run. The kernel also lists CPUs that are offline or only possible;
+    /// they have no node.
     pub fn nodes_of(&self, cpus: &CpuSet) -> NodeSet {
         cpus.iter().filter_map(|cpu| self.node_of(cpu)).collect()
     }
 
-    /// Whether the CPUs of every node are known, so that a CPU on none of them is on none at all.
+    /// Whether the CPUs of every node are known.
     pub fn is_whole(&self) -> bool {
         !self.nodes.is_empty() && self.nodes.values().all(|node| node.cpus.is_some())
     }
@@ -70,14 +69,14 @@ impl Topology {
         bearing.map(|(id, _)| *id).collect()
     }
 
-    /// The node that has all CPUs, where there is only one: nothing can be on a wrong one.
+    /// The node with all CPUs, if there is exactly one: then placement cannot be wrong.
     pub fn single_node(&self) -> Option<NodeId> {
         let bearing = self.cpu_bearing();
         let only = (bearing.len() == 1).then_some(bearing);
         only.filter(|_| self.is_whole())?.into_iter().next()
     }
 
-    /// Of the CPU-bearing nodes those at the least distance from any of `from`. Empty where that is not known.
+    /// The nodes with CPUs at the least distance from any node of `from`. Empty where it is unknown.
     pub fn nearest_with_cpus(&self, from: &NodeSet) -> NodeSet {
         let bearing = self.cpu_bearing();
         if !self.is_whole() {
@@ -96,14 +95,14 @@ impl Topology {
         nearest.copied().collect()
     }
 
-    /// Whether two nodes are of one socket, as far as is known.
+    /// Whether two nodes are known to be on the same socket.
     pub fn same_package(&self, one: NodeId, other: NodeId) -> bool {
         let package = self.package(one);
         package.is_some() && package == self.package(other)
     }
 
-    /// The socket of a node. One that has memory only (HBM, CXL, persistent memory) belongs to the socket of the
-    /// nearest nodes that have CPUs.
+    /// The socket of a node. A node with memory only (HBM, CXL, persistent memory) belongs to the socket of the nearest nodes
+    /// with CPUs.
     fn package(&self, id: NodeId) -> Option<u32> {
         let of = |id: &NodeId| self.nodes.get(id)?.package;
         if let Some(package) = of(&id) {

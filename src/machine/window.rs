@@ -1,4 +1,4 @@
-//! What was seen over a while: where CPU time was spent, who moved, and what the kernel counted meanwhile.
+//! A time window: CPU time by node, migrations, and counters of the kernel.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -6,70 +6,70 @@ use std::time::Duration;
 use crate::machine::gap::Gap;
 use crate::units::{NodeId, Pid};
 
-/// A while in which processes were looked at again and again.
+/// A time in which threads were sampled again and again.
 #[derive(Debug, Clone, Default)]
 pub struct Window {
-    /// How long it was to be.
+    /// The length that the user asked for.
     pub asked: Duration,
-    /// How long it was: shorter where somebody ended it.
+    /// The actual length: shorter where the user ended it.
     pub length: Duration,
-    /// How many times threads were looked at, the first and the last time among them.
+    /// How often the threads were sampled, at the begin and at the end included.
     pub looks: usize,
-    /// Those that were looked at, those that ended meanwhile among them.
-    pub processes: BTreeMap<Pid, Watched>,
-    /// What each node's `numastat` counted meanwhile, in pages. A node whose counters could not be read is not in it.
+    /// The sampled processes, with those that ended in the window.
+    pub processes: BTreeMap<Pid, ProcessActivity>,
+    /// What each node's `numastat` counted in the window, in pages. Nodes whose counters could not be read are left out.
     pub node_counters: BTreeMap<NodeId, Counters>,
-    /// What `/proc/vmstat` counted meanwhile of NUMA balancing.
+    /// What `/proc/vmstat` counted in the window of NUMA balancing.
     pub vmstat: Counters,
-    /// What could not be watched.
+    /// What could not be sampled.
     pub gaps: Vec<Gap>,
 }
 
 impl Window {
-    /// Whether somebody ended it early.
+    /// Whether the user ended it early.
     pub fn is_cut_short(&self) -> bool {
         self.length < self.asked
     }
 }
 
-/// What the kernel counted, by its own names. One that it does not know is not in it.
+/// Counters by the kernel's names. Counters that the kernel does not have are left out.
 pub type Counters = BTreeMap<&'static str, u64>;
 
-/// One process over a while.
+/// What one process did in the window.
 #[derive(Debug, Clone, Default)]
-pub struct Watched {
-    /// When it started, in clock ticks after boot: with the PID its identity.
+pub struct ProcessActivity {
+    /// Its start time in clock ticks after boot. PID and start time identify a process.
     pub start_time_ticks: u64,
-    /// The CPU time of all its threads, those that ended meanwhile among them as far as it was seen.
+    /// The CPU time of all its threads. Of threads that ended it is what was sampled.
     pub cpu_time: CpuTime,
-    /// How many times a thread that had used CPU time since the last look was on another node than at that one. What
-    /// happens between two looks is not seen: it is the least that it was.
+    /// How often a thread used CPU time between two samples and was on another node at the second. Migrations between samples
+    /// are not seen, so this is a lower bound.
     pub migrations: u64,
-    /// How many threads these were.
+    /// How many threads migrated.
     pub threads_moved: usize,
-    /// The threads that were there at the last look, by TID.
-    pub threads: BTreeMap<u32, WatchedThread>,
-    /// The pages that NUMA balancing moved on behalf of its threads (`numa_pages_migrated` of `sched`), those that
-    /// ended meanwhile not counted. `None` where the kernel does not tell.
+    /// The threads of the last sample, by TID.
+    pub threads: BTreeMap<u32, ThreadActivity>,
+    /// The pages that NUMA balancing moved for its threads (`numa_pages_migrated` of `sched`), without threads that ended. `None`
+    /// where the kernel does not report it.
     pub pages_migrated: Option<u64>,
 }
 
-/// One thread over a while.
+/// What one thread did in the window.
 #[derive(Debug, Clone, Default)]
-pub struct WatchedThread {
-    /// When it started, in clock ticks after boot: with the TID its identity.
+pub struct ThreadActivity {
+    /// Its start time in clock ticks after boot.
     pub start_time_ticks: u64,
-    /// Its CPU time.
+    /// Its CPU time by node.
     pub cpu_time: CpuTime,
 }
 
-/// CPU time, user's and system's, by the node on which it was spent: that of the CPU on which a thread was at the end of
-/// each step. Nodes without any are left out.
+/// CPU time, user and system, by node: the node of the CPU on which the thread was at the end of each step. Nodes without any are
+/// left out.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct CpuTime(BTreeMap<NodeId, Duration>);
 
 impl CpuTime {
-    /// Adds to one node's.
+    /// Adds time on one node.
     pub fn add(&mut self, node: NodeId, time: Duration) {
         if !time.is_zero() {
             let sum = self.0.entry(node).or_default();
@@ -77,33 +77,33 @@ impl CpuTime {
         }
     }
 
-    /// Adds another's.
+    /// Adds all times of `other`.
     pub fn add_all(&mut self, other: &Self) {
         other.iter().for_each(|(node, time)| self.add(node, time));
     }
 
-    /// By node, ascending.
+    /// The times by node, ascending.
     pub fn iter(&self) -> impl Iterator<Item = (NodeId, Duration)> + '_ {
         self.0.iter().map(|(node, time)| (*node, *time))
     }
 
-    /// Whether there is none.
+    /// Whether there is no CPU time.
     pub fn is_none(&self) -> bool {
         self.0.is_empty()
     }
 
-    /// That of the nodes for which `counts` holds.
+    /// The sum over the nodes for which `counts` is true.
     pub fn on(&self, counts: impl Fn(NodeId) -> bool) -> Duration {
         let times = self.iter().filter(|(node, _)| counts(*node));
         times.fold(Duration::ZERO, |sum, (_, time)| sum.saturating_add(time))
     }
 
-    /// All of it.
+    /// The sum over all nodes.
     pub fn total(&self) -> Duration {
         self.on(|_| true)
     }
 
-    /// The node with most of it, the lowest of several; `None` where there is none.
+    /// The node with the most time, the lowest one of several; `None` where there is none.
     pub fn most(&self) -> Option<NodeId> {
         let mut nodes = self.iter();
         let first = nodes.next()?;
@@ -128,14 +128,14 @@ mod tests {
     }
 
     #[test]
-    fn the_node_with_most_time() {
+    fn the_node_with_the_most_time_is_found() {
         assert_eq!(spent(&[]).most(), None);
-        assert_eq!(spent(&[(3, 0)]).most(), None, "nothing was spent there");
+        assert_eq!(spent(&[(3, 0)]).most(), None, "no time");
         assert_eq!(spent(&[(0, 10), (1, 20), (2, 20)]).most(), Some(NodeId(1)));
     }
 
     #[test]
-    fn sums_by_node() {
+    fn times_are_summed_by_node() {
         let mut all = spent(&[(0, 10), (1, 20)]);
         all.add_all(&spent(&[(1, 5)]));
         assert_eq!(all.on(|node| node == NodeId(1)), Duration::from_millis(25));

@@ -1,10 +1,34 @@
-//! The kernel's release and the time of the last boot.
+//! Facts of the host: its name, its kernel, its boot time.
 
+use std::time::SystemTime;
+
+use crate::machine::{Host, Origin};
 use crate::observe::root::Root;
+use crate::observe::root::manifest::Manifest;
 use crate::units::value;
 
-/// Such as `6.1.0-56-cloud-amd64`.
-pub(crate) fn read_kernel(root: &Root) -> Option<String> {
+/// The host name comes from the system or from the recording's manifest. Kernel and boot time come from files, so that
+/// a recording has them too.
+pub(crate) fn read_host(root: &Root, manifest: &Manifest) -> Host {
+    let (hostname, recorded_at, origin) = if root.is_live() {
+        let now = humantime::format_rfc3339_seconds(SystemTime::now()).to_string();
+        (sysinfo::System::host_name(), Some(now), Origin::Live)
+    } else {
+        let (hostname, recorded_at) = (&manifest.hostname, &manifest.recorded_at);
+        (hostname.clone(), recorded_at.clone(), Origin::Snapshot)
+    };
+    Host {
+        hostname,
+        kernel: read_kernel(root),
+        recorded_at,
+        started: read_boot_time(root),
+        origin,
+        driver_version: None,
+    }
+}
+
+/// The kernel's release: `6.1.0-56-cloud-amd64`.
+fn read_kernel(root: &Root) -> Option<String> {
     if let Ok(release) = root.read("proc/sys/kernel/osrelease") {
         return Some(value(&release).to_owned());
     }
@@ -13,9 +37,9 @@ pub(crate) fn read_kernel(root: &Root) -> Option<String> {
     Some(value(&version).split_whitespace().nth(2)?.to_owned())
 }
 
-/// Seconds since 1970: `btime` of `/proc/stat`. The `procfs` crate would parse the line of every CPU for it, and refuse a
+/// `btime` of `/proc/stat`, in seconds since 1970. The `procfs` crate would parse the line of every CPU for it, and refuse a
 /// recording without them.
-pub(crate) fn read_boot_time(root: &Root) -> Option<u64> {
+fn read_boot_time(root: &Root) -> Option<u64> {
     let text = root.read("proc/stat").ok()?;
     let mut lines = text.split(|byte| *byte == b'\n');
     value(lines.find_map(|line| line.strip_prefix(b"btime "))?)

@@ -2,23 +2,19 @@
 
 use std::collections::BTreeSet;
 
-use crate::machine::gap::{Fact, Gap, Reason};
+use crate::machine::gap::{Fact, Gaps, Reason};
 use crate::machine::kernel_settings::KernelSettings;
 use crate::machine::topology::Topology;
 use crate::observe::nodes::read_package;
-use crate::observe::read::{or_gap, read_as};
+use crate::observe::read::read_as;
 use crate::observe::root::Root;
 use crate::units::{CpuSet, Malformed, number, value};
 
-pub(crate) fn read_settings(
-    root: &Root,
-    topology: &Topology,
-    gaps: &mut Vec<Gap>,
-) -> KernelSettings {
+pub(crate) fn read_settings(root: &Root, topology: &Topology, gaps: &mut Gaps) -> KernelSettings {
     let mut setting = |name: &'static str, path: &str| match read_as(root, path, parse_number) {
         // The kernel was built without it.
         Err(Reason::Absent) => None,
-        number => or_gap(number, None, Fact::Setting(name), gaps),
+        number => gaps.value_or_note(None, Fact::Setting(name), number),
     };
     KernelSettings {
         numa_balancing: setting("kernel.numa_balancing", "proc/sys/kernel/numa_balancing"),

@@ -1,66 +1,53 @@
 //! How the memory of one process is read: a sample of its pages, every page, or nothing.
 //!
-//! A full `numa_maps` walks all page tables of a process with its mmap lock held: 14 ms for each GiB in 4 KiB pages, in which
-//! the process cannot map or unmap (up to Linux 6.18). So by default only small processes are read so. Of others a few
-//! thousand pages are asked for their nodes, which costs the same however large they are.
+//! A full `numa_maps` walks all page tables of a process and holds its mmap lock meanwhile: 14 ms for each GiB in 4 KiB pages,
+//! in which the process cannot map or unmap (up to Linux 6.18). So by default only small processes are read in full. Of
+//! others the kernel is asked for the nodes of a few thousand pages, which costs the same for every size.
 //!
-//! A process may be stuck with its mmap lock held. Waiting for it in move_pages(2) cannot be interrupted, even by SIGKILL;
-//! waiting in a read of `maps` can. So `maps` is always read first, and hangs first.
+//! A process may be stuck while it holds its mmap lock. A wait for the lock in move_pages(2) cannot be interrupted, even by
+//! SIGKILL; a wait in a read of `maps` can. So `maps` is always read first.
 
-pub mod estimate;
-pub mod group;
-pub mod huge;
+pub(crate) mod backing;
+pub(crate) mod estimate;
+pub(crate) mod huge;
 pub mod maps;
 pub mod mountinfo;
 pub mod numa_maps;
 pub mod numa_stat;
-pub mod sample;
-pub mod syscalls;
-pub mod walk;
-
-use std::time::Duration;
+pub(crate) mod sample;
+pub(crate) mod syscalls;
 
 use crate::machine::gap::Reason;
 use crate::machine::memory::Memory;
 use crate::observe::memory::huge::HugeDevices;
-use crate::observe::memory::numa_maps::NumaMaps;
-use crate::observe::memory::sample::Refused;
+use crate::observe::memory::numa_maps::walk::{self, is_small};
+use crate::observe::memory::sample::SampleError;
 use crate::observe::process::status::Resident;
 use crate::observe::process::{cgroup, stat};
 use crate::observe::root::Root;
-use crate::units::{Bytes, NodeBytes, Pid};
+use crate::units::{NodeBytes, Pid};
 
 /// How the memory of running processes is read. A recording has every page.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub enum MemoryReading {
-    /// Small processes whole, of others a sample.
+    /// Every page of small processes, a sample of others.
     #[default]
     Sample,
     /// Every page.
     Exact,
-    /// Not at all.
+    /// Nothing.
     None,
 }
 
-/// Up to this size every page is counted: walking 16,384 pages takes about a millisecond, which is what a sample costs.
-const SMALL: Bytes = Bytes(64 << 20);
-
-/// How long a process's `numa_maps` may take where nobody asked for it.
-const UNASKED_WALK: Duration = Duration::from_millis(200);
-
-/// And where somebody did. A process of 1 TiB in 4 KiB pages takes about 15 s.
-const ASKED_WALK: Duration = Duration::from_secs(60);
-
-/// Why a process's memory is not known.
+/// Why the memory of a process is unknown.
 #[derive(Debug)]
-pub struct Unread {
-    /// For the gap.
-    pub reason: Reason,
-    /// What its control group's counters tell instead, of all processes in it.
-    pub group: Option<NodeBytes>,
+pub struct UnreadMemory {
+    pub(crate) reason: Reason,
+    /// The memory of all processes in its control group, which is known instead.
+    pub(crate) group: Option<NodeBytes>,
 }
 
-/// Reads the memory of processes; several threads may do so at once.
+/// Reads the memory of processes, from several threads at once.
 #[derive(Debug, Default)]
 pub struct MemoryReader {
     how: MemoryReading,
@@ -68,38 +55,35 @@ pub struct MemoryReader {
 }
 
 impl MemoryReader {
-    /// One that reads in this way.
-    pub fn new(how: MemoryReading) -> Self {
+    pub(crate) fn new(how: MemoryReading) -> Self {
         Self {
             how,
             huge: HugeDevices::default(),
         }
     }
 
-    /// One process's memory. `start_time_ticks` and `resident` are what was read of it before.
-    ///
-    /// # Errors
-    /// The reason for a gap, and what is known of its control group.
-    pub fn read(
+    /// The memory of one process. `start_time_ticks` and `resident` were read before.
+    pub(crate) fn read(
         &self,
         root: &Root,
         pid: Pid,
         start_time_ticks: u64,
         resident: Option<&Resident>,
-    ) -> Result<Memory, Unread> {
+    ) -> Result<Memory, UnreadMemory> {
         let memory = match self.how {
             MemoryReading::None => Err(Reason::NotAsked),
-            _ if !root.is_live() => recorded(root, pid),
-            MemoryReading::Exact => walk::whole(root, pid, resident, ASKED_WALK),
+            _ if !root.is_live() => walk::read_recorded(root, pid),
+            MemoryReading::Exact => walk::read_all(root, pid, resident, walk::LIMIT_IF_ASKED),
             MemoryReading::Sample => self.sampled(root, pid, start_time_ticks, resident),
         };
-        memory.map_err(|reason| Unread {
+        memory.map_err(|reason| UnreadMemory {
             group: match reason {
                 Reason::NotAsked | Reason::Absent | Reason::Gone => None,
-                // Few need them once more: to hand everybody's on took 2 KiB each where there are twelve hierarchies.
+                // Read again, because this is rare: to keep the groups of every process took 2 KiB for each where there are
+                // twelve hierarchies.
                 _ => cgroup::read_cgroup(root, pid)
                     .ok()
-                    .and_then(|groups| group::read_memory(root, &groups)),
+                    .and_then(|groups| numa_stat::read_group_memory(root, &groups)),
             },
             reason,
         })
@@ -112,25 +96,18 @@ impl MemoryReader {
         start_time_ticks: u64,
         resident: Option<&Resident>,
     ) -> Result<Memory, Reason> {
-        let is_small = resident.is_some_and(|resident| resident.all() <= SMALL);
-        // Pages are asked for by number, which has to be the one that the kernel knows us to mean.
-        if is_small || !root.is_of_own_numbers() {
-            return walk::whole(root, pid, resident, UNASKED_WALK);
+        let read_all = || walk::read_all(root, pid, resident, walk::LIMIT_UNLESS_ASKED);
+        // move_pages takes a PID of this process's own namespace.
+        if is_small(resident) || !root.is_of_own_numbers() {
+            return read_all();
         }
         match sample::memory(root, pid, resident, &self.huge) {
-            // Its number may be another's by now: of all that is read here pages alone are asked by number.
+            // The pages are read by PID, which may belong to another process by now.
             Ok(_) if stat::has_ended(root, pid, start_time_ticks) => Err(Reason::Gone),
             Ok(memory) => Ok(memory),
-            Err(Refused::Because(reason)) => Err(reason),
-            // A container's seccomp filter, most often.
-            Err(Refused::ToSample) => walk::whole(root, pid, resident, UNASKED_WALK),
+            Err(SampleError::Failed(reason)) => Err(reason),
+            // Most often by the seccomp filter of a container.
+            Err(SampleError::Unsupported) => read_all(),
         }
     }
-}
-
-fn recorded(root: &Root, pid: Pid) -> Result<Memory, Reason> {
-    let mut maps = NumaMaps::default();
-    root.read_lines(&walk::path(pid), |line| maps.line(line))?;
-    let memory = maps.finish().ok_or(Reason::Absent)?;
-    Ok(walk::with_own_thread(root, pid, memory))
 }

@@ -2,9 +2,9 @@
 
 use std::collections::BTreeMap;
 
-use crate::machine::gap::{Fact, Gap};
+use crate::machine::gap::{Fact, Gaps};
 use crate::machine::topology::{Node, Topology};
-use crate::observe::read::{or_gap, read_as};
+use crate::observe::read::read_as;
 use crate::observe::root::Root;
 use crate::units::{
     Bytes, Cpu, CpuSet, Malformed, NodeId, NodeSet, malformed, number, parse_cpu_list,
@@ -13,8 +13,10 @@ use crate::units::{
 
 const NODES: &str = "sys/devices/system/node";
 
-pub(crate) fn read_topology(root: &Root, gaps: &mut Vec<Gap>) -> Topology {
-    let names = or_gap(root.names(NODES), None, Fact::Nodes, gaps).unwrap_or_default();
+pub(crate) fn read_topology(root: &Root, gaps: &mut Gaps) -> Topology {
+    let names = gaps
+        .value_or_note(None, Fact::Nodes, root.names(NODES))
+        .unwrap_or_default();
     let numbers = names.iter().filter_map(|name| name.strip_prefix("node"));
     let present: NodeSet = numbers
         .filter_map(|number| number.parse().ok().map(NodeId))
@@ -30,7 +32,7 @@ pub(crate) fn read_topology(root: &Root, gaps: &mut Vec<Gap>) -> Topology {
     Topology::new(nodes)
 }
 
-fn read_node(root: &Root, id: NodeId, online: &NodeSet, gaps: &mut Vec<Gap>) -> Node {
+fn read_node(root: &Root, id: NodeId, online: &NodeSet, gaps: &mut Gaps) -> Node {
     let file = |name: &str| format!("{NODES}/node{id}/{name}");
     let cpus = read_as(root, &file("cpulist"), parse_cpu_list)
         .or_else(|_| read_as(root, &file("cpumap"), parse_cpu_mask));
@@ -38,15 +40,19 @@ fn read_node(root: &Root, id: NodeId, online: &NodeSet, gaps: &mut Vec<Gap>) -> 
     let distances = read_as(root, &file("distance"), |text| {
         parse_distances(text, online)
     });
-    let cpus = or_gap(cpus, None, Fact::NodeCpus(id), gaps);
+    let cpus = gaps.value_or_note(None, Fact::NodeCpus(id), cpus);
     let first_package = |cpus: &CpuSet| cpus.iter().find_map(|cpu| read_package(root, cpu));
-    let memory = or_gap(memory, None, Fact::NodeMemory(id), gaps).unwrap_or_default();
+    let memory = gaps
+        .value_or_note(None, Fact::NodeMemory(id), memory)
+        .unwrap_or_default();
     Node {
         package: cpus.as_ref().and_then(first_package),
         cpus,
         memory_total: memory.total,
         memory_free: memory.free,
-        distances: or_gap(distances, None, Fact::NodeDistances(id), gaps).unwrap_or_default(),
+        distances: gaps
+            .value_or_note(None, Fact::NodeDistances(id), distances)
+            .unwrap_or_default(),
     }
 }
 

@@ -1,8 +1,8 @@
 //! PCI devices: `/sys/bus/pci/devices`.
 
-use crate::machine::gap::{Fact, Gap, Reason};
+use crate::machine::gap::{Fact, Gaps, Reason};
 use crate::machine::pci::{PciClass, PciDevice};
-use crate::observe::read::{or_gap, read_as};
+use crate::observe::read::read_as;
 use crate::observe::root::Root;
 use crate::units::{Malformed, NodeId, PciAddress, malformed, number, value};
 
@@ -32,11 +32,13 @@ impl SysfsPciDevice {
 }
 
 /// The devices of the classes in [`PciClass`], by address.
-pub(crate) fn read_pci(root: &Root, gaps: &mut Vec<Gap>) -> Vec<SysfsPciDevice> {
+pub(crate) fn read_pci(root: &Root, gaps: &mut Gaps) -> Vec<SysfsPciDevice> {
     let names = match root.names(PCI_DEVICES) {
         // A machine without PCI has no such folder.
         Err(Reason::Absent) => Vec::new(),
-        names => or_gap(names, None, Fact::PciDevices, gaps).unwrap_or_default(),
+        names => gaps
+            .value_or_note(None, Fact::PciDevices, names)
+            .unwrap_or_default(),
     };
     let mut addresses: Vec<PciAddress> = names.iter().filter_map(|n| n.parse().ok()).collect();
     addresses.sort_unstable();
@@ -46,7 +48,7 @@ pub(crate) fn read_pci(root: &Root, gaps: &mut Vec<Gap>) -> Vec<SysfsPciDevice> 
         .collect()
 }
 
-fn read_device(root: &Root, address: PciAddress, gaps: &mut Vec<Gap>) -> Option<SysfsPciDevice> {
+fn read_device(root: &Root, address: PciAddress, gaps: &mut Gaps) -> Option<SysfsPciDevice> {
     let folder = device_folder(root, address);
     let file = |name: &str| format!("{folder}/{name}");
     let code = read_as(root, &file("class"), parse_hex).ok()?;
@@ -66,7 +68,9 @@ fn read_device(root: &Root, address: PciAddress, gaps: &mut Vec<Gap>) -> Option<
             address,
             class,
             names: names.flatten().collect(),
-            node: or_gap(node, None, Fact::PciNode(address), gaps).flatten(),
+            node: gaps
+                .value_or_note(None, Fact::PciNode(address), node)
+                .flatten(),
         },
         vendor,
         folder,

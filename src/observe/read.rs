@@ -1,8 +1,8 @@
-//! Reads and parses one file, and notes a gap where that fails.
+//! Reads and parses one file.
 
-use crate::machine::gap::{Fact, Gap, Reason};
+use crate::machine::gap::Reason;
 use crate::observe::root::Root;
-use crate::units::{Malformed, Pid};
+use crate::units::Malformed;
 
 pub(crate) fn read_as<T>(
     root: &Root,
@@ -10,15 +10,4 @@ pub(crate) fn read_as<T>(
     parse: impl FnOnce(&[u8]) -> Result<T, Malformed>,
 ) -> Result<T, Reason> {
     Ok(parse(&root.read(path)?)?)
-}
-
-/// The value; on an error `None`, with a new gap.
-pub(crate) fn or_gap<T>(
-    result: Result<T, Reason>,
-    pid: Option<Pid>,
-    fact: Fact,
-    gaps: &mut Vec<Gap>,
-) -> Option<T> {
-    let note = |reason| gaps.push(Gap { pid, fact, reason });
-    result.map_err(note).ok()
 }

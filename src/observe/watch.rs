@@ -1,7 +1,7 @@
-//! Processes watched over a while.
+//! Observes processes for a time window (`--for`).
 
 pub mod counters;
-pub mod interrupt;
+pub(crate) mod interrupt;
 pub mod sched;
-pub mod tally;
-pub mod window;
+pub(crate) mod tally;
+pub(crate) mod window;

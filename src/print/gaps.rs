@@ -45,7 +45,7 @@ fn hinted(report: &Report, hint: Hint, terminal: &Terminal) -> String {
             _ => (gap.fact.to_string(), None),
         };
         let (why, in_use) = match gap.reason {
-            Reason::InUseByNobody(used) => ("in use".to_owned(), used),
+            Reason::InUseByHidden(used) => ("in use".to_owned(), used),
             _ => (gap.reason.to_string(), Bytes(0)),
         };
         let place = *places.entry((what.clone(), why)).or_insert(lacks.len());
@@ -70,7 +70,7 @@ fn hinted(report: &Report, hint: Hint, terminal: &Terminal) -> String {
     for lack in &mut lacks {
         lack.pids.sort_unstable();
         let reason = match lack.gap.reason {
-            Reason::InUseByNobody(_) => Reason::InUseByNobody(lack.in_use).to_string(),
+            Reason::InUseByHidden(_) => Reason::InUseByHidden(lack.in_use).to_string(),
             _ => lack.gap.reason.to_string(),
         };
         let text = format!(

@@ -13,7 +13,7 @@ use serde_json::Value;
 
 use crate::audit::rules::{RULES, Rule};
 use crate::audit::{Report, finding};
-use crate::machine::kernel_settings::KernelSettings as Settings;
+use crate::machine::kernel_settings::KernelSettings;
 use crate::machine::window::{Counters, Window};
 use crate::machine::{Host, Origin};
 use crate::print::json::escaped::Escaped;
@@ -199,7 +199,7 @@ struct SettingsJson {
     zone_reclaim_mode: Option<u32>,
 }
 
-fn settings(kernel: Settings) -> SettingsJson {
+fn settings(kernel: KernelSettings) -> SettingsJson {
     SettingsJson {
         numa_balancing: kernel.numa_balancing,
         zone_reclaim_mode: kernel.zone_reclaim_mode,

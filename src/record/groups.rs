@@ -1,4 +1,4 @@
-//! Control groups without names: what a redacted recording keeps of them.
+//! Control groups in a redacted recording: renamed, without the names of users.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
@@ -6,19 +6,19 @@ use std::path::{Path, PathBuf};
 use crate::jobs::scheduler;
 use crate::machine::process::ControlGroup;
 use crate::observe::process::cgroup::parse_cgroup;
-use crate::observe::root::tree::{Entry, Tree};
+use crate::observe::root::tree::{RecordedEntry, RecordedTree};
 use crate::record::kept::process_of;
 use crate::record::redact::by_line;
 
-/// The tree with every group renamed to what tells a job, a pod or a container and a number; groups that differ still
-/// do. The cpuset that held for a group, be it an ancestor's, is kept at its new name.
-pub(crate) fn without_names(tree: &Tree) -> Tree {
+/// The tree with a new name for every group: its job, pod or container, and a number. Different groups keep different names. The
+/// cpuset of a group, or of the ancestor whose cpuset applies, is kept under the new name.
+pub(crate) fn without_names(tree: &RecordedTree) -> RecordedTree {
     let new_names = new_names(tree);
-    let mut renamed = Tree::default();
+    let mut renamed = RecordedTree::default();
     for (path, entry) in tree.entries() {
         match entry {
-            Entry::File(bytes) if is_cgroup(path) => {
-                renamed.insert(path, Entry::File(rename(bytes, &new_names)));
+            RecordedEntry::File(bytes) if is_cgroup(path) => {
+                renamed.insert(path, RecordedEntry::File(rename(bytes, &new_names)));
             }
             _ if path.starts_with(TOP) => {}
             _ => renamed.insert(path, entry.clone()),
@@ -34,10 +34,10 @@ pub(crate) fn without_names(tree: &Tree) -> Tree {
     renamed
 }
 
-/// Where control groups are.
+/// The folder of control groups.
 pub(crate) const TOP: &str = "sys/fs/cgroup";
 
-/// The files of groups that are read, and below which folder.
+/// The files of groups that are read, with the folder of their hierarchy.
 const FILES: &[(&str, &str)] = &[
     (TOP, "cpuset.cpus.effective"),
     (TOP, "cpuset.mems.effective"),
@@ -54,13 +54,13 @@ fn is_outside(path: &str) -> bool {
     path.starts_with("/../")
 }
 
-/// Of every group that a process is in.
-fn new_names(tree: &Tree) -> BTreeMap<String, String> {
+/// The new names, by old name, of all groups that have a process.
+fn new_names(tree: &RecordedTree) -> BTreeMap<String, String> {
     let texts = tree
         .entries()
         .iter()
         .filter_map(|(path, entry)| match entry {
-            Entry::File(bytes) if is_cgroup(path) => parse_cgroup(bytes).ok(),
+            RecordedEntry::File(bytes) if is_cgroup(path) => parse_cgroup(bytes).ok(),
             _ => None,
         });
     let groups: BTreeSet<String> = texts.flatten().map(|group| group.path).collect();
@@ -72,7 +72,7 @@ fn new_names(tree: &Tree) -> BTreeMap<String, String> {
 }
 
 fn new_name(path: &str, number: usize) -> String {
-    // The top tells nobody's name, and what is outside the recorder's own root stays so.
+    // The root group has no name, and a group outside the recorder's own root stays outside.
     if path == "/" || is_outside(path) {
         return path.chars().take("/../".len()).collect();
     }
@@ -88,7 +88,7 @@ fn new_name(path: &str, number: usize) -> String {
     format!("{kept}/group-{number}")
 }
 
-/// The lines of a process's `cgroup`, with new names. A line that is none is left out.
+/// The lines of a process's `cgroup` with new names. Malformed lines are left out.
 fn rename(cgroup: &[u8], new_names: &BTreeMap<String, String>) -> Vec<u8> {
     by_line(cgroup, |line| {
         let text = String::from_utf8_lossy(line);
@@ -106,8 +106,13 @@ fn rename(cgroup: &[u8], new_names: &BTreeMap<String, String>) -> Vec<u8> {
     })
 }
 
-/// The file of this group or of its nearest ancestor that has it.
-fn nearest<'a>(tree: &'a Tree, top: &str, group: &str, file: &str) -> Option<&'a Entry> {
+/// The file of this group, or of the nearest ancestor that has it.
+fn nearest<'a>(
+    tree: &'a RecordedTree,
+    top: &str,
+    group: &str,
+    file: &str,
+) -> Option<&'a RecordedEntry> {
     let mut folder = PathBuf::from(format!("{top}{group}"));
     loop {
         if let Some(entry) = tree.entries().get(&folder.join(file)) {
@@ -123,14 +128,14 @@ fn nearest<'a>(tree: &'a Tree, top: &str, group: &str, file: &str) -> Option<&'a
 mod tests {
     use super::*;
 
-    fn file(text: &str) -> Entry {
-        Entry::File(text.as_bytes().to_vec())
+    fn file(text: &str) -> RecordedEntry {
+        RecordedEntry::File(text.as_bytes().to_vec())
     }
 
     #[test]
-    fn keeps_the_job_and_the_cpuset_and_no_name() {
+    fn the_job_and_the_cpuset_are_kept_without_names() {
         let id = "0123456789abcdef".repeat(4);
-        let mut tree = Tree::default();
+        let mut tree = RecordedTree::default();
         tree.insert(
             "proc/7/cgroup",
             file(&format!("0::/user.slice/ann/docker-{id}.scope\n")),
@@ -148,11 +153,11 @@ mod tests {
             file("1\n"),
         );
         let renamed = without_names(&tree);
-        let told: Vec<String> = renamed
+        let files: Vec<String> = renamed
             .entries()
             .iter()
             .filter_map(|(path, entry)| match entry {
-                Entry::File(text) => Some(format!(
+                RecordedEntry::File(text) => Some(format!(
                     "{} {}",
                     path.display(),
                     String::from_utf8_lossy(text).trim_end()
@@ -161,7 +166,7 @@ mod tests {
             })
             .collect();
         assert_eq!(
-            told,
+            files,
             [
                 format!("proc/7/cgroup 0::/{id}/group-4"),
                 "proc/8/cgroup 4:cpuset:/slurm/job_7/group-2\n0::/".into(),

@@ -1,4 +1,4 @@
-//! Of whom a recording keeps files.
+//! The processes whose files a recording keeps.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Component, Path};
@@ -8,16 +8,16 @@ use crate::machine::evidence::Evidence;
 use crate::machine::gap::Fact;
 use crate::units::Pid;
 
-/// Those of whom files are kept. All others are no business of whoever reads the recording.
+/// The processes whose files are kept. Files of other processes do not leave the machine.
 #[derive(Debug)]
-pub(crate) struct Kept {
+pub(crate) struct RecordedFiles {
     processes: BTreeSet<Pid>,
-    /// Those of them of whom KFD's files tell: it has others by the numbers of the host, which may be the same.
+    /// Those confirmed by KFD. KFD uses PIDs of the host, so an equal PID here may be another process.
     by_kfd: BTreeSet<Pid>,
 }
 
-impl Kept {
-    /// The processes that were selected.
+impl RecordedFiles {
+    /// The files of the selected processes.
     pub(crate) fn of(machine: &Machine) -> Self {
         let users = machine.gpus.iter().flat_map(|gpu| &gpu.users);
         let by_kfd = users.filter(|(_, evidence)| **evidence == Evidence::Kfd);
@@ -28,7 +28,7 @@ impl Kept {
         }
     }
 
-    /// Whether a file is of one of them, or of the machine.
+    /// Whether a file belongs to one of the processes, or to the machine.
     pub(crate) fn has(&self, path: &Path) -> bool {
         let is_ours = |pid: &Pid| self.processes.contains(pid);
         let of_kfd = number_below(KFD_PROCESSES, path);
@@ -39,7 +39,7 @@ impl Kept {
 
 const KFD_PROCESSES: &str = "sys/class/kfd/kfd/proc";
 
-/// The process whose file this is: `proc/12/…`.
+/// The process of a file: 12 of `proc/12/…`.
 pub(crate) fn process_of(path: &Path) -> Option<Pid> {
     number_below("proc", path)
 }
@@ -50,7 +50,7 @@ fn number_below(folder: &str, path: &Path) -> Option<Pid> {
     name.to_str()?.parse().ok().map(Pid)
 }
 
-/// Why it is not known who uses some GPUs of AMD's and Intel's, by their index: the files that told so are not kept.
+/// Why the users of some GPUs of AMD and Intel are unknown, by GPU index. The files that showed it are not kept.
 pub(crate) fn unseen(machine: &Machine) -> BTreeMap<u32, String> {
     let others = machine.gpus.iter().filter(|gpu| gpu.drm.is_some());
     let others: BTreeSet<u32> = others.map(|gpu| gpu.index).collect();
@@ -68,8 +68,8 @@ mod tests {
     use super::*;
 
     #[test]
-    fn nothing_is_kept_of_others() {
-        let kept = Kept {
+    fn nothing_of_other_processes_is_kept() {
+        let kept = RecordedFiles {
             processes: [7, 8].map(Pid).into(),
             by_kfd: [7, 9].map(Pid).into(),
         };

@@ -1,22 +1,24 @@
-//! What of a recorded file is kept.
+//! Which parts of a file a recording keeps.
 
 use std::path::Path;
 
 use crate::jobs::{binding_requests, known_programs};
 use crate::observe::memory::numa_maps::redact_line;
 use crate::observe::process::fd::is_kept;
-use crate::observe::root::tree::Entry;
+use crate::observe::root::tree::RecordedEntry;
 use crate::record::kept::process_of;
 
-/// Whether a recording tells that a process has this open.
-pub(crate) fn is_open_told(path: &Path, entry: &Entry) -> bool {
+/// Whether a recording keeps the link of an open file: only for files of GPUs, and pipes.
+pub(crate) fn keeps_open_file(path: &Path, entry: &RecordedEntry) -> bool {
     match entry {
-        Entry::Link(target) if process_of(path).is_some() => target.to_str().is_some_and(is_kept),
+        RecordedEntry::Link(target) if process_of(path).is_some() => {
+            target.to_str().is_some_and(is_kept)
+        }
         _ => true,
     }
 }
 
-/// The variables that tell of ranks, GPUs and the scheduler. All others may hold secrets, but those that ask for a binding.
+/// The variables of ranks, GPUs and schedulers. All others may be secret, except for those that request a binding.
 const VARIABLES: &[&str] = &[
     "CUDA_DEVICE_ORDER",
     "CUDA_MPS_PIPE_DIRECTORY",
@@ -37,26 +39,26 @@ const VARIABLES: &[&str] = &[
     "WORLD_SIZE",
 ];
 
-/// One file of a recording, without what is not to leave the machine.
-pub(crate) fn without_secrets(path: &Path, entry: &Entry, redact: bool) -> Entry {
-    let Entry::File(bytes) = entry else {
+/// A file as the recording has it: without what must not leave the machine.
+pub(crate) fn without_secrets(path: &Path, entry: &RecordedEntry, redact: bool) -> RecordedEntry {
+    let RecordedEntry::File(bytes) = entry else {
         return entry.clone();
     };
     if process_of(path).is_none() {
         return entry.clone();
     }
     let bytes = match path.file_name().and_then(|name| name.to_str()) {
-        Some("environ") if redact => allowed_variables(bytes, names_nobody),
+        Some("environ") if redact => allowed_variables(bytes, is_impersonal),
         Some("environ") => allowed_variables(bytes, |_| true),
         Some("cmdline") if redact => redact_words(bytes),
         Some("numa_maps") if redact => by_line(bytes, redact_line),
         _ if redact && is_fdinfo(path) => without_client_names(bytes),
         _ => bytes.clone(),
     };
-    Entry::File(bytes)
+    RecordedEntry::File(bytes)
 }
 
-/// The variables on the list whose values are allowed too.
+/// The variables on the list, if their values are allowed too.
 fn allowed_variables(environ: &[u8], is_allowed: fn(&[u8]) -> bool) -> Vec<u8> {
     let is_kept = |variable: &&[u8]| {
         let mut parts = variable.splitn(2, |byte| *byte == b'=');
@@ -72,15 +74,15 @@ fn allowed_variables(environ: &[u8], is_allowed: fn(&[u8]) -> bool) -> Vec<u8> {
         .collect()
 }
 
-/// A rank, a list of devices, or a word that switches something on.
-fn names_nobody(value: &[u8]) -> bool {
+/// A rank, a list of devices, or a word that means yes.
+fn is_impersonal(value: &[u8]) -> bool {
     let is_numbers = value
         .iter()
         .all(|byte| byte.is_ascii_digit() || *byte == b',');
     is_numbers || binding_requests::is_enabled(value)
 }
 
-/// argv with nothing left but what tells a known task, and one fork server from another.
+/// argv with only the words that show a known program, or distinguish fork servers.
 fn redact_words(cmdline: &[u8]) -> Vec<u8> {
     let words = cmdline.split_inclusive(|byte| *byte == 0);
     let redacted = words.flat_map(|word| {
@@ -92,12 +94,12 @@ fn redact_words(cmdline: &[u8]) -> Vec<u8> {
     redacted.collect()
 }
 
-/// What of a word tells a task, or asks for a binding.
+/// The part of a word that shows a known program, or requests a binding.
 fn telling_part(word: &str) -> Option<&str> {
     known_programs::kept_by_redaction(word).or_else(|| binding_requests::kept_by_redaction(word))
 }
 
-/// The start of a fork server's program, with the numbers of its files, which differ from another's.
+/// The start of a fork server's program with the numbers of its files, which differ between fork servers.
 fn forkserver(word: &str) -> Option<&str> {
     const START: &str = "from multiprocessing.forkserver import main";
     let behind = word.strip_prefix(START)?;
@@ -117,7 +119,7 @@ fn is_fdinfo(path: &Path) -> bool {
     folder.is_some_and(|name| name == "fdinfo")
 }
 
-/// `fdinfo` of a DRM file without the name that the process chose for itself there.
+/// `fdinfo` of a DRM file without the name that the process has chosen.
 fn without_client_names(fdinfo: &[u8]) -> Vec<u8> {
     let lines = fdinfo.split_inclusive(|byte| *byte == b'\n');
     let kept = lines.filter(|line| !line.starts_with(b"drm-client-name"));
@@ -138,7 +140,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn redacting_leaves_what_tells_a_helper() {
+    fn redacting_keeps_the_words_that_show_a_helper() {
         let redacted = |cmdline: &[u8]| String::from_utf8(redact_words(cmdline)).unwrap();
         assert_eq!(
             redacted(b"python\0train.py\0--key=x\0"),
@@ -161,9 +163,10 @@ mod tests {
     }
 
     #[test]
-    fn links_to_the_files_of_gpus_are_told_and_no_others() {
-        let is_told =
-            |path: &str, target: &str| is_open_told(Path::new(path), &Entry::Link(target.into()));
+    fn only_links_to_files_of_gpus_are_kept() {
+        let is_kept_link = |path: &str, target: &str| {
+            keeps_open_file(Path::new(path), &RecordedEntry::Link(target.into()))
+        };
         for target in [
             "/dev/nvidia0",
             "/dev/nvidia-uvm",
@@ -171,44 +174,44 @@ mod tests {
             "/dev/dri/renderD128",
             "/dev/dri/card0",
         ] {
-            assert!(is_told("proc/7/fd/3", target), "{target}");
+            assert!(is_kept_link("proc/7/fd/3", target), "{target}");
         }
         for target in ["/home/ann/secret", "socket:[7]", "/dev/null", "/dev/dri/"] {
-            assert!(!is_told("proc/7/fd/3", target), "{target}");
+            assert!(!is_kept_link("proc/7/fd/3", target), "{target}");
         }
-        assert!(is_told("sys/bus/pci/devices/0000:01:00.0", "../../x"));
+        assert!(is_kept_link("sys/bus/pci/devices/0000:01:00.0", "../../x"));
     }
 
     #[test]
-    fn redacting_leaves_what_a_client_does() {
+    fn redacting_keeps_the_counters_of_a_client() {
         let fdinfo = b"drm-pdev:\t0000:01:00.0\ndrm-client-name:\tann\ndrm-engine-gfx:\t9 ns\n";
         let path = Path::new("proc/7/fdinfo/3");
-        let kept = |redact| without_secrets(path, &Entry::File(fdinfo.to_vec()), redact);
+        let kept = |redact| without_secrets(path, &RecordedEntry::File(fdinfo.to_vec()), redact);
         assert_eq!(
             kept(true),
-            Entry::File(b"drm-pdev:\t0000:01:00.0\ndrm-engine-gfx:\t9 ns\n".to_vec())
+            RecordedEntry::File(b"drm-pdev:\t0000:01:00.0\ndrm-engine-gfx:\t9 ns\n".to_vec())
         );
-        assert_eq!(kept(false), Entry::File(fdinfo.to_vec()));
+        assert_eq!(kept(false), RecordedEntry::File(fdinfo.to_vec()));
     }
 
     #[test]
-    fn environments_keep_what_is_on_the_list() {
+    fn only_listed_variables_are_kept() {
         let kept = allowed_variables(
             b"RANKS=1\0RANK=3\0SECRET=x\0TORCHELASTIC_RUN_ID=ann\0garbage",
             |_| true,
         );
         assert_eq!(kept, b"RANK=3\0TORCHELASTIC_RUN_ID=ann\0");
-        let redacted = allowed_variables(b"RANK=3\0TORCHELASTIC_RUN_ID=ann\0", names_nobody);
+        let redacted = allowed_variables(b"RANK=3\0TORCHELASTIC_RUN_ID=ann\0", is_impersonal);
         assert_eq!(redacted, b"RANK=3\0");
     }
 
-    /// A finding that a live audit has shall be there of a redacted recording too.
+    /// A redacted recording has the same findings as a live audit.
     #[test]
-    fn redacting_leaves_what_asks_for_a_binding() {
+    fn redacting_keeps_variables_that_request_a_binding() {
         let environ =
             b"ACCELERATE_CPU_AFFINITY=True\0SGLANG_AUTO_NUMA_BIND=1\0TLLM_NUMA_AWARE_WORKER_AFFINITY=ann\0";
         assert_eq!(
-            allowed_variables(environ, names_nobody),
+            allowed_variables(environ, is_impersonal),
             b"ACCELERATE_CPU_AFFINITY=True\0SGLANG_AUTO_NUMA_BIND=1\0"
         );
         assert_eq!(allowed_variables(environ, |_| true), environ);

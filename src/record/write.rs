@@ -1,4 +1,4 @@
-//! Writes a tree to where there is nothing yet: whole, or not at all.
+//! Writes a tree to a new path: as a whole, or not at all.
 
 use std::ffi::OsStr;
 use std::fs::{self, DirBuilder, File, Permissions};
@@ -13,7 +13,7 @@ use flate2::write::GzEncoder;
 use rustix::fs::{AtFlags, CWD, Mode, OFlags, RenameFlags};
 use rustix::io::Errno;
 
-use crate::observe::root::tree::{Entry, Tree};
+use crate::observe::root::tree::{RecordedEntry, RecordedTree};
 
 /// `x` of `x.tar.gz`.
 pub(crate) fn archive_stem(path: &Path) -> Option<&OsStr> {
@@ -28,7 +28,7 @@ pub(crate) fn archive_stem(path: &Path) -> Option<&OsStr> {
     }))
 }
 
-/// The folder in which PATH is to appear.
+/// The folder in which the path will appear.
 pub(crate) fn parent(path: &Path) -> &Path {
     match path.parent() {
         Some(parent) if parent != Path::new("") => parent,
@@ -36,13 +36,13 @@ pub(crate) fn parent(path: &Path) -> &Path {
     }
 }
 
-/// What is not yet whole is named so, where it needs a name, and is removed if it never becomes so.
+/// The name prefix of unfinished files. They are removed if the writing fails.
 const UNFINISHED: &str = ".numa-audit-unfinished-";
 
 const OWN_FILE: Mode = Mode::RUSR.union(Mode::WUSR);
 
-/// Writes into a file without a name, which nothing can leave behind, and gives it its name when it is whole.
-pub(crate) fn write_archive(tree: &Tree, path: &Path, stem: &OsStr) -> io::Result<()> {
+/// Writes into a file without a name, which cannot remain after a crash, and links it to its name when it is complete.
+pub(crate) fn write_archive(tree: &RecordedTree, path: &Path, stem: &OsStr) -> io::Result<()> {
     let flags = OFlags::TMPFILE | OFlags::RDWR | OFlags::CLOEXEC;
     match rustix::fs::open(parent(path), flags, OWN_FILE) {
         Ok(file) => {
@@ -57,7 +57,7 @@ pub(crate) fn write_archive(tree: &Tree, path: &Path, stem: &OsStr) -> io::Resul
                 AtFlags::SYMLINK_FOLLOW,
             )?)
         }
-        // Network file systems cannot.
+        // Network file systems have no files without names.
         Err(Errno::OPNOTSUPP | Errno::ISDIR | Errno::INVAL) => {
             let file = tempfile::Builder::new()
                 .prefix(UNFINISHED)
@@ -71,28 +71,28 @@ pub(crate) fn write_archive(tree: &Tree, path: &Path, stem: &OsStr) -> io::Resul
     }
 }
 
-/// The kind of error alone: `tempfile` adds the unfinished file's name, which nobody knows.
+/// Only the kind of error: `tempfile` adds the name of the temporary file, which means nothing to the user.
 fn without_path(error: io::Error) -> io::Error {
     error.kind().into()
 }
 
-fn pack(tree: &Tree, stem: &OsStr, file: &File) -> io::Result<()> {
+fn pack(tree: &RecordedTree, stem: &OsStr, file: &File) -> io::Result<()> {
     let mut archive = tar::Builder::new(GzEncoder::new(file, Compression::default()));
     for (name, entry) in tree.entries() {
         let name = Path::new(stem).join(name);
         let mut header = tar::Header::new_gnu();
         header.set_mode(0o600);
         match entry {
-            Entry::File(bytes) => {
+            RecordedEntry::File(bytes) => {
                 header.set_size(bytes.len() as u64);
                 archive.append_data(&mut header, name, bytes.as_slice())?;
             }
-            Entry::Link(target) => {
+            RecordedEntry::Link(target) => {
                 header.set_entry_type(tar::EntryType::Symlink);
                 header.set_size(0);
                 archive.append_link(&mut header, name, target)?;
             }
-            Entry::Folder => {
+            RecordedEntry::Folder => {
                 header.set_entry_type(tar::EntryType::Directory);
                 header.set_mode(0o700);
                 header.set_size(0);
@@ -103,8 +103,8 @@ fn pack(tree: &Tree, stem: &OsStr, file: &File) -> io::Result<()> {
     archive.into_inner()?.finish()?.sync_all()
 }
 
-/// Writes a folder under another name, and renames it when it is whole.
-pub(crate) fn write_folder(tree: &Tree, path: &Path) -> io::Result<()> {
+/// Writes a folder with a temporary name, and renames it when it is complete.
+pub(crate) fn write_folder(tree: &RecordedTree, path: &Path) -> io::Result<()> {
     let own = Permissions::from_mode(0o700);
     let mut unfinished = tempfile::Builder::new();
     let folder = unfinished
@@ -112,20 +112,20 @@ pub(crate) fn write_folder(tree: &Tree, path: &Path) -> io::Result<()> {
         .permissions(own)
         .tempdir_in(parent(path))
         .map_err(without_path)?;
-    // From here on by the folder itself and not by its name, which others may change where they may rename.
+    // From here on the open folder is used: other users may be able to rename its path.
     let root = rustix::fs::open(folder.path(), FOLDER, Mode::empty())?;
     for (name, entry) in tree.entries() {
         write_entry(&root, name, entry)?;
     }
     match rustix::fs::renameat_with(CWD, folder.path(), CWD, path, RenameFlags::NOREPLACE) {
-        // Network file systems cannot: an empty folder of that name is made, which a folder may replace.
+        // Network file systems lack this flag. Instead an empty folder is created, which a rename may replace.
         Err(Errno::INVAL | Errno::NOSYS) => {
             DirBuilder::new().mode(0o700).create(path)?;
             fs::rename(folder.path(), path)?;
         }
         renamed => renamed?,
     }
-    // It has its name, and is no longer to be removed.
+    // It has its name now, and must not be removed.
     let _ = folder.keep();
     Ok(())
 }
@@ -134,8 +134,8 @@ const FOLDER: OFlags = OFlags::DIRECTORY
     .union(OFlags::NOFOLLOW)
     .union(OFlags::CLOEXEC);
 
-/// Writes one entry below `root`, with the folders above it; follows no link on the way.
-fn write_entry(root: &OwnedFd, path: &Path, entry: &Entry) -> io::Result<()> {
+/// Writes one entry below `root`, with the folders above it. Follows no link on the way.
+fn write_entry(root: &OwnedFd, path: &Path, entry: &RecordedEntry) -> io::Result<()> {
     let (Some(name), Some(above)) = (path.file_name(), path.parent()) else {
         return Ok(());
     };
@@ -144,17 +144,17 @@ fn write_entry(root: &OwnedFd, path: &Path, entry: &Entry) -> io::Result<()> {
         folder = enter(&folder, step.as_os_str())?;
     }
     match entry {
-        Entry::File(bytes) => {
+        RecordedEntry::File(bytes) => {
             let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL | OFlags::CLOEXEC;
             let file = rustix::fs::openat(&folder, name, flags, OWN_FILE)?;
             File::from(file).write_all(bytes)
         }
-        Entry::Link(text) => Ok(rustix::fs::symlinkat(text.as_path(), &folder, name)?),
-        Entry::Folder => enter(&folder, name).map(drop),
+        RecordedEntry::Link(text) => Ok(rustix::fs::symlinkat(text.as_path(), &folder, name)?),
+        RecordedEntry::Folder => enter(&folder, name).map(drop),
     }
 }
 
-/// Opens a folder, which is made where it is not there yet.
+/// Opens a folder, and creates it where it does not exist.
 fn enter(folder: &OwnedFd, name: &OsStr) -> io::Result<OwnedFd> {
     match rustix::fs::mkdirat(folder, name, Mode::RWXU) {
         Ok(()) | Err(Errno::EXIST) => {}

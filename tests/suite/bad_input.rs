@@ -85,7 +85,7 @@ fn what_is_no_snapshot() {
     fs::create_dir(&empty).unwrap();
     place.refuses(
         &empty,
-        "PATH is no snapshot: it has neither snapshot.json nor /sys nor /proc",
+        "PATH is not a snapshot: it has neither snapshot.json nor /sys nor /proc",
     );
     place.refuses(
         Path::new("/dev/zero"),
@@ -99,18 +99,18 @@ fn a_snapshot_of_another_format() {
     place.file("new/snapshot.json", br#"{"format": 2}"#);
     place.refuses(
         &place.path("new"),
-        "PATH is no snapshot: snapshot.json: malformed: format 2, and this program reads format 1",
+        "PATH is not a snapshot: snapshot.json: malformed: format 2, and this program reads only format 1",
     );
     place.file("cut/snapshot.json", b"{\"format\": 1");
     place.refuses(
         &place.path("cut"),
-        "PATH is no snapshot: snapshot.json: malformed: EOF while parsing an object at line 1 column 12",
+        "PATH is not a snapshot: snapshot.json: malformed: EOF while parsing an object at line 1 column 12",
     );
     place.file("nvml/snapshot.json", MANIFEST);
     place.file("nvml/nvml.json", b"{\"gpus\": 7}");
     place.refuses(
         &place.path("nvml"),
-        "PATH is no snapshot: nvml.json: malformed: invalid type: integer `7`, expected a sequence at line 1 column 10",
+        "PATH is not a snapshot: nvml.json: malformed: invalid type: integer `7`, expected a sequence at line 1 column 10",
     );
 }
 
@@ -202,7 +202,7 @@ fn small_archives_that_stand_for_much() {
     );
     place.refuses(
         &manifest,
-        "PATH is no snapshot: snapshot.json: malformed: larger than 8 MiB",
+        "PATH is not a snapshot: snapshot.json: malformed: larger than 8 MiB",
     );
 }
 

@@ -869,10 +869,10 @@ fn what_is_no_audit_is_refused() {
     diff_of(missing, &fine, &[])
         .fails_with("cannot use /no/such/file as an audit: No such file or directory (os error 2)");
     diff_of(Path::new("/dev/zero"), &fine, &[])
-        .fails_with("cannot use /dev/zero as an audit: it is no file of at most 64 MiB");
+        .fails_with("cannot use /dev/zero as an audit: it is not a regular file of at most 64 MiB");
     let folder = tempfile::tempdir().unwrap();
     diff_of(folder.path(), &fine, &[]).fails_with(&format!(
-        "{} is no snapshot: it has neither snapshot.json nor /sys nor /proc",
+        "{} is not a snapshot: it has neither snapshot.json nor /sys nor /proc",
         folder.path().display()
     ));
     let large = folder.path().join("large");
@@ -881,7 +881,7 @@ fn what_is_no_audit_is_refused() {
         .set_len((64 << 20) + 1)
         .unwrap();
     diff_of(&large, &fine, &[]).fails_with(&format!(
-        "cannot use {} as an audit: it is no file of at most 64 MiB",
+        "cannot use {} as an audit: it is not a regular file of at most 64 MiB",
         large.display()
     ));
 }

@@ -566,8 +566,9 @@ fn bad_hints_are_refused() {
         "cannot use the topology file {}: <html> is neither NCCL's <system> nor hwloc's <topology>",
         file.display()
     ));
-    tree.audit(&["--topology", "/dev/zero"])
-        .fails_with("cannot use the topology file /dev/zero: it is no file of at most 16 MiB");
+    tree.audit(&["--topology", "/dev/zero"]).fails_with(
+        "cannot use the topology file /dev/zero: it is not a regular file of at most 16 MiB",
+    );
     tree.audit(&["--gpu-node", "7=0"])
         .fails_with("no GPU \"7\": there are 0");
     for typed in ["0", "0=", "=0", "0=x", "0=0-"] {

@@ -140,7 +140,7 @@ fn nothing_is_ever_overwritten() {
             _ => fs::write(&path, "mine").unwrap(),
         }
         let sentence = format!(
-            "{} exists already: a recording never overwrites anything",
+            "{} already exists: a recording never overwrites a file",
             path.display()
         );
         record(&path, &sleeper.pid(), &[]).fails_with(&sentence);

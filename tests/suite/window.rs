@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use numa_audit::audit::{Report, Settings, audit};
-use numa_audit::machine::window::{Counters, CpuTime, Watched, WatchedThread, Window};
+use numa_audit::machine::window::{Counters, CpuTime, ProcessActivity, ThreadActivity, Window};
 use numa_audit::observe::{Source, Subjects, observe};
 use numa_audit::print::terminal::Terminal;
 use numa_audit::print::{json, table};
@@ -52,13 +52,13 @@ impl Watch {
     }
 
     /// What a process spent on either node, in milliseconds, and how often it moved.
-    fn saw(&mut self, pid: u32, millis: [u64; 2], migrations: u64) -> &mut Watched {
-        let watched = Watched {
+    fn saw(&mut self, pid: u32, millis: [u64; 2], migrations: u64) -> &mut ProcessActivity {
+        let watched = ProcessActivity {
             start_time_ticks: 777,
             cpu_time: cpu_time(millis),
             migrations,
             threads_moved: usize::from(migrations > 0),
-            ..Watched::default()
+            ..ProcessActivity::default()
         };
         self.window.processes.insert(Pid(pid), watched);
         self.window.processes.get_mut(&Pid(pid)).unwrap()
@@ -248,7 +248,7 @@ fn threads_are_where_they_spent_their_time() {
     watch.tree.name_thread(100, 102, "pt_autograd_1", 779, 0);
     watch.tree.name_thread(100, 103, "cuda-EvtHandlr", 780, 2);
     let threads = [(101, 778, [100, 300]), (102, 5, [0, 700])].map(|(tid, start, millis)| {
-        let thread = WatchedThread {
+        let thread = ThreadActivity {
             start_time_ticks: start,
             cpu_time: cpu_time(millis),
         };

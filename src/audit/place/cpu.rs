@@ -6,7 +6,7 @@ use crate::audit::place::threads::LooseThreads;
 use crate::audit::place::verdict::{Judged, Locality, Verdict};
 use crate::machine::process::{Process, Thread};
 use crate::machine::topology::Topology;
-use crate::machine::window::{CpuTime, Watched};
+use crate::machine::window::{CpuTime, ProcessActivity};
 use crate::units::{CpuSet, NodeId, NodeSet};
 
 /// A process's CPU side. The main thread speaks for the process.
@@ -60,13 +60,13 @@ pub enum Standing {
 const OFF_SHARE: f64 = 0.10;
 
 /// The CPU time that a process used while it was watched; `None` where it used none, or was not watched.
-pub fn spent(watched: Option<&Watched>) -> Option<&CpuTime> {
+pub fn spent(watched: Option<&ProcessActivity>) -> Option<&CpuTime> {
     let time = &watched?.cpu_time;
     (!time.is_none()).then_some(time)
 }
 
 /// Looks at a process's threads.
-pub fn place(process: &Process, watched: Option<&Watched>, judged: &Judged) -> CpuPlace {
+pub fn place(process: &Process, watched: Option<&ProcessActivity>, judged: &Judged) -> CpuPlace {
     let topology = judged.topology;
     let affinity_nodes = nodes(process.affinity.as_ref(), topology);
     let last = topology.node_of(process.last_cpu);
@@ -116,7 +116,11 @@ pub fn place(process: &Process, watched: Option<&Watched>, judged: &Judged) -> C
 
 /// The node on which a thread ran: where it used most CPU time while it was watched; where it used none, or was not
 /// watched, where it last ran.
-fn ran_on(thread: &Thread, watched: Option<&Watched>, topology: &Topology) -> Option<NodeId> {
+fn ran_on(
+    thread: &Thread,
+    watched: Option<&ProcessActivity>,
+    topology: &Topology,
+) -> Option<NodeId> {
     let watched = watched.and_then(|watched| watched.threads.get(&thread.tid));
     let watched = watched.filter(|of| thread.start_time_ticks == Some(of.start_time_ticks));
     let most = watched.and_then(|watched| watched.cpu_time.most());
@@ -155,7 +159,11 @@ pub(crate) fn verdicts(threads: &[Thread], judged: &Judged) -> impl Iterator<Ite
 }
 
 /// For a process without a GPU: the node that its memory should be on, which is the one that it runs on.
-pub fn own_node(process: &Process, watched: Option<&Watched>, topology: &Topology) -> NodeSet {
+pub fn own_node(
+    process: &Process,
+    watched: Option<&ProcessActivity>,
+    topology: &Topology,
+) -> NodeSet {
     let allowed = nodes(process.affinity.as_ref(), topology);
     match allowed.len() {
         // A thread that was bound in its sleep has not been there yet.

@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use crate::machine::evidence::Evidence;
 use crate::machine::gap::{Fact, Gap, Reason};
 use crate::machine::gpu::{Gpu, HomeSource};
-use crate::machine::topology::{Places, Topology};
+use crate::machine::topology::{PciNodes, Topology};
 use crate::units::{NodeSet, Pid, node_list};
 
 /// A GPU with its place.
@@ -32,7 +32,7 @@ pub struct Hints {
     /// By the GPU's index.
     pub overrides: BTreeMap<u32, NodeSet>,
     /// A topology file's.
-    pub places: Places,
+    pub places: PciNodes,
 }
 
 impl GpuPlace {
@@ -141,6 +141,6 @@ fn hidden_users(place: &GpuPlace) -> Option<Gap> {
     Some(Gap {
         pid: None,
         fact: Fact::GpuProcesses(gpu.index),
-        reason: Reason::InUseByNobody(used),
+        reason: Reason::InUseByHidden(used),
     })
 }

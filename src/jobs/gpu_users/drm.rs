@@ -131,7 +131,7 @@ impl<'a> DrmFacts<'a> {
         let unexplained = gpu
             .in_use()
             .filter(|_| gpu.users.is_empty() && reasons.is_empty());
-        reasons.extend(unexplained.map(|used| Reason::InUseByNobody(used).to_string()));
+        reasons.extend(unexplained.map(|used| Reason::InUseByHidden(used).to_string()));
         (!reasons.is_empty()).then(|| reasons.join("; "))
     }
 

@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use crate::machine::gap::{Fact, Gap, Reason};
+use crate::machine::gap::{Fact, Gaps, Reason};
 use crate::machine::gpu::{Context, Gpu, HomeSource, Instance};
 use crate::machine::nvml_answer::{DriverAnswer, DriverGpu, DriverProcess};
 use crate::machine::pci::PciDevice;
@@ -21,7 +21,7 @@ pub(crate) fn read_gpus(
     root: &Root,
     driver: &DriverAnswer,
     topology: &Topology,
-    gaps: &mut Vec<Gap>,
+    gaps: &mut Gaps,
 ) -> (Vec<Gpu>, Vec<PciDevice>) {
     let pci = pci::read_pci(root, gaps);
     let by_address: BTreeMap<PciAddress, &SysfsPciDevice> = pci
@@ -41,11 +41,7 @@ pub(crate) fn read_gpus(
             // On a machine that has only GPUs of other vendors the lack of NVIDIA's driver is not a gap.
             if !found.is_empty() || others.is_empty() {
                 let error = driver.error.clone().unwrap_or_default();
-                gaps.push(Gap {
-                    pid: None,
-                    fact: Fact::Driver,
-                    reason: Reason::Failed(error),
-                });
+                gaps.note(None, Fact::Driver, Reason::Failed(error));
             }
             let numbered = found.into_iter().zip(0..);
             numbered
@@ -122,14 +118,14 @@ fn append(gpus: &mut Vec<Gpu>, others: Vec<Gpu>) {
     gpus.sort_by_key(|gpu| gpu.index);
 }
 
-fn gpu_of_answer(answer: &DriverGpu, topology: &Topology, gaps: &mut Vec<Gap>) -> Gpu {
+fn gpu_of_answer(answer: &DriverGpu, topology: &Topology, gaps: &mut Gaps) -> Gpu {
     if answer.processes.is_none() || answer.error.is_some() {
         let error = answer.error.clone();
-        gaps.push(Gap {
-            pid: None,
-            fact: Fact::GpuProcesses(answer.index),
-            reason: error.map_or(Reason::Absent, Reason::Failed),
-        });
+        gaps.note(
+            None,
+            Fact::GpuProcesses(answer.index),
+            error.map_or(Reason::Absent, Reason::Failed),
+        );
     }
     let contexts = |processes: &Vec<DriverProcess>| {
         let with_context = processes.iter().filter(|process| process.has_context());

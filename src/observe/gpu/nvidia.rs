@@ -1,9 +1,9 @@
 //! The files of NVIDIA's kernel module: `/proc/driver/nvidia/gpus/ADDRESS/{information,numa_status}` (nv-procfs.c of
 //! NVIDIA's open kernel modules).
 
-use crate::machine::gap::{Fact, Gap, Reason};
+use crate::machine::gap::{Fact, Gaps, Reason};
 use crate::machine::gpu::Gpu;
-use crate::observe::read::{or_gap, read_as};
+use crate::observe::read::read_as;
 use crate::observe::root::Root;
 use crate::units::{Malformed, NodeId, PciAddress, malformed, number, value};
 
@@ -31,11 +31,13 @@ pub(crate) fn read_gpu(root: &Root, address: PciAddress, index: u32) -> Gpu {
 }
 
 /// The NUMA node that is the GPU's own memory. A GPU whose memory is not a node has no such file.
-pub(crate) fn read_memory_node(root: &Root, gpu: &Gpu, gaps: &mut Vec<Gap>) -> Option<NodeId> {
+pub(crate) fn read_memory_node(root: &Root, gpu: &Gpu, gaps: &mut Gaps) -> Option<NodeId> {
     let file = format!("{GPUS}/{}/numa_status", gpu.address?);
     match read_as(root, &file, parse_numa_status) {
         Err(Reason::Absent) => None,
-        node => or_gap(node, None, Fact::GpuMemoryNode(gpu.index), gaps).flatten(),
+        node => gaps
+            .value_or_note(None, Fact::GpuMemoryNode(gpu.index), node)
+            .flatten(),
     }
 }
 

@@ -1,4 +1,4 @@
-//! The arithmetic of sampling: which pages to ask, and what the answers say of all. Pure.
+//! The arithmetic of sampling: which pages to query, and what the answers say about all pages. Pure.
 
 use std::collections::BTreeMap;
 
@@ -6,19 +6,19 @@ use crate::machine::memory::{Backing, Sample, Stratum};
 use crate::observe::process::status::Resident;
 use crate::units::{Bytes, NodeBytes};
 
-/// Pieces of an address space, seen as one row of pages.
+/// Ranges of an address space, numbered as one row of pages.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(crate) struct Population {
-    /// First address of each piece, and how many pages there are before and in it.
-    pieces: Vec<(u64, u64)>,
+    /// The first address of each range, and the number of pages up to its end.
+    ranges: Vec<(u64, u64)>,
     page: u64,
 }
 
 impl Population {
-    /// Of pages of this size, with none so far.
+    /// An empty population with this page size.
     pub fn new(page: u64) -> Self {
         Self {
-            pieces: Vec::new(),
+            ranges: Vec::new(),
             page: page.max(1),
         }
     }
@@ -27,32 +27,32 @@ impl Population {
     pub fn add(&mut self, start: u64, end: u64) {
         let pages = end.saturating_sub(start) / self.page;
         if pages > 0 {
-            self.pieces
+            self.ranges
                 .push((start, self.pages().saturating_add(pages)));
         }
     }
 
-    /// How many pages there are.
+    /// The number of pages.
     pub fn pages(&self) -> u64 {
-        self.pieces.last().map_or(0, |(_, up_to)| *up_to)
+        self.ranges.last().map_or(0, |(_, up_to)| *up_to)
     }
 
-    /// Their size.
+    /// The page size.
     pub fn page(&self) -> u64 {
         self.page
     }
 
-    /// Their size in all.
+    /// The size of all pages.
     pub fn bytes(&self) -> Bytes {
         Bytes(self.pages().saturating_mul(self.page))
     }
 
-    /// First address, and first address behind, of each piece.
-    pub fn pieces(&self) -> impl Iterator<Item = (u64, u64)> {
+    /// The first address of each range, and the first address after it.
+    pub fn ranges(&self) -> impl Iterator<Item = (u64, u64)> {
         let before = [0]
             .into_iter()
-            .chain(self.pieces.iter().map(|(_, up_to)| *up_to));
-        self.pieces
+            .chain(self.ranges.iter().map(|(_, up_to)| *up_to));
+        self.ranges
             .iter()
             .zip(before)
             .map(|((start, up_to), before)| {
@@ -63,17 +63,17 @@ impl Population {
             })
     }
 
-    /// The address of the page of this number, counted from 0.
+    /// The address of a page by its number, counted from 0.
     fn address(&self, nth: u64) -> Option<u64> {
-        let at = self.pieces.partition_point(|(_, up_to)| *up_to <= nth);
-        let before = at.checked_sub(1).map_or(0, |at| self.pieces[at].1);
-        let (start, _) = self.pieces.get(at)?;
+        let at = self.ranges.partition_point(|(_, up_to)| *up_to <= nth);
+        let before = at.checked_sub(1).map_or(0, |at| self.ranges[at].1);
+        let (start, _) = self.ranges.get(at)?;
         start.checked_add(nth.checked_sub(before)?.checked_mul(self.page)?)
     }
 
-    /// The page to ask in the `cell`th of `cells` equal parts of the row. Within its part it is drawn: evenly spaced pages
-    /// would all be on one node where memory is interleaved page by page and the step is even. It is the same page in every
-    /// run, so that two runs say the same.
+    /// The page to query in the `cell`th of `cells` equal parts of the row. Within its part it is drawn at random: evenly spaced
+    /// pages would all be on one node where memory is interleaved page by page and the step is even. Every run draws the same
+    /// page, so two runs have the same result.
     pub fn drawn(&self, cell: u64, cells: u64) -> Option<u64> {
         let edge = |cell: u64| {
             let at = u128::from(self.pages()) * u128::from(cell) / u128::from(cells.max(1));
@@ -85,7 +85,7 @@ impl Population {
     }
 }
 
-/// A number that looks like chance (splitmix64, Steele, Lea and Flood 2014).
+/// A pseudo-random number (splitmix64, Steele, Lea and Flood 2014).
 fn mixed(number: u64) -> u64 {
     let mut mixed = number.wrapping_add(1).wrapping_mul(0x9e37_79b9_7f4a_7c15);
     mixed = (mixed ^ (mixed >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
@@ -93,20 +93,20 @@ fn mixed(number: u64) -> u64 {
     mixed ^ (mixed >> 31)
 }
 
-/// What else bounds an estimate.
+/// Bounds of an estimate.
 #[derive(Debug, Clone, Copy, Default)]
 pub(crate) struct Bounds {
-    /// The process's counters.
+    /// The counters of the process.
     pub resident: Option<Resident>,
-    /// By how much these may be off.
+    /// The error of these counters.
     pub slack: Bytes,
-    /// Room for private copies of files' pages, which the counter of anonymous pages has too.
+    /// Size of mappings that can have private copies of file pages. The counter of anonymous pages includes such copies.
     pub copies: Bytes,
-    /// Room for private copies of shared memory's pages, which the counter of shared pages has not.
+    /// Size of mappings that can have private copies of shared pages. The counter of shared pages does not include them.
     pub shared_copies: Bytes,
 }
 
-/// What a sample says of all pages.
+/// The estimate for all pages from a sample.
 pub(crate) fn pages(sample: &Sample, bounds: &Bounds) -> BTreeMap<Backing, NodeBytes> {
     let strata = sample.strata.iter();
     let mut pages: BTreeMap<Backing, NodeBytes> = strata
@@ -118,8 +118,8 @@ pub(crate) fn pages(sample: &Sample, bounds: &Bounds) -> BTreeMap<Backing, NodeB
     };
     let more = |bytes: Bytes| Bytes(bytes.0.saturating_add(bounds.slack.0));
     let less = |bytes: Bytes, other: Bytes| Bytes(bytes.0.saturating_sub(other.0));
-    // A kernel of 6.1 has no answer for the pages that NUMA balancing watches, a sixth of all at times: the counter knows
-    // them, and which pages are watched does not depend on their node.
+    // Linux 6.1 does not report pages that NUMA balancing has unmapped, at times a sixth of all. The counter includes them, and
+    // which pages are unmapped does not depend on their node.
     let least = less(less(resident.anonymous, bounds.copies), bounds.slack);
     fit(
         &mut pages,
@@ -132,7 +132,7 @@ pub(crate) fn pages(sample: &Sample, bounds: &Bounds) -> BTreeMap<Backing, NodeB
         .into_iter()
         .sum();
     fit(&mut pages, &shared, Bytes(0), most);
-    // This one counts the same pages, exactly.
+    // This counter counts the same pages, and is exact.
     fit(&mut pages, &[Backing::Huge], resident.huge, resident.huge);
     pages
 }
@@ -148,7 +148,7 @@ fn scaled(stratum: &Stratum) -> NodeBytes {
     bytes.filter(|(_, bytes)| bytes.0 > 0).collect()
 }
 
-/// Scales what these have together so that it lies between the two, if there is any.
+/// Scales the sum of these backings into the bounds, unless the sum is 0.
 fn fit(pages: &mut BTreeMap<Backing, NodeBytes>, which: &[Backing], least: Bytes, most: Bytes) {
     let ours = pages.iter().filter(|(backing, _)| which.contains(backing));
     let all: Bytes = ours
@@ -180,35 +180,35 @@ mod tests {
     use super::*;
     use crate::units::NodeId;
 
-    fn population(pieces: &[(u64, u64)]) -> Population {
+    fn population(ranges: &[(u64, u64)]) -> Population {
         let mut population = Population::new(4096);
-        for (start, pages) in pieces {
+        for (start, pages) in ranges {
             population.add(*start, start + pages * 4096);
         }
         population
     }
 
     #[test]
-    fn pieces_are_one_row_of_pages() {
+    fn ranges_are_one_row_of_pages() {
         let row = population(&[(0x1000, 2), (0x9000, 0), (0x10000, 3)]);
         assert_eq!((row.pages(), row.bytes()), (5, Bytes(5 * 4096)));
         let addresses: Vec<_> = (0..6).map(|nth| row.address(nth)).collect();
         let expected = [0x1000, 0x2000, 0x10000, 0x11000, 0x12000].map(Some);
         assert_eq!(addresses, [&expected[..], &[None]].concat());
-        let pieces: Vec<_> = row.pieces().collect();
-        assert_eq!(pieces, [(0x1000, 0x3000), (0x10000, 0x13000)]);
+        let ranges: Vec<_> = row.ranges().collect();
+        assert_eq!(ranges, [(0x1000, 0x3000), (0x10000, 0x13000)]);
     }
 
     #[test]
-    fn asking_as_many_as_there_are_asks_each_once() {
+    fn a_sample_of_all_pages_has_each_page_once() {
         let row = population(&[(0x1000, 100), (0x1000_0000, 37)]);
         let drawn: BTreeSet<u64> = (0..137).filter_map(|cell| row.drawn(cell, 137)).collect();
         assert_eq!(drawn.len(), 137);
     }
 
-    /// A step of 128 pages would see one node alone.
+    /// A constant step of 128 pages would see only one node.
     #[test]
-    fn pages_that_are_interleaved_are_seen_on_both_nodes() {
+    fn interleaved_pages_are_found_on_both_nodes() {
         let row = population(&[(0, 1 << 18)]);
         let odd = (0..2048).filter_map(|cell| row.drawn(cell, 2048));
         let odd = odd.filter(|address| address / 4096 % 2 == 1).count();
@@ -239,7 +239,7 @@ mod tests {
     }
 
     #[test]
-    fn a_page_that_was_asked_stands_for_its_part() {
+    fn a_queried_page_represents_its_part() {
         use Backing::*;
         let strata = [
             (Anonymous, stratum(8000, 1000, [600, 200])),
@@ -251,7 +251,7 @@ mod tests {
     }
 
     #[test]
-    fn the_processs_own_counters_bound_it() {
+    fn the_counters_of_the_process_bound_the_estimate() {
         use Backing::*;
         let strata = [
             (Anonymous, stratum(8000, 1000, [600, 200])),
@@ -276,7 +276,7 @@ mod tests {
             (Huge, vec![512, 512]),
         ];
         assert_eq!(estimated(&strata, &bounds), expected);
-        // Within what the counters may be off, the sample is believed.
+        // Within the error of the counters, the sample counts.
         let bounds = Bounds {
             resident: Some(resident(7000, 900, 1024)),
             slack: Bytes(100 * 4096),
@@ -291,14 +291,14 @@ mod tests {
 
     proptest! {
         #[test]
-        fn what_is_drawn_is_there(
-            pieces in proptest::collection::vec((0u64..1 << 36, 0u64..5000), 0..9),
+        fn every_drawn_page_is_in_a_range(
+            ranges in proptest::collection::vec((0u64..1 << 36, 0u64..5000), 0..9),
             cells in 0u64..9000,
             cell in 0u64..9000,
         ) {
-            let row = population(&pieces);
+            let row = population(&ranges);
             if let Some(address) = row.drawn(cell, cells) {
-                prop_assert!(row.pieces().any(|(start, end)| (start..end).contains(&address)));
+                prop_assert!(row.ranges().any(|(start, end)| (start..end).contains(&address)));
             }
         }
 
@@ -307,7 +307,7 @@ mod tests {
             let mut row = Population::new(page);
             row.add(start, end);
             row.add(end, start);
-            let _ = (row.drawn(cell, cells), row.bytes(), row.pieces().count());
+            let _ = (row.drawn(cell, cells), row.bytes(), row.ranges().count());
             let of = stratum(row.pages(), asked, [count, count]);
             let sample = Sample { strata: [(Backing::Anonymous, of.clone()), (Backing::Huge, of)].into() };
             let resident = Resident { anonymous: Bytes(bytes), file: Bytes(bytes), shared: Bytes(bytes), huge: Bytes(bytes) };

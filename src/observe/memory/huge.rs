@@ -1,56 +1,45 @@
-//! Which mappings have huge pages (hugetlbfs), which `maps` does not say.
+//! Which mappings have huge pages (hugetlbfs). `maps` does not say it.
 //!
-//! Their names do not tell: a file on hugetlbfs may be called anything, and so may a memfd of huge pages. The file system that
-//! they are on does, by its device. Those that are mounted are in the process's `mountinfo`. Those of the kernel's own, for
-//! MAP_HUGETLB, memfd and System V memory, one for each size, are mounted nowhere: a memfd of our own, which takes no memory,
-//! is on the same.
+//! Names do not say it either: a file on hugetlbfs can have any name, and so can a memfd of huge pages. But the device of the
+//! file system does. The devices of mounted file systems are in the process's `mountinfo`. For MAP_HUGETLB, memfd and System V
+//! memory the kernel has its own file systems, one for each page size, which are not mounted. A memfd of our own, which takes
+//! no memory, is on the same file system.
 
 use std::collections::BTreeSet;
 use std::sync::OnceLock;
 
 use rustix::fs::{MemfdFlags, fstat, major, memfd_create, minor};
 
-use crate::observe::memory::mountinfo::parse_huge_mount;
+use crate::observe::memory::mountinfo::{Device, read_huge_mounts};
 use crate::observe::root::Root;
 use crate::units::Pid;
 
-/// A device's major and minor number.
-pub(crate) type Device = (u32, u32);
-
-/// The devices of the kernel's own hugetlbfs, found when they are first needed.
+/// The devices of the kernel's own hugetlbfs file systems, found when they are first needed.
 #[derive(Debug, Default)]
 pub(crate) struct HugeDevices {
-    own: OnceLock<BTreeSet<Device>>,
+    kernel: OnceLock<BTreeSet<Device>>,
 }
 
 impl HugeDevices {
-    /// The devices whose files are of huge pages, as the process sees them.
+    /// All devices with files of huge pages that a process can map.
     pub fn of(&self, root: &Root, pid: Pid) -> BTreeSet<Device> {
-        let mut devices = self.own.get_or_init(|| kernels_own(root)).clone();
-        // Where they cannot be read, files on a mounted hugetlbfs are taken for common ones; then less is found than the
-        // process's own count of huge pages says, which is noticed.
-        let _ = root.read_lines::<crate::machine::gap::Reason>(
-            &format!("proc/{pid}/mountinfo"),
-            |line| {
-                devices.extend(parse_huge_mount(line));
-                Ok(())
-            },
-        );
+        let mut devices = self.kernel.get_or_init(|| kernel_devices(root)).clone();
+        devices.extend(read_huge_mounts(root, pid));
         devices
     }
 }
 
-fn kernels_own(root: &Root) -> BTreeSet<Device> {
+fn kernel_devices(root: &Root) -> BTreeSet<Device> {
     let names = root.names("sys/kernel/mm/hugepages").unwrap_or_default();
     let sizes = names.iter().filter_map(|name| {
         let kib = name.strip_prefix("hugepages-")?.strip_suffix("kB")?;
         kib.parse::<u64>().ok()?.checked_mul(1024)?.checked_ilog2()
     });
-    sizes.filter_map(device_of).collect()
+    sizes.filter_map(memfd_device).collect()
 }
 
-/// The device of a memfd of pages of this size, given as a power of two.
-fn device_of(size: u32) -> Option<Device> {
+/// The device of a memfd with pages of this size, a power of two.
+fn memfd_device(size: u32) -> Option<Device> {
     // MFD_HUGE_SHIFT in linux/memfd.h.
     const SHIFT: u32 = 26;
     let size = MemfdFlags::from_bits_retain(size.checked_shl(SHIFT)?);

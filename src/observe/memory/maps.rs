@@ -4,28 +4,29 @@
 //! 7f25f2800000-7f25f4000000 rw-s 00000000 00:01 2049                       /dev/zero (deleted)
 //! ```
 
+use crate::machine::gap::Reason;
 use crate::machine::memory::Backing;
-use crate::observe::memory::numa_maps::{of_file, torch_maker};
-use crate::units::{Malformed, malformed, number};
+use crate::observe::memory::backing::{backing_of_file, torch_maker};
+use crate::observe::memory::mountinfo::Device;
+use crate::observe::root::Root;
+use crate::units::{Malformed, Pid, malformed, number};
 
 /// One mapping.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Mapping<'a> {
-    /// Its first address.
+    /// The first address.
     pub start: u64,
-    /// The first address behind it.
+    /// The first address after it.
     pub end: u64,
-    /// Whether anything may be done with it; a reserved piece of the address space (`---`) is no memory.
+    /// Whether it can be read, written or executed. A reserved range of addresses (`---`) is not memory.
     pub accessible: bool,
-    /// Whether it may be written.
-    pub writable: bool,
-    /// Whether it may be executed.
-    pub executable: bool,
-    /// Whether what is written is seen by others that map it too.
+    pub(crate) writable: bool,
+    pub(crate) executable: bool,
+    /// Whether other processes that map it see what is written.
     pub shared: bool,
-    /// The device of the file system that its file is on, major and minor; 0 and 0 where it has none.
-    pub device: (u32, u32),
-    /// Its file, or what the kernel calls it in brackets; empty for a plain mapping. Newlines in it read `\012`.
+    /// The device of its file's file system; 0:0 where it has no file.
+    pub device: Device,
+    /// Its file, or the kernel's name for it in brackets; empty for a plain mapping. A newline is written as `\012`.
     pub name: &'a [u8],
 }
 
@@ -35,26 +36,45 @@ impl Mapping<'_> {
         self.end - self.start
     }
 
-    /// What backs it, huge pages aside: these are told by the device. `None` for the kernel's own pages, which it shows to
-    /// every process.
+    /// What backs it, except for huge pages, which only the device shows. `None` for pages of the kernel that every process
+    /// has.
     pub fn backing(&self) -> Option<Backing> {
         match self.name {
             // A shared anonymous mapping that was given a name (PR_SET_VMA_ANON_NAME).
             name if name.starts_with(b"[anon_shmem:") => Some(Backing::SharedAnonymous),
-            // Names that begin so are no files: these begin with a slash, or `anon_inode:`.
+            // [vdso], [vvar], [vsyscall]. File names start with a slash, or with `anon_inode:`.
             name if name.starts_with(b"[v") => None,
             name if name.is_empty() || name.starts_with(b"[") => Some(Backing::Anonymous),
             name => Some(match name.strip_suffix(b" (deleted)") {
-                Some(name) => of_file(name, true),
-                None => of_file(name, false),
+                Some(name) => backing_of_file(name, true),
+                None => backing_of_file(name, false),
             }),
         }
     }
 
-    /// The PID of who made it, if it is a piece of PyTorch's shared memory.
+    /// The PID of the process that created it, if it is a piece of PyTorch's shared memory.
     pub fn torch_maker(&self) -> Option<u32> {
         torch_maker(self.name)
     }
+}
+
+/// Passes each mapping of a process to `take`. Absent where there is no mapping: the kernel shows none of its own threads and
+/// of a process that is about to end.
+pub(crate) fn each_mapping(
+    root: &Root,
+    pid: Pid,
+    mut take: impl FnMut(&Mapping),
+) -> Result<(), Reason> {
+    let mut is_empty = true;
+    root.read_lines::<Malformed>(&format!("proc/{pid}/maps"), |line| {
+        is_empty = false;
+        take(&parse_mapping(line)?);
+        Ok(())
+    })?;
+    if is_empty {
+        return Err(Reason::Absent);
+    }
+    Ok(())
 }
 
 /// Reads one line, without its newline.
@@ -66,18 +86,18 @@ pub fn parse_mapping(line: &[u8]) -> Result<Mapping<'_>, Malformed> {
         rest = behind.get(1..).unwrap_or_default();
         word
     };
-    let (range, rights, _offset, device, inode) = (word(), word(), word(), word(), word());
-    let [read, write, execute, share] = rights else {
-        return malformed("no rights in maps", line);
+    let (range, permissions, _offset, device, inode) = (word(), word(), word(), word(), word());
+    let [read, write, execute, share] = permissions else {
+        return malformed("no permissions in maps", line);
     };
     let (start, end) = halves(range, b'-')?;
     if start >= end {
-        return malformed("no range of addresses in maps", line);
+        return malformed("not a range of addresses in maps", line);
     }
     let (major, minor) = halves(device, b':')?;
     let device = match (u32::try_from(major), u32::try_from(minor)) {
         (Ok(major), Ok(minor)) => (major, minor),
-        _ => return malformed("no device in maps", line),
+        _ => return malformed("not a device in maps", line),
     };
     number::<u64>("inode in maps", inode)?;
     Ok(Mapping {
@@ -92,9 +112,9 @@ pub fn parse_mapping(line: &[u8]) -> Result<Mapping<'_>, Malformed> {
     })
 }
 
-/// Two hexadecimal numbers with this between.
-fn halves(text: &[u8], between: u8) -> Result<(u64, u64), Malformed> {
-    let mut parts = text.splitn(2, |byte| *byte == between);
+/// Two hexadecimal numbers with a separator between them.
+fn halves(text: &[u8], separator: u8) -> Result<(u64, u64), Malformed> {
+    let mut parts = text.splitn(2, |byte| *byte == separator);
     let mut number = || {
         let digits = std::str::from_utf8(parts.next()?).ok()?;
         let is_plain = digits.bytes().all(|byte| byte.is_ascii_hexdigit());
@@ -102,7 +122,7 @@ fn halves(text: &[u8], between: u8) -> Result<(u64, u64), Malformed> {
     };
     match (number(), number()) {
         (Some(first), Some(second)) => Ok((first, second)),
-        _ => malformed("no two numbers in maps", text),
+        _ => malformed("not two numbers in maps", text),
     }
 }
 
@@ -122,9 +142,9 @@ mod tests {
         mapping.backing()
     }
 
-    /// As kernel 6.18 printed them.
+    /// Names as kernel 6.18 printed them.
     #[test]
-    fn tells_what_backs_a_mapping() {
+    fn the_name_shows_what_backs_a_mapping() {
         use Backing::*;
         for (name, expected) in [
             ("", Anonymous),
@@ -152,7 +172,7 @@ mod tests {
     }
 
     #[test]
-    fn reads_rights_and_device() {
+    fn permissions_and_device_are_read() {
         let line = b"55d0a0000000-55d0a0001000 r-xp 00002000 fd:1f 1234 /usr/bin/a b";
         let mapping = parse_mapping(line).unwrap();
         assert_eq!(mapping.device, (0xfd, 0x1f));
@@ -164,14 +184,14 @@ mod tests {
     }
 
     #[test]
-    fn tells_who_made_shared_memory() {
+    fn the_creator_of_shared_memory_is_found() {
         let line =
             b"7f2500000000-7f2500001000 rw-s 00000000 00:18 7 /dev/shm/torch_265_123_0 (deleted)";
         assert_eq!(parse_mapping(line).unwrap().torch_maker(), Some(265));
     }
 
     #[test]
-    fn refuses_what_is_no_mapping() {
+    fn lines_that_are_not_mappings_are_refused() {
         for line in [
             "",
             "7f25f2800000 rw-s 0 00:01 1",

@@ -4,38 +4,43 @@
 //! 7f25f2800000 default file=/dev/zero\040(deleted) dirty=6144 active=0 N1=6144 kernelpagesize_kB=4
 //! ```
 
-use crate::machine::memory::{Backing, Memory, Mode, Policy};
-use crate::units::{Bytes, Malformed, NodeId, NodeSet, malformed, number, parse_node_list};
+pub(crate) mod policy;
+pub(crate) mod walk;
 
-/// Adds up a `numa_maps` as its lines come; holds one line's counts at most.
+use crate::machine::memory::{Backing, Memory};
+use crate::observe::memory::backing::{TORCH_PREFIX, backing_of_file, torch_maker};
+use crate::observe::memory::numa_maps::policy::{parse_policy, split_policy};
+use crate::units::{Bytes, Malformed, NodeId, malformed, number};
+
+/// Sums up a `numa_maps` line by line. It keeps no more than the counts of one line.
 #[derive(Debug, Default)]
 pub struct NumaMaps {
     memory: Memory,
-    policy: Known,
+    policy: PolicySource,
     counts: Vec<(NodeId, u64)>,
 }
 
-/// Which line the task's policy was taken from.
+/// The line from which the task's policy was taken.
 #[derive(Debug, Default, PartialEq)]
-enum Known {
+enum PolicySource {
     #[default]
-    Nothing,
-    /// The first line. It could have a policy of its own.
+    NoLine,
+    /// The first line. Its mapping may have its own policy.
     FirstLine,
-    /// The first line of a mapped file, which is the program's own: nobody gives that one a policy,
-    /// so it shows the task's.
-    File,
+    /// The first line of a mapped file, which is the program itself. No program sets a policy for this mapping, so it shows
+    /// the task's.
+    FirstFile,
 }
 
 impl NumaMaps {
-    /// Takes one line, without its newline.
+    /// Adds one line, without its newline.
     pub fn line(&mut self, line: &[u8]) -> Result<(), Malformed> {
         let (address, rest) = split(line);
         if address.len() < 8 || !address.iter().all(u8::is_ascii_hexdigit) {
-            return malformed("no line of numa_maps", line);
+            return malformed("not a line of numa_maps", line);
         }
         let (policy, rest) = split_policy(rest);
-        let (backing, page_kib) = self.counts(rest, line)?;
+        let (backing, page_kib) = self.read_counts(rest, line)?;
         self.note_policy(policy, backing)?;
         for (node, pages) in self.counts.drain(..) {
             let bytes = pages.checked_mul(page_kib).and_then(Bytes::from_kib);
@@ -49,19 +54,18 @@ impl NumaMaps {
         Ok(())
     }
 
-    /// Whether the task's policy is known, whatever lines may still come.
+    /// Whether the task's policy is known. Further lines do not change it.
     pub fn policy_is_settled(&self) -> bool {
-        self.policy == Known::File
+        self.policy == PolicySource::FirstFile
     }
 
-    /// All of it. `None` where there was no line: the process has no memory, as it has ended.
+    /// The sum. `None` where there was no line: the process has ended and has no memory.
     pub fn finish(self) -> Option<Memory> {
-        (self.policy != Known::Nothing).then_some(self.memory)
+        (self.policy != PolicySource::NoLine).then_some(self.memory)
     }
 
-    /// Reads the words behind the policy into `self.counts`; gives what backs the mapping, and its
-    /// page size.
-    fn counts(&mut self, mut rest: &[u8], line: &[u8]) -> Result<(Backing, u64), Malformed> {
+    /// Reads the words after the policy into `self.counts`. Returns what backs the mapping, and its page size in KiB.
+    fn read_counts(&mut self, mut rest: &[u8], line: &[u8]) -> Result<(Backing, u64), Malformed> {
         self.counts.clear();
         let (mut file, mut huge, mut page_kib) = (None, false, None);
         while !rest.is_empty() {
@@ -74,13 +78,13 @@ impl NumaMaps {
             } else if let Some(size) = word.strip_prefix(b"kernelpagesize_kB=") {
                 let size: u64 = number("page size in numa_maps", size)?;
                 if size == 0 {
-                    return malformed("pages of no size in numa_maps", line);
+                    return malformed("a page size of 0 in numa_maps", line);
                 }
                 page_kib = Some(size);
             } else if let Some((node, pages)) = node_count(word) {
                 let node = NodeId(number("node in numa_maps", node)?);
                 if node >= NodeId::END {
-                    return malformed("no node", word);
+                    return malformed("not a node", word);
                 }
                 let pages: u64 = number("count in numa_maps", pages)?;
                 if pages > 0 {
@@ -95,7 +99,7 @@ impl NumaMaps {
         };
         let backing = match file {
             _ if huge => Backing::Huge,
-            Some(name) => of_escaped(name),
+            Some(name) => backing_of_escaped(name),
             None => Backing::Anonymous,
         };
         self.memory.torch_makers.extend(file.and_then(torch_maker));
@@ -104,8 +108,10 @@ impl NumaMaps {
 
     fn note_policy(&mut self, text: &[u8], backing: Backing) -> Result<(), Malformed> {
         let known = match (&self.policy, backing) {
-            (Known::Nothing | Known::FirstLine, Backing::File) => Known::File,
-            (Known::Nothing, _) => Known::FirstLine,
+            (PolicySource::NoLine | PolicySource::FirstLine, Backing::File) => {
+                PolicySource::FirstFile
+            }
+            (PolicySource::NoLine, _) => PolicySource::FirstLine,
             _ => return Ok(()),
         };
         self.memory.policy = parse_policy(text)?;
@@ -114,7 +120,7 @@ impl NumaMaps {
     }
 }
 
-/// The first word, and what is behind the blank after it.
+/// The first word, and the text after the blank that ends it.
 fn split(text: &[u8]) -> (&[u8], &[u8]) {
     match text.iter().position(|byte| *byte == b' ') {
         Some(blank) => (&text[..blank], &text[blank + 1..]),
@@ -129,120 +135,15 @@ fn node_count(word: &[u8]) -> Option<(&[u8], &[u8])> {
     Some((&rest[..equals], &rest[equals + 1..]))
 }
 
-/// The modes by the kernel's words; those that hold a blank come first.
-const MODES: &[(&[u8], Mode)] = &[
-    (b"prefer (many)", Mode::PreferMany),
-    (b"weighted interleave", Mode::WeightedInterleave),
-    (b"default", Mode::Default),
-    (b"local", Mode::Local),
-    (b"bind", Mode::Bind),
-    (b"prefer", Mode::Prefer),
-    (b"interleave", Mode::Interleave),
-];
-
-/// The policy's text and what is behind it. Two modes hold a blank of their own.
-fn split_policy(text: &[u8]) -> (&[u8], &[u8]) {
-    let blank_in_mode = MODES[..2].iter().find(|(word, _)| text.starts_with(word));
-    let skip = blank_in_mode.map_or(0, |(word, _)| word.len());
-    let (end, rest) = split(&text[skip..]);
-    (&text[..skip + end.len()], rest)
-}
-
-/// The kernel prints a policy into 64 bytes, and cuts it there without a mark.
-const LONGEST_POLICY: usize = 63;
-
-/// `bind=static|balancing:0-1,3`
-fn parse_policy(text: &[u8]) -> Result<Policy, Malformed> {
-    let truncated = text.len() >= LONGEST_POLICY;
-    let end_of = |text: &[u8], stop: &[u8]| {
-        let at = text.iter().position(|byte| stop.contains(byte));
-        at.unwrap_or(text.len())
-    };
-    let (mode, rest) = match MODES.iter().find(|(word, _)| is_mode(text, word)) {
-        Some((word, mode)) => (mode.clone(), &text[word.len()..]),
-        None => {
-            let (word, rest) = text.split_at(end_of(text, b"=:"));
-            if word.is_empty() || word.len() > LONGEST_POLICY {
-                return malformed("no policy in numa_maps", text);
-            }
-            (
-                Mode::Other(String::from_utf8_lossy(word).into_owned()),
-                rest,
-            )
-        }
-    };
-    let (flags, nodes) = rest.split_at(end_of(rest, b":"));
-    let flags = flags.strip_prefix(b"=").unwrap_or_default();
-    let mut nodes = nodes.strip_prefix(b":").unwrap_or_default();
-    if truncated {
-        // The last number may lack digits.
-        nodes = &nodes[..nodes.iter().rposition(|byte| *byte == b',').unwrap_or(0)];
-    }
-    Ok(Policy {
-        mode,
-        flags: String::from_utf8_lossy(flags)
-            .split('|')
-            .filter(|flag| !flag.is_empty())
-            .map(String::from)
-            .collect(),
-        nodes: match nodes {
-            // `default` and `local` have none.
-            [] => NodeSet::new(),
-            nodes => parse_node_list(nodes)?,
-        },
-        truncated,
-    })
-}
-
-fn is_mode(text: &[u8], word: &[u8]) -> bool {
-    text.strip_prefix(word)
-        .is_some_and(|rest| matches!(rest.first(), None | Some(b'=' | b':')))
-}
-
-/// The same of a name as `numa_maps` writes it, where blanks read `\040`.
-fn of_escaped(name: &[u8]) -> Backing {
+/// The kind of memory behind a file name as `numa_maps` writes it: with blanks as `\040`.
+fn backing_of_escaped(name: &[u8]) -> Backing {
     match name.strip_suffix(b"\\040(deleted)") {
-        Some(name) => of_file(name, true),
-        None => of_file(name, false),
+        Some(name) => backing_of_file(name, true),
+        None => backing_of_file(name, false),
     }
 }
 
-/// What a mapped file's name tells, without the mark of a deleted file.
-pub(crate) fn of_file(name: &[u8], deleted: bool) -> Backing {
-    let starts = |start: &[u8]| name.starts_with(start);
-    let digits_behind = |start: &[u8]| {
-        let rest = name.strip_prefix(start).unwrap_or_default();
-        !rest.is_empty() && rest.iter().all(u8::is_ascii_digit)
-    };
-    // `/SYSV` and the segment's key in eight hexadecimal digits.
-    let is_segment = || {
-        let key = name.strip_prefix(b"/SYSV").unwrap_or_default();
-        key.len() == 8 && key.iter().all(u8::is_ascii_hexdigit)
-    };
-    match name {
-        // A shared anonymous mapping is a deleted file of that name; the device itself never is.
-        b"/dev/zero" if deleted => Backing::SharedAnonymous,
-        b"/dev/nvidia-uvm" => Backing::UnifiedMemory,
-        b"/dev/nvidiactl" => Backing::DriverBuffer,
-        _ if digits_behind(b"/dev/nvidia") => Backing::DriverBuffer,
-        _ if starts(b"/dev/shm/") || starts(b"/memfd:") || is_segment() => Backing::Shared,
-        _ => Backing::File,
-    }
-}
-
-/// What the names of PyTorch's shared memory begin with; the maker's PID and an underscore follow ("/torch_{}_{}_{}" in
-/// libtorch_cpu).
-const TORCH: &[u8] = b"/dev/shm/torch_";
-
-/// The PID of who made a piece of PyTorch's shared memory.
-pub(crate) fn torch_maker(name: &[u8]) -> Option<u32> {
-    let rest = name.strip_prefix(TORCH)?;
-    let end = rest.iter().position(|byte| *byte == b'_')?;
-    number("PID", &rest[..end]).ok()
-}
-
-/// A line without what its file's name tells beyond the kind of memory it is, for a recording that is to
-/// hide names.
+/// The line with a file name that only shows the kind of memory, for a recording without names.
 pub fn redact_line(line: &[u8]) -> Vec<u8> {
     const FILE: &[u8] = b" file=";
     let Some(at) = line.windows(FILE.len()).position(|bytes| bytes == FILE) else {
@@ -251,10 +152,10 @@ pub fn redact_line(line: &[u8]) -> Vec<u8> {
     let at = at + FILE.len();
     let (name, rest) = split(&line[at..]);
     let torch;
-    let short: &[u8] = match (of_escaped(name), torch_maker(name)) {
+    let short: &[u8] = match (backing_of_escaped(name), torch_maker(name)) {
         (Backing::File, _) => b"/redacted",
         (Backing::Shared, Some(maker)) => {
-            torch = [TORCH, format!("{maker}_redacted").as_bytes()].concat();
+            torch = [TORCH_PREFIX, format!("{maker}_redacted").as_bytes()].concat();
             &torch
         }
         (Backing::Shared, None) if name.starts_with(b"/dev/shm/") => b"/dev/shm/redacted",
@@ -270,6 +171,7 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
+    use crate::machine::memory::{Mode, Policy};
 
     fn read(text: &[u8]) -> Result<Option<Memory>, Malformed> {
         let mut maps = NumaMaps::default();
@@ -281,7 +183,7 @@ mod tests {
         Ok(maps.finish())
     }
 
-    /// The bytes of the only backing on node 0 and 1, in KiB.
+    /// Checks the KiB on node 0 and 1 of the only backing.
     #[track_caller]
     fn counts(line: &str, backing: Backing, kib: [u64; 2]) {
         let memory = read(line.as_bytes()).unwrap().unwrap();
@@ -292,7 +194,7 @@ mod tests {
 
     /// Lines as kernel 6.18 printed them.
     #[test]
-    fn tells_what_backs_a_mapping() {
+    fn the_line_shows_what_backs_a_mapping() {
         use Backing::*;
         let of = |name: &str| format!("7fa8101d6000 default {name} N0=2 N1=1 kernelpagesize_kB=4");
         let kib = [8, 4];
@@ -326,7 +228,7 @@ mod tests {
     }
 
     #[test]
-    fn counts_in_the_lines_own_page_size() {
+    fn pages_are_counted_in_the_page_size_of_their_line() {
         let hugetlb = "7fa80fe00000 default file=/anon_hugepage\\040(deleted) huge anon=3 dirty=3 N0=3 kernelpagesize_kB=2048";
         counts(hugetlb, Backing::Huge, [3 * 2048, 0]);
         let transparent =
@@ -357,7 +259,7 @@ mod tests {
     }
 
     #[test]
-    fn reads_every_policy() {
+    fn every_policy_is_read() {
         policy("default", Mode::Default, &[], &[]);
         policy("local", Mode::Local, &[], &[]);
         policy("bind:0", Mode::Bind, &[], &[0]);
@@ -393,7 +295,7 @@ mod tests {
     }
 
     #[test]
-    fn the_tasks_policy_is_the_programs_own_mapping() {
+    fn the_tasks_policy_is_that_of_the_program_file() {
         let text = b"10000000 interleave:0-1 anon=1 N0=1 kernelpagesize_kB=4\n\
             55d000000000 bind:1 file=/usr/bin/python3.11 mapped=1 N0=1 kernelpagesize_kB=4\n\
             7f0000000000 prefer:0 file=/lib/x.so\n";
@@ -406,7 +308,7 @@ mod tests {
     }
 
     #[test]
-    fn a_policy_that_the_kernel_cut_says_so() {
+    fn a_policy_that_the_kernel_cut_is_marked() {
         let nodes: Vec<String> = (0..40)
             .step_by(2)
             .map(|node: u32| node.to_string())
@@ -423,7 +325,7 @@ mod tests {
     }
 
     #[test]
-    fn redacting_leaves_the_kind() {
+    fn redacting_keeps_the_kind_of_memory() {
         let redacted = |line: &[u8]| String::from_utf8(redact_line(line)).unwrap();
         assert_eq!(
             redacted(b"7fa8101d6000 default file=/home/ann/x.so anon=1 N0=1 kernelpagesize_kB=4"),
@@ -438,7 +340,7 @@ mod tests {
     }
 
     #[test]
-    fn an_empty_file_is_no_memory_of_zero_bytes() {
+    fn an_empty_file_is_not_zero_bytes_of_memory() {
         assert_eq!(read(b""), Ok(None));
         assert_eq!(
             read(b"7fff00000000 default\n")
@@ -451,7 +353,7 @@ mod tests {
     }
 
     #[test]
-    fn refuses_half_lines_and_absurd_counts() {
+    fn cut_lines_and_impossible_counts_are_refused() {
         for line in [
             "7fa8101d9000",
             "nonsense default",

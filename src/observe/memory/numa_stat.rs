@@ -6,10 +6,29 @@
 //! hierarchical_anon=3 N0=1 N1=2 version 1, in pages
 //! ```
 
+use crate::machine::process::ControlGroup;
+use crate::observe::hierarchy::{Controller, GroupFolder, HierarchyVersion};
+use crate::observe::root::Root;
 use crate::units::{Bytes, Malformed, NodeBytes, NodeId, malformed, number};
 
-/// Anonymous and shared memory by node. `page` is what version 1 counts in; version 2 counts bytes. `None` where the text has
-/// no such lines.
+/// Anonymous and shared memory by node of a process's control group and its children, which every user may read. `None` where
+/// the memory controller is not active in the group, or its hierarchy is not visible.
+pub(crate) fn read_group_memory(root: &Root, groups: &[ControlGroup]) -> Option<NodeBytes> {
+    let group = GroupFolder::of(groups, Controller::Memory)?;
+    let page = match group.version {
+        HierarchyVersion::V2 => None,
+        // Version 1 counts pages, and a recording does not have the page size.
+        HierarchyVersion::V1 if !root.is_live() => return None,
+        HierarchyVersion::V1 => Some(Bytes(rustix::param::page_size() as u64)),
+    };
+    let text = root
+        .read(&format!("{}/memory.numa_stat", group.path))
+        .ok()?;
+    parse_numa_stat(&text, page).ok()?
+}
+
+/// Anonymous and shared memory by node. `page` is the page size for version 1, `None` for version 2. The result is `None` where
+/// the text has no such lines.
 pub fn parse_numa_stat(text: &[u8], page: Option<Bytes>) -> Result<Option<NodeBytes>, Malformed> {
     let line = |name: &[u8]| {
         let mut lines = text.split(|byte| *byte == b'\n');
@@ -17,7 +36,7 @@ pub fn parse_numa_stat(text: &[u8], page: Option<Bytes>) -> Result<Option<NodeBy
     };
     let (unit, lines) = match page {
         None => (1, [line(b"anon "), line(b"shmem ")]),
-        // Its anonymous pages are those of the LRU list of that name, and shared ones are on it.
+        // Its anonymous pages are those of the LRU list of that name, which has the shared pages too.
         Some(page) => {
             let all = line(b"hierarchical_anon=").or_else(|| line(b"anon="));
             (page.0, [all, None])
@@ -42,7 +61,7 @@ pub fn parse_numa_stat(text: &[u8], page: Option<Bytes>) -> Result<Option<NodeBy
                 .and_then(|bytes| of_node.checked_add(Bytes(bytes)))
             {
                 Some(more) if node < NodeId::END => *of_node = more,
-                _ => return malformed("no count in numa_stat", word),
+                _ => return malformed("not a count in numa_stat", word),
             }
         }
     }
@@ -59,7 +78,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn reads_both_versions() {
+    fn both_versions_are_read() {
         let of =
             |nodes: [(u32, u64); 2]| nodes.map(|(node, size)| (NodeId(node), Bytes(size))).into();
         let v2 = b"anon N0=4096 N1=8192\nfile N0=1 N1=1\nanon_thp N0=7 N1=7\nshmem N0=0 N1=4096\n";

@@ -1,6 +1,6 @@
-//! A sample of a process's pages: which mappings there are, and where some of their pages lie.
+//! A sample of a process's pages: its mappings, and the nodes of some of their pages.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::io;
 use std::thread;
 use std::time::{Duration, Instant};
@@ -9,39 +9,39 @@ use crate::machine::gap::Reason;
 use crate::machine::memory::{Backing, Exactness, Memory, Sample, Stratum};
 use crate::observe::memory::estimate::{Bounds, Population, pages};
 use crate::observe::memory::huge::HugeDevices;
-use crate::observe::memory::maps::parse_mapping;
+use crate::observe::memory::maps::each_mapping;
+use crate::observe::memory::numa_maps::walk;
 use crate::observe::memory::syscalls::{Region, page_nodes, present_regions};
-use crate::observe::memory::walk;
 use crate::observe::process::status::Resident;
 use crate::observe::root::Root;
 use crate::units::{Bytes, NodeId, Pid, parse_cpu_list};
 
 /// Why there is no sample.
 #[derive(Debug)]
-pub(crate) enum Refused {
-    /// The kernel answers no question about single pages here, or an answer would be worth nothing.
-    ToSample,
-    /// Nothing can be read.
-    Because(Reason),
+pub(crate) enum SampleError {
+    /// The kernel refuses queries of single pages here, or their answers would be useless.
+    Unsupported,
+    /// Nothing can be read by other means either.
+    Failed(Reason),
 }
 
-impl From<Reason> for Refused {
+impl From<Reason> for SampleError {
     fn from(reason: Reason) -> Self {
-        Self::Because(reason)
+        Self::Failed(reason)
     }
 }
 
-/// How long one process may take. What was asked by then is a smaller sample.
-const LIMIT: Duration = Duration::from_millis(200);
+/// How long one process may take. What was queried by then is a smaller sample.
+const TIME_LIMIT: Duration = Duration::from_millis(200);
 
-/// A process's memory by a sample.
+/// The memory of a process, estimated from a sample.
 pub(crate) fn memory(
     root: &Root,
     pid: Pid,
     resident: Option<&Resident>,
     huge: &HugeDevices,
-) -> Result<Memory, Refused> {
-    let until = Instant::now() + LIMIT;
+) -> Result<Memory, SampleError> {
+    let until = Instant::now() + TIME_LIMIT;
     let has_huge = resident.is_none_or(|resident| resident.huge.0 > 0);
     let huge = if has_huge { Some(huge) } else { None };
     let found = mappings(root, pid, huge)?;
@@ -52,13 +52,13 @@ pub(crate) fn memory(
             .map_or(Bytes(0), Population::bytes)
     };
     if resident.is_some_and(|resident| resident.huge > room(Backing::Huge)) {
-        // On a hugetlbfs that nobody can see any more.
-        return Err(Refused::ToSample);
+        // They are on a hugetlbfs that is no longer mounted.
+        return Err(SampleError::Unsupported);
     }
     let mut sample = Sample::default();
     for (backing, population) in &found.populations {
         let at_most = resident.map(|resident| found.at_most(*backing, resident));
-        let asked = Asked {
+        let query = StratumQuery {
             pid,
             at_most,
             wanted: match backing {
@@ -69,10 +69,10 @@ pub(crate) fn memory(
                 .is_none_or(|resident| at_most.is_none_or(|most| most.0 > resident.all().0 / 100)),
             until,
         };
-        let stratum = asked.of(root, population).map_err(refused)?;
+        let stratum = query.run(root, population).map_err(sample_error)?;
         sample.strata.insert(*backing, stratum);
     }
-    let mut memory = walk::policy(root, pid)?;
+    let mut memory = walk::read_policy(root, pid)?;
     let bounds = Bounds {
         resident: resident.copied(),
         slack: slack(root),
@@ -82,27 +82,27 @@ pub(crate) fn memory(
     memory.pages = pages(&sample, &bounds);
     memory.torch_makers = found.torch_makers;
     memory.exactness = Exactness::Sampled(sample);
-    Ok(walk::with_threads(root, pid, memory))
+    Ok(walk::with_thread_policies(root, pid, memory))
 }
 
-fn refused(error: io::Error) -> Refused {
+fn sample_error(error: io::Error) -> SampleError {
     match error.raw_os_error() {
-        // `maps` could be read, so that it is not the process that is out of bounds.
-        Some(libc::EPERM | libc::EACCES | libc::ENOSYS) => Refused::ToSample,
-        // It has no memory any more.
+        // `maps` was readable, so the call is forbidden and not the access to this process.
+        Some(libc::EPERM | libc::EACCES | libc::ENOSYS) => SampleError::Unsupported,
+        // It no longer has memory.
         Some(libc::EINVAL) => Reason::Gone.into(),
         _ => Reason::from(&error).into(),
     }
 }
 
-/// The mappings of a process by what backs them, but those of files.
+/// The mappings of a process by backing, without those of files.
 #[derive(Debug, Default)]
 struct Mappings {
     populations: BTreeMap<Backing, Population>,
-    torch_makers: std::collections::BTreeSet<u32>,
-    /// Size of the mappings of files that may have private copies of pages: what was written is anonymous memory.
+    torch_makers: BTreeSet<u32>,
+    /// Size of file mappings that can have private copies of pages. Such copies are anonymous memory.
     copies: Bytes,
-    /// The same of shared memory.
+    /// The same for shared memory.
     shared_copies: Bytes,
 }
 
@@ -123,18 +123,15 @@ fn mappings(root: &Root, pid: Pid, huge: Option<&HugeDevices>) -> Result<Mapping
     let page = rustix::param::page_size() as u64;
     let devices = huge.map(|huge| huge.of(root, pid)).unwrap_or_default();
     let mut found = Mappings::default();
-    let mut any = false;
-    root.read_lines::<Reason>(&format!("proc/{pid}/maps"), |line| {
-        any = true;
-        let mapping = parse_mapping(line)?;
+    each_mapping(root, pid, |mapping| {
         found.torch_makers.extend(mapping.torch_maker());
         let backing = match mapping.backing() {
             Some(_) if devices.contains(&mapping.device) => Backing::Huge,
             Some(backing) => backing,
-            None => return Ok(()),
+            None => return,
         };
         let copies = match backing {
-            // Read-only ones were writable while the program was being linked.
+            // A mapping that is read-only now was writable during dynamic linking.
             Backing::File if !mapping.executable => Some(&mut found.copies),
             Backing::Shared | Backing::SharedAnonymous if mapping.writable => {
                 Some(&mut found.shared_copies)
@@ -149,14 +146,11 @@ fn mappings(root: &Root, pid: Pid, huge: Option<&HugeDevices>) -> Result<Mapping
             let population = population.or_insert_with(|| Population::new(page));
             population.add(mapping.start, mapping.end);
         }
-        Ok(())
     })?;
-    // The kernel shows nothing of a process that is about to end, and of its own threads.
-    any.then_some(found).ok_or(Reason::Absent)
+    Ok(found)
 }
 
-/// By how much the counters in `status` may be off: from Linux 6.2 to 6.16 each CPU holds back so many pages at most
-/// (percpu_counter_batch).
+/// The largest error of the counters in `status`: from Linux 6.2 to 6.16 each CPU holds back up to percpu_counter_batch pages.
 fn slack(root: &Root) -> Bytes {
     let possible = root.read("sys/devices/system/cpu/possible").ok();
     let cpus = possible.and_then(|text| parse_cpu_list(text.trim_ascii_end()).ok());
@@ -165,76 +159,75 @@ fn slack(root: &Root) -> Bytes {
     Bytes(pages * rustix::param::page_size() as u64)
 }
 
-/// How many pages of the largest stratum are asked. Binomially, 75 % are then known to 2 % in 95 cases of 100; as memory is
-/// placed in long pieces and the pages are evenly spread, the error is about a tenth of that.
+/// How many pages of the anonymous stratum are queried. By the binomial distribution a share of 75 % is then known to 2 % in 95 of
+/// 100 cases. Because memory is placed in long runs and the sample is evenly spread, the error is about a tenth of that.
 const PAGES: u64 = 2048;
 
-/// At least so many of them should be there. Where the address space is sparser more are asked.
+/// At least this number of queried pages should be present. In a sparse address space more pages are queried.
 const PRESENT: u64 = 512;
 
-/// And no more than these.
-const MOST: u64 = 1 << 16;
+/// The most pages that are queried.
+const MOST_PAGES: u64 = 1 << 16;
 
-/// Of so many pages all are asked for at once. The kernel lets go of the process after each 16, and the clock is looked at
-/// after each such call.
-const AT_ONCE: u64 = 64;
+/// Pages of one call. The kernel releases the lock after each 16 of them, and the time is checked after each call.
+const PAGES_OF_CALL: u64 = 64;
 
-/// How long the process is let alone then. Who asks on and on gets the lock on its memory map back before the process, which
-/// has to wake up first, can have it: the kernel lets that go on for 4 ms (RWSEM_WAIT_TIMEOUT in its kernel/locking/rwsem.c),
-/// and so long a wait was seen.
-const LET_ALONE: Duration = Duration::from_micros(50);
+/// The pause after each call. Without it this program takes the mmap lock again before the process, which has to wake up first,
+/// can take it. The kernel lets that go on for 4 ms (RWSEM_WAIT_TIMEOUT in its kernel/locking/rwsem.c), and such waits were
+/// measured.
+const PAUSE: Duration = Duration::from_micros(50);
 
-/// What is asked of one stratum.
-struct Asked {
+/// How to sample one stratum.
+struct StratumQuery {
     pid: Pid,
     at_most: Option<Bytes>,
     wanted: u64,
-    /// Whether it can be more than a hundredth of all.
+    /// Whether it can be more than a hundredth of the process's memory.
     matters: bool,
     until: Instant,
 }
 
-impl Asked {
-    fn of(&self, root: &Root, population: &Population) -> io::Result<Stratum> {
+impl StratumQuery {
+    fn run(&self, root: &Root, population: &Population) -> io::Result<Stratum> {
         let enough = self.enough(population);
         if enough > self.wanted && self.matters {
-            if self.is_scanned_sooner(population, enough)
+            if self.is_scan_faster(population, enough)
                 && let Some(present) = self.present(root, population)
             {
-                return self.ask(&present, self.wanted);
+                return self.query(&present, self.wanted);
             }
-            return self.ask(population, enough);
+            return self.query(population, enough);
         }
-        self.ask(population, self.wanted)
+        self.query(population, self.wanted)
     }
 
-    /// How many have to be asked so that enough of them are there.
+    /// How many pages have to be queried so that enough of them are present.
     fn enough(&self, population: &Population) -> u64 {
         let pages = self.at_most.map(|most| most.0 / population.page());
         let pages = pages.unwrap_or(population.pages()).max(1);
         let enough = u128::from(PRESENT) * u128::from(population.pages()) / u128::from(pages);
-        u64::try_from(enough).unwrap_or(MOST).min(MOST)
+        u64::try_from(enough).unwrap_or(MOST_PAGES).min(MOST_PAGES)
     }
 
-    /// Whether finding all pages that are there takes less time than asking so many. To find one takes about a fifteenth of
-    /// what asking for one does.
-    fn is_scanned_sooner(&self, population: &Population, asked: u64) -> bool {
+    /// Whether a scan for all present pages is faster than this number of queries. To find a page takes about a fifteenth of the
+    /// time of a query.
+    fn is_scan_faster(&self, population: &Population, queries: u64) -> bool {
         self.at_most
-            .is_some_and(|most| most.0 / population.page() < 15 * asked)
+            .is_some_and(|most| most.0 / population.page() < 15 * queries)
     }
 
-    /// The present pages of a sparse address space; `None` where the kernel cannot tell (before Linux 6.7), or it takes long.
-    /// Empty page tables are passed over fast: 2 GiB scattered over 200 GiB took 14 ms.
+    /// The present pages of a sparse address space. `None` where the kernel cannot scan for them (before Linux 6.7), or where the
+    /// scan takes too long. Empty page tables are skipped fast: 2 GiB scattered over 200 GiB took 14 ms.
     fn present(&self, root: &Root, population: &Population) -> Option<Population> {
         const WINDOW: u64 = 256 << 20;
         const LIMIT: Duration = Duration::from_millis(60);
-        const PIECES: usize = 1 << 16;
+        const MOST_REGIONS: usize = 1 << 16;
         let pagemap = root.open_live(&format!("proc/{}/pagemap", self.pid)).ok()?;
         let until = self.until.min(Instant::now() + LIMIT);
         let mut present = Population::new(population.page());
-        let mut pieces = 0;
+        let mut count = 0;
         let mut regions = [Region::default(); 512];
-        for (start, end) in population.pieces() {
+        for (start, end) in population.ranges() {
             let mut at = start;
             while at < end {
                 let window = end.min(at.saturating_add(WINDOW));
@@ -242,23 +235,23 @@ impl Asked {
                 for region in &regions[..filled] {
                     present.add(region.start, region.end);
                 }
-                pieces += filled;
-                // It always gets on; if not, this shall not go on for ever.
-                if up_to <= at || pieces > PIECES || Instant::now() > until {
+                count += filled;
+                // The scan always advances. If it does not, this loop has to end nevertheless.
+                if up_to <= at || count > MOST_REGIONS || Instant::now() > until {
                     return None;
                 }
                 at = up_to;
-                thread::sleep(LET_ALONE);
+                thread::sleep(PAUSE);
             }
         }
         Some(present)
     }
 
-    /// Asks so many pages, or all that there are. Each call has some of every part of the row, so that those of a sample that was
-    /// cut short by the clock are spread as evenly.
-    fn ask(&self, population: &Population, wanted: u64) -> io::Result<Stratum> {
+    /// Queries this number of pages, or all. Each call has pages of every part of the row, so that a sample that is ended early is
+    /// spread as evenly.
+    fn query(&self, population: &Population, wanted: u64) -> io::Result<Stratum> {
         let cells = wanted.min(population.pages());
-        let calls = cells.div_ceil(AT_ONCE);
+        let calls = cells.div_ceil(PAGES_OF_CALL);
         let mut stratum = Stratum {
             pages: population.pages(),
             asked: 0,
@@ -272,7 +265,7 @@ impl Asked {
                 if Instant::now() > self.until {
                     break;
                 }
-                thread::sleep(LET_ALONE);
+                thread::sleep(PAUSE);
             }
             addresses.clear();
             let drawn = (call..cells).step_by(usize::try_from(calls).unwrap_or(1));
@@ -280,7 +273,7 @@ impl Asked {
             addresses.extend(drawn.filter_map(|address| usize::try_from(address).ok()));
             page_nodes(self.pid, &addresses, &mut nodes)?;
             stratum.asked += addresses.len() as u64;
-            // Below 0: not there, or the page of zeroes.
+            // Negative: the page is absent, or is the zero page.
             for node in nodes.iter().filter_map(|node| u32::try_from(*node).ok()) {
                 *stratum.present.entry(NodeId(node)).or_default() += 1;
             }
@@ -293,48 +286,48 @@ impl Asked {
 mod tests {
     use super::*;
 
-    fn asked(at_most: Option<u64>) -> Asked {
-        Asked {
+    fn query(at_most: Option<u64>) -> StratumQuery {
+        StratumQuery {
             pid: Pid(std::process::id()),
             at_most: at_most.map(|pages| Bytes(pages * 4096)),
             wanted: PAGES,
             matters: true,
-            until: Instant::now() + LIMIT,
+            until: Instant::now() + TIME_LIMIT,
         }
     }
 
     #[test]
-    fn more_are_asked_where_few_are_there() {
+    fn more_pages_are_queried_where_few_are_present() {
         let mut row = Population::new(4096);
         row.add(0, 4096 << 20);
-        assert_eq!(asked(None).enough(&row), 512);
-        assert_eq!(asked(Some(1 << 20)).enough(&row), 512);
-        assert_eq!(asked(Some(1 << 15)).enough(&row), 512 * 32);
-        assert_eq!(asked(Some(1)).enough(&row), MOST);
-        assert_eq!(asked(Some(0)).enough(&row), MOST);
+        assert_eq!(query(None).enough(&row), 512);
+        assert_eq!(query(Some(1 << 20)).enough(&row), 512);
+        assert_eq!(query(Some(1 << 15)).enough(&row), 512 * 32);
+        assert_eq!(query(Some(1)).enough(&row), MOST_PAGES);
+        assert_eq!(query(Some(0)).enough(&row), MOST_PAGES);
     }
 
     #[test]
-    fn what_is_there_is_found_in_a_sparse_address_space() {
+    fn present_pages_of_a_sparse_address_space_are_found() {
         let page = rustix::param::page_size();
         let memory = vec![1u8; 600 * page];
         let start = (memory.as_ptr() as usize).next_multiple_of(page) as u64;
         let mut row = Population::new(page as u64);
         row.add(start, start + 512 * page as u64);
-        let found = asked(Some(100)).present(&Root::live(), &row);
-        // None before Linux 6.7.
+        let found = query(Some(100)).present(&Root::live(), &row);
+        // `None` before Linux 6.7.
         assert!(found.is_none_or(|found| found.pages() == 512));
     }
 
     #[test]
-    fn errors_are_told_apart() {
-        let of = |number| refused(io::Error::from_raw_os_error(number));
-        assert!(matches!(of(libc::EPERM), Refused::ToSample));
-        assert!(matches!(of(libc::ENOSYS), Refused::ToSample));
-        assert!(matches!(of(libc::ESRCH), Refused::Because(Reason::Gone)));
+    fn a_forbidden_call_differs_from_a_process_that_ended() {
+        let of = |number| sample_error(io::Error::from_raw_os_error(number));
+        assert!(matches!(of(libc::EPERM), SampleError::Unsupported));
+        assert!(matches!(of(libc::ENOSYS), SampleError::Unsupported));
+        assert!(matches!(of(libc::ESRCH), SampleError::Failed(Reason::Gone)));
         assert!(matches!(
             of(libc::ENOMEM),
-            Refused::Because(Reason::Failed(_))
+            SampleError::Failed(Reason::Failed(_))
         ));
     }
 }

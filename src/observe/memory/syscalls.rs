@@ -1,4 +1,4 @@
-//! The two questions to the kernel for which no library has a safe function. All unsafe code is here.
+//! The two system calls for which no library has a safe function. All unsafe code is here.
 
 #![allow(unsafe_code)]
 
@@ -11,28 +11,28 @@ use rustix::ioctl::opcode;
 
 use crate::units::Pid;
 
-/// Asks for the nodes of another process's pages: move_pages(2) as a query, which moves nothing. `nodes` gets one answer for
-/// each address: a node, or below 0 why there is none.
+/// Queries the nodes of another process's pages with move_pages(2), which moves nothing here. `nodes` gets one answer for each
+/// address: a node, or a negative error number.
 ///
 /// The kernel takes the process's mmap lock for 16 pages at a time (do_pages_stat in mm/migrate.c).
 pub(crate) fn page_nodes(pid: Pid, addresses: &[usize], nodes: &mut Vec<c_int>) -> io::Result<()> {
-    // To the kernel 0 is the caller.
+    // 0 would be the caller itself.
     let pid = match libc::pid_t::try_from(pid.0) {
         Ok(pid) if pid > 0 => pid,
         _ => return Err(io::Error::from_raw_os_error(libc::ESRCH)),
     };
     nodes.clear();
     nodes.resize(addresses.len(), -libc::ENOENT);
-    let asked: *const usize = addresses.as_ptr();
+    let pages: *const usize = addresses.as_ptr();
     let no_nodes: *const c_int = std::ptr::null();
-    // SAFETY: both arrays have as many elements as the kernel is told and outlive the call; the addresses are numbers of the
-    // other process, which the kernel checks and nobody here follows. Without nodes it only writes into `nodes`.
+    // SAFETY: both arrays have the length that is passed and outlive the call. The addresses are numbers in the other process,
+    // which the kernel checks and this process never dereferences. Without target nodes the kernel only writes to `nodes`.
     let answer = unsafe {
         libc::syscall(
             libc::SYS_move_pages,
             pid,
             addresses.len(),
-            asked,
+            pages,
             no_nodes,
             nodes.as_mut_ptr(),
             0,
@@ -44,13 +44,12 @@ pub(crate) fn page_nodes(pid: Pid, addresses: &[usize], nodes: &mut Vec<c_int>) 
     }
 }
 
-/// A piece of an address space, as PAGEMAP_SCAN tells it (struct page_region in linux/fs.h).
+/// A range of addresses that PAGEMAP_SCAN reports (struct page_region in linux/fs.h).
 #[repr(C)]
 #[derive(Debug, Clone, Copy, Default)]
 pub(crate) struct Region {
-    /// Its first address.
     pub start: u64,
-    /// The first address behind it.
+    /// The first address after it.
     pub end: u64,
     categories: u64,
 }
@@ -75,8 +74,8 @@ struct Scan {
 const PAGE_IS_PRESENT: u64 = 1 << 3;
 const PAGE_IS_PFNZERO: u64 = 1 << 5;
 
-/// Finds what is present between two addresses of the process whose `pagemap` this is, zero pages aside (PAGEMAP_SCAN, Linux
-/// 6.7). Gives how many of `regions` were filled, and up to where it looked: less than all where they are full.
+/// Finds the present pages between two addresses of the process of this `pagemap`, without zero pages (PAGEMAP_SCAN, Linux 6.7).
+/// Returns how many of `regions` were filled, and the address up to which it searched: before `end` where `regions` is full.
 pub(crate) fn present_regions(
     pagemap: &File,
     start: u64,
@@ -98,8 +97,8 @@ pub(crate) fn present_regions(
         return_mask: PAGE_IS_PRESENT,
     };
     let request = opcode::read_write::<Scan>(b'f', 16);
-    // SAFETY: `scan` has the layout that this request is defined with and says its size; the kernel writes `walk_end` and at
-    // most `regions_len` elements to `regions`, which outlives the call. It writes nothing else as `flags` is 0.
+    // SAFETY: `scan` has the layout of this request and states its size. The kernel writes `walk_end` and at most `regions_len`
+    // elements of `regions`, which outlives the call. Because `flags` is 0 it writes nothing else.
     let answer = unsafe { libc::ioctl(pagemap.as_raw_fd(), request as _, &raw mut scan) };
     match usize::try_from(answer) {
         Ok(filled) => Ok((filled.min(regions.len()), scan.walk_end)),
@@ -112,20 +111,20 @@ mod tests {
     use super::*;
 
     #[test]
-    fn own_pages_have_nodes_and_holes_have_none() {
+    fn present_pages_have_nodes_and_absent_pages_have_none() {
         let page = vec![1u8; 1 << 16];
         let mut nodes = Vec::new();
         let addresses = [page.as_ptr() as usize + (1 << 15), 4096];
         match page_nodes(Pid(std::process::id()), &addresses, &mut nodes) {
             Ok(()) => assert!(nodes[0] >= 0 && nodes[1] < 0, "{nodes:?}"),
-            // In a container that does not permit it.
+            // In a container that forbids the call.
             Err(error) => assert_eq!(error.raw_os_error(), Some(libc::EPERM)),
         }
         assert!(page_nodes(Pid(0), &addresses, &mut nodes).is_err());
     }
 
     #[test]
-    fn finds_what_is_present() {
+    fn present_pages_are_found() {
         let page = rustix::param::page_size();
         let memory = vec![1u8; 64 * page];
         let start = (memory.as_ptr() as usize).next_multiple_of(page) as u64;

@@ -9,10 +9,10 @@ use std::sync::Mutex;
 
 use crate::jobs::binding_requests::parse_binding_requests;
 use crate::machine::environment::Environment;
-use crate::machine::gap::{Fact, Gap, Reason};
+use crate::machine::gap::{Fact, Gaps, Reason};
 use crate::machine::memory::Memory;
 use crate::machine::process::Process;
-use crate::observe::memory::{MemoryReader, Unread};
+use crate::observe::memory::{MemoryReader, UnreadMemory};
 use crate::observe::process::cgroup::read_cgroup;
 use crate::observe::process::cmdline::read_command;
 use crate::observe::process::environ::read_environment;
@@ -21,7 +21,6 @@ use crate::observe::process::pool::lock;
 use crate::observe::process::stat::Stat;
 use crate::observe::process::status::{Resident, read_status};
 use crate::observe::process::threads::read_threads;
-use crate::observe::read::or_gap;
 use crate::observe::root::Root;
 use crate::units::Pid;
 
@@ -34,7 +33,7 @@ pub(crate) struct ProcessReader<'a> {
 #[derive(Debug)]
 pub(crate) struct PartialProcess {
     pub(crate) process: Process,
-    pub(crate) gaps: Vec<Gap>,
+    pub(crate) gaps: Gaps,
     pub(crate) memory_input: MemoryInput,
 }
 
@@ -50,16 +49,16 @@ pub(crate) struct MemoryInput {
 pub(crate) struct LockedFacts {
     command: Option<Result<Vec<String>, Reason>>,
     environment: Option<Result<Environment, Reason>>,
-    memory: Option<Result<Memory, Unread>>,
+    memory: Option<Result<Memory, UnreadMemory>>,
 }
 
 impl ProcessReader<'_> {
     /// The first step: never blocks.
     pub(crate) fn read_unlocked(&self, stat: Stat, with_pipes: bool) -> PartialProcess {
         let Self { root, pid } = *self;
-        let mut gaps = Vec::new();
-        let status = or_gap(read_status(root, pid), Some(pid), Fact::Status, &mut gaps);
-        let groups = or_gap(read_cgroup(root, pid), Some(pid), Fact::Cgroup, &mut gaps);
+        let mut gaps = Gaps::default();
+        let status = gaps.value_or_note(pid, Fact::Status, read_status(root, pid));
+        let groups = gaps.value_or_note(pid, Fact::Cgroup, read_cgroup(root, pid));
         let threads = read_threads(root, pid, &stat, &mut gaps);
         let pipes = with_pipes.then(|| self.read_pipes(&mut gaps)).flatten();
         let memory_input = MemoryInput {
@@ -100,9 +99,9 @@ impl ProcessReader<'_> {
         }
     }
 
-    fn read_pipes(&self, gaps: &mut Vec<Gap>) -> Option<BTreeSet<u64>> {
+    fn read_pipes(&self, gaps: &mut Gaps) -> Option<BTreeSet<u64>> {
         let pipes = read_pipes(self.root, self.pid);
-        or_gap(pipes, Some(self.pid), Fact::OpenFiles, gaps)
+        gaps.value_or_note(self.pid, Fact::OpenFiles, pipes)
     }
 
     /// The second step: may block for as long as the process holds its memory lock. Each fact is put into `found` as soon as
@@ -127,13 +126,13 @@ impl ProcessReader<'_> {
 
 impl LockedFacts {
     /// Adds the facts to the process. `cut` is the reason for those that were not read.
-    pub(crate) fn add_to(self, process: &mut Process, cut: Option<Reason>, gaps: &mut Vec<Gap>) {
+    pub(crate) fn add_to(self, process: &mut Process, cut: Option<Reason>, gaps: &mut Gaps) {
         let pid = Some(process.pid);
         let cut = cut.unwrap_or(Reason::Gone);
         let environment = self.environment.unwrap_or_else(|| Err(cut.clone()));
-        process.environment = or_gap(environment, pid, Fact::Environ, gaps);
+        process.environment = gaps.value_or_note(pid, Fact::Environ, environment);
         let command = self.command.unwrap_or_else(|| Err(cut.clone()));
-        process.command = or_gap(command, pid, Fact::Command, gaps);
+        process.command = gaps.value_or_note(pid, Fact::Command, command);
         process.asks = process
             .command
             .as_deref()
@@ -147,14 +146,14 @@ impl LockedFacts {
             Some(Ok(memory)) => Ok(memory),
             None => Err(cut),
         };
-        process.memory = or_gap(memory, pid, Fact::Memory, gaps);
+        process.memory = gaps.value_or_note(pid, Fact::Memory, memory);
         let policy = process.memory.as_ref().map(|memory| &memory.policy);
         if policy.is_some_and(|policy| policy.truncated) {
-            gaps.push(Gap {
+            gaps.note(
                 pid,
-                fact: Fact::PolicyNodes,
-                reason: Reason::Malformed("the kernel cut it at 63 characters".into()),
-            });
+                Fact::PolicyNodes,
+                Reason::Malformed("the kernel cut it at 63 characters".into()),
+            );
         }
     }
 }

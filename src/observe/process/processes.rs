@@ -11,7 +11,6 @@ use crate::observe::process::cpuset::Cpusets;
 use crate::observe::process::pool::{Readers, lock};
 use crate::observe::process::process_reader::{MemoryInput, ProcessReader};
 use crate::observe::process::stat::{Stat, has_ended};
-use crate::observe::read::or_gap;
 use crate::observe::selection::Choice;
 use crate::units::Pid;
 
@@ -91,7 +90,7 @@ fn read_all(
         let (mut process, mut own_gaps) = (read.process, read.gaps);
         if let Some(groups) = &process.groups {
             let cpuset = cpusets.of(root, groups);
-            process.cpuset = or_gap(cpuset, Some(pid), Fact::Cpuset, &mut own_gaps).flatten();
+            process.cpuset = own_gaps.value_or_note(pid, Fact::Cpuset, cpuset).flatten();
         }
         locked.found.add_to(&mut process, locked.cut, &mut own_gaps);
         // Checked last, so that no fact can be that of another process with this PID.

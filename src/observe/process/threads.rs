@@ -2,11 +2,10 @@
 
 use std::sync::Arc;
 
-use crate::machine::gap::{Fact, Gap, Reason};
+use crate::machine::gap::{Fact, Gaps, Reason};
 use crate::machine::process::Thread;
 use crate::observe::process::affinity::Affinities;
 use crate::observe::process::stat::{Stat, is_ended, parse_stat};
-use crate::observe::read::or_gap;
 use crate::observe::root::{Folder, Root};
 use crate::units::{Cpu, Pid};
 
@@ -21,10 +20,10 @@ pub(crate) fn read_threads(
     root: &Root,
     pid: Pid,
     main: &Stat,
-    gaps: &mut Vec<Gap>,
+    gaps: &mut Gaps,
 ) -> Option<Vec<Thread>> {
     let folder = root.folder_at(format!("proc/{pid}/task"));
-    let tids = or_gap(root.numbers_in(&folder), Some(pid), Fact::Threads, gaps)?;
+    let tids = gaps.value_or_note(pid, Fact::Threads, root.numbers_in(&folder))?;
     let mut reader = ThreadReader {
         root,
         pid,
@@ -63,7 +62,7 @@ struct ThreadStat {
 
 impl ThreadReader<'_> {
     /// `None` for a thread that ended meanwhile.
-    fn read(&mut self, tid: u32, stat: Option<&Stat>, gaps: &mut Vec<Gap>) -> Option<Thread> {
+    fn read(&mut self, tid: u32, stat: Option<&Stat>, gaps: &mut Gaps) -> Option<Thread> {
         let stat = match stat {
             Some(stat) => Ok(self.thread_stat(stat)),
             None => self.read_stat(tid),
@@ -75,13 +74,13 @@ impl ThreadReader<'_> {
         {
             return None;
         }
-        let stat = or_gap(stat, Some(self.pid), Fact::Thread(tid), gaps);
+        let stat = gaps.value_or_note(self.pid, Fact::Thread(tid), stat);
         Some(Thread {
             tid,
             name: stat.as_ref().map(|stat| stat.name.clone()),
             start_time_ticks: stat.as_ref().map(|stat| stat.start_time_ticks),
             last_cpu: stat.map(|stat| stat.last_cpu),
-            affinity: or_gap(affinity, Some(self.pid), Fact::Thread(tid), gaps),
+            affinity: gaps.value_or_note(self.pid, Fact::Thread(tid), affinity),
         })
     }
 

@@ -1,4 +1,4 @@
-//! A recorded tree in a folder, which no path and no link leads out of.
+//! A recorded tree in a folder. No path and no link leads out of it.
 
 use std::ffi::OsString;
 use std::fs::File;
@@ -11,8 +11,7 @@ use std::path::PathBuf;
 use rustix::fs::{FileType, Mode, OFlags, RawDir, ResolveFlags};
 use rustix::io::Errno;
 
-/// Opens what is a regular file within the tree: links cannot lead out of it, and neither a FIFO
-/// nor a device makes it wait.
+/// Opens a regular file of the tree. Links cannot lead out of the tree, and FIFOs and devices cannot block.
 pub(crate) fn open_within(root: &OwnedFd, path: &str) -> io::Result<File> {
     let file = resolve(root, path, OFlags::NONBLOCK)?;
     match FileType::from_raw_mode(rustix::fs::fstat(&file)?.st_mode) {
@@ -21,14 +20,14 @@ pub(crate) fn open_within(root: &OwnedFd, path: &str) -> io::Result<File> {
     }
 }
 
-/// A symbolic link's text.
+/// The target of a symbolic link.
 pub(crate) fn link_within(root: &OwnedFd, path: &str) -> io::Result<PathBuf> {
     let link = resolve(root, path, OFlags::PATH | OFlags::NOFOLLOW)?;
     let target = rustix::fs::readlinkat(&link, "", Vec::new())?;
     Ok(PathBuf::from(OsString::from_vec(target.into_bytes())))
 }
 
-/// Hands over the names in a folder, unsorted.
+/// Passes the names in a folder to `take`, unsorted.
 pub(crate) fn folder_names(
     root: &OwnedFd,
     path: &str,
@@ -38,15 +37,15 @@ pub(crate) fn folder_names(
     names_of(&resolve(root, path, OFlags::DIRECTORY)?, take)
 }
 
-/// The same of one that is open.
+/// The same for an open folder.
 pub(crate) fn names_of(folder: &OwnedFd, take: &mut impl FnMut(&str)) -> io::Result<()> {
-    // Room for a few hundred entries: nearly all folders are listed by one call and another that finds the end.
+    // Space for a few hundred entries: one call lists nearly every folder, and a second one finds the end.
     let mut room = [MaybeUninit::uninit(); 8 << 10];
     let mut entries = RawDir::new(folder, &mut room);
     while let Some(entry) = entries.next() {
         let entry = match entry {
             Ok(entry) => entry,
-            // It was removed, or its process ended, while it was listed.
+            // The folder was removed, or its process ended, during the listing.
             Err(Errno::NOENT) => return Ok(()),
             Err(error) => return Err(error.into()),
         };

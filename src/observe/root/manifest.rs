@@ -1,4 +1,4 @@
-//! A recording's `snapshot.json`.
+//! `snapshot.json` of a recording.
 
 use std::collections::BTreeMap;
 
@@ -6,10 +6,10 @@ use serde::{Deserialize, Serialize};
 
 use crate::units::Malformed;
 
-/// The format that is written, and the only one that is read.
+/// The only format that is written and read.
 pub const FORMAT: u64 = 1;
 
-/// What a recording says of itself. Unknown keys are ignored.
+/// Facts about a recording. Unknown keys are ignored.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct Manifest {
@@ -19,37 +19,36 @@ pub struct Manifest {
     pub recorded_at: Option<String>,
     /// The recorded machine's name.
     pub hostname: Option<String>,
-    /// Free text of whoever recorded it.
+    /// Free text of the user who recorded it.
     pub note: Option<String>,
     /// Names of the users whose processes were recorded, by number.
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     pub users: BTreeMap<u32, String>,
-    /// The PIDs that were named when it was recorded.
+    /// The PIDs that were named on the command line.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub named: Vec<u32>,
-    /// PIDs that NVML names and that were another process's here. Of these nothing else is recorded.
+    /// PIDs that NVML lists and that belonged to other processes here. Nothing else is recorded of them.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub strangers: Vec<u32>,
-    /// Why it was not known who uses some GPUs of AMD's and Intel's, by their index. What told so is of processes that
-    /// are not recorded.
+    /// Why the users of some GPUs of AMD and Intel were unknown, by GPU index. The processes that showed it are not recorded.
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     pub unseen: BTreeMap<u32, String>,
     /// Files that the recording user was not permitted to read.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub denied: Vec<String>,
-    /// Processes of which some files did not answer when it was recorded. What is not here of these is what was waited for.
+    /// Processes of which some files did not answer. Of these the recording lacks the files that were waited for.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub silent: Vec<u32>,
 }
 
-/// Reads `snapshot.json`; refuses a format that this program does not know.
+/// Reads `snapshot.json`. Refuses formats that this program does not know.
 pub fn parse_manifest(bytes: &[u8]) -> Result<Manifest, Malformed> {
     let manifest: Manifest =
         serde_json::from_slice(bytes).map_err(|error| Malformed(error.to_string()))?;
     if manifest.format != FORMAT {
         let format = manifest.format;
         return Err(Malformed(format!(
-            "format {format}, and this program reads format {FORMAT}"
+            "format {format}, and this program reads only format {FORMAT}"
         )));
     }
     Ok(manifest)
@@ -62,7 +61,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn reads_format_1_alone() {
+    fn only_format_1_is_read() {
         assert!(parse_manifest(br#"{"format": 1, "hostname": "a", "x": []}"#).is_ok());
         assert!(parse_manifest(br#"{"format": 2}"#).is_err());
         assert!(parse_manifest(br#"{"hostname": "a"}"#).is_err());

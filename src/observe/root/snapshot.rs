@@ -8,24 +8,24 @@ use crate::observe::gpu::nvml::recorded::parse_nvml;
 use crate::observe::root::manifest::{Manifest, parse_manifest};
 use crate::observe::root::named_file::open_named;
 use crate::observe::root::{Root, archive};
-use crate::observe::{Driver, Source};
+use crate::observe::source::{NvmlSource, Source};
 use crate::units::Pid;
 
-/// Why a recording cannot be used: one sentence with its path.
+/// Why a recording cannot be used, in one sentence with its path.
 #[derive(Debug, thiserror::Error)]
 pub enum SnapshotError {
     /// It cannot be opened, or its archive cannot be read.
     #[error("cannot read the snapshot {}: {cause}", path.display())]
     Unreadable {
-        /// The path as it was given.
+        /// The path as given.
         path: PathBuf,
-        /// What the system or the archive's reader says.
+        /// The error of the system or of the archive reader.
         cause: std::io::Error,
     },
-    /// It is there and is no recording.
-    #[error("{} is no snapshot: {why}", path.display())]
+    /// It exists and is not a recording.
+    #[error("{} is not a snapshot: {why}", path.display())]
     NotOne {
-        /// The path as it was given.
+        /// The path as given.
         path: PathBuf,
         /// What is wrong with it.
         why: String,
@@ -36,7 +36,7 @@ impl Source {
     /// A recorded machine: a folder, or a `.tar.gz` of one. Nothing is written anywhere.
     ///
     /// # Errors
-    /// When it cannot be read, is no recording, or one of a format that this program does not know.
+    /// When it cannot be read, is not a recording, or has a format that this program does not know.
     pub fn snapshot(path: &Path) -> Result<Self, SnapshotError> {
         match open_snapshot(path) {
             Ok(root) => Self::recorded(root, path),
@@ -47,7 +47,7 @@ impl Source {
         }
     }
 
-    /// A recorded machine whose tree is open already, such as one that was never in a file. `path` is what it is called.
+    /// A recorded machine whose tree is already open, for example one that was never in a file. `path` is its name in errors.
     ///
     /// # Errors
     /// As [`Source::snapshot`].
@@ -66,7 +66,7 @@ impl Source {
             Ok(text) => {
                 parse_manifest(&text).map_err(|error| json("snapshot.json", error.into()))?
             }
-            // A bare tree of /proc and /sys is as good.
+            // A tree of /proc and /sys without a manifest is accepted.
             Err(Reason::Absent) if has_kernel_files(&root) => Manifest::default(),
             Err(Reason::Absent) => {
                 return Err(not_one(
@@ -79,7 +79,10 @@ impl Source {
         let answer = match root.read("nvml.json") {
             Ok(text) => parse_nvml(&text).map_err(|error| json("nvml.json", error.into()))?,
             Err(Reason::Absent) => DriverAnswer {
-                error: Some("the snapshot has no nvml.json: no driver answered there".into()),
+                error: Some(
+                    "the snapshot has no nvml.json: no NVIDIA driver answered when it was recorded"
+                        .into(),
+                ),
                 ..DriverAnswer::default()
             },
             Err(Reason::Denied) => return Err(unreadable(denied())),
@@ -90,11 +93,11 @@ impl Source {
             .silent
             .iter()
             .for_each(|pid| root.give_up(Pid(*pid)));
-        Ok(Self::new(root, Driver::Recorded(answer), manifest))
+        Ok(Self::new(root, NvmlSource::Recorded(answer), manifest))
     }
 }
 
-/// "Permission denied", as the system says it.
+/// The number of "permission denied".
 const EACCES: i32 = 13;
 
 fn open_snapshot(path: &Path) -> std::io::Result<Root> {

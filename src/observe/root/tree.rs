@@ -1,40 +1,40 @@
-//! A tree of files held in memory: an unpacked archive, or what a recording will be.
+//! A tree of files in memory: an unpacked archive, or a recording before it is written.
 
 use std::collections::BTreeMap;
 use std::path::{Component, Path, PathBuf};
 
-/// Files, links and folders by their path from the root.
+/// Files, links and folders, by path from the root.
 #[derive(Debug, Clone, Default)]
-pub struct Tree {
-    entries: BTreeMap<PathBuf, Entry>,
+pub struct RecordedTree {
+    entries: BTreeMap<PathBuf, RecordedEntry>,
 }
 
-/// One of them.
+/// An entry of a recorded tree.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Entry {
-    /// A regular file with its bytes.
+pub enum RecordedEntry {
+    /// The bytes of a regular file.
     File(Vec<u8>),
-    /// A symbolic link with its text.
+    /// The target of a symbolic link.
     Link(PathBuf),
-    /// A folder that stands for itself. Those above an entry need none.
+    /// A folder that may be empty. The folders above an entry need no entry.
     Folder,
 }
 
-/// As many links as the kernel follows before it says ELOOP.
+/// The kernel follows this number of links before it reports ELOOP.
 const MOST_LINKS: usize = 40;
 
-impl Tree {
-    /// Puts an entry at a path of plain names.
-    pub fn insert(&mut self, path: impl Into<PathBuf>, entry: Entry) {
+impl RecordedTree {
+    /// Adds an entry. The path has only plain names.
+    pub fn insert(&mut self, path: impl Into<PathBuf>, entry: RecordedEntry) {
         self.entries.insert(path.into(), entry);
     }
 
-    /// All entries by path.
-    pub fn entries(&self) -> &BTreeMap<PathBuf, Entry> {
+    /// All entries, by path.
+    pub fn entries(&self) -> &BTreeMap<PathBuf, RecordedEntry> {
         &self.entries
     }
 
-    /// The tree that is below one of its folders.
+    /// The tree below one of its folders.
     pub fn below(self, folder: &str) -> Self {
         let entries = self.entries.into_iter().filter_map(|(path, entry)| {
             let rest = path.strip_prefix(folder).ok()?.to_owned();
@@ -45,30 +45,30 @@ impl Tree {
         }
     }
 
-    /// Drops the entries for which `keep` says no.
+    /// Keeps only the entries whose path `keep` accepts.
     pub fn retain(&mut self, mut keep: impl FnMut(&Path) -> bool) {
         self.entries.retain(|path, _| keep(path));
     }
 
-    /// The bytes of a file; links are followed, and never lead out of the tree.
+    /// The bytes of a file. Links are followed within the tree.
     pub fn file(&self, path: &str) -> Option<&[u8]> {
         match self.entries.get(&self.resolve(Path::new(path))?)? {
-            Entry::File(bytes) => Some(bytes),
+            RecordedEntry::File(bytes) => Some(bytes),
             _ => None,
         }
     }
 
-    /// A link's text; `None` where there is no link of that name.
+    /// The target of a link; `None` where there is no link with this path.
     pub fn link(&self, path: &str) -> Option<PathBuf> {
         let path = Path::new(path);
         let own = self.resolve(path.parent()?)?.join(path.file_name()?);
         match self.entries.get(&own)? {
-            Entry::Link(target) => Some(target.clone()),
+            RecordedEntry::Link(target) => Some(target.clone()),
             _ => None,
         }
     }
 
-    /// The names in a folder, in no order and without repeats; `None` where there is no such folder.
+    /// The names in a folder, unsorted and without repeats; `None` where there is no such folder.
     pub fn names(&self, path: &str) -> Option<Vec<String>> {
         let folder = self.resolve(Path::new(path))?;
         let below = self.entries.range(folder.clone()..);
@@ -79,7 +79,7 @@ impl Tree {
                 continue;
             };
             match rest.components().next() {
-                None => found = *entry == Entry::Folder,
+                None => found = *entry == RecordedEntry::Folder,
                 Some(name) => {
                     found = true;
                     if let Some(name) = name.as_os_str().to_str()
@@ -93,7 +93,7 @@ impl Tree {
         found.then_some(names)
     }
 
-    /// Follows links as if the tree were the root of the file system.
+    /// The path with all links followed, as if the tree were the root of the file system.
     fn resolve(&self, path: &Path) -> Option<PathBuf> {
         let mut links = 0;
         let mut todo: Vec<PathBuf> = vec![path.to_owned()];
@@ -109,7 +109,7 @@ impl Tree {
                 }
                 Some(Component::Normal(name)) => {
                     at.push(name);
-                    if let Some(Entry::Link(target)) = self.entries.get(&at) {
+                    if let Some(RecordedEntry::Link(target)) = self.entries.get(&at) {
                         links += 1;
                         if links > MOST_LINKS {
                             return None;
@@ -131,8 +131,8 @@ impl Tree {
 mod tests {
     use super::*;
 
-    fn tree(entries: &[(&str, Entry)]) -> Tree {
-        let mut tree = Tree::default();
+    fn tree(entries: &[(&str, RecordedEntry)]) -> RecordedTree {
+        let mut tree = RecordedTree::default();
         for (path, entry) in entries {
             tree.insert(path, entry.clone());
         }
@@ -140,16 +140,19 @@ mod tests {
     }
 
     #[test]
-    fn follows_links_within_itself_alone() {
+    fn links_do_not_lead_out_of_the_tree() {
         let tree = tree(&[
-            ("sys/devices/a/numa_node", Entry::File(b"1".into())),
-            ("sys/bus/a", Entry::Link("../devices/a".into())),
+            ("sys/devices/a/numa_node", RecordedEntry::File(b"1".into())),
+            ("sys/bus/a", RecordedEntry::Link("../devices/a".into())),
             (
                 "sys/bus/out",
-                Entry::Link("../../../../../sys/devices/a".into()),
+                RecordedEntry::Link("../../../../../sys/devices/a".into()),
             ),
-            ("sys/bus/absolute", Entry::Link("/sys/devices/a".into())),
-            ("sys/bus/circle", Entry::Link("circle".into())),
+            (
+                "sys/bus/absolute",
+                RecordedEntry::Link("/sys/devices/a".into()),
+            ),
+            ("sys/bus/circle", RecordedEntry::Link("circle".into())),
         ]);
         for path in ["sys/bus/a", "sys/bus/out", "sys/bus/absolute"] {
             let file = format!("{path}/numa_node");
@@ -160,12 +163,12 @@ mod tests {
     }
 
     #[test]
-    fn lists_folders_whether_or_not_they_have_an_entry() {
+    fn folders_are_listed_with_or_without_an_entry() {
         let tree = tree(&[
-            ("proc/12/task/12/stat", Entry::File(vec![])),
-            ("proc/12/task/13/stat", Entry::File(vec![])),
-            ("proc/12-x", Entry::Folder),
-            ("proc/stat", Entry::File(vec![])),
+            ("proc/12/task/12/stat", RecordedEntry::File(vec![])),
+            ("proc/12/task/13/stat", RecordedEntry::File(vec![])),
+            ("proc/12-x", RecordedEntry::Folder),
+            ("proc/stat", RecordedEntry::File(vec![])),
         ]);
         assert_eq!(tree.names("proc/12/task").unwrap(), ["12", "13"]);
         assert_eq!(tree.names("proc/12-x").unwrap(), [""; 0]);

@@ -1,11 +1,13 @@
-//! Files of counters, a name and a number on each line: `/proc/vmstat`, and a node's `numastat` (node_read_numastat in the
-//! kernel's drivers/base/node.c).
+//! Files with a counter on each line: `/proc/vmstat`, and `numastat` of a node (node_read_numastat in the kernel's
+//! drivers/base/node.c).
 
 use crate::machine::window::Counters;
-use crate::units::{Malformed, number, value};
+use crate::observe::root::Root;
+use crate::units::{Malformed, NodeId, number, value};
 
-/// Of a node's `numastat`, in pages: allocated here as wanted; here although another node was wanted; elsewhere although
-/// this one was wanted; here by interleaving; here by a process that ran here; here by one that ran elsewhere.
+/// The counters of `numastat`, in pages: allocated here as intended; here although another node was intended; on another node
+/// although this one was intended; here by interleaving; here by a process that ran here; here by a process that ran on another
+/// node.
 pub const NUMASTAT: &[&str] = &[
     "numa_hit",
     "numa_miss",
@@ -15,8 +17,8 @@ pub const NUMASTAT: &[&str] = &[
     "other_node",
 ];
 
-/// Of `/proc/vmstat`, all of NUMA balancing: pages unmapped to see who uses them, page faults by which that is seen, those
-/// of them whose page was on the node already, and pages that were moved.
+/// The counters of `/proc/vmstat` for NUMA balancing: pages unmapped to find their users, page faults that found a user, those
+/// faults whose page was already local, and pages that were moved.
 pub const VMSTAT: &[&str] = &[
     "numa_pte_updates",
     "numa_hint_faults",
@@ -24,7 +26,18 @@ pub const VMSTAT: &[&str] = &[
     "numa_pages_migrated",
 ];
 
-/// Reads the counters of these names. One that is not there is left out: the kernel was built without.
+/// The counters of a node; `None` where they cannot be read.
+pub(crate) fn read_numastat(root: &Root, node: NodeId) -> Option<Counters> {
+    let path = format!("sys/devices/system/node/node{node}/numastat");
+    parse_counters(&root.read(&path).ok()?, NUMASTAT).ok()
+}
+
+/// The counters of the machine; `None` where they cannot be read.
+pub(crate) fn read_vmstat(root: &Root) -> Option<Counters> {
+    parse_counters(&root.read("proc/vmstat").ok()?, VMSTAT).ok()
+}
+
+/// Reads the counters with these names. Counters that the kernel was built without are left out.
 pub fn parse_counters(bytes: &[u8], names: &[&'static str]) -> Result<Counters, Malformed> {
     let mut counters = Counters::new();
     for line in value(bytes).lines() {
@@ -38,7 +51,7 @@ pub fn parse_counters(bytes: &[u8], names: &[&'static str]) -> Result<Counters, 
     Ok(counters)
 }
 
-/// What was counted from one reading to the next. A counter that went back tells nothing.
+/// The differences of two readings. A counter that decreased is left out.
 pub fn counted_between(before: &Counters, after: &Counters) -> Counters {
     let both = after.iter().filter_map(|(name, after)| {
         let count = after.checked_sub(*before.get(name)?)?;
@@ -57,14 +70,14 @@ mod tests {
         b"numa_hit 8676600\nnuma_miss 3\nnuma_foreign 0\ninterleave_hit 1128\nlocal_node 8676600\nother_node 7\n";
 
     #[test]
-    fn reads_a_nodes() {
+    fn the_counters_of_a_node_are_read() {
         let counters = parse_counters(TEXT, NUMASTAT).unwrap();
         assert_eq!(counters.len(), NUMASTAT.len());
         assert_eq!((counters["numa_miss"], counters["other_node"]), (3, 7));
     }
 
     #[test]
-    fn reads_what_a_kernel_has() {
+    fn counters_that_the_kernel_lacks_are_left_out() {
         let text = b"nr_free_pages 17\nnuma_hint_faults_local 4\nnuma_hint_faults 9\n";
         let counters = parse_counters(text, VMSTAT).unwrap();
         let expected = [("numa_hint_faults", 9), ("numa_hint_faults_local", 4)];
@@ -78,7 +91,7 @@ mod tests {
     }
 
     #[test]
-    fn what_was_counted_meanwhile() {
+    fn the_difference_has_the_counters_that_both_readings_have() {
         let before = Counters::from([("numa_hit", 5), ("numa_miss", 9), ("numa_foreign", 1)]);
         let after = Counters::from([("numa_hit", 7), ("numa_miss", 8), ("other_node", 1)]);
         assert_eq!(

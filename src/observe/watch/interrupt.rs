@@ -1,4 +1,4 @@
-//! Waiting that Ctrl-C ends, without ending the program.
+//! A wait that Ctrl-C ends without ending the program.
 
 use std::io::{self, ErrorKind, Read};
 use std::os::unix::net::UnixStream;
@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 use signal_hook::consts::SIGINT;
 use signal_hook::{flag, low_level};
 
-/// While this is there, Ctrl-C ends what waits; a second one, or one that comes later, ends the program.
+/// While this value exists, the first Ctrl-C ends the wait. The second one, and one that comes later, ends the program.
 #[derive(Debug)]
 pub struct Interrupt {
     woken: UnixStream,
@@ -17,25 +17,22 @@ pub struct Interrupt {
 }
 
 impl Interrupt {
-    /// Holds Ctrl-C back from here on.
-    ///
-    /// # Errors
-    /// What the system says where it has no descriptor for it.
+    /// Handles Ctrl-C from now on. It fails where no file descriptor is available.
     pub fn hold() -> io::Result<Self> {
         let (woken, wakes) = UnixStream::pair()?;
         let is_over = Arc::new(AtomicBool::new(false));
-        // In this order: the signal that ends the window finds the flag not yet up.
+        // The order matters: at the first signal the flag is not yet set.
         flag::register_conditional_default(SIGINT, is_over.clone())?;
         flag::register(SIGINT, is_over.clone())?;
         low_level::pipe::register(SIGINT, wakes)?;
         Ok(Self { woken, is_over })
     }
 
-    /// Waits until then. Whether Ctrl-C came first.
+    /// Waits until `then`. Returns whether Ctrl-C came first.
     pub fn wait_until(&mut self, then: Instant) -> bool {
         loop {
             let left = then.saturating_duration_since(Instant::now());
-            // A timeout of nothing would be one of forever.
+            // A timeout of 0 would wait without end.
             if left.is_zero() {
                 return self.is_over.load(Ordering::SeqCst);
             }
@@ -62,7 +59,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn waits_as_long_as_it_was_told_unless_interrupted() {
+    fn the_wait_ends_at_its_time_or_at_an_interrupt() {
         let mut interrupt = Interrupt::hold().unwrap();
         let start = Instant::now();
         assert!(!interrupt.wait_until(start + Duration::from_millis(30)));
@@ -70,6 +67,6 @@ mod tests {
         low_level::raise(SIGINT).unwrap();
         assert!(interrupt.wait_until(start + Duration::from_secs(600)));
         assert!(start.elapsed() < Duration::from_secs(300));
-        assert!(interrupt.wait_until(Instant::now()), "it stays so");
+        assert!(interrupt.wait_until(Instant::now()), "it stays interrupted");
     }
 }

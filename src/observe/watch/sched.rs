@@ -1,11 +1,17 @@
 //! `/proc/PID/task/TID/sched` (proc_sched_show_task in the kernel's kernel/sched/debug.c).
 
-use crate::units::{Malformed, number};
+use crate::observe::root::Root;
+use crate::units::{Malformed, Pid, number};
 
-/// Reads how many pages NUMA balancing has moved to this thread since it started; `None` where the kernel does not tell
-/// (CONFIG_NUMA_BALANCING, CONFIG_SCHED_DEBUG). Of a process's own `sched` it is the main thread's alone.
+/// The pages that NUMA balancing has moved for a thread since its start. `None` where they are unknown.
+pub(crate) fn read_pages_migrated(root: &Root, pid: Pid, tid: u32) -> Option<u64> {
+    let text = root.read(&format!("proc/{pid}/task/{tid}/sched")).ok()?;
+    parse_pages_migrated(&text).ok()?
+}
+
+/// Reads `numa_pages_migrated`. `None` where the kernel has no such line (CONFIG_NUMA_BALANCING, CONFIG_SCHED_DEBUG).
 pub fn parse_pages_migrated(bytes: &[u8]) -> Result<Option<u64>, Malformed> {
-    // The first line begins with the thread's name, which is shorter than this one.
+    // The first line starts with the thread's name, which is too short to be taken for this field.
     let lines = bytes.split(|byte| *byte == b'\n');
     let mut fields = lines.filter_map(|line| {
         let colon = line.iter().position(|byte| *byte == b':')?;
@@ -24,7 +30,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn reads_the_pages() {
+    fn the_pages_are_read() {
         let text = b"hog (254, #threads: 1)\n---------\n\
             se.exec_start                                :        517244.334039\n\
             numa_pages_migrated                          :                25600\n\
@@ -34,7 +40,7 @@ mod tests {
     }
 
     #[test]
-    fn a_kernel_that_does_not_tell() {
+    fn a_kernel_without_the_counter_has_no_value() {
         let text = b"hog (254, #threads: 1)\nnr_switches      :      4\n";
         assert_eq!(parse_pages_migrated(text), Ok(None));
         assert_eq!(parse_pages_migrated(b""), Ok(None));

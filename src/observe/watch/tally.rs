@@ -1,51 +1,51 @@
-//! Adds up what looks at threads tell: their CPU time by node, and who moved.
+//! Sums up samples of threads: CPU time by node, and migrations.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use crate::machine::window::{CpuTime, Watched, WatchedThread};
+use crate::machine::window::{CpuTime, ProcessActivity, ThreadActivity};
 use crate::units::{NodeId, Pid};
 
-/// A thread as a look found it.
+/// The state of a thread at one moment.
 #[derive(Debug, Clone, Copy)]
-pub struct Seen {
+pub struct ThreadSample {
     pub tid: u32,
     pub start_time_ticks: u64,
-    /// The node of the CPU that it is on, or was on last. `None` where that is not known.
+    /// The node of the CPU on which it runs, or last ran. `None` where it is unknown.
     pub node: Option<NodeId>,
-    /// All CPU time that it has used since it started.
+    /// Its CPU time since its start.
     pub cpu_ticks: u64,
 }
 
-/// The clock that these ticks are of.
+/// The clock of these ticks.
 #[derive(Debug, Clone, Copy)]
 pub struct Clock {
-    /// When the window began, in ticks after boot. A thread that started later has spent all its CPU time in the window.
+    /// The begin of the window, in ticks after boot. A thread that started later used all its CPU time in the window.
     pub began: u64,
     pub ticks_per_second: u64,
 }
 
-/// One process in the making.
+/// The sums of one process.
 #[derive(Debug)]
 pub struct Tally {
     clock: Clock,
     start_time_ticks: u64,
-    threads: BTreeMap<u32, Thread>,
-    /// What those had spent that are no more.
+    threads: BTreeMap<u32, ThreadTally>,
+    /// The CPU time of threads that have ended.
     ended: CpuTime,
     migrations: u64,
     moved_and_ended: usize,
 }
 
 #[derive(Debug)]
-struct Thread {
-    last: Seen,
+struct ThreadTally {
+    last: ThreadSample,
     cpu_time: CpuTime,
     has_moved: bool,
 }
 
 impl Tally {
-    /// Of the process that started then.
+    /// Sums for the process with this start time.
     pub fn new(clock: Clock, start_time_ticks: u64) -> Self {
         Self {
             clock,
@@ -57,58 +57,59 @@ impl Tally {
         }
     }
 
-    /// Whether this is still the process, and not another one that got its number.
+    /// Whether this is the same process, and not a later one with the same PID.
     pub fn is_of(&self, start_time_ticks: u64) -> bool {
         self.start_time_ticks == start_time_ticks
     }
 
-    /// Takes in one look at its threads. Those of the look before that are not among them have ended.
-    pub fn look(&mut self, threads: &[Seen]) {
+    /// Adds one sample of each of its threads. Threads of the previous samples that are missing have ended.
+    pub fn add(&mut self, threads: &[ThreadSample]) {
         let mut before = std::mem::take(&mut self.threads);
-        for seen in threads {
-            let known = before.remove(&seen.tid);
-            let is_same = |known: &Thread| known.last.start_time_ticks == seen.start_time_ticks;
+        for sample in threads {
+            let known = before.remove(&sample.tid);
+            let is_same =
+                |known: &ThreadTally| known.last.start_time_ticks == sample.start_time_ticks;
             let thread = match known {
-                Some(known) if is_same(&known) => self.again(known, *seen),
+                Some(known) if is_same(&known) => self.next(known, *sample),
                 other => {
                     other.into_iter().for_each(|ended| self.end(ended));
-                    self.first(*seen)
+                    self.first(*sample)
                 }
             };
-            self.threads.insert(seen.tid, thread);
+            self.threads.insert(sample.tid, thread);
         }
         before.into_values().for_each(|ended| self.end(ended));
     }
 
-    fn first(&self, seen: Seen) -> Thread {
+    fn first(&self, sample: ThreadSample) -> ThreadTally {
         let mut cpu_time = CpuTime::default();
-        if let Some(node) = seen
+        if let Some(node) = sample
             .node
-            .filter(|_| seen.start_time_ticks >= self.clock.began)
+            .filter(|_| sample.start_time_ticks >= self.clock.began)
         {
-            cpu_time.add(node, self.time(seen.cpu_ticks));
+            cpu_time.add(node, self.time(sample.cpu_ticks));
         }
-        Thread {
-            last: seen,
+        ThreadTally {
+            last: sample,
             cpu_time,
             has_moved: false,
         }
     }
 
-    fn again(&mut self, mut thread: Thread, seen: Seen) -> Thread {
-        let used = seen.cpu_ticks.saturating_sub(thread.last.cpu_ticks);
-        if let Some(node) = seen.node {
+    fn next(&mut self, mut thread: ThreadTally, sample: ThreadSample) -> ThreadTally {
+        let used = sample.cpu_ticks.saturating_sub(thread.last.cpu_ticks);
+        if let Some(node) = sample.node {
             thread.cpu_time.add(node, self.time(used));
             if used > 0 && thread.last.node.is_some_and(|before| before != node) {
                 self.migrations += 1;
                 thread.has_moved = true;
             }
         }
-        thread.last = seen;
+        thread.last = sample;
         thread
     }
 
-    fn end(&mut self, thread: Thread) {
+    fn end(&mut self, thread: ThreadTally) {
         self.ended.add_all(&thread.cpu_time);
         self.moved_and_ended += usize::from(thread.has_moved);
     }
@@ -119,8 +120,8 @@ impl Tally {
         Duration::from_secs(ticks / per_second).saturating_add(Duration::from_nanos(nanos))
     }
 
-    /// The sum.
-    pub fn finish(self, pages_migrated: Option<u64>) -> Watched {
+    /// The activity in the window.
+    pub fn finish(self, pages_migrated: Option<u64>) -> ProcessActivity {
         let mut cpu_time = self.ended;
         let mut threads_moved = self.moved_and_ended;
         for thread in self.threads.values() {
@@ -128,13 +129,13 @@ impl Tally {
             threads_moved += usize::from(thread.has_moved);
         }
         let threads = self.threads.into_iter().map(|(tid, thread)| {
-            let watched = WatchedThread {
+            let activity = ThreadActivity {
                 start_time_ticks: thread.last.start_time_ticks,
                 cpu_time: thread.cpu_time,
             };
-            (tid, watched)
+            (tid, activity)
         });
-        Watched {
+        ProcessActivity {
             start_time_ticks: self.start_time_ticks,
             cpu_time,
             migrations: self.migrations,
@@ -145,7 +146,7 @@ impl Tally {
     }
 }
 
-/// The processes that are watched.
+/// The observed processes.
 pub type Tallies = BTreeMap<Pid, Tally>;
 
 #[cfg(test)]
@@ -157,8 +158,8 @@ mod tests {
         ticks_per_second: 100,
     };
 
-    fn seen(tid: u32, start: u64, node: u32, cpu_ticks: u64) -> Seen {
-        Seen {
+    fn sample(tid: u32, start: u64, node: u32, cpu_ticks: u64) -> ThreadSample {
+        ThreadSample {
             tid,
             start_time_ticks: start,
             node: Some(NodeId(node)),
@@ -166,9 +167,9 @@ mod tests {
         }
     }
 
-    fn tally(looks: &[&[Seen]]) -> Watched {
+    fn tally(samples: &[&[ThreadSample]]) -> ProcessActivity {
         let mut tally = Tally::new(CLOCK, 5);
-        looks.iter().for_each(|threads| tally.look(threads));
+        samples.iter().for_each(|threads| tally.add(threads));
         tally.finish(None)
     }
 
@@ -180,77 +181,78 @@ mod tests {
     }
 
     #[test]
-    fn what_was_spent_before_the_window_does_not_count() {
-        let watched = tally(&[&[seen(1, 5, 0, 700)], &[seen(1, 5, 0, 730)]]);
-        assert_eq!(ticks(&watched.cpu_time), [(0, 30)]);
-        assert_eq!((watched.migrations, watched.threads_moved), (0, 0));
+    fn cpu_time_before_the_window_does_not_count() {
+        let activity = tally(&[&[sample(1, 5, 0, 700)], &[sample(1, 5, 0, 730)]]);
+        assert_eq!(ticks(&activity.cpu_time), [(0, 30)]);
+        assert_eq!((activity.migrations, activity.threads_moved), (0, 0));
     }
 
     #[test]
-    fn one_that_runs_elsewhere_has_moved() {
-        let looks: [&[Seen]; 4] = [
-            &[seen(1, 5, 0, 700)],
-            &[seen(1, 5, 1, 710)],
-            &[seen(1, 5, 0, 715)],
-            &[seen(1, 5, 0, 730)],
+    fn a_thread_that_runs_on_another_node_has_migrated() {
+        let samples: [&[ThreadSample]; 4] = [
+            &[sample(1, 5, 0, 700)],
+            &[sample(1, 5, 1, 710)],
+            &[sample(1, 5, 0, 715)],
+            &[sample(1, 5, 0, 730)],
         ];
-        let watched = tally(&looks);
-        assert_eq!(ticks(&watched.cpu_time), [(0, 20), (1, 10)]);
-        assert_eq!((watched.migrations, watched.threads_moved), (2, 1));
-        assert_eq!(ticks(&watched.threads[&1].cpu_time), [(0, 20), (1, 10)]);
+        let activity = tally(&samples);
+        assert_eq!(ticks(&activity.cpu_time), [(0, 20), (1, 10)]);
+        assert_eq!((activity.migrations, activity.threads_moved), (2, 1));
+        assert_eq!(ticks(&activity.threads[&1].cpu_time), [(0, 20), (1, 10)]);
     }
 
     #[test]
-    fn one_that_did_nothing_has_not() {
-        let watched = tally(&[&[seen(1, 5, 0, 700)], &[seen(1, 5, 1, 700)]]);
-        assert!(watched.cpu_time.is_none());
-        assert_eq!(watched.migrations, 0);
+    fn a_thread_that_used_no_cpu_time_has_not_migrated() {
+        let activity = tally(&[&[sample(1, 5, 0, 700)], &[sample(1, 5, 1, 700)]]);
+        assert!(activity.cpu_time.is_none());
+        assert_eq!(activity.migrations, 0);
     }
 
     #[test]
-    fn threads_that_start_and_end_meanwhile() {
-        let looks: [&[Seen]; 3] = [
-            &[seen(1, 5, 0, 700)],
-            &[seen(1, 5, 0, 710), seen(2, 1005, 1, 4)],
-            &[seen(1, 5, 0, 720)],
+    fn threads_that_start_and_end_in_the_window_count() {
+        let samples: [&[ThreadSample]; 3] = [
+            &[sample(1, 5, 0, 700)],
+            &[sample(1, 5, 0, 710), sample(2, 1005, 1, 4)],
+            &[sample(1, 5, 0, 720)],
         ];
-        let watched = tally(&looks);
-        assert_eq!(ticks(&watched.cpu_time), [(0, 20), (1, 4)]);
-        assert_eq!(watched.threads.len(), 1);
-        // An old one that was not looked at before brings nothing from then.
-        let late = tally(&[&[], &[seen(1, 5, 0, 700)], &[seen(1, 5, 0, 701)]]);
+        let activity = tally(&samples);
+        assert_eq!(ticks(&activity.cpu_time), [(0, 20), (1, 4)]);
+        assert_eq!(activity.threads.len(), 1);
+        // An old thread that is first sampled late brings no earlier CPU time.
+        let late = tally(&[&[], &[sample(1, 5, 0, 700)], &[sample(1, 5, 0, 701)]]);
         assert_eq!(ticks(&late.cpu_time), [(0, 1)]);
     }
 
     #[test]
-    fn a_number_that_another_thread_got() {
-        let looks: [&[Seen]; 3] = [
-            &[seen(2, 5, 0, 700)],
-            &[seen(2, 5, 1, 720)],
-            &[seen(2, 1007, 0, 3)],
+    fn a_tid_that_is_used_again_is_another_thread() {
+        let samples: [&[ThreadSample]; 3] = [
+            &[sample(2, 5, 0, 700)],
+            &[sample(2, 5, 1, 720)],
+            &[sample(2, 1007, 0, 3)],
         ];
-        let watched = tally(&looks);
-        assert_eq!(ticks(&watched.cpu_time), [(0, 3), (1, 20)]);
-        assert_eq!((watched.migrations, watched.threads_moved), (1, 1));
-        assert_eq!(ticks(&watched.threads[&2].cpu_time), [(0, 3)]);
+        let activity = tally(&samples);
+        assert_eq!(ticks(&activity.cpu_time), [(0, 3), (1, 20)]);
+        assert_eq!((activity.migrations, activity.threads_moved), (1, 1));
+        assert_eq!(ticks(&activity.threads[&2].cpu_time), [(0, 3)]);
     }
 
     #[test]
-    fn a_node_that_is_not_known_is_none() {
-        let nowhere = Seen {
+    fn an_unknown_node_gets_no_cpu_time() {
+        let nowhere = ThreadSample {
             node: None,
-            ..seen(1, 5, 0, 710)
+            ..sample(1, 5, 0, 710)
         };
-        let watched = tally(&[&[seen(1, 5, 0, 700)], &[nowhere], &[seen(1, 5, 1, 720)]]);
-        assert_eq!(ticks(&watched.cpu_time), [(1, 10)]);
-        assert_eq!(watched.migrations, 0);
+        let activity = tally(&[&[sample(1, 5, 0, 700)], &[nowhere], &[sample(1, 5, 1, 720)]]);
+        assert_eq!(ticks(&activity.cpu_time), [(1, 10)]);
+        assert_eq!(activity.migrations, 0);
     }
 
     #[test]
-    fn absurd_counters_do_no_harm() {
-        let looks: [&[Seen]; 2] = [&[seen(1, 2000, 0, u64::MAX)], &[seen(1, 2000, 0, 0)]];
-        let watched = tally(&looks);
-        assert_eq!(watched.cpu_time.total().as_secs(), u64::MAX / 100);
+    fn impossible_counters_do_no_harm() {
+        let samples: [&[ThreadSample]; 2] =
+            [&[sample(1, 2000, 0, u64::MAX)], &[sample(1, 2000, 0, 0)]];
+        let activity = tally(&samples);
+        assert_eq!(activity.cpu_time.total().as_secs(), u64::MAX / 100);
         let mut tally = Tally::new(
             Clock {
                 ticks_per_second: 0,
@@ -258,7 +260,7 @@ mod tests {
             },
             5,
         );
-        tally.look(&[seen(1, 2000, 0, 7)]);
+        tally.add(&[sample(1, 2000, 0, 7)]);
         assert_eq!(tally.finish(None).cpu_time.total().as_secs(), 7);
     }
 }

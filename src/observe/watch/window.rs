@@ -1,7 +1,7 @@
-//! Looks at the threads of the processes that matter, again and again.
+//! Samples the threads of the relevant processes again and again.
 //!
-//! A look reads `stat` of these threads alone: some microseconds for each. What costs the watched processes something,
-//! their memory above all, is read once, by the observation that comes after it.
+//! A round reads only `stat` of these threads: a few microseconds for each. What costs the processes more, their memory above
+//! all, is read once, by the observation that follows.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::io;
@@ -9,74 +9,75 @@ use std::time::{Duration, Instant};
 
 use rustix::time::ClockId;
 
-use crate::machine::gap::{Fact, Gap, Reason};
+use crate::machine::gap::{Fact, Gap, Gaps, Reason};
 use crate::machine::topology::Topology;
-use crate::machine::window::{Counters, Watched, Window};
+use crate::machine::window::{Counters, ProcessActivity, Window};
 use crate::observe::deadline::Deadline;
 use crate::observe::gpu::gpus;
+use crate::observe::nodes;
 use crate::observe::process::pool::Readers;
 use crate::observe::process::stat::{parse_stat, ticks_after_boot};
 use crate::observe::process::{stat, threads};
 use crate::observe::root::Root;
-use crate::observe::watch::counters::{NUMASTAT, VMSTAT, counted_between, parse_counters};
+use crate::observe::selection;
+use crate::observe::source::{Source, Subjects};
+use crate::observe::watch::counters::{counted_between, read_numastat, read_vmstat};
 use crate::observe::watch::interrupt::Interrupt;
-use crate::observe::watch::sched::parse_pages_migrated;
-use crate::observe::watch::tally::{Clock, Seen, Tallies, Tally};
-use crate::observe::{Source, Subjects, nodes, selection};
+use crate::observe::watch::sched::read_pages_migrated;
+use crate::observe::watch::tally::{Clock, Tallies, Tally, ThreadSample};
 use crate::units::{NodeId, Pid};
 
-/// How often a window is looked into at most.
-const MOST_LOOKS: u32 = 100;
+/// The most rounds in a window.
+const MOST_ROUNDS: u32 = 100;
 
-/// The least time from one look to the next in a window of a second or more. CPU time is told in steps of 10 ms, so that
-/// nearer looks would see little more.
+/// The least time between two rounds in a window of a second or more. The kernel reports CPU time in steps of 10 ms, so more
+/// frequent rounds would show little more.
 const LEAST_STEP: Duration = Duration::from_millis(100);
 
-/// So many times the CPU time that a look took pass before the next: whatever the number of threads, a twentieth of one
-/// CPU is the most that it costs.
-const REST: u32 = 20;
+/// The time between two rounds is at least this multiple of the CPU time of the first. So sampling takes at most a twentieth of one
+/// CPU, for every number of threads.
+const REST_FACTOR: u32 = 20;
 
-/// The most threads that are watched. Those beyond have a gap.
+/// The most threads that are sampled. More threads are reported as a gap.
 const MOST_THREADS: usize = 1 << 16;
 
-/// Watches the processes that matter for so long, or until Ctrl-C. `None` where there are none now, or one that was named
-/// is not there: an observation says that at once.
+/// Samples the relevant processes for the time `asked`, or until Ctrl-C. `None` where there is no such process, or where a named
+/// process does not exist: the observation that follows reports that.
 ///
-/// The driver is asked here for whom to watch, and again by the observation that comes after, which is to see those that
-/// are there then.
+/// The driver is queried here for the processes to sample, and again by the observation, which has the processes of its own time.
 ///
 /// # Errors
-/// Where Ctrl-C cannot be held back.
+/// When Ctrl-C cannot be handled.
 pub fn watch(source: &Source, subjects: &Subjects, asked: Duration) -> io::Result<Option<Window>> {
     let root = &source.root;
-    let topology = nodes::read_topology(root, &mut Vec::new());
-    let Some(pids) = whom(source, subjects, &topology) else {
+    let topology = nodes::read_topology(root, &mut Gaps::default());
+    let Some(pids) = relevant_processes(source, subjects, &topology) else {
         return Ok(None);
     };
     let mut interrupt = Interrupt::hold()?;
-    let mut watch = Watch::new(root, &topology, pids);
-    let before = watch.counters();
-    let pages = watch.pages_migrated();
-    let step = (asked / (MOST_LOOKS - 1)).max(LEAST_STEP.min(asked / 10));
+    let mut sampler = Sampler::new(root, &topology, pids);
+    let before = sampler.counters();
+    let pages = sampler.pages_migrated();
+    let step = (asked / (MOST_ROUNDS - 1)).max(LEAST_STEP.min(asked / 10));
     let start = Instant::now();
     let end = start + asked;
-    let (mut next, mut looks, mut is_interrupted) = (start, 0, false);
+    let (mut next, mut rounds, mut is_interrupted) = (start, 0, false);
     let length = loop {
         let (began, used) = (Instant::now(), own_cpu_time());
-        watch.look();
-        looks += 1;
+        sampler.run_round();
+        rounds += 1;
         if is_interrupted || began >= end {
             break began - start;
         }
-        let rest = own_cpu_time().saturating_sub(used) * REST;
+        let rest = own_cpu_time().saturating_sub(used) * REST_FACTOR;
         next = (next + step).max(began + rest);
-        // A last step of next to nothing would show nothing.
+        // A very short last step would show nothing.
         if next + step / 2 > end {
             next = end;
         }
         is_interrupted = interrupt.wait_until(next);
     };
-    let after = watch.counters();
+    let after = sampler.counters();
     let node_counters = after.nodes.into_iter().filter_map(|(node, after)| {
         let before = before.nodes.get(&node)?;
         Some((node, counted_between(before, &after)))
@@ -84,33 +85,37 @@ pub fn watch(source: &Source, subjects: &Subjects, asked: Duration) -> io::Resul
     Ok(Some(Window {
         asked,
         length,
-        looks,
+        looks: rounds,
         node_counters: node_counters.collect(),
         vmstat: counted_between(&before.machine, &after.machine),
-        gaps: watch.gaps(),
-        processes: watch.finish(&pages),
+        gaps: sampler.gaps(),
+        processes: sampler.finish(&pages),
     }))
 }
 
-/// The processes that matter now, with their start.
-fn whom(source: &Source, subjects: &Subjects, topology: &Topology) -> Option<BTreeMap<Pid, u64>> {
-    let (root, mut untold) = (&source.root, Vec::new());
+/// The relevant processes at this time, with their start times.
+fn relevant_processes(
+    source: &Source,
+    subjects: &Subjects,
+    topology: &Topology,
+) -> Option<BTreeMap<Pid, u64>> {
+    let (root, mut unused) = (&source.root, Gaps::default());
     let named = match subjects {
         Subjects::Named(pids) => pids.as_slice(),
         Subjects::GpuUsers => &[],
-        Subjects::Nobody => return None,
+        Subjects::MachineOnly => return None,
     };
-    let deadline = Deadline::within(source.patience);
+    let deadline = Deadline::within(source.time_limit);
     let (answer, stats, ()) = source.query_driver(deadline, subjects, || ());
     let readers = Readers::new(root.clone(), deadline);
-    let (mut gpus, _) = gpus::read_gpus(root, &answer, topology, &mut untold);
+    let (mut gpus, _) = gpus::read_gpus(root, &answer, topology, &mut unused);
     let choice = selection::choose(
         &readers,
         stats,
         &mut gpus,
         named,
         &source.manifest,
-        &mut untold,
+        &mut unused,
     );
     if named.iter().any(|pid| choice.missing.contains_key(pid)) {
         return None;
@@ -120,28 +125,28 @@ fn whom(source: &Source, subjects: &Subjects, topology: &Topology) -> Option<BTr
     Some(chosen.collect()).filter(|pids: &BTreeMap<_, _>| !pids.is_empty())
 }
 
-/// What the machine has counted since it started.
+/// Counters of the machine since its start.
 struct MachineCounters {
     nodes: BTreeMap<NodeId, Counters>,
     machine: Counters,
 }
 
-/// The pages that were moved to each thread since it started.
-type Pages = BTreeMap<Pid, BTreeMap<u32, u64>>;
+/// The pages that NUMA balancing has moved for each thread since its start.
+type MigratedPages = BTreeMap<Pid, BTreeMap<u32, u64>>;
 
-/// The processes that are watched.
-struct Watch<'a> {
+/// Samples the threads of a set of processes.
+struct Sampler<'a> {
     root: &'a Root,
     topology: &'a Topology,
     clock: Clock,
     tallies: Tallies,
-    /// All processes of the last look: one that is not among them is new.
+    /// All processes of the last round, so that new ones are found.
     known: BTreeSet<Pid>,
-    /// How many threads there was no room for.
+    /// How many threads were beyond [`MOST_THREADS`].
     left_out: usize,
 }
 
-impl<'a> Watch<'a> {
+impl<'a> Sampler<'a> {
     fn new(root: &'a Root, topology: &'a Topology, pids: BTreeMap<Pid, u64>) -> Self {
         let ticks_per_second = rustix::param::clock_ticks_per_second();
         let clock = Clock {
@@ -160,32 +165,32 @@ impl<'a> Watch<'a> {
         }
     }
 
-    fn look(&mut self) {
-        self.take_in_children();
+    fn run_round(&mut self) {
+        self.add_children();
         let mut room = MOST_THREADS;
         let mut left_out = 0;
         for (pid, tally) in &mut self.tallies {
             let tids = threads::tids(self.root, *pid);
             left_out += tids.len().saturating_sub(room);
             let threads = tids.into_iter().take(room);
-            let threads: Result<Vec<Seen>, Reason> = threads
+            let threads: Result<Vec<ThreadSample>, Reason> = threads
                 .filter_map(|tid| read_thread(self.root, *pid, tid, self.topology).transpose())
                 .collect();
             let Ok(threads) = threads else {
-                // Not one look at half of them: those that are missing would seem to have ended.
+                // A partial sample is skipped, because the missing threads would count as ended.
                 continue;
             };
             room -= threads.len();
-            let main = threads.iter().find(|seen| seen.tid == pid.0);
+            let main = threads.iter().find(|thread| thread.tid == pid.0);
             if main.is_some_and(|main| tally.is_of(main.start_time_ticks)) {
-                tally.look(&threads);
+                tally.add(&threads);
             }
         }
         self.left_out = self.left_out.max(left_out);
     }
 
-    /// Takes in processes that the watched ones have started since the last look.
-    fn take_in_children(&mut self) {
+    /// Adds processes that the sampled ones have started since the last round.
+    fn add_children(&mut self) {
         let listed = listed(self.root);
         for pid in listed.difference(&self.known) {
             if let Ok(stat) = stat::read_stat(self.root, *pid)
@@ -199,72 +204,63 @@ impl<'a> Watch<'a> {
     }
 
     fn counters(&self) -> MachineCounters {
-        let read = |path: &str, names| {
-            let text = self.root.read(path).ok()?;
-            parse_counters(&text, names).ok()
-        };
-        let nodes = self.topology.nodes().keys().filter_map(|node| {
-            let path = format!("sys/devices/system/node/node{node}/numastat");
-            Some((*node, read(&path, NUMASTAT)?))
-        });
+        let nodes = self.topology.nodes().keys();
+        let nodes = nodes.filter_map(|node| Some((*node, read_numastat(self.root, *node)?)));
         MachineCounters {
             nodes: nodes.collect(),
-            machine: read("proc/vmstat", VMSTAT).unwrap_or_default(),
+            machine: read_vmstat(self.root).unwrap_or_default(),
         }
     }
 
-    /// Of those processes of which the kernel tells.
-    fn pages_migrated(&self) -> Pages {
-        let of_thread = |pid: &Pid, tid: u32| {
-            let path = format!("proc/{pid}/task/{tid}/sched");
-            parse_pages_migrated(&self.root.read(&path).ok()?).ok()?
-        };
-        let of_process = |pid: &Pid| {
-            let tids = threads::tids(self.root, *pid)
-                .into_iter()
-                .take(MOST_THREADS);
-            let pages = tids.filter_map(|tid| Some((tid, of_thread(pid, tid)?)));
+    /// Of the processes for which the kernel reports them.
+    fn pages_migrated(&self) -> MigratedPages {
+        let of_process = |pid: Pid| {
+            let tids = threads::tids(self.root, pid).into_iter();
+            let pages = tids.take(MOST_THREADS).filter_map(|tid| {
+                let pages = read_pages_migrated(self.root, pid, tid)?;
+                Some((tid, pages))
+            });
             Some(pages.collect()).filter(|pages: &BTreeMap<u32, u64>| !pages.is_empty())
         };
         let pids = self.tallies.keys();
-        pids.filter_map(|pid| Some((*pid, of_process(pid)?)))
+        pids.filter_map(|pid| Some((*pid, of_process(*pid)?)))
             .collect()
     }
 
     fn gaps(&self) -> Vec<Gap> {
-        let left_out = (self.left_out > 0).then(|| Gap {
-            pid: None,
-            fact: Fact::CpuTime,
-            reason: Reason::Failed(format!(
-                "of more than {MOST_THREADS} threads {} were not watched",
+        let mut gaps = Gaps::default();
+        if self.left_out > 0 {
+            let why = format!(
+                "more than {MOST_THREADS} threads: {} of them were not sampled",
                 self.left_out
-            )),
-        });
-        left_out.into_iter().collect()
+            );
+            gaps.note(None, Fact::CpuTime, Reason::Failed(why));
+        }
+        gaps.into_vec()
     }
 
-    fn finish(self, before: &Pages) -> BTreeMap<Pid, Watched> {
+    fn finish(self, before: &MigratedPages) -> BTreeMap<Pid, ProcessActivity> {
         let after = self.pages_migrated();
         let tallies = self.tallies.into_iter();
-        let watched = tallies.map(|(pid, tally)| {
+        let activities = tallies.map(|(pid, tally)| {
             let moved = |pages: &BTreeMap<u32, u64>| {
                 let before = |tid| before.get(&pid).and_then(|pages| pages.get(tid));
                 let moved = pages.iter().map(|(tid, count)| {
-                    // A thread that is new brought its own.
+                    // All pages of a new thread count.
                     count.saturating_sub(before(tid).copied().unwrap_or(0))
                 });
                 moved.fold(0, u64::saturating_add)
             };
             (pid, tally.finish(after.get(&pid).map(moved)))
         });
-        watched.collect()
+        activities.collect()
     }
 }
 
-/// The CPU time that this program has used.
+/// The CPU time of this program.
 fn own_cpu_time() -> Duration {
     let time = rustix::time::clock_gettime(ClockId::ProcessCPUTime);
-    // Neither negative nor beyond a second's nanoseconds.
+    // It is never negative, and always a valid duration.
     Duration::try_from(time).unwrap_or_default()
 }
 
@@ -273,18 +269,18 @@ fn listed(root: &Root) -> BTreeSet<Pid> {
     pids.into_iter().map(Pid).collect()
 }
 
-/// `None` for a thread that ended meanwhile.
+/// `None` for a thread that has ended.
 fn read_thread(
     root: &Root,
     pid: Pid,
     tid: u32,
     topology: &Topology,
-) -> Result<Option<Seen>, Reason> {
+) -> Result<Option<ThreadSample>, Reason> {
     let stat = match root.read(&format!("proc/{pid}/task/{tid}/stat")) {
         Err(Reason::Gone | Reason::Absent) => return Ok(None),
         text => parse_stat(&text?)?,
     };
-    Ok(Some(Seen {
+    Ok(Some(ThreadSample {
         tid,
         start_time_ticks: stat.start_time_ticks,
         node: topology.node_of(stat.last_cpu),

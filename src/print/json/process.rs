@@ -7,7 +7,7 @@ use serde::Serialize;
 use crate::audit::{PlacedProcess, Report};
 use crate::machine::gpu::Instance;
 use crate::machine::memory::Policy;
-use crate::machine::window::Watched;
+use crate::machine::window::ProcessActivity;
 use crate::print::age::started;
 use crate::print::json::{ids, seconds};
 use crate::units::{NodeBytes, NodeSet};
@@ -125,7 +125,7 @@ struct CpuWindowJson {
     threads_moved: usize,
 }
 
-fn cpu_window(watched: &Watched) -> CpuWindowJson {
+fn cpu_window(watched: &ProcessActivity) -> CpuWindowJson {
     let times = watched.cpu_time.iter();
     CpuWindowJson {
         cpu_seconds_by_node: times.map(|(node, time)| (node.0, seconds(time))).collect(),

@@ -1,0 +1,100 @@
+//! Files of the kernel whose reader may have to wait without end, and the processes for which it did.
+
+use std::collections::BTreeSet;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use crate::units::Pid;
+
+/// How long a file of a process may block its reader.
+pub const PATIENCE: Duration = Duration::from_secs(2);
+
+/// For these files of a process the kernel takes the lock of its memory map, or waits for an exec to end. Where the process is
+/// stuck with either, their reader is stuck too, until it is killed (proc_pid_cmdline_read, environ_read, and the open
+/// functions of maps and numa_maps in the kernel's fs/proc).
+const MEMORY_FILES: &[&str] = &["cmdline", "environ", "maps", "numa_maps", "pagemap"];
+
+/// The process for which the reader of this file may have to wait. Drivers write the files below `fdinfo`. All other files
+/// that are read below /proc/PID only wait for short locks of the kernel.
+fn blocks_on(path: &str) -> Option<Pid> {
+    let (pid, rest) = path.strip_prefix("proc/")?.split_once('/')?;
+    let blocks = rest.starts_with("fdinfo/") || MEMORY_FILES.contains(&rest.rsplit('/').next()?);
+    pid.parse().ok().map(Pid).filter(|_| blocks)
+}
+
+/// What did not answer in time. Its files are not tried again.
+#[derive(Debug, Default)]
+pub(crate) struct Unresponsive {
+    processes: Mutex<BTreeSet<Pid>>,
+    /// Whether `processes` has any: this is checked for every file.
+    has_processes: AtomicBool,
+    nvidia_driver: AtomicBool,
+}
+
+impl Unresponsive {
+    pub fn add(&self, pid: Pid) {
+        self.locked().insert(pid);
+        self.has_processes.store(true, Ordering::Release);
+    }
+
+    pub fn add_nvidia_driver(&self) {
+        self.nvidia_driver.store(true, Ordering::Release);
+    }
+
+    /// Whether a read of this file would block.
+    pub fn has_file(&self, path: &str) -> bool {
+        if self.nvidia_driver.load(Ordering::Acquire) && path.starts_with("proc/driver/nvidia/") {
+            return true;
+        }
+        self.has_processes.load(Ordering::Acquire)
+            && blocks_on(path).is_some_and(|pid| self.locked().contains(&pid))
+    }
+
+    pub fn processes(&self) -> BTreeSet<Pid> {
+        self.locked().clone()
+    }
+
+    fn locked(&self) -> MutexGuard<'_, BTreeSet<Pid>> {
+        self.processes
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_files_that_wait_for_the_process_are_known() {
+        for path in [
+            "proc/7/cmdline",
+            "proc/7/task/8/numa_maps",
+            "proc/7/fdinfo/3",
+        ] {
+            assert_eq!(blocks_on(path), Some(Pid(7)), "{path}");
+        }
+        for path in [
+            "proc/7/stat",
+            "proc/7/fd/3",
+            "proc/cmdline",
+            "proc/self/maps",
+            "sys/7/maps",
+        ] {
+            assert_eq!(blocks_on(path), None, "{path}");
+        }
+    }
+
+    #[test]
+    fn only_the_blocking_files_of_an_unresponsive_process_are_given_up() {
+        let unresponsive = Unresponsive::default();
+        assert!(!unresponsive.has_file("proc/7/maps"));
+        unresponsive.add(Pid(7));
+        assert!(unresponsive.has_file("proc/7/maps"));
+        assert!(!unresponsive.has_file("proc/7/stat") && !unresponsive.has_file("proc/8/maps"));
+        assert!(!unresponsive.has_file("proc/driver/nvidia/version"));
+        unresponsive.add_nvidia_driver();
+        assert!(unresponsive.has_file("proc/driver/nvidia/version"));
+    }
+}

@@ -1,0 +1,67 @@
+//! What a recording keeps of the files that are read.
+
+use std::collections::BTreeSet;
+use std::path::Path;
+
+use crate::observe::root::tree::RecordedTree;
+use crate::units::Pid;
+
+/// Everything that was read through a [`crate::observe::Root`].
+#[derive(Debug, Default)]
+pub struct Tap {
+    /// The bytes of every file, as the kernel gave them.
+    pub tree: RecordedTree,
+    /// Files that this user may not read.
+    pub denied: BTreeSet<String>,
+    /// Processes whose memory did not answer in time.
+    pub silent: BTreeSet<Pid>,
+}
+
+/// Whether a recording has to keep the names in this folder. This is so where a name itself is a fact (`net/eth0` of a
+/// device). Elsewhere a name only leads to files, which are kept when they are read.
+pub(crate) fn keeps_names_of(folder: &str) -> bool {
+    let is_device =
+        folder.starts_with("sys/devices/") && !folder.starts_with("sys/devices/system/");
+    is_device || folder.starts_with("sys/bus/pci/devices/")
+}
+
+/// Whether a link may be needed in a recording. Of the files that processes have open these are devices and pipes: a process
+/// may have half a million others.
+pub(crate) fn keeps_link(path: &str, target: &Path) -> bool {
+    let target = target.to_str();
+    !path.starts_with("proc/")
+        || target.is_some_and(|name| name.starts_with("/dev/") || name.starts_with("pipe:"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_recording_keeps_the_names_of_devices_on_every_bus() {
+        for path in [
+            "sys/devices/pci0000:0f/0000:0f:00.0/0000:10:00.0/net",
+            "sys/devices/LNXSYSTM:00/LNXSYBUS:00/ACPI0004:00/VMBUS:00/x/pci0001:00/0001:00:00.0/net",
+            "sys/devices/platform/soc/pci0000:00/0000:00:01.0/nvme",
+            "sys/bus/pci/devices/0000:10:00.0/net",
+        ] {
+            assert!(keeps_names_of(path), "{path}");
+        }
+        for path in [
+            "sys/devices/system/node",
+            "sys/bus/pci/devices",
+            "proc",
+            "proc/1/fd",
+        ] {
+            assert!(!keeps_names_of(path), "{path}");
+        }
+    }
+
+    #[test]
+    fn of_open_files_a_recording_keeps_devices_and_pipes() {
+        let keeps = |path: &str, target: &str| keeps_link(path, Path::new(target));
+        assert!(keeps("proc/7/fd/3", "/dev/nvidia0") && keeps("proc/7/fd/3", "pipe:[12]"));
+        assert!(!keeps("proc/7/fd/3", "/data/x") && !keeps("proc/7/fd/3", "socket:[7]"));
+        assert!(keeps("sys/bus/pci/devices/0000:01:00.0", "../../x"));
+    }
+}

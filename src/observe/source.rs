@@ -1,0 +1,128 @@
+//! The machine to observe, and the processes of it to read.
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use crate::machine::nvml_answer::DriverAnswer;
+use crate::observe::deadline::Deadline;
+use crate::observe::gpu::nvml::child::{Invocation, NvmlClient};
+use crate::observe::gpu::nvml::reconcile::{drop_later_processes, finish_query};
+use crate::observe::memory::MemoryReading;
+use crate::observe::process::stat::{Stats, read_stats};
+use crate::observe::root::Root;
+use crate::observe::root::manifest::Manifest;
+use crate::units::Pid;
+
+/// The machine to observe.
+#[derive(Debug)]
+pub struct Source {
+    pub(crate) root: Arc<Root>,
+    nvml: NvmlSource,
+    pub(crate) manifest: Manifest,
+    pub(crate) memory: MemoryReading,
+    pub(crate) time_limit: Duration,
+}
+
+/// Where NVML's answers come from.
+#[derive(Debug)]
+pub(crate) enum NvmlSource {
+    /// The library, at a given path or where the system has it.
+    Library(NvmlClient),
+    /// A recording's `nvml.json`.
+    Recorded(DriverAnswer),
+}
+
+/// The processes to read.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Subjects {
+    /// No process: the machine alone.
+    MachineOnly,
+    /// The processes that hold a GPU context, with the processes that belong to them. In a recording of named processes:
+    /// those.
+    GpuUsers,
+    /// These processes and their descendants, whether or not they use a GPU.
+    Named(Vec<Pid>),
+}
+
+impl Source {
+    /// The usual limit of [`Source::within`].
+    pub const USUAL_DEADLINE: Duration = Duration::from_secs(30);
+
+    pub(crate) fn new(root: Root, nvml: NvmlSource, manifest: Manifest) -> Self {
+        Self {
+            root: Arc::new(root),
+            nvml,
+            manifest,
+            memory: MemoryReading::default(),
+            time_limit: Self::USUAL_DEADLINE,
+        }
+    }
+
+    /// The running machine. `nvml` is the path of the library; `None` searches it where the system has it. NVML runs in this
+    /// process: [`Source::asking_through`] is safer.
+    pub fn live(nvml: Option<PathBuf>) -> Self {
+        Self::live_from(Root::live(), nvml)
+    }
+
+    /// The running machine. The bytes of all files that are read are kept for a recording, which has every page of memory.
+    pub fn live_tapped(nvml: Option<PathBuf>) -> Self {
+        Self::live_from(Root::live().tapped(), nvml).reading_memory(MemoryReading::Exact)
+    }
+
+    fn live_from(root: Root, nvml: Option<PathBuf>) -> Self {
+        let client = NvmlClient {
+            library: nvml,
+            program: None,
+        };
+        Self::new(root, NvmlSource::Library(client), Manifest::default())
+    }
+
+    /// Runs NVML in a child process, so that a crash of the library does not end this program. The child has to call
+    /// [`crate::observe::answer`] with the last two or three of its arguments.
+    pub fn asking_through(mut self, child: Invocation) -> Self {
+        if let NvmlSource::Library(client) = &mut self.nvml {
+            client.program = Some(child);
+        }
+        self
+    }
+
+    /// Limits the time of an observation. What was not read by then is missing.
+    pub fn within(mut self, time_limit: Duration) -> Self {
+        self.time_limit = time_limit;
+        self
+    }
+
+    /// How the memory of running processes is read.
+    pub fn reading_memory(mut self, memory: MemoryReading) -> Self {
+        self.memory = memory;
+        self
+    }
+
+    /// Queries the driver. While it answers, `meanwhile` runs and `stat` of all processes is read.
+    pub(crate) fn query_driver<T>(
+        &self,
+        deadline: Deadline,
+        subjects: &Subjects,
+        meanwhile: impl FnOnce() -> T,
+    ) -> (DriverAnswer, Stats, T) {
+        let query = match &self.nvml {
+            NvmlSource::Library(client) => Ok(client.clone().start()),
+            NvmlSource::Recorded(answer) => Err(answer.clone()),
+        };
+        let read = meanwhile();
+        let mut stats = match subjects {
+            Subjects::MachineOnly => Ok(BTreeMap::new()),
+            _ => read_stats(&self.root),
+        };
+        let answer = match query {
+            Ok(query) => {
+                let reply = finish_query(query, deadline, &self.root, &mut stats);
+                drop_later_processes(reply, &stats)
+            }
+            Err(answer) => answer,
+        };
+        (answer, stats, read)
+    }
+}
