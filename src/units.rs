@@ -1,4 +1,4 @@
-//! Numbers that must not be swapped, and sets of them: each has a type of its own, which parses and prints itself.
+//! Numbers that must not be confused, and sets of numbers: each has its own type, which parses, prints and serializes itself.
 
 mod bytes;
 mod cpus;
@@ -11,9 +11,9 @@ mod text;
 mod time;
 
 pub use bytes::{Bytes, NodeBytes};
-pub use cpus::{Cpu, CpuSet, ranges};
-pub use list::{parse_cpu_list, parse_cpu_mask, parse_node_list};
-pub use nodes::{NodeId, NodeSet, node_list};
+pub use cpus::{Cpu, CpuSet, parse_cpu_list, parse_cpu_mask};
+pub use list::ranges;
+pub use nodes::{NodeId, NodeSet, node_list, parse_node_list};
 pub use pci_address::PciAddress;
 pub use percent::{percent, percent_of_one};
 pub use pid::Pid;

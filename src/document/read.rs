@@ -176,7 +176,7 @@ struct GpuJson {
 fn gpu(gpu: GpuJson) -> Result<GpuOutline, Malformed> {
     let address = gpu.pci_bus_id.map(|text| {
         let read = text.parse();
-        read.or_else(|()| malformed("no PCI address", text.as_bytes()))
+        read.or_else(|_| malformed("no PCI address", text.as_bytes()))
     });
     Ok(GpuOutline {
         index: gpu.index,

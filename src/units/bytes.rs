@@ -2,32 +2,35 @@
 
 use std::collections::BTreeMap;
 
+use serde::{Deserialize, Serialize};
+
 use crate::units::nodes::NodeId;
 use crate::units::percent::percent;
 
-/// A number of bytes.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord)]
+/// A number of bytes; a plain number in JSON.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(transparent)]
 pub struct Bytes(pub u64);
 
 impl Bytes {
-    /// `kib` kibibytes; `None` beyond 64 bits.
+    /// `None` beyond 64 bits.
     pub fn from_kib(kib: u64) -> Option<Self> {
         kib.checked_mul(1024).map(Self)
     }
 
-    /// Its share of `all` in whole percents. What is not quite nothing or all does not read as if it were.
+    /// Its share of `all` in whole percent; see [`percent`].
     pub fn percent_of(self, all: Self) -> String {
         percent(self.0, all.0)
     }
 
-    /// The sum; `None` beyond 64 bits.
+    /// `None` beyond 64 bits.
     pub fn checked_add(self, other: Self) -> Option<Self> {
         self.0.checked_add(other.0).map(Self)
     }
 }
 
 impl std::fmt::Display for Bytes {
-    /// For people: `0 B`, `12 KiB`, `602 MiB`, `1.9 GiB`.
+    /// As people write it: `0 B`, `12 KiB`, `602 MiB`, `1.9 GiB`.
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         const UNITS: &[&str] = &["KiB", "MiB", "GiB", "TiB", "PiB", "EiB"];
         if self.0 < 1024 {
@@ -45,13 +48,13 @@ impl std::fmt::Display for Bytes {
 }
 
 impl std::iter::Sum for Bytes {
-    /// Saturates: no machine has 16 EiB, and a recorded tree may claim it.
+    /// Saturates: a recorded tree may claim more than 16 EiB.
     fn sum<I: Iterator<Item = Self>>(parts: I) -> Self {
         parts.fold(Self(0), |sum, part| Self(sum.0.saturating_add(part.0)))
     }
 }
 
-/// Bytes by the node they lie on; nodes without any are left out.
+/// Bytes by node. Nodes without any are left out.
 pub type NodeBytes = BTreeMap<NodeId, Bytes>;
 
 #[cfg(test)]
@@ -59,7 +62,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn shares_do_not_round_to_nothing_or_all() {
+    fn a_share_is_0_or_100_percent_only_where_it_is_exactly_that() {
         let percent = |part| Bytes(part).percent_of(Bytes(1000));
         assert_eq!(
             [0, 1, 500, 999, 1000].map(percent),
@@ -68,7 +71,7 @@ mod tests {
     }
 
     #[test]
-    fn sizes_read_well() {
+    fn sizes_are_printed_in_the_largest_unit_that_fits() {
         for (bytes, text) in [
             (0, "0 B"),
             (4096, "4 KiB"),

@@ -1,16 +1,21 @@
-//! NUMA node IDs and sets of them.
+//! NUMA nodes and sets of nodes.
 
 use std::collections::BTreeSet;
 use std::fmt;
+use std::str::FromStr;
 
-use crate::units::cpus::ranges;
+use serde::{Deserialize, Serialize};
 
-/// A NUMA node's number, as the kernel gives it. Numbers may have holes.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+use crate::units::list::{parse_list, ranges};
+use crate::units::text::{Malformed, number};
+
+/// A NUMA node's number, as the kernel gives it. Numbers may have gaps.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(transparent)]
 pub struct NodeId(pub u32);
 
 impl NodeId {
-    /// No kernel is built for nodes from here on (NODES_SHIFT is 10 at most).
+    /// The first number that no kernel can have (NODES_SHIFT is 10 at most).
     pub const END: Self = Self(1 << 10);
 }
 
@@ -20,10 +25,23 @@ impl fmt::Display for NodeId {
     }
 }
 
-/// A set of nodes.
+impl FromStr for NodeId {
+    type Err = Malformed;
+
+    fn from_str(text: &str) -> Result<Self, Malformed> {
+        number("not a node", text.as_bytes()).map(Self)
+    }
+}
+
+/// A set of nodes. In JSON it is a list of numbers.
 pub type NodeSet = BTreeSet<NodeId>;
 
-/// Nodes as the kernel writes a list (`0-1,3`); the empty string for none.
+/// Reads a file with a list of nodes. An empty line is the empty set.
+pub fn parse_node_list(bytes: &[u8]) -> Result<NodeSet, Malformed> {
+    Ok(parse_list(bytes)?.map(NodeId).collect())
+}
+
+/// Nodes as the kernel prints a list (`0-1,3`); the empty string for none.
 pub fn node_list(nodes: &NodeSet) -> String {
     ranges(nodes.iter().map(|node| node.0))
 }

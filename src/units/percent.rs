@@ -1,11 +1,11 @@
-//! Shares, as people read them.
+//! Shares in percent.
 
-/// The share of `part` in `all` in whole percents. What is not quite nothing or all does not read as if it were.
+/// The share of `part` in `all` in whole percent. `0%` and `100%` are exact: near them it prints `<1%` and `>99%`.
 pub fn percent(part: u64, all: u64) -> String {
     percent_of_one(part as f64 / all as f64)
 }
 
-/// The same of a share from 0 to 1.
+/// The same for a share from 0 to 1.
 pub fn percent_of_one(share: f64) -> String {
     match share * 100.0 {
         percent if percent > 0.0 && percent < 1.0 => "<1%".to_owned(),

@@ -1,21 +1,21 @@
-//! Times as text.
+//! Durations as text.
 
 use std::time::Duration;
 
 use crate::units::percent::percent;
 
-/// A time in words: `3 s`, `0.5 s`.
+/// `3 s`, `0.5 s`: as exact as the duration.
 pub fn seconds(time: Duration) -> String {
     format!("{} s", time.as_secs_f64())
 }
 
-/// The share of CPU time in whole percents.
+/// The share of `part` in `all` in whole percent; see [`percent`].
 pub fn percent_of_time(part: Duration, all: Duration) -> String {
     let micros = |time: Duration| u64::try_from(time.as_micros()).unwrap_or(u64::MAX);
     percent(micros(part), micros(all))
 }
 
-/// A length of time for people: `500 ms`, `3.2 s`, `10 s`.
+/// `500 ms`, `3.2 s`, `10 s`: rounded to a tenth of a second from one second on.
 pub fn length(time: Duration) -> String {
     let tenths = (time.as_millis() + 50) / 100;
     match (time.as_millis(), tenths % 10) {
@@ -30,13 +30,13 @@ mod tests {
     use super::*;
 
     #[test]
-    fn lengths_read_as_people_write_them() {
-        let told = |millis| length(Duration::from_millis(millis));
-        assert_eq!(told(500), "500 ms");
-        assert_eq!(told(999), "999 ms");
-        assert_eq!(told(1000), "1 s");
-        assert_eq!(told(10_003), "10 s");
-        assert_eq!(told(3_249), "3.2 s");
-        assert_eq!(told(59_960), "60 s");
+    fn lengths_are_rounded_to_tenths_of_a_second() {
+        let printed = |millis| length(Duration::from_millis(millis));
+        assert_eq!(printed(500), "500 ms");
+        assert_eq!(printed(999), "999 ms");
+        assert_eq!(printed(1000), "1 s");
+        assert_eq!(printed(10_003), "10 s");
+        assert_eq!(printed(3_249), "3.2 s");
+        assert_eq!(printed(59_960), "60 s");
     }
 }
