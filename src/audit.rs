@@ -3,27 +3,34 @@
 //!
 //! [`audit`] is a function of its arguments: it knows no files, no terminal and no clock.
 
+pub(crate) mod entries;
+pub(crate) mod expectation;
 pub mod finding;
-pub mod outline;
+pub(crate) mod hint;
 pub mod place;
 pub mod rules;
+pub(crate) mod summary;
 
-use crate::audit::place::{cpu, home, memory};
-use crate::compare::expected;
-use crate::jobs::{attribution, scope, tenant};
-use crate::machine::kernel_settings::Settings as KernelSettings;
 use std::collections::{BTreeMap, BTreeSet};
 
-use crate::audit::finding::Finding;
+use crate::audit::entries::process::Surroundings;
+use crate::audit::hint::Circumstances;
+use crate::audit::place::cpu;
 use crate::audit::place::cpu::CpuPlace;
+use crate::audit::place::home;
 use crate::audit::place::home::{GpuPlace, Hints};
+use crate::audit::place::memory;
 use crate::audit::place::memory::MemoryPlace;
 use crate::audit::place::verdict::{Judged, Locality, Verdict};
 use crate::audit::rules::context::RuleContext;
-use crate::document::outline::Expected;
-use crate::jobs::attribution::{Membership, Role};
+use crate::audit::summary::summarise;
+use crate::compare::expected;
+use crate::document::{Document, Expected, Finding, GpuEntry, SCHEMA_VERSION, Tool};
 pub use crate::jobs::scope::Scope;
+use crate::jobs::attribution::{Membership, Role};
+use crate::jobs::{attribution, scope, tenant};
 use crate::machine::gap::{Fact, Gap, Reason};
+use crate::machine::kernel_settings::Settings as KernelSettings;
 use crate::machine::pci::PciDevice;
 use crate::machine::process::Process;
 use crate::machine::topology::Topology;
@@ -66,48 +73,6 @@ pub struct Settings {
     pub allowed: BTreeSet<&'static str>,
 }
 
-/// One machine, judged.
-#[derive(Debug, Clone)]
-pub struct Report {
-    /// As it was observed.
-    pub host: Host,
-    /// As it was observed.
-    pub topology: Topology,
-    /// Every GPU with its home, by index.
-    pub gpus: Vec<GpuPlace>,
-    /// The GPUs in scope, by index.
-    pub gpus_in_scope: BTreeSet<u32>,
-    /// The other devices, by address.
-    pub devices: Vec<PciDevice>,
-    /// The processes in scope, by PID.
-    pub processes: Vec<PlacedProcess>,
-    /// What is wrong, the worst first.
-    pub findings: Vec<Finding>,
-    /// The while over which processes were watched, which have what was seen of them; `None` where nobody looked for
-    /// longer than a moment.
-    pub window: Option<Window>,
-    /// Names of users by number, as far as they are known.
-    pub users: BTreeMap<u32, String>,
-    /// The kernel's settings, as they were observed.
-    pub kernel: KernelSettings,
-    /// What could not be learnt.
-    pub gaps: Vec<Gap>,
-    /// The sum.
-    pub summary: Summary,
-}
-
-impl Report {
-    /// Whether it is known who uses this GPU.
-    pub fn users_are_known(&self, gpu: u32) -> bool {
-        let mut places = self.gpus.iter();
-        let by_driver = places.any(|place| place.gpu.index == gpu && place.gpu.drm.is_none());
-        let mut gaps = self.gaps.iter().map(|gap| &gap.fact);
-        !gaps.any(|fact| {
-            (by_driver && matches!(fact, Fact::Driver)) || *fact == Fact::GpuProcesses(gpu)
-        })
-    }
-}
-
 /// One process, judged.
 #[derive(Debug, Clone)]
 pub struct PlacedProcess {
@@ -135,8 +100,6 @@ pub struct PlacedProcess {
     pub job: Option<String>,
     /// The UID of its Kubernetes pod, from its control group.
     pub pod: Option<String>,
-    /// The rules that it breaks.
-    pub findings: Vec<&'static str>,
 }
 
 impl PlacedProcess {
@@ -157,137 +120,215 @@ impl PlacedProcess {
     }
 }
 
-/// How many processes are how well placed.
-#[derive(Debug, Clone, PartialEq)]
-pub struct Summary {
-    /// The worst of all. `unknown` too where processes may be hidden.
-    pub verdict: Verdict,
-    /// The judged ones.
-    pub processes: usize,
-    /// Of these: placed well, those of a single node among them.
-    pub ok: usize,
-    /// Placed well for now, or near.
-    pub at_risk: usize,
-    /// Placed wrong.
-    pub mismatch: usize,
-    /// Not to be judged.
-    pub unknown: usize,
-    /// Whether all that was asked for could be seen and judged.
-    pub is_complete: bool,
-    /// The share of their working memory that is local; `None` where there is none. Pages that several
-    /// share count in each.
-    pub local_fraction: Option<f64>,
-    /// Whether every page of it was counted.
-    pub is_exact: bool,
-    /// How far `local_fraction` may be off at most, with 95 % of confidence in each process's part of it. `None` where it is
-    /// exact or not known.
-    pub local_error: Option<f64>,
+/// Audits what was observed.
+pub fn audit(machine: Machine, settings: &Settings) -> Document {
+    document(machine, settings, Form::Audit)
 }
 
-/// Judges what was observed.
-pub fn audit(machine: Machine, settings: &Settings) -> Report {
-    let Settings { scope, hints, .. } = settings;
-    let Machine {
-        host,
-        topology,
-        gpus,
-        devices,
-        processes,
-        named,
-        orphans,
-        users,
-        kernel,
-        mut window,
-        mut gaps,
-    } = machine;
-    let mut watched = BTreeMap::new();
-    if let Some(window) = &mut window {
-        watched = std::mem::take(&mut window.processes);
-        gaps.append(&mut window.gaps);
-    }
-    let gpus: Vec<GpuPlace> = gpus
-        .into_iter()
-        .map(|gpu| home::place(gpu, &topology, hints))
-        .collect();
-    gaps.extend(gpus.iter().flat_map(home::gaps));
-    let memberships = attribution::attribute(&processes, &orphans, &gpus);
-    gaps.extend(memberships.iter().filter_map(|(pid, membership)| {
-        Some(Gap {
-            pid: Some(*pid),
-            fact: Fact::Trainer,
-            reason: Reason::Failed(membership.doubt.clone()?),
-        })
-    }));
-    let shown = scope.processes(&processes, &memberships, &named);
-    let processes = processes
-        .into_iter()
-        .filter(|process| shown.contains(&process.pid));
-    let mut processes: Vec<PlacedProcess> = processes
-        .map(|process| {
-            let membership = memberships.get(&process.pid).cloned().unwrap_or_default();
-            let watched = watched.remove(&process.pid);
-            judge(process, watched, membership, &gpus, &topology, settings)
-        })
-        .collect();
-    let near_limit = processes.iter();
-    gaps.extend(near_limit.filter_map(|of| memory::near_limit(of, &settings.limits)));
-    let asked = scope.gpus(&processes, &gpus, &named);
-    gaps.retain(|gap| scope::is_missed(gap, &shown, &asked, &gpus, &named));
-    let observed = outline::observed(&host, kernel, &topology, &gpus, &processes);
-    let held = settings.expected.as_ref().map(|expected| {
-        // Who asks for some processes alone does not miss the others.
-        let is_partial = scope.gpus.is_some() || scope.uid.is_some() || !named.is_empty();
-        let is_open = gaps.iter().any(|gap| gap.fact.leaves_open());
-        expected::hold(expected, &observed, is_partial, is_open)
-    });
-    let held = held.unwrap_or_default();
-    gaps.extend(held.unknown);
-    let scene = RuleContext::new(
-        &processes,
-        &gpus,
-        &topology,
-        kernel,
-        window.as_ref(),
-        settings.limits,
-        held.unexpected,
-    );
-    let mut findings = rules::check(&scene);
-    let is_asked = |finding: &Finding| {
-        let gpus = &finding.gpus;
-        gpus.is_empty() || gpus.iter().any(|gpu| asked.contains(gpu))
+/// The map of a machine: the document without processes, with the findings that are about the machine.
+pub fn map(machine: Machine, settings: &Settings) -> Document {
+    document(machine, settings, Form::Map)
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Form {
+    Audit,
+    Map,
+}
+
+fn document(machine: Machine, settings: &Settings, form: Form) -> Document {
+    let placed = PlacedMachine::new(machine, settings);
+    let is_open = placed.gaps.iter().any(|gap| gap.fact.leaves_open());
+    let is_partial = placed.is_partial(settings);
+    let asked = placed.asked.clone();
+    let is_wanted = |finding: &Finding| {
+        let is_asked = finding.gpus.is_empty() || finding.gpus.iter().any(|gpu| asked.contains(gpu));
+        !settings.allowed.contains(finding.rule.as_str()) && (!finding.pids.is_empty() || is_asked)
     };
-    let is_allowed = |finding: &Finding| settings.allowed.contains(finding.rule);
-    findings
-        .retain(|finding| !is_allowed(finding) && (!finding.pids.is_empty() || is_asked(finding)));
-    let mut broken: BTreeMap<Pid, Vec<&'static str>> = BTreeMap::new();
-    for finding in &findings {
-        for pid in &finding.pids {
-            broken.entry(*pid).or_default().push(finding.rule);
+    let (mut findings, job_groups) = placed.check(settings.limits);
+    findings.retain(is_wanted);
+    let mut document = placed.into_document(findings, &job_groups, form);
+    if let Some(expected) = &settings.expected {
+        let comparison = expected::compare(expected, &document, is_partial, is_open);
+        expectation::add(comparison, &mut document, is_wanted);
+    }
+    document
+}
+
+/// A machine of which the place of each part is known, before the rules are applied.
+struct PlacedMachine {
+    host: Host,
+    topology: Topology,
+    gpus: Vec<GpuPlace>,
+    devices: Vec<PciDevice>,
+    processes: Vec<PlacedProcess>,
+    window: Option<Window>,
+    users: BTreeMap<u32, String>,
+    kernel: KernelSettings,
+    gaps: Vec<Gap>,
+    /// The GPUs that were asked for, by index.
+    asked: BTreeSet<u32>,
+    /// Whether processes were named with --pid.
+    has_named: bool,
+    /// Whether only processes of one user are in scope.
+    has_user: bool,
+}
+
+impl PlacedMachine {
+    fn new(mut machine: Machine, settings: &Settings) -> Self {
+        let Settings { scope, hints, .. } = settings;
+        let mut gaps = std::mem::take(&mut machine.gaps);
+        let mut watched = BTreeMap::new();
+        if let Some(window) = &mut machine.window {
+            watched = std::mem::take(&mut window.processes);
+            gaps.append(&mut window.gaps);
+        }
+        let gpus: Vec<GpuPlace> = machine
+            .gpus
+            .into_iter()
+            .map(|gpu| home::place(gpu, &machine.topology, hints))
+            .collect();
+        gaps.extend(gpus.iter().flat_map(home::gaps));
+        let mut memberships = attribution::attribute(&machine.processes, &machine.orphans, &gpus);
+        gaps.extend(memberships.iter().filter_map(doubt));
+        let named = machine.named;
+        let shown = scope.processes(&machine.processes, &memberships, &named);
+        let mut processes = machine.processes;
+        processes.retain(|process| shown.contains(&process.pid));
+        let place = |process: Process| {
+            let membership = memberships.remove(&process.pid).unwrap_or_default();
+            let watched = watched.remove(&process.pid);
+            judge(process, watched, membership, &gpus, &machine.topology, settings)
+        };
+        let processes: Vec<PlacedProcess> = processes.into_iter().map(place).collect();
+        let near_limit = processes.iter();
+        gaps.extend(near_limit.filter_map(|of| memory::near_limit(of, &settings.limits)));
+        let asked = scope.gpus(&processes, &gpus, &named);
+        gaps.retain(|gap| scope::is_missed(gap, &shown, &asked, &gpus, &named));
+        Self {
+            host: machine.host,
+            topology: machine.topology,
+            gpus,
+            devices: machine.devices,
+            processes,
+            window: machine.window,
+            users: machine.users,
+            kernel: machine.kernel,
+            gaps,
+            asked,
+            has_named: !named.is_empty(),
+            has_user: scope.uid.is_some(),
         }
     }
-    for process in &mut processes {
-        process.findings = broken.remove(&process.process.pid).unwrap_or_default();
+
+    /// Whether only some of the machine's processes were asked for.
+    fn is_partial(&self, settings: &Settings) -> bool {
+        settings.scope.gpus.is_some() || self.has_user || self.has_named
     }
-    // A list of GPUs with nobody on them answers no question about named processes or about one user's.
-    let is_about_gpus = scope.uid.is_none() && named.is_empty();
-    Report {
-        gpus_in_scope: if is_about_gpus {
-            asked
-        } else {
-            BTreeSet::new()
-        },
-        summary: summarise(&processes, &gaps),
-        host,
-        topology,
-        gpus,
-        devices,
-        processes,
-        findings,
-        window,
-        users,
-        kernel,
-        gaps,
+
+    /// The findings of all rules, and the number of the job of each trainer.
+    fn check(&self, limits: Limits) -> (Vec<Finding>, BTreeMap<Pid, u32>) {
+        let context = RuleContext::new(
+            &self.processes,
+            &self.gpus,
+            &self.topology,
+            self.kernel,
+            self.window.as_ref(),
+            limits,
+        );
+        let jobs = (0..).zip(context.jobs());
+        let groups = jobs.flat_map(|(number, job)| {
+            let trainers = job.into_iter();
+            trainers.map(move |trainer| (trainer.process.pid, number))
+        });
+        (rules::check(&context), groups.collect())
     }
+
+    fn into_document(
+        self,
+        findings: Vec<Finding>,
+        job_groups: &BTreeMap<Pid, u32>,
+        form: Form,
+    ) -> Document {
+        let is_audit = form == Form::Audit;
+        let circumstances = Circumstances {
+            gpus: &self.gpus,
+            origin: self.host.origin,
+            processes: is_audit.then_some(self.processes.len()),
+        };
+        let gpus = self.gpus.iter().map(|place| self.gpu(place, form));
+        let gpus = gpus.collect();
+        let gaps = self.gaps.iter();
+        let gaps = gaps.map(|gap| entries::gap(gap, &circumstances)).collect();
+        let summary = is_audit.then(|| summarise(&self.processes, &self.gaps));
+        let around = Surroundings {
+            boot: self.host.started,
+            users: &self.users,
+            broken: &broken(&findings),
+            job_groups,
+        };
+        let processes = self.processes.into_iter();
+        let processes = processes.map(|placed| entries::process::process(placed, &around));
+        let window = self.window.as_ref().filter(|_| is_audit);
+        Document {
+            schema_version: SCHEMA_VERSION,
+            tool: Tool::this(),
+            host: entries::machine::host(self.host),
+            topology: entries::machine::topology(&self.topology, gpus, self.devices),
+            settings: entries::settings(self.kernel),
+            processes: is_audit.then(|| processes.collect()),
+            findings,
+            incomplete: gaps,
+            summary,
+            window: window.map(entries::window),
+            expectation: None,
+        }
+    }
+
+    fn gpu(&self, place: &GpuPlace, form: Form) -> GpuEntry {
+        let entry = entries::machine::gpu(place);
+        if form == Form::Map {
+            return entry;
+        }
+        // A list of GPUs without processes answers no question about named processes or about those of one user.
+        let is_about_gpus = !self.has_user && !self.has_named;
+        GpuEntry {
+            in_scope: Some(is_about_gpus && self.asked.contains(&entry.index)),
+            processes_known: Some(self.are_users_known(place)),
+            ..entry
+        }
+    }
+
+    /// NVIDIA's driver reports nothing about other GPUs.
+    fn are_users_known(&self, place: &GpuPlace) -> bool {
+        let is_by_driver = place.gpu.drm.is_none();
+        let mut facts = self.gaps.iter().map(|gap| &gap.fact);
+        !facts.any(|fact| match fact {
+            Fact::Driver => is_by_driver,
+            Fact::GpuProcesses(gpu) => *gpu == place.gpu.index,
+            _ => false,
+        })
+    }
+}
+
+/// Why the trainer of a worker is unknown.
+fn doubt((pid, membership): (&Pid, &Membership)) -> Option<Gap> {
+    Some(Gap {
+        pid: Some(*pid),
+        fact: Fact::Trainer,
+        reason: Reason::Failed(membership.doubt.clone()?),
+    })
+}
+
+/// The rules that each process breaks.
+fn broken(findings: &[Finding]) -> BTreeMap<Pid, Vec<String>> {
+    let mut broken: BTreeMap<Pid, Vec<String>> = BTreeMap::new();
+    for finding in findings {
+        for pid in &finding.pids {
+            broken.entry(*pid).or_default().push(finding.rule.clone());
+        }
+    }
+    broken
 }
 
 fn judge(
@@ -357,53 +398,5 @@ fn judge(
         cpu,
         memory,
         verdict,
-        findings: Vec::new(),
-    }
-}
-
-fn summarise(processes: &[PlacedProcess], gaps: &[Gap]) -> Summary {
-    let verdicts: Vec<Verdict> = processes
-        .iter()
-        .filter_map(|process| process.verdict)
-        .collect();
-    let count = |wanted: &[Verdict]| verdicts.iter().filter(|v| wanted.contains(v)).count();
-    let hidden = gaps.iter().any(|gap| gap.fact.leaves_open());
-    let worst = verdicts.iter().copied().max();
-    let worst = worst.max(hidden.then_some(Verdict::Unknown));
-    let was_asked = |pid: Pid| {
-        let is_of = |gap: &&Gap| gap.pid == Some(pid) && gap.fact == Fact::Memory;
-        !gaps
-            .iter()
-            .filter(is_of)
-            .any(|gap| gap.reason == Reason::NotAsked)
-    };
-    let not_asked = processes.iter().filter(|audited| {
-        audited.verdict == Some(Verdict::Unknown)
-            && audited.cpu.verdict != Some(Verdict::Unknown)
-            && !was_asked(audited.process.pid)
-    });
-    let judged = processes.iter().filter(|process| process.is_judged());
-    let (mut local, mut all, mut error) = (0.0, 0.0, 0.0);
-    let mut is_exact = true;
-    for pages in judged.filter_map(|process| process.memory.pages.as_ref()) {
-        let Some(share) = pages.share else { continue };
-        local += share.local.0 as f64;
-        all += share.all.0 as f64;
-        if let Some(estimate) = &pages.estimate {
-            is_exact = false;
-            error += share.all.0 as f64 * estimate.error.unwrap_or(0.0);
-        }
-    }
-    Summary {
-        verdict: worst.unwrap_or(Verdict::Ok),
-        processes: verdicts.len(),
-        ok: count(&[Verdict::Ok, Verdict::SingleNode]),
-        at_risk: count(&[Verdict::AtRisk]),
-        mismatch: count(&[Verdict::Mismatch]),
-        unknown: count(&[Verdict::Unknown]),
-        is_complete: count(&[Verdict::Unknown]) == not_asked.count() && !hidden,
-        local_fraction: (all > 0.0).then(|| local / all),
-        is_exact,
-        local_error: (all > 0.0 && !is_exact).then(|| error / all),
     }
 }

@@ -30,9 +30,14 @@ pub mod words;
 pub mod worker_split;
 pub mod zone_reclaim_on;
 
+use serde_json::json;
+
 use crate::audit::PlacedProcess;
-use crate::audit::finding::{Evidence, Finding, Remedy, Severity};
+use crate::audit::finding::{Evidence, Remedy, Severity};
 use crate::audit::rules::context::{RuleContext, gpus_of, pids_of};
+use crate::compare::expected::Unexpected;
+use crate::document::Finding;
+use crate::document::rule::RuleText;
 use crate::units::Pid;
 
 /// A rule.
@@ -82,7 +87,7 @@ impl Rule {
     }
 
     /// What it finds, why that costs, what it cannot know and what to do: the doc comment of its file, a paragraph each.
-    pub fn explanation(&self) -> Vec<String> {
+    fn explanation(&self) -> Vec<String> {
         let lines = self.text.lines().map_while(|line| line.strip_prefix("//!"));
         let mut paragraphs = vec![String::new()];
         for line in lines.map(str::trim) {
@@ -99,10 +104,44 @@ impl Rule {
         paragraphs
     }
 
-    /// What it finds, in one sentence or two.
-    pub fn summary(&self) -> String {
-        self.explanation().swap_remove(0)
+    /// Its text, for `rules` and `explain`.
+    pub fn text(&self) -> RuleText {
+        RuleText {
+            name: self.name,
+            severity: self.severity.into(),
+            explanation: self.explanation(),
+        }
     }
+
+    fn finding(&self, violation: Violation) -> Finding {
+        let Violation {
+            gpus,
+            pids,
+            message,
+            evidence,
+            remedy,
+        } = violation;
+        let evidence = evidence.into_iter();
+        Finding {
+            rule: self.name.to_owned(),
+            severity: self.severity.into(),
+            gpu: gpus.first().copied(),
+            gpus,
+            pids,
+            message,
+            evidence: evidence
+                .map(|(name, value)| (name.to_owned(), json!(value)))
+                .collect(),
+            remedy: remedy.to_string(),
+            commands: remedy.commands,
+            note: Some(remedy.note).filter(|note| !note.is_empty()),
+        }
+    }
+}
+
+/// The texts of all rules.
+pub fn texts() -> Vec<RuleText> {
+    RULES.iter().map(Rule::text).collect()
 }
 
 /// Processes that break a rule together, or GPUs or a machine that do, and what is to be said of it.
@@ -148,22 +187,25 @@ impl Violation {
 
 /// Applies every rule; the worst findings come first.
 pub(crate) fn check(context: &RuleContext) -> Vec<Finding> {
-    let mut findings: Vec<Finding> = Vec::new();
-    for rule in RULES {
-        let broken = (rule.check)(context).into_iter();
-        findings.extend(broken.map(|broken| Finding {
-            rule: rule.name,
-            severity: rule.severity,
-            gpus: broken.gpus,
-            pids: broken.pids,
-            message: broken.message,
-            evidence: broken.evidence,
-            remedy: broken.remedy,
-        }));
-    }
+    let violations = RULES.iter().flat_map(|rule| {
+        let violations = (rule.check)(context).into_iter();
+        violations.map(move |violation| (rule, violation))
+    });
+    let mut violations: Vec<(&Rule, Violation)> = violations.collect();
     // Stable: those of one severity stay in the order of the rules.
-    findings.sort_by_key(|finding| finding.severity);
+    violations.sort_by_key(|(rule, _)| rule.severity);
+    let findings = violations.into_iter();
     findings
+        .map(|(rule, violation)| rule.finding(violation))
+        .collect()
+}
+
+/// The findings of the rule not-as-expected.
+pub(crate) fn unexpected(unexpected: &[Unexpected]) -> Vec<Finding> {
+    let violations = not_as_expected::violations(unexpected).into_iter();
+    violations
+        .map(|violation| not_as_expected::RULE.finding(violation))
+        .collect()
 }
 
 #[cfg(test)]

@@ -3,18 +3,17 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 
-use crate::audit::finding::Severity;
-use crate::audit::place::verdict::Verdict;
 use crate::compare::processes::{Change, ProcessChange};
 use crate::compare::verdict;
-use crate::document::outline::{FindingOutline, Outline};
+use crate::document::words::{Severity, Verdict};
+use crate::document::{Document, Finding};
 use crate::units::Pid;
 
 /// What became of one finding.
 #[derive(Debug, Clone)]
 pub struct FindingChange<'a> {
     /// As it is or, where it is no more, as it was.
-    pub finding: &'a FindingOutline,
+    pub finding: &'a Finding,
     /// `None` for a word that this program does not know.
     pub severity: Option<Severity>,
     /// What became of it.
@@ -66,8 +65,8 @@ enum Subject<'a> {
 
 /// What became of the findings of both sides.
 pub fn changes<'a>(
-    before: &'a Outline,
-    after: &'a Outline,
+    before: &'a Document,
+    after: &'a Document,
     processes: &[ProcessChange],
 ) -> Vec<FindingChange<'a>> {
     let places = |pid: fn(&ProcessChange) -> Option<Pid>| {
@@ -109,7 +108,7 @@ pub fn changes<'a>(
             Some(at) => processes[*at].change != Change::Better,
             None => true,
         };
-        let is_worse = match Severity::named(&finding.severity) {
+        let is_worse = match finding.severity.known() {
             _ if state == State::Remains => false,
             Some(Severity::Error) => true,
             Some(Severity::Warning) => joined.iter().any(is_no_better),
@@ -132,9 +131,9 @@ pub fn changes<'a>(
     changes
 }
 
-fn change(finding: &FindingOutline, state: State, joined: Vec<Pid>) -> FindingChange<'_> {
+fn change(finding: &Finding, state: State, joined: Vec<Pid>) -> FindingChange<'_> {
     FindingChange {
-        severity: Severity::named(&finding.severity),
+        severity: finding.severity.known(),
         finding,
         state,
         joined,
@@ -143,7 +142,7 @@ fn change(finding: &FindingOutline, state: State, joined: Vec<Pid>) -> FindingCh
 }
 
 fn subjects<'a>(
-    finding: &'a FindingOutline,
+    finding: &'a Finding,
     places: &BTreeMap<Pid, usize>,
 ) -> impl Iterator<Item = Subject<'a>> {
     let pids = finding.pids.iter();
@@ -154,7 +153,7 @@ fn subjects<'a>(
 
 /// Why a finding is not there any more.
 fn ended<'a>(
-    finding: &FindingOutline,
+    finding: &Finding,
     became: impl Iterator<Item = &'a ProcessChange<'a>>,
 ) -> State {
     let mut state = match finding.pids.is_empty() {

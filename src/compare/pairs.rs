@@ -3,16 +3,17 @@
 use std::collections::BTreeMap;
 use std::fmt;
 
-use crate::document::outline::{Outline, ProcessOutline};
+use crate::document::words::Role;
+use crate::document::{Document, ProcessEntry};
 use crate::units::{PciAddress, Pid};
 
 /// A process in both audits, or in one alone.
 #[derive(Debug, Clone, Copy)]
 pub struct Pair<'a> {
     /// `None` for one that is new.
-    pub before: Option<&'a ProcessOutline>,
+    pub before: Option<&'a ProcessEntry>,
     /// `None` for one that is gone.
-    pub after: Option<&'a ProcessOutline>,
+    pub after: Option<&'a ProcessEntry>,
     /// How it is known that they belong together; `None` for one that stands alone.
     pub matched_by: Option<MatchedBy>,
 }
@@ -48,7 +49,7 @@ impl fmt::Display for MatchedBy {
 }
 
 /// Pairs the processes of two audits, by the surest evidence first. Where a key fits several, it decides nothing.
-pub fn pairs<'a>(before: &'a Outline, after: &'a Outline) -> Vec<Pair<'a>> {
+pub fn pairs<'a>(before: &'a Document, after: &'a Document) -> Vec<Pair<'a>> {
     let mut matching = Matching::new(before, after);
     matching.processes();
     matching.trainers();
@@ -59,28 +60,28 @@ pub fn pairs<'a>(before: &'a Outline, after: &'a Outline) -> Vec<Pair<'a>> {
 
 /// One audit's processes in the order of their start.
 struct Side<'a> {
-    processes: Vec<&'a ProcessOutline>,
+    processes: Vec<&'a ProcessEntry>,
     at: BTreeMap<Pid, usize>,
-    gpus: BTreeMap<u32, Gpu<'a>>,
+    gpus: BTreeMap<u32, GpuIdentity<'a>>,
     /// The place of each one's partner on the other side.
     partner: Vec<Option<usize>>,
 }
 
 /// By what a GPU is known again.
 #[derive(Clone, Copy, Default)]
-struct Gpu<'a> {
+struct GpuIdentity<'a> {
     uuid: Option<&'a str>,
     address: Option<PciAddress>,
 }
 
 impl<'a> Side<'a> {
-    fn new(outline: &'a Outline) -> Self {
-        let mut processes: Vec<&ProcessOutline> = outline.processes.iter().flatten().collect();
+    fn new(document: &'a Document) -> Self {
+        let mut processes: Vec<&ProcessEntry> = document.processes().iter().collect();
         processes.sort_by_key(|of| (of.start_time_ticks, of.pid));
-        let gpus = outline.gpus.iter().map(|gpu| {
-            let known = Gpu {
+        let gpus = document.topology.gpus.iter().map(|gpu| {
+            let known = GpuIdentity {
                 uuid: gpu.uuid.as_deref(),
-                address: gpu.address,
+                address: gpu.pci_bus_id,
             };
             (gpu.index, known)
         });
@@ -93,8 +94,8 @@ impl<'a> Side<'a> {
     }
 
     /// What is known of each of its GPUs; `None` where that is not known of every one, or it has none.
-    fn of_gpus<T>(&self, of: &ProcessOutline, tell: fn(&Gpu<'a>) -> Option<T>) -> Option<Vec<T>> {
-        let told = of.gpus.iter().map(|index| tell(self.gpus.get(index)?));
+    fn of_gpus<T>(&self, of: &ProcessEntry, fact: fn(&GpuIdentity<'a>) -> Option<T>) -> Option<Vec<T>> {
+        let told = of.gpus.iter().map(|index| fact(self.gpus.get(index)?));
         told.collect::<Option<Vec<T>>>()
             .filter(|told| !told.is_empty())
     }
@@ -129,7 +130,7 @@ struct Matching<'a> {
 }
 
 impl<'a> Matching<'a> {
-    fn new(before: &'a Outline, after: &'a Outline) -> Self {
+    fn new(before: &'a Document, after: &'a Document) -> Self {
         let (one, other) = (&before.host.hostname, &after.host.hostname);
         Self {
             before: Side::new(before),
@@ -144,7 +145,7 @@ impl<'a> Matching<'a> {
         &mut self,
         how: MatchedBy,
         several: Several,
-        key: impl Fn(&ProcessOutline, &Side) -> Option<K>,
+        key: impl Fn(&ProcessEntry, &Side) -> Option<K>,
     ) {
         let key = |at: usize, side: &Side<'a>| key(side.processes[at], side);
         let before = self.before.unpaired(key);
@@ -183,10 +184,10 @@ impl<'a> Matching<'a> {
 
     fn trainers(&mut self) {
         use MatchedBy::{Gpu, LocalRank, Rank};
-        let is_trainer = |of: &ProcessOutline| of.role.as_deref() == Some("trainer");
-        let rank = |of: &ProcessOutline| of.rank.filter(|_| is_trainer(of));
-        let local = |of: &ProcessOutline| of.local_rank.filter(|_| is_trainer(of));
-        let gpus = |of: &ProcessOutline| Some(of.gpus.clone()).filter(|_| is_trainer(of));
+        let is_trainer = |of: &ProcessEntry| of.is(Role::Trainer);
+        let rank = |of: &ProcessEntry| of.rank.filter(|_| is_trainer(of));
+        let local = |of: &ProcessEntry| of.local_rank.filter(|_| is_trainer(of));
+        let gpus = |of: &ProcessEntry| Some(of.gpus.clone()).filter(|_| is_trainer(of));
         // Several jobs may have a rank 0 each: these are told apart by their GPUs.
         self.by(Rank, Several::Leave, |of, side| {
             Some((rank(of)?, side.of_gpus(of, |gpu| gpu.address)?))
@@ -208,26 +209,26 @@ impl<'a> Matching<'a> {
     }
 
     fn workers(&mut self) {
-        let is_worker = |of: &ProcessOutline| of.role.as_deref() == Some("worker");
+        let is_worker = |of: &ProcessEntry| of.is(Role::Worker);
         // Both sides name the trainer by its place in `before`.
         let before = self.before.unpaired(|at, side| {
             let of = side.processes[at];
-            side.at.get(&of.trainer?).copied().filter(|_| is_worker(of))
+            side.at.get(&of.trainer_pid?).copied().filter(|_| is_worker(of))
         });
         let after = self.after.unpaired(|at, side| {
             let of = side.processes[at];
-            side.partner[*side.at.get(&of.trainer?)?].filter(|_| is_worker(of))
+            side.partner[*side.at.get(&of.trainer_pid?)?].filter(|_| is_worker(of))
         });
         self.pair(MatchedBy::Position, Several::InOrder, before, &after);
         self.by(MatchedBy::Position, Several::InOrder, |of, _| {
-            let is_nobodys = of.trainer.is_none() && is_worker(of);
+            let is_nobodys = of.trainer_pid.is_none() && is_worker(of);
             is_nobodys.then(|| of.gpus.clone())
         });
     }
 
     fn others(&mut self) {
         self.by(MatchedBy::Name, Several::InOrder, |of, _| {
-            let is_job = matches!(of.role.as_deref(), Some("trainer" | "worker"));
+            let is_job = of.is_of_job();
             (!is_job).then(|| (of.role.clone(), of.name.clone()))
         });
     }

@@ -4,36 +4,13 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 
 use crate::audit::place::home::GpuPlace;
+pub use crate::document::words::Role;
 use crate::jobs::framework::{Task, task};
 use crate::jobs::process_tree::{DATA_LOADER, ProcessTree, is_forkserver, serves_gpus};
 use crate::jobs::ties::{Tied, Trainers};
 use crate::machine::gpu::{Gpu, Instance};
 use crate::machine::process::Process;
 use crate::units::Pid;
-
-/// What a process does in a job.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Role {
-    /// Holds a GPU context.
-    Trainer,
-    /// Works for a trainer: loads its data.
-    Worker,
-    /// An ancestor of trainers.
-    Launcher,
-    /// Python's resource tracker or fork server; a server of GPUs, or what watches them.
-    Helper,
-}
-
-impl fmt::Display for Role {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Self::Trainer => "trainer",
-            Self::Worker => "worker",
-            Self::Launcher => "launcher",
-            Self::Helper => "helper",
-        })
-    }
-}
 
 /// How it is known on which GPU a trainer works.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

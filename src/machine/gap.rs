@@ -28,8 +28,6 @@ pub enum Fact {
     GpuMemoryNode(u32),
     /// The whole of `/sys/devices/system/node`.
     Nodes,
-    /// Whether something is as it was expected to be; says what.
-    Expected(String),
     /// A node's CPUs.
     NodeCpus(NodeId),
     /// A node's memory sizes.
@@ -88,7 +86,6 @@ impl Fact {
                 | Self::Processes
                 | Self::HiddenProcesses(_)
                 | Self::Process
-                | Self::Expected(_)
         )
     }
 }
@@ -101,7 +98,6 @@ impl fmt::Display for Fact {
             Self::GpuHomeNode(index) => write!(f, "home node of GPU {index}"),
             Self::GpuMemoryNode(index) => write!(f, "memory node of GPU {index}"),
             Self::Nodes => f.write_str("NUMA nodes"),
-            Self::Expected(what) => write!(f, "whether the {what} is as expected"),
             Self::NodeCpus(node) => write!(f, "CPUs of node {node}"),
             Self::NodeMemory(node) => write!(f, "memory of node {node}"),
             Self::NodeDistances(node) => write!(f, "distances of node {node}"),

@@ -2,8 +2,8 @@
 //! taken for node 0.
 
 use std::collections::BTreeMap;
-use std::fmt;
 
+pub use crate::document::words::HomeSource;
 use crate::jobs::attribution::GpuSource;
 use crate::machine::gap::{Fact, Gap, Reason};
 use crate::machine::gpu::{Evidence, Gpu};
@@ -25,42 +25,6 @@ pub struct GpuPlace {
     /// Where a process of it should run: the home nodes that have CPUs or, where none has, the
     /// nearest that do. Empty where these are not known.
     pub local_nodes: NodeSet,
-}
-
-/// Who told a GPU's home nodes.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum HomeSource {
-    /// Whoever typed `--gpu-node`.
-    Override,
-    /// A topology file of NCCL's or hwloc's.
-    TopologyFile,
-    /// `numa_node` of its PCI device.
-    Sysfs,
-    /// `numa_node` of a PCI bridge above it.
-    PciParent,
-    /// NVML's memory affinity.
-    NvmlMemoryAffinity,
-    /// NVML's CPU affinity.
-    NvmlCpuAffinity,
-    /// Only one node of the machine has CPUs.
-    SingleNode,
-    /// Nobody.
-    Unknown,
-}
-
-impl fmt::Display for HomeSource {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Self::Override => "override",
-            Self::TopologyFile => "topology-file",
-            Self::Sysfs => "sysfs",
-            Self::PciParent => "pci-parent",
-            Self::NvmlMemoryAffinity => "nvml-memory-affinity",
-            Self::NvmlCpuAffinity => "nvml-cpu-affinity",
-            Self::SingleNode => "single-node",
-            Self::Unknown => "unknown",
-        })
-    }
 }
 
 /// What a person or a file says of GPUs' places.

@@ -1,45 +1,15 @@
 //! Where a process's memory lies.
 
 use std::collections::BTreeMap;
-use std::fmt;
 
 use crate::audit::place::sampling_error::error_of;
 use crate::audit::place::verdict::{Judged, Locality, Verdict};
 use crate::audit::{Limits, PlacedProcess};
+pub use crate::document::words::MemoryKind;
 use crate::machine::gap::{Fact, Gap, Reason};
 use crate::machine::memory::{Backing, Exactness, Memory, Policy, Sample};
 use crate::machine::process::Process;
 use crate::units::{Bytes, NodeBytes, NodeId, NodeSet};
-
-/// What memory is to the process that has it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub enum MemoryKind {
-    /// Heap, stack, malloc's arenas.
-    Anonymous,
-    /// Page-locked for the GPU: the batches on their way to it. It cannot migrate.
-    Pinned,
-    /// Shared with other processes: workers hand their batches over here.
-    Shared,
-    /// hugetlbfs.
-    Huge,
-    /// CUDA's managed memory, touched by the CPU.
-    Managed,
-    /// Page cache and mapped files. No policy governs it, and it never is a mismatch.
-    File,
-}
-
-impl fmt::Display for MemoryKind {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Self::Anonymous => "anonymous",
-            Self::Pinned => "pinned",
-            Self::Shared => "shared",
-            Self::Huge => "huge",
-            Self::Managed => "managed",
-            Self::File => "file",
-        })
-    }
-}
 
 impl MemoryKind {
     /// The driver's pinned memory shows as any shared anonymous mapping does; it is pinned where the

@@ -1,53 +1,8 @@
 //! Verdicts, and what everything is judged against.
 
-use std::fmt;
-
+pub use crate::document::words::Verdict;
 use crate::machine::topology::Topology;
 use crate::units::{NodeId, NodeSet};
-
-/// How well something is placed; of two the greater is the worse.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Verdict {
-    /// One node has all CPUs: nothing to get wrong.
-    SingleNode,
-    /// On the local nodes, and held there.
-    Ok,
-    /// Local right now but nothing holds it there, or near.
-    AtRisk,
-    /// It could not be read, or the home node is not known.
-    Unknown,
-    /// Remote.
-    Mismatch,
-}
-
-impl Verdict {
-    /// All of them, the best first.
-    const ALL: [Self; 5] = [
-        Self::SingleNode,
-        Self::Ok,
-        Self::AtRisk,
-        Self::Unknown,
-        Self::Mismatch,
-    ];
-
-    /// The verdict of this word; `None` for a word that is none.
-    pub fn named(word: &str) -> Option<Self> {
-        let mut all = Self::ALL.into_iter();
-        all.find(|verdict| verdict.to_string() == word)
-    }
-}
-
-impl fmt::Display for Verdict {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Self::SingleNode => "single-node",
-            Self::Ok => "ok",
-            Self::AtRisk => "at-risk",
-            Self::Unknown => "unknown",
-            Self::Mismatch => "mismatch",
-        })
-    }
-}
 
 /// A node against the local ones; of two the greater is the farther.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]

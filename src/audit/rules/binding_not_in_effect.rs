@@ -236,10 +236,10 @@ fn remedy(context: &RuleContext, group: &[&PlacedProcess], missed: &Missed) -> R
     match missed.instead {
         // Nobody else can change a running process's policy.
         Instead::Policy(_) => Remedy {
-            words,
+            text: words,
             commands: Vec::new(),
-            but: "a running process keeps its policy".to_owned(),
+            note: "a running process keeps its policy".to_owned(),
         },
-        _ => Remedy { words, ..now },
+        _ => Remedy { text: words, ..now },
     }
 }

@@ -5,7 +5,6 @@ use std::collections::{BTreeMap, BTreeSet};
 use crate::audit::place::home::GpuPlace;
 use crate::audit::place::verdict::Locality;
 use crate::audit::{Limits, PlacedProcess};
-use crate::compare::expected::Unexpected;
 use crate::jobs::attribution::Role;
 use crate::jobs::process_tree::ProcessTree;
 use crate::machine::binding_request::BindingRequest;
@@ -22,8 +21,6 @@ pub(crate) struct RuleContext<'a> {
     pub settings: KernelSettings,
     pub window: Option<&'a Window>,
     pub limits: Limits,
-    /// What is not as it was expected to be.
-    pub unexpected: Vec<Unexpected>,
     family: ProcessTree,
     by_pid: BTreeMap<Pid, &'a PlacedProcess>,
 }
@@ -39,7 +36,6 @@ impl<'a> RuleContext<'a> {
         settings: KernelSettings,
         window: Option<&'a Window>,
         limits: Limits,
-        unexpected: Vec<Unexpected>,
     ) -> Self {
         let pairs = processes.iter().map(|of| (of.process.pid, of.process.ppid));
         Self {
@@ -51,7 +47,6 @@ impl<'a> RuleContext<'a> {
             settings,
             window,
             limits,
-            unexpected,
         }
     }
 

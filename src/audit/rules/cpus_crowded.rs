@@ -121,7 +121,7 @@ fn remedy(context: &RuleContext, processes: &[&PlacedProcess], cpus: &CpuSet) ->
         );
     }
     Remedy {
-        words: "undo what binds them so tightly (OMP_PROC_BIND, GOMP_CPU_AFFINITY, KMP_AFFINITY, a worker_init_fn, taskset), \
+        text: "undo what binds them so tightly (OMP_PROC_BIND, GOMP_CPU_AFFINITY, KMP_AFFINITY, a worker_init_fn, taskset), \
                 or start fewer workers"
             .to_owned(),
         ..bind(context, processes)

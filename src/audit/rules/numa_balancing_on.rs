@@ -30,9 +30,9 @@ fn check(context: &RuleContext) -> Vec<Violation> {
         "kernel.numa_balancing is on: it costs bound processes page faults, and moves pages under them".to_owned(),
         Evidence::from([("numa_balancing", Value::Count(mode as usize))]),
         Remedy {
-            words: "turn it off, if nothing else here needs it".to_owned(),
+            text: "turn it off, if nothing else here needs it".to_owned(),
             commands: vec!["sysctl kernel.numa_balancing=0".to_owned()],
-            but: "it does not move pages back".to_owned(),
+            note: "it does not move pages back".to_owned(),
         },
     )]
 }

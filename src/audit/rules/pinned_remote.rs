@@ -53,7 +53,7 @@ fn check(context: &RuleContext) -> Vec<Violation> {
             ]),
             Remedy {
                 commands: Vec::new(),
-                but: "what is pinned already stays until the process ends".to_owned(),
+                note: "what is pinned already stays until the process ends".to_owned(),
                 ..bind(context, &group)
             },
         )

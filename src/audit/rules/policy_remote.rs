@@ -87,9 +87,9 @@ fn remedy(context: &RuleContext, group: &[&PlacedProcess]) -> Remedy {
         ),
     };
     Remedy {
-        words,
+        text: words,
         commands: Vec::new(),
-        but: "a running process keeps its policy".to_owned(),
+        note: "a running process keeps its policy".to_owned(),
     }
 }
 

@@ -20,9 +20,9 @@ pub(crate) fn bind(context: &RuleContext, group: &[&PlacedProcess]) -> Remedy {
         return Remedy::in_words("bind it to all CPUs of its GPU's node, which is not known");
     }
     Remedy {
-        words: start(context, first(group)),
+        text: start(context, first(group)),
         commands: taskset(context, group),
-        but: "what is in memory already stays where it is".to_owned(),
+        note: "what is in memory already stays where it is".to_owned(),
     }
 }
 
@@ -52,9 +52,9 @@ pub(crate) fn bind_and_move(
     let mut commands = taskset(context, &loose);
     commands.push(pages);
     Remedy {
-        words: start(context, first(group)),
+        text: start(context, first(group)),
         commands,
-        but: "pinned pages do not move".to_owned(),
+        note: "pinned pages do not move".to_owned(),
     }
 }
 

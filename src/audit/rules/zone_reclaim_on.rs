@@ -27,9 +27,9 @@ fn check(context: &RuleContext) -> Vec<Violation> {
         ),
         Evidence::from([("zone_reclaim_mode", Value::Count(mode as usize))]),
         Remedy {
-            words: "turn it off, unless it was measured to help".to_owned(),
+            text: "turn it off, unless it was measured to help".to_owned(),
             commands: vec!["sysctl vm.zone_reclaim_mode=0".to_owned()],
-            but: String::new(),
+            note: String::new(),
         },
     )]
 }
