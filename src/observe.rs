@@ -2,6 +2,24 @@
 //!
 //! The two differ in [`Root`], in where NVML's answers come from, and in how memory is read (`memory`). All else is the same
 //! code.
+//!
+//! # What is read
+//!
+//! - All processes: `/proc/PID/stat`. The processes that use a GPU and those of their jobs: `status`, `cmdline`, `environ`,
+//!   `cgroup`, the links in `fd`, `task/TID/stat`, and sched_getaffinity. `fd` of all processes only where NVML names none or
+//!   a GPU is AMD's or Intel's.
+//! - Of environments only RANK, LOCAL_RANK, MASTER_PORT, TORCHELASTIC_RUN_ID, CUDA_VISIBLE_DEVICES and three variables that
+//!   request a binding.
+//! - Memory: `maps`, the nodes of some thousand pages (move_pages without target nodes), `pagemap` where mappings are nearly
+//!   empty, the first lines of `task/TID/numa_maps` for the policies. `numa_maps` as a whole for small processes, recordings,
+//!   `--memory exact`, and where move_pages is refused; `memory.numa_stat` of the control group where that takes too long.
+//!   For huge pages `/proc/self/mountinfo`, `/sys/kernel/mm/hugepages` and the device of an empty memfd.
+//! - Control groups: `cpuset.cpus.effective` and `cpuset.mems.effective`, or their equivalents of version 1.
+//! - With `--for`: `task/TID/stat` repeatedly; at both ends `task/TID/sched`, `/proc/vmstat` and the nodes' `numastat`.
+//! - The machine: `/proc/sys/kernel/{osrelease,numa_balancing}`, `/proc/sys/vm/zone_reclaim_mode`, `/proc/stat`,
+//!   `/proc/driver/nvidia`, `/sys/devices/system/{node,cpu}`, `/sys/bus/pci/devices`, and the system's user names.
+//! - GPUs: NVML, in a process of its own. AMD's and Intel's: `drm`, `product_name` and `mem_info_{vram,gtt}_*` of the PCI
+//!   device, `/sys/class/kfd/kfd/{topology/nodes,proc}`, and `/proc/PID/fdinfo` of open `/dev/dri/*`.
 
 pub mod audit_file;
 pub mod gpu;

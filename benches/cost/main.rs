@@ -5,7 +5,7 @@
 //! cargo bench --bench cost -- --quick     # seconds: whether it works, no figures to publish
 //! ```
 //!
-//! Builds a load (load.c), has every program look at it in the same run, and prints Markdown for the README. The floor
+//! Builds a load (load.c), has every program look at it in the same run, and prints Markdown for benches/FIGURES.md. The floor
 //! (floor.c) only reads the files and makes nothing of them. What cannot be measured here is named and left out.
 
 // It is a program of its own, and has no user but its developers.
@@ -38,7 +38,7 @@ pub struct Size {
     pub disturbance: u64,
 }
 
-/// What README tells.
+/// For benches/FIGURES.md.
 const WHOLE: Size = Size {
     runs: 5,
     crowd: (300, 3_000),

@@ -1,43 +1,36 @@
-//! What an outcome is as an exit code.
+//! The exit code, from the report only.
 
 use crate::audit::Report;
 use crate::audit::finding::{Finding, Severity};
 use crate::audit::place::verdict::Verdict;
+use crate::audit::rules::not_as_expected;
 use crate::cli::FailOn;
 use crate::compare::Diff;
 use crate::machine::gap::{Fact, Gap};
 
-/// 1 for what was found wrong; 3 where nothing is, and not everything could be judged.
+/// It could not run: a wrong argument, an unreadable file, output that cannot be written.
+pub const COULD_NOT_RUN: u8 = 2;
+
+/// 1 if a finding fails the audit; 3 if none does but not everything could be judged.
 pub fn of_audit(report: &Report, fail_on: FailOn) -> u8 {
-    let summary = &report.summary;
     let failed = report.findings.iter().any(|finding| match fail_on {
         FailOn::Mismatch => finding.severity == Severity::Error,
         // Warnings about the machine alone put no process at risk.
         FailOn::AtRisk => finding.severity <= Severity::Warning && !finding.pids.is_empty(),
         FailOn::Never => false,
     });
-    match (failed, summary.is_complete) {
-        (true, _) => 1,
-        (false, false) => 3,
-        (false, true) => 0,
-    }
+    code(failed, report.summary.is_complete)
 }
 
-/// 1 where the machine is not as expected; 3 where that is not known of all of it.
+/// 1 if the machine is not as expected; 3 if not all of it could be compared; 0 if nothing is expected.
 pub fn of_map(report: &Report) -> u8 {
-    let is_other = |finding: &Finding| finding.rule == "not-as-expected";
+    let differs = |finding: &Finding| finding.rule == not_as_expected::RULE.name;
     let is_unknown = |gap: &Gap| matches!(gap.fact, Fact::Expected(_));
-    match (
-        report.findings.iter().any(is_other),
-        report.gaps.iter().any(is_unknown),
-    ) {
-        (true, _) => 1,
-        (false, true) => 3,
-        (false, false) => 0,
-    }
+    let differs = report.findings.iter().any(differs);
+    code(differs, !report.gaps.iter().any(is_unknown))
 }
 
-/// 1 for what got worse; 3 where nothing was seen to, and something could have.
+/// 1 if something got worse; 3 if nothing is known to have got worse but not everything could be compared.
 pub fn of_diff(diff: &Diff, fail_on: FailOn) -> u8 {
     let process = diff.processes.iter().any(|change| match fail_on {
         FailOn::AtRisk => change.worsened_to.is_some(),
@@ -50,9 +43,13 @@ pub fn of_diff(diff: &Diff, fail_on: FailOn) -> u8 {
         FailOn::Mismatch => change.severity == Some(Severity::Error),
         FailOn::Never => false,
     });
-    match (process || finding, diff.is_open) {
+    code(process || finding, !diff.is_open)
+}
+
+fn code(failed: bool, is_complete: bool) -> u8 {
+    match (failed, is_complete) {
         (true, _) => 1,
-        (false, true) => 3,
-        (false, false) => 0,
+        (false, false) => 3,
+        (false, true) => 0,
     }
 }

@@ -303,38 +303,4 @@ fn arguments_that_name_nothing() {
     with(&["--user", "nobody-of-that-name"])
         .fails_with("no user \"nobody-of-that-name\" is known here");
     with(&["--pid", "99999"]).fails_with("there is no process 99999");
-    with(&["record", "/tmp/never"]).fails_with("record does not go with --snapshot");
-    with(&["topology", "--pid", "1"]).fails_with("topology does not go with --pid");
-    with(&["--for", "1s"])
-        .fails_with("--for does not go with --snapshot: a recording is of one moment");
-    run(["--for=1s", "record", "/tmp/never"]).fails_with("record does not go with --for");
-    run(["--for=1s", "topology"]).fails_with("topology does not go with --for");
-    run(["--gpu=0", "record", "/tmp/never"]).fails_with("record does not go with --gpu");
-    for arguments in [
-        &["--pid", "0"][..],
-        &["--pid", "x"],
-        &["--remote-percent", "101"],
-        &["--for", "1"],
-        &["--for", "99ms"],
-        &["--for", "25h"],
-        &["--no-such"],
-    ] {
-        let run = with(arguments);
-        assert_eq!(run.code, Some(2), "{arguments:?}");
-        assert!(run.stderr.starts_with("error: "), "{}", run.stderr);
-    }
-}
-
-#[test]
-fn a_report_that_cannot_be_written_is_told() {
-    let mut command = program();
-    command.arg("--snapshot").arg(fixture("p4d-bound"));
-    command.stdout(
-        fs::OpenOptions::new()
-            .write(true)
-            .open("/dev/full")
-            .unwrap(),
-    );
-    let run = Run::from(command.output().unwrap());
-    run.fails_with("cannot write the report: No space left on device (os error 28)");
 }

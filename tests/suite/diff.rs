@@ -886,31 +886,6 @@ fn what_is_no_audit_is_refused() {
     ));
 }
 
-#[test]
-fn options_that_it_would_ignore_are_refused() {
-    let fine = fixture("p4d-bound");
-    let fine = fine.to_str().unwrap();
-    let fails = |arguments: &[&str], sentence: &str| {
-        crate::program::run(arguments).fails_with(sentence);
-    };
-    fails(
-        &["--strict-node", "diff", fine, fine],
-        "--strict-node stands after diff, or does not go with it",
-    );
-    fails(
-        &["diff", fine, fine, "--snapshot", fine],
-        "diff does not go with AFTER and --snapshot",
-    );
-    fails(
-        &["diff", fine, fine, "--pid", "1"],
-        "diff does not go with AFTER and --pid",
-    );
-    fails(
-        &["diff", fine, fine, "--expect", fine],
-        "diff does not go with --expect",
-    );
-}
-
 /// All text of a document may be anybody's, and numbers may be any.
 #[test]
 fn hostile_documents_are_shown_harmlessly() {

@@ -45,7 +45,7 @@ impl Drop for Sleeper {
 /// A map is not about processes, and `topology` takes none.
 #[test]
 fn a_map_without_a_driver_does_not_tell_to_name_processes() {
-    let run = run(NO_DRIVER.iter().copied().chain(["topology"]));
+    let run = run(["topology"].iter().chain(&NO_DRIVER));
     assert!(run.stdout.contains("? NVIDIA driver: "), "{}", run.stdout);
     assert!(!run.stdout.contains("--pid"), "{}", run.stdout);
 }

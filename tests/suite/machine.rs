@@ -104,9 +104,9 @@ impl Tree {
     pub fn command(&self, arguments: &[&str]) -> Command {
         let mut command = program();
         command
+            .args(arguments)
             .arg("--snapshot")
-            .arg(self.folder.path())
-            .args(arguments);
+            .arg(self.folder.path());
         command
     }
 

@@ -10,6 +10,7 @@
 
 mod arrows;
 mod bad_input;
+mod cli;
 mod diff;
 mod expected;
 mod fixtures;

@@ -226,15 +226,3 @@ fn where_nothing_may_be_read_the_groups_memory_is_told_as_such() {
     assert_eq!(memory["by_node_bytes"], Value::Null);
     assert_eq!(memory["verdict"], "unknown", "others have a part in it");
 }
-
-#[test]
-fn only_an_audit_looks_at_memory() {
-    for command in ["topology", "rules"] {
-        let run: Run = program()
-            .args(["--memory", "exact", command])
-            .output()
-            .unwrap()
-            .into();
-        run.fails_with(&format!("{command} does not go with --memory"));
-    }
-}

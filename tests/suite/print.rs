@@ -7,7 +7,7 @@ use crate::program::{Run, fixture, program, replay, without_colour};
 /// A replay in a terminal of this width.
 fn at_width(name: &str, columns: u16, arguments: &[&str]) -> String {
     let mut command = program();
-    command.arg("--snapshot").arg(fixture(name)).args(arguments);
+    command.args(arguments).arg("--snapshot").arg(fixture(name));
     command.env("COLUMNS", columns.to_string());
     Run::from(command.output().unwrap()).stdout
 }

@@ -68,7 +68,7 @@ pub fn fixture(name: &str) -> PathBuf {
 pub fn replay(name: &str, arguments: &[&str]) -> Run {
     let path = fixture(name);
     let mut command = program();
-    command.arg("--snapshot").arg(path).args(arguments);
+    command.args(arguments).arg("--snapshot").arg(path);
     command.output().expect("it starts").into()
 }
 

@@ -274,14 +274,14 @@ fn it_can_be_interrupted_while_it_waits() {
 #[test]
 fn a_deadline_is_a_time() {
     for (text, why) in [
-        ("0s", "nothing can be seen in no time"),
+        ("0s", "must be longer than 0"),
         ("soon", "expected number at 0"),
     ] {
         let run = run(["--deadline", text]);
         assert_eq!(run.code, Some(2));
         assert!(run.stderr.contains(why), "{}", run.stderr);
     }
-    let run = run(["--deadline", "18446744073709551615s", "topology"]);
+    let run = run(["topology", "--deadline", "18446744073709551615s"]);
     assert_eq!(run.code, Some(0), "{}", run.stderr);
 }
 

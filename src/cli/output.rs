@@ -1,0 +1,25 @@
+//! Options that say how to print.
+
+use clap::Args;
+
+use crate::print::terminal::ColorChoice;
+
+/// How to print.
+#[derive(Debug, Args)]
+#[command(next_help_heading = "Output")]
+pub struct OutputArgs {
+    /// Print one JSON document instead of text.
+    #[arg(long)]
+    pub(crate) json: bool,
+    #[command(flatten)]
+    pub(crate) color: ColorArgs,
+}
+
+/// Whether to print in colour.
+#[derive(Debug, Args)]
+#[command(next_help_heading = "Output")]
+pub struct ColorArgs {
+    /// When to use colour.
+    #[arg(long, value_name = "WHEN", default_value = "auto")]
+    pub(crate) color: ColorChoice,
+}

@@ -1,0 +1,37 @@
+//! `numa-audit` and `numa-audit audit`.
+
+use std::process::ExitCode;
+
+use super::output::{print, print_by, terminal};
+use super::settings::{expected, settings};
+use super::{Trouble, exit_code, source};
+use crate::audit::audit;
+use crate::cli::AuditArgs;
+use crate::observe::{observe, watch};
+use crate::print::{json, remedies, table};
+
+pub fn run(arguments: &AuditArgs) -> Result<ExitCode, Trouble> {
+    let expected = expected(arguments.expect.as_deref())?;
+    let source = source::source(&arguments.machine)?.reading_memory(arguments.memory.into());
+    let subjects = source::subjects(&arguments.pid);
+    let window = match arguments.window {
+        Some(length) => watch(&source, &subjects, length)?,
+        None => None,
+    };
+    let mut machine = observe(source, &subjects).machine;
+    machine.window = window;
+    source::ensure_named_are_there(&machine)?;
+    let mut settings = settings(&arguments.judgement, &arguments.home_nodes, &machine)?;
+    settings.expected = expected;
+    let report = audit(machine, &settings);
+    if arguments.output.json {
+        print_by(|out| json::write_report(&report, out))?;
+    } else if arguments.remedies {
+        print(&remedies::remedies(&report))?;
+    } else {
+        let terminal = terminal(&arguments.output.color);
+        print(&table::report(&report, arguments.all, &terminal))?;
+    }
+    let code = exit_code::of_audit(&report, arguments.fail_on);
+    Ok(ExitCode::from(code))
+}

@@ -1,0 +1,15 @@
+//! `numa-audit explain`.
+
+use std::process::ExitCode;
+
+use super::Trouble;
+use super::names::rule_named;
+use super::output::{print, terminal};
+use crate::cli::ExplainArgs;
+use crate::print::explain;
+
+pub fn run(arguments: &ExplainArgs) -> Result<ExitCode, Trouble> {
+    let rule = rule_named(&arguments.rule)?;
+    print(&explain::explain(rule, &terminal(&arguments.color)))?;
+    Ok(ExitCode::SUCCESS)
+}

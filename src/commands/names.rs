@@ -1,0 +1,50 @@
+//! What a typed name means: a rule, a GPU, a user.
+
+use super::Trouble;
+use crate::audit::rules::Rule;
+use crate::machine::gpu::Gpu;
+use crate::machine::{Machine, Origin};
+use crate::observe::user_number;
+use crate::units::{PciAddress, ranges};
+
+pub fn rule_named(name: &str) -> Result<&'static Rule, Trouble> {
+    Rule::named(name).ok_or_else(|| format!("no rule {name:?}: numa-audit rules lists them").into())
+}
+
+/// The index of a GPU, from its index, its PCI address or the start of its UUID.
+pub fn gpu_named(name: &str, machine: &Machine) -> Result<u32, Trouble> {
+    let address = name.parse::<PciAddress>().ok();
+    let index = name.parse::<u32>().ok();
+    let is_meant = |gpu: &&Gpu| {
+        let uuid = gpu.uuid.as_ref();
+        let by_uuid = uuid.is_some_and(|uuid| name.len() > 4 && uuid.starts_with(name));
+        by_uuid || index == Some(gpu.index) || (address.is_some() && gpu.address == address)
+    };
+    let found: Vec<&Gpu> = machine.gpus.iter().filter(is_meant).collect();
+    match found.as_slice() {
+        [gpu] => Ok(gpu.index),
+        [] if machine.gpus.is_empty() => {
+            Err(format!("no GPU {name:?}: this machine has no GPU").into())
+        }
+        [] => {
+            let known = ranges(machine.gpus.iter().map(|gpu| gpu.index));
+            Err(format!("no GPU {name:?}: there are {known}").into())
+        }
+        _ => Err(format!("{name:?} begins the UUIDs of several GPUs").into()),
+    }
+}
+
+/// The number of a user, from the name or the number.
+pub fn user_named(name: &str, machine: &Machine) -> Result<u32, Trouble> {
+    let mut users = machine.users.iter();
+    if let Some((uid, _)) = users.find(|(_, user)| *user == name) {
+        return Ok(*uid);
+    }
+    // A user without a process here.
+    let is_live = machine.host.origin == Origin::Live;
+    if let Some(uid) = is_live.then(|| user_number(name)).flatten() {
+        return Ok(uid);
+    }
+    name.parse()
+        .map_err(|_| format!("no user {name:?} is known here").into())
+}

@@ -1,0 +1,56 @@
+//! Everything that is printed goes through here.
+
+use std::io::{self, BufWriter, ErrorKind, IsTerminal, Write};
+use std::os::fd::AsFd;
+
+use super::{Trouble, stdout_at_start};
+use crate::cli::ColorArgs;
+use crate::print::terminal::{Surroundings, Terminal, harmless};
+
+/// The terminal of standard output.
+pub fn terminal(color: &ColorArgs) -> Terminal {
+    terminal_of(&io::stdout(), color)
+}
+
+/// The terminal of this stream.
+pub fn terminal_of(stream: &(impl AsFd + IsTerminal), color: &ColorArgs) -> Terminal {
+    let is_terminal = stream.is_terminal();
+    let size = is_terminal
+        .then(|| rustix::termios::tcgetwinsize(stream).ok())
+        .flatten();
+    let variable = |name| std::env::var_os(name);
+    let (columns, no_color, term) = (variable("COLUMNS"), variable("NO_COLOR"), variable("TERM"));
+    let around = Surroundings {
+        is_terminal,
+        columns: size.map(|size| size.ws_col).filter(|columns| *columns > 0),
+        columns_variable: columns.as_deref(),
+        no_color: no_color.as_deref(),
+        term: term.as_deref(),
+    };
+    Terminal::new(color.color, around)
+}
+
+/// Prints text to standard output.
+pub fn print(text: &str) -> Result<(), Trouble> {
+    print_by(|out| out.write_all(text.as_bytes()))
+}
+
+/// Prints to standard output what `write` writes. A reader that closes the pipe early is not an error.
+pub fn print_by(write: impl FnOnce(&mut dyn Write) -> io::Result<()>) -> Result<(), Trouble> {
+    if stdout_at_start::was_closed() {
+        return Err("cannot write the output: standard output is closed".into());
+    }
+    let mut stdout = BufWriter::with_capacity(32 << 10, io::stdout().lock());
+    match write(&mut stdout).and_then(|()| stdout.flush()) {
+        Err(error) if error.kind() != ErrorKind::BrokenPipe => {
+            Err(format!("cannot write the output: {error}").into())
+        }
+        _ => Ok(()),
+    }
+}
+
+/// Prints an error to standard error. If that fails, nothing is left to report it to.
+pub fn complain(trouble: &dyn std::error::Error) {
+    let text = harmless(&trouble.to_string());
+    let _ = writeln!(io::stderr(), "numa-audit: {text}");
+}

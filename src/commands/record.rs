@@ -1,0 +1,46 @@
+//! `numa-audit record`.
+
+use std::io::{self, Write};
+use std::process::ExitCode;
+
+use super::output::terminal_of;
+use super::{Trouble, ask_nvml, source};
+use crate::audit::{Settings, audit};
+use crate::cli::RecordArgs;
+use crate::observe::{Source, observe};
+use crate::print::gaps;
+use crate::print::terminal::harmless;
+use crate::record::{self, Options};
+use crate::units::seconds;
+
+pub fn run(arguments: &RecordArgs) -> Result<ExitCode, Trouble> {
+    let path = &arguments.path;
+    record::ensure_new(path)?;
+    let source = Source::live_tapped(arguments.nvml.nvml_lib.clone())
+        .asking_through(ask_nvml::invocation())
+        .within(arguments.deadline);
+    let observation = observe(source, &source::subjects(&arguments.pid));
+    // What a recording lacks cannot be read later, and a part would be taken for the whole.
+    if observation.is_late {
+        let whole = seconds(arguments.deadline);
+        return Err(
+            format!("not all was read within {whole} (--deadline): nothing is recorded").into(),
+        );
+    }
+    source::ensure_named_are_there(&observation.machine)?;
+    let machine = observation.machine.clone();
+    let options = Options {
+        note: arguments.note.clone(),
+        redact: arguments.redact,
+    };
+    record::record(observation, path, &options)?;
+    let count = machine.processes.len();
+    let word = if count == 1 { "process" } else { "processes" };
+    let report = audit(machine, &Settings::default());
+    let stderr = io::stderr();
+    let lacks = gaps::gaps(&report, &terminal_of(&stderr, &arguments.color));
+    let path = harmless(&path.display().to_string());
+    // The recording exists, even if this cannot be printed.
+    let _ = write!(&stderr, "recorded {count} {word} to {path}\n{lacks}");
+    Ok(ExitCode::SUCCESS)
+}

@@ -1,0 +1,67 @@
+//! How to judge, from the arguments.
+
+use std::collections::BTreeSet;
+use std::path::Path;
+
+use super::Trouble;
+use super::names::{gpu_named, rule_named, user_named};
+use crate::audit::place::home::Hints;
+use crate::audit::{Limits, Scope, Settings};
+use crate::cli::{HomeNodeArgs, JudgementArgs};
+use crate::document::outline::Expected;
+use crate::machine::Machine;
+use crate::observe::{read_expected, read_topology_file};
+use crate::units::Bytes;
+
+/// Without what is expected: that is read before the machine.
+pub fn settings(
+    judgement: &JudgementArgs,
+    home_nodes: &HomeNodeArgs,
+    machine: &Machine,
+) -> Result<Settings, Trouble> {
+    let allowed = judgement.allow.iter();
+    let allowed = allowed.map(|name| Ok(rule_named(name)?.name));
+    Ok(Settings {
+        limits: Limits {
+            remote_percent: judgement.remote_percent,
+            remote_bytes: Bytes(u64::from(judgement.remote_mib) << 20),
+        },
+        scope: scope(judgement, machine)?,
+        hints: hints(home_nodes, machine)?,
+        strict_node: judgement.strict_node,
+        allowed: allowed.collect::<Result<_, Trouble>>()?,
+        ..Settings::default()
+    })
+}
+
+/// The file of --expect.
+pub fn expected(file: Option<&Path>) -> Result<Option<Expected>, Trouble> {
+    Ok(file.map(read_expected).transpose()?)
+}
+
+pub fn hints(arguments: &HomeNodeArgs, machine: &Machine) -> Result<Hints, Trouble> {
+    let mut hints = Hints::default();
+    if let Some(path) = &arguments.topology {
+        hints.places = read_topology_file(path)?;
+    }
+    let nodes = machine.topology.nodes();
+    for given in &arguments.gpu_node {
+        if let Some(node) = given.nodes.iter().find(|node| !nodes.contains_key(node)) {
+            return Err(format!("no node {node} here, for GPU {:?}", given.gpu).into());
+        }
+        let gpu = gpu_named(&given.gpu, machine)?;
+        hints.overrides.insert(gpu, given.nodes.clone());
+    }
+    Ok(hints)
+}
+
+fn scope(judgement: &JudgementArgs, machine: &Machine) -> Result<Scope, Trouble> {
+    let gpus = judgement.gpu.iter().map(|name| gpu_named(name, machine));
+    let gpus = gpus.collect::<Result<BTreeSet<u32>, Trouble>>()?;
+    let user = judgement.user.as_ref();
+    let uid = user.map(|name| user_named(name, machine)).transpose()?;
+    Ok(Scope {
+        gpus: (!judgement.gpu.is_empty()).then_some(gpus),
+        uid,
+    })
+}

@@ -1,0 +1,40 @@
+//! The machine and the processes that the arguments name.
+
+use super::{Trouble, ask_nvml};
+use crate::cli::{MachineArgs, PidArgs};
+use crate::machine::Machine;
+use crate::machine::gap::{Fact, Reason};
+use crate::observe::{Source, Subjects};
+
+pub fn source(arguments: &MachineArgs) -> Result<Source, Trouble> {
+    let source = match &arguments.snapshot {
+        Some(path) => Source::snapshot(path)?,
+        None => Source::live(arguments.nvml.nvml_lib.clone()),
+    };
+    Ok(source
+        .asking_through(ask_nvml::invocation())
+        .within(arguments.deadline))
+}
+
+pub fn subjects(arguments: &PidArgs) -> Subjects {
+    if arguments.pid.is_empty() {
+        Subjects::GpuUsers
+    } else {
+        Subjects::Named(arguments.pid.clone())
+    }
+}
+
+/// A PID that was typed and does not exist is a mistake, not a gap.
+pub fn ensure_named_are_there(machine: &Machine) -> Result<(), Trouble> {
+    let unseen = machine.gaps.iter().filter(|gap| gap.fact == Fact::Process);
+    let mut unseen = unseen.filter_map(|gap| Some((gap.pid?, &gap.reason)));
+    match unseen.find(|(pid, _)| machine.named.contains(pid)) {
+        Some((pid, Reason::Absent | Reason::Gone)) => {
+            Err(format!("there is no process {pid}").into())
+        }
+        // It exists, and the rest of the machine can be reported.
+        Some((_, Reason::TimedOut(_) | Reason::Late(_))) => Ok(()),
+        Some((pid, reason)) => Err(format!("process {pid} cannot be read: {reason}").into()),
+        None => Ok(()),
+    }
+}
