@@ -81,6 +81,12 @@ pub enum CliCommand {
     /// A change of memory within one percent, or within the error of an estimate, is not reported.
     #[command(after_help = DIFF_EXIT_CODES)]
     Diff(Box<DiffArgs>),
+    /// Print a saved JSON document as a table.
+    ///
+    /// FILE is what --json or `topology --json` printed. The exit code is that of the saved audit.
+    Show(ShowArgs),
+    /// Print the JSON Schema of the documents that --json prints.
+    Schema,
     /// Record what an audit reads, to audit it elsewhere with --snapshot.
     ///
     /// Writes copies of the files in /proc and /sys that an audit reads, and NVML's answers, to a folder or to a .tar.gz
@@ -136,6 +142,9 @@ pub struct AuditArgs {
     pub(crate) expect: Option<PathBuf>,
     #[command(flatten)]
     pub(crate) output: OutputArgs,
+    /// Print CSV: one row for each process.
+    #[arg(long, conflicts_with_all = ["json", "all", "remedies"])]
+    pub(crate) csv: bool,
     /// Print the fixes as a commented shell script, without running it.
     #[arg(long, conflicts_with_all = ["json", "all"])]
     pub(crate) remedies: bool,
@@ -188,6 +197,21 @@ pub struct DiffArgs {
     )]
     pub(crate) fail_on: FailOn,
     /// Print unchanged and unjudged processes too, one row for each process.
+    #[arg(long, conflicts_with = "json")]
+    pub(crate) all: bool,
+}
+
+/// The arguments of `show`.
+#[derive(Debug, Args)]
+pub struct ShowArgs {
+    /// The JSON document of an audit or of a map; `-` is standard input.
+    pub(crate) file: PathBuf,
+    #[command(flatten)]
+    pub(crate) output: OutputArgs,
+    /// Print CSV: one row for each process.
+    #[arg(long, conflicts_with_all = ["json", "all"])]
+    pub(crate) csv: bool,
+    /// Print one row for each process and one line for each GPU.
     #[arg(long, conflicts_with = "json")]
     pub(crate) all: bool,
 }

@@ -7,9 +7,8 @@ use super::output::{print, terminal};
 use super::settings::settings;
 use super::{Trouble, exit_code, source};
 use crate::audit::audit;
-use crate::audit::outline::outline;
 use crate::cli::DiffArgs;
-use crate::document::outline::Outline;
+use crate::document::Document;
 use crate::observe::{Source, Subjects, is_recording, observe, read_audit};
 use crate::print::{diff, diff_json};
 
@@ -32,7 +31,7 @@ pub fn run(arguments: &DiffArgs) -> Result<ExitCode, Trouble> {
 }
 
 /// A saved audit, or the audit of a recording.
-fn read(arguments: &DiffArgs, path: &Path) -> Result<Outline, Trouble> {
+fn read(arguments: &DiffArgs, path: &Path) -> Result<Document, Trouble> {
     if is_recording(path) {
         audited(arguments, Source::snapshot(path)?, &Subjects::GpuUsers)
     } else {
@@ -40,9 +39,9 @@ fn read(arguments: &DiffArgs, path: &Path) -> Result<Outline, Trouble> {
     }
 }
 
-fn audited(arguments: &DiffArgs, source: Source, subjects: &Subjects) -> Result<Outline, Trouble> {
+fn audited(arguments: &DiffArgs, source: Source, subjects: &Subjects) -> Result<Document, Trouble> {
     let machine = observe(source, subjects).machine;
     source::ensure_named_are_there(&machine)?;
     let settings = settings(&arguments.judgement, &arguments.home_nodes, &machine)?;
-    Ok(outline(&audit(machine, &settings)))
+    Ok(audit(machine, &settings))
 }

@@ -2,7 +2,7 @@
 
 use std::io::{self, Write};
 
-use csv::Writer;
+use ::csv::Writer;
 
 use crate::document::{Document, ProcessEntry};
 use crate::print::terminal::harmless;
