@@ -18,8 +18,8 @@ use crate::audit::finding::Finding;
 use crate::audit::place::cpu::CpuPlace;
 use crate::audit::place::home::{GpuPlace, Hints};
 use crate::audit::place::memory::MemoryPlace;
-use crate::audit::place::verdict::{Judged, Locality, Verdict};
-use crate::audit::rules::context::RuleContext;
+use crate::audit::place::verdict::{LocalNodes, Locality, Verdict};
+use crate::audit::rules::context::{PlacedMachine, RuleContext};
 use crate::document::outline::Expected;
 use crate::jobs::attribution::{Membership, Role};
 pub use crate::jobs::scope::Scope;
@@ -148,7 +148,7 @@ impl PlacedProcess {
 
     /// Where it spent CPU time over a while; `None` where it used none, and where nobody looked for longer than a moment.
     pub fn cpu_time(&self) -> Option<&CpuTime> {
-        cpu::spent(self.watched.as_ref())
+        cpu::cpu_time(self.watched.as_ref())
     }
 
     /// Whether it gets a verdict: launchers and helpers may be anywhere.
@@ -242,16 +242,15 @@ pub fn audit(machine: Machine, settings: &Settings) -> Report {
     });
     let held = held.unwrap_or_default();
     gaps.extend(held.unknown);
-    let scene = RuleContext::new(
-        &processes,
-        &gpus,
-        &topology,
+    let placed = PlacedMachine {
+        processes: &processes,
+        gpus: &gpus,
+        topology: &topology,
         kernel,
-        window.as_ref(),
-        settings.limits,
-        held.unexpected,
-    );
-    let mut findings = rules::check(&scene);
+        window: window.as_ref(),
+    };
+    let context = RuleContext::new(placed, settings.limits, held.unexpected);
+    let mut findings = rules::check(&context);
     let is_asked = |finding: &Finding| {
         let gpus = &finding.gpus;
         gpus.is_empty() || gpus.iter().any(|gpu| asked.contains(gpu))
@@ -314,10 +313,10 @@ fn judge(
     };
     let own_memory: NodeSet = own().filter_map(|gpu| gpu.gpu.own_memory_node).collect();
     let pages_too = &own_memory | &home_nodes;
-    let judged = Judged {
-        local: &local_nodes,
+    let judged = LocalNodes {
+        nodes: &local_nodes,
         has_gpu: membership.role.is_some(),
-        pages_too: &pages_too,
+        memory_only: &pages_too,
         topology,
         strict_node: settings.strict_node,
     };

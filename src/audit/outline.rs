@@ -89,7 +89,7 @@ fn process(audited: &PlacedProcess) -> ProcessOutline {
             node: audited.cpu.node,
             affinity: audited.cpu.affinity.clone(),
             affinity_nodes: audited.cpu.affinity_nodes.clone(),
-            bound: audited.cpu.bound,
+            bound: audited.cpu.bound(),
             astray: threads.and_then(|threads| threads.astray),
             verdict: audited.cpu.verdict.map(|verdict| verdict.to_string()),
         },

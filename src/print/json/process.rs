@@ -153,7 +153,7 @@ fn cpu(audited: &PlacedProcess) -> CpuJson {
         affinity_nodes: ids(&cpu.affinity_nodes),
         cpuset: cpuset.map(|cpuset| cpuset.cpus.to_string()),
         cpuset_nodes: cpu.cpuset_nodes.as_ref().map(ids),
-        bound: cpu.bound,
+        bound: cpu.bound(),
         verdict: cpu.verdict.map(|verdict| verdict.to_string()),
         threads: cpu.threads.as_ref().map(|threads| ThreadsJson {
             total: threads.total,
@@ -163,8 +163,8 @@ fn cpu(audited: &PlacedProcess) -> CpuJson {
                 .map(|(node, count)| (node.0, *count))
                 .collect(),
             astray: threads.astray,
-            loose: threads.loose.as_ref().map(|loose| loose.count),
-            loose_names: threads.loose.as_ref().map(|loose| loose.names.clone()),
+            loose: threads.unbound.as_ref().map(|loose| loose.count),
+            loose_names: threads.unbound.as_ref().map(|loose| loose.names.clone()),
         }),
         window: audited.watched.as_ref().map(cpu_window),
     }
