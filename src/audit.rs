@@ -21,8 +21,8 @@ use crate::audit::place::home;
 use crate::audit::place::home::{GpuPlace, Hints};
 use crate::audit::place::memory;
 use crate::audit::place::memory::MemoryPlace;
-use crate::audit::place::verdict::{Judged, Locality, Verdict};
-use crate::audit::rules::context::RuleContext;
+use crate::audit::place::verdict::{LocalNodes, Locality, Verdict};
+use crate::audit::rules::context::{PlacedMachine, RuleContext};
 use crate::audit::summary::summarise;
 use crate::compare::expected;
 use crate::document::{Document, Expected, Finding, GpuEntry, SCHEMA_VERSION, Tool};
@@ -111,7 +111,7 @@ impl PlacedProcess {
 
     /// Where it spent CPU time over a while; `None` where it used none, and where nobody looked for longer than a moment.
     pub fn cpu_time(&self) -> Option<&CpuTime> {
-        cpu::spent(self.watched.as_ref())
+        cpu::cpu_time(self.watched.as_ref())
     }
 
     /// Whether it gets a verdict: launchers and helpers may be anywhere.
@@ -137,7 +137,7 @@ enum Form {
 }
 
 fn document(machine: Machine, settings: &Settings, form: Form) -> Document {
-    let placed = PlacedMachine::new(machine, settings);
+    let placed = AuditedMachine::new(machine, settings);
     let is_open = placed.gaps.iter().any(|gap| gap.fact.leaves_open());
     let is_partial = placed.is_partial(settings);
     let asked = placed.asked.clone();
@@ -156,7 +156,7 @@ fn document(machine: Machine, settings: &Settings, form: Form) -> Document {
 }
 
 /// A machine of which the place of each part is known, before the rules are applied.
-struct PlacedMachine {
+struct AuditedMachine {
     host: Host,
     topology: Topology,
     gpus: Vec<GpuPlace>,
@@ -174,7 +174,7 @@ struct PlacedMachine {
     has_user: bool,
 }
 
-impl PlacedMachine {
+impl AuditedMachine {
     fn new(mut machine: Machine, settings: &Settings) -> Self {
         let Settings { scope, hints, .. } = settings;
         let mut gaps = std::mem::take(&mut machine.gaps);
@@ -228,18 +228,18 @@ impl PlacedMachine {
 
     /// The findings of all rules, and the number of the job of each trainer.
     fn check(&self, limits: Limits) -> (Vec<Finding>, BTreeMap<Pid, u32>) {
-        let context = RuleContext::new(
-            &self.processes,
-            &self.gpus,
-            &self.topology,
-            self.kernel,
-            self.window.as_ref(),
-            limits,
-        );
+        let machine = PlacedMachine {
+            processes: &self.processes,
+            gpus: &self.gpus,
+            topology: &self.topology,
+            kernel: self.kernel,
+            window: self.window.as_ref(),
+        };
+        let context = RuleContext::new(machine, limits);
         let jobs = (0..).zip(context.jobs());
         let groups = jobs.flat_map(|(number, job)| {
-            let trainers = job.into_iter();
-            trainers.map(move |trainer| (trainer.process.pid, number))
+            let trainers = job.pids().into_iter();
+            trainers.map(move |trainer| (trainer, number))
         });
         (rules::check(&context), groups.collect())
     }
@@ -355,10 +355,10 @@ fn judge(
     };
     let own_memory: NodeSet = own().filter_map(|gpu| gpu.gpu.own_memory_node).collect();
     let pages_too = &own_memory | &home_nodes;
-    let judged = Judged {
-        local: &local_nodes,
+    let judged = LocalNodes {
+        nodes: &local_nodes,
         has_gpu: membership.role.is_some(),
-        pages_too: &pages_too,
+        memory_only: &pages_too,
         topology,
         strict_node: settings.strict_node,
     };

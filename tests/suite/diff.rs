@@ -125,19 +125,19 @@ Changes of the machine:
  better  worker ×3  0     265-267 →    0         1 → 0  0-7 →    [0, 1] →  0% → 100%  MISMATCH → ok
                           265,268,271                   0-1,4-5  bind [0]
 
-new: warning[numa-balancing-on]: kernel.numa_balancing is on: it costs bound processes page faults,
-  and moves pages under them
-fixed: error[cpu-remote]: GPU and CPU NUMA nodes do NOT match: GPU 0 hangs on node 0, trainer 254
-  and 4 workers on node 1 (last ran there, and nothing holds them there)
-fixed: error[memory-remote]: GPU and memory NUMA nodes do NOT match: GPU 0 hangs on node 0, trainer
-  254 and 4 workers have up to 100% of the working memory on node 1 (up to 80 MiB each: anonymous 68
-  MiB, pinned 24 MiB, shared 4.0 MiB)
-fixed: error[pinned-remote]: GPU 0 hangs on node 0, trainer 254 has 24 MiB pinned on node 1: every
-  batch crosses the interconnect, and it cannot migrate
-fixed: info[node-crowded]: trainer 254 and 4 workers belong on node 0, which has 4 CPUs: binding
-  them all can hurt
-fixed: info[node-without-gpus]: no GPU hangs on node 1: who binds every rank to its GPU's node
-  leaves these CPUs unused
+new: warning[numa-balancing-on]: kernel.numa_balancing is on: it causes page faults in bound
+  processes and may move their pages
+fixed: error[cpu-remote]: GPU and CPU NUMA nodes do NOT match: GPU 0 is attached to node 0, but
+  trainer 254 and 4 workers run on node 1 (they last ran there; no CPU affinity binds them there)
+fixed: error[memory-remote]: GPU and memory NUMA nodes do NOT match: GPU 0 is attached to node 0,
+  but trainer 254 and 4 workers have up to 100% of their working memory on node 1 (at most 80 MiB
+  per process: anonymous 68 MiB, pinned 24 MiB, shared 4.0 MiB)
+fixed: error[pinned-remote]: GPU 0 is attached to node 0, but trainer 254 has 24 MiB of pinned
+  memory on node 1: every batch crosses the interconnect, and pinned pages cannot migrate
+fixed: info[node-crowded]: trainer 254 and 4 workers belong on node 0, which has 4 CPUs: if all are
+  bound there, they may run slower
+fixed: info[node-without-gpus]: no GPU is attached to node 1: binding every rank to its GPU's node
+  leaves the CPUs of node 1 unused
 
 before: 5 processes: 0 ok, 0 at risk, 5 mismatched, 0 unknown; 0% of their memory local
 after:  7 processes: 7 ok, 0 at risk, 0 mismatched, 0 unknown; 100% of their memory local
@@ -179,20 +179,22 @@ new, worse worker    0    1        0-7       [0, 1]     0%        MISMATCH
 gone       trainer   1    1        2-3,6-7   bind [1]   100%      ok
 gone       worker ×2 1    1        2-3,6-7   bind [1]   100%      ok
 
-new: error[cpu-remote]: GPU and CPU NUMA nodes do NOT match: GPU 0 hangs on node
-  0, trainer 254 and 4 workers on node 1 (last ran there, and nothing holds them
-  there)
-new: error[memory-remote]: GPU and memory NUMA nodes do NOT match: GPU 0 hangs
-  on node 0, trainer 254 and 4 workers have up to 100% of the working memory on
-  node 1 (up to 80 MiB each: anonymous 68 MiB, pinned 24 MiB, shared 4.0 MiB)
-new: error[pinned-remote]: GPU 0 hangs on node 0, trainer 254 has 24 MiB pinned
-  on node 1: every batch crosses the interconnect, and it cannot migrate
+new: error[cpu-remote]: GPU and CPU NUMA nodes do NOT match: GPU 0 is attached
+  to node 0, but trainer 254 and 4 workers run on node 1 (they last ran there;
+  no CPU affinity binds them there)
+new: error[memory-remote]: GPU and memory NUMA nodes do NOT match: GPU 0 is
+  attached to node 0, but trainer 254 and 4 workers have up to 100% of their
+  working memory on node 1 (at most 80 MiB per process: anonymous 68 MiB, pinned
+  24 MiB, shared 4.0 MiB)
+new: error[pinned-remote]: GPU 0 is attached to node 0, but trainer 254 has 24
+  MiB of pinned memory on node 1: every batch crosses the interconnect, and
+  pinned pages cannot migrate
 new: info[node-crowded]: trainer 254 and 4 workers belong on node 0, which has 4
-  CPUs: binding them all can hurt
-new: info[node-without-gpus]: no GPU hangs on node 1: who binds every rank to
-  its GPU's node leaves these CPUs unused
-fixed: warning[numa-balancing-on]: kernel.numa_balancing is on: it costs bound
-  processes page faults, and moves pages under them
+  CPUs: if all are bound there, they may run slower
+new: info[node-without-gpus]: no GPU is attached to node 1: binding every rank
+  to its GPU's node leaves the CPUs of node 1 unused
+fixed: warning[numa-balancing-on]: kernel.numa_balancing is on: it causes page
+  faults in bound processes and may move their pages
 
 before: 7 processes: 7 ok, 0 at risk, 0 mismatched, 0 unknown; 100% of their
         memory local
@@ -369,7 +371,7 @@ fn one_process_that_went_astray() {
       "joined_pids": [
         100
       ],
-      "message": "GPU and CPU NUMA nodes do NOT match: GPU 0 hangs on node 0, trainer 100 on node 1 (bound there)"
+      "message": "GPU and CPU NUMA nodes do NOT match: GPU 0 is attached to node 0, but trainer 100 is bound to node 1 (by CPU affinity)"
     },
     {
       "change": "new",
@@ -385,7 +387,7 @@ fn one_process_that_went_astray() {
       "joined_pids": [
         100
       ],
-      "message": "GPU and memory NUMA nodes do NOT match: GPU 0 hangs on node 0, trainer 100 has 100% of the working memory on node 1 (100 MiB: anonymous 100 MiB)"
+      "message": "GPU and memory NUMA nodes do NOT match: GPU 0 is attached to node 0, but trainer 100 has 100% of its working memory on node 1 (100 MiB: anonymous 100 MiB)"
     },
     {
       "change": "remains",
@@ -395,7 +397,7 @@ fn one_process_that_went_astray() {
       "gpus": [],
       "pids": [],
       "joined_pids": [],
-      "message": "no GPU hangs on node 1: who binds every rank to its GPU's node leaves these CPUs unused"
+      "message": "no GPU is attached to node 1: binding every rank to its GPU's node leaves the CPUs of node 1 unused"
     }
   ],
   "summary": {
@@ -570,12 +572,12 @@ after:  made-up, Linux 6.1.0, snapshot
  CHANGE      ROLE    RANK  PID  GPU  GPU NODE  CPU NODE  CPUS  MEM BINDING  LOCAL MEMORY  VERDICT
  new, worse  worker  -     150  0    0         1         2-3   [0, 1]       0%            MISMATCH
 
-new: error[cpu-remote]: GPU and CPU NUMA nodes do NOT match: GPU 0 hangs on node 0, worker 150 on
-  node 1 (bound there)
-new: error[memory-remote]: GPU and memory NUMA nodes do NOT match: GPU 0 hangs on node 0, worker 150
-  has 100% of the working memory on node 1 (100 MiB: anonymous 100 MiB)
-new: error[worker-split]: worker 150 on node 1 (bound there), and its trainer on node 0: samples
-  cross the interconnect
+new: error[cpu-remote]: GPU and CPU NUMA nodes do NOT match: GPU 0 is attached to node 0, but worker
+  150 is bound to node 1 (by CPU affinity)
+new: error[memory-remote]: GPU and memory NUMA nodes do NOT match: GPU 0 is attached to node 0, but
+  worker 150 has 100% of its working memory on node 1 (100 MiB: anonymous 100 MiB)
+new: error[worker-split]: worker 150 is bound to node 1 (by CPU affinity), but its trainer 100 runs
+  on node 0: samples cross the interconnect
 remains: info[node-crowded], info[node-without-gpus]
 
 before: 3 processes: 3 ok, 0 at risk, 0 mismatched, 0 unknown; 100% of their memory local
@@ -606,7 +608,7 @@ after:  made-up, Linux 6.1.0, snapshot
  gone    worker ×3  -     101-103  0    0         0         0-1   [0, 1]       100%    ok
 
 fixed: info[node-crowded]: trainer 100 and 3 workers are bound to node 0, which has 2 CPUs: they
-  wait for each other where all are busy
+  wait for each other when all are busy
 remains: info[node-without-gpus]
 
 before: 4 processes: 4 ok, 0 at risk, 0 mismatched, 0 unknown; 100% of their memory local
@@ -708,8 +710,8 @@ after:  made-up, Linux 6.1.0, snapshot
  worse   trainer  -     100  0    0     1         2-3   [0, 1]   100% → 0%  MISMATCH
                                                                             memory ok → MISMATCH
 
-new: error[memory-remote]: GPU and memory NUMA nodes do NOT match: GPU 0 hangs on node 0, trainer
-  100 has 100% of the working memory on node 1 (100 MiB: anonymous 100 MiB)
+new: error[memory-remote]: GPU and memory NUMA nodes do NOT match: GPU 0 is attached to node 0, but
+  trainer 100 has 100% of its working memory on node 1 (100 MiB: anonymous 100 MiB)
 remains: error[cpu-remote] (1 process), info[node-without-gpus]
 
 before: 1 process: 0 ok, 0 at risk, 1 mismatched, 0 unknown; 100% of their memory local
@@ -766,12 +768,12 @@ Changes of the machine:
                                                                          MEMORY
  worse   trainer  -     100  0    0 → 1     0         0-1   [0, 1]       100% → 0%  ok → MISMATCH
 
-new: error[cpu-remote]: GPU and CPU NUMA nodes do NOT match: GPU 0 hangs on node 1, trainer 100 on
-  node 0 (bound there)
-new: error[memory-remote]: GPU and memory NUMA nodes do NOT match: GPU 0 hangs on node 1, trainer
-  100 has 100% of the working memory on node 0 (100 MiB: anonymous 100 MiB)
-fixed: warning[numa-balancing-on]: kernel.numa_balancing is on: it costs bound processes page
-  faults, and moves pages under them
+new: error[cpu-remote]: GPU and CPU NUMA nodes do NOT match: GPU 0 is attached to node 1, but
+  trainer 100 is bound to node 0 (by CPU affinity)
+new: error[memory-remote]: GPU and memory NUMA nodes do NOT match: GPU 0 is attached to node 1, but
+  trainer 100 has 100% of its working memory on node 0 (100 MiB: anonymous 100 MiB)
+fixed: warning[numa-balancing-on]: kernel.numa_balancing is on: it causes page faults in bound
+  processes and may move their pages
 remains: info[node-without-gpus]
 
 before: 1 process: 1 ok, 0 at risk, 0 mismatched, 0 unknown; 100% of their memory local

@@ -287,7 +287,7 @@ fn a_cpuset_is_not_a_choice() {
         json!(["cpuset-excludes-gpu", "cpu-remote"])
     );
     assert!(
-        message(&given_only_this).ends_with("(bound there: the control group leaves nothing else)")
+        message(&given_only_this).ends_with("(by the cpuset, which allows no local CPUs)")
     );
     assert_eq!(
         finding(&given_only_this, "cpu-remote")["remedy"],
@@ -295,7 +295,7 @@ fn a_cpuset_is_not_a_choice() {
     );
     assert_eq!(
         finding(&given_only_this, "cpuset-excludes-gpu")["message"],
-        "GPU 0 hangs on node 0, trainer 100 is in a control group whose cpuset leaves only CPUs of node 1"
+        "GPU 0 is attached to node 0, but the cpuset of trainer 100 allows only CPUs of node 1"
     );
     let cpu = &of_role(&given_only_this, "trainer")[0]["cpu"];
     assert_eq!(
@@ -306,7 +306,7 @@ fn a_cpuset_is_not_a_choice() {
     let chose_this = given("0-3\n", "0-1\n");
     assert_eq!(rules(&chose_this), json!(["cpu-remote"]));
     assert!(
-        message(&chose_this).ends_with("(bound there by choice: the control group leaves more)")
+        message(&chose_this).ends_with("(by CPU affinity; the cpuset also allows local CPUs)")
     );
 }
 
@@ -475,9 +475,9 @@ GPU 0  NVIDIA A100  0000:10:1c.0  home node 0 (sysfs)
  0    trainer  200  -     0         GI 2       0         0-1   [0, 1]   0: 100% 100 MiB  ok
 
 info[node-crowded]: 2 trainers and worker 101 are bound to node 0, which has 2 CPUs: they wait for
-  each other where all are busy
-info[node-without-gpus]: no GPU hangs on node 1: who binds every rank to its GPU's node leaves these
-  CPUs unused
+  each other when all are busy
+info[node-without-gpus]: no GPU is attached to node 1: binding every rank to its GPU's node leaves
+  the CPUs of node 1 unused
 
 3 processes: 3 ok, 0 at risk, 0 mismatched, 0 unknown
 

@@ -104,8 +104,8 @@ fn cpu_time_tells_more_than_where_it_last_ran() {
     watch.judges("mismatch");
     watch.says(
         "cpu-remote",
-        "GPU and CPU NUMA nodes do NOT match: GPU 0 hangs on node 0, trainer 100 on node 1 (spent 83% of its CPU time \
-         there in 10 s and moved between nodes 14 times, and nothing holds it there)",
+        "GPU and CPU NUMA nodes do NOT match: GPU 0 is attached to node 0, but trainer 100 runs on node 1 (it \
+         spent 83% of its CPU time there in 10 s and moved between nodes 14 times; no CPU affinity binds it there)",
     );
     let document = watch.json();
     let evidence = &finding(&document, "cpu-remote")["evidence"];
@@ -126,8 +126,8 @@ fn bound_ones_beside_one_that_is_not() {
     watch.saw(200, [0, 4000], 0);
     watch.says(
         "cpu-remote",
-        "GPU and CPU NUMA nodes do NOT match: GPU 0 hangs on node 0, 2 trainers on node 1 (1 of 2 bound there; spent 88% \
-         of their CPU time there in 10 s and moved between nodes 3 times)",
+        "GPU and CPU NUMA nodes do NOT match: GPU 0 is attached to node 0, but 2 trainers run on node 1 (1 of 2 are \
+         bound there by CPU affinity; they spent 88% of their CPU time there in 10 s and moved between nodes 3 times)",
     );
 }
 
@@ -138,8 +138,8 @@ fn a_visit_is_no_mismatch() {
     watch.judges("at-risk");
     watch.says(
         "cpu-unbound",
-        "GPU 0 hangs on node 0, trainer 100 is there by chance: nothing holds it there, nodes 0-1 are allowed (spent 90% of \
-         its CPU time there in 10 s and moved between nodes once)",
+        "GPU 0 is attached to node 0; trainer 100 runs there but is not bound there: its CPU affinity allows nodes 0-1 (it \
+         spent 90% of its CPU time there in 10 s and moved between nodes once)",
     );
     watch.saw(100, [8990, 1010], 1);
     watch.judges("mismatch");
@@ -161,8 +161,8 @@ fn one_that_did_nothing_is_judged_as_at_a_glance() {
         ..PLACED
     });
     watch.saw(100, [0, 0], 0);
-    let at_a_glance = "GPU and CPU NUMA nodes do NOT match: GPU 0 hangs on node 0, trainer 100 on node 1 (last ran \
-                       there, and nothing holds it there)";
+    let at_a_glance = "GPU and CPU NUMA nodes do NOT match: GPU 0 is attached to node 0, but trainer 100 runs on \
+                       node 1 (it last ran there; no CPU affinity binds it there)";
     watch.says("cpu-remote", at_a_glance);
     let none = json!({"cpu_seconds_by_node": {}, "migrations": 0, "threads_moved": 0});
     assert_eq!(watch.json()["processes"][0]["cpu"]["window"], none);
@@ -193,12 +193,12 @@ fn without_a_gpu_it_belongs_where_it_ran_most() {
     assert_eq!(process["cpu"]["verdict"], "at-risk");
     assert_eq!(
         finding(&document, "memory-remote")["message"],
-        "CPU and memory NUMA nodes do NOT match: process 200 runs on node 1 and has 100% of the working memory on node 0 \
+        "CPU and memory NUMA nodes do NOT match: process 200 runs on node 1, but it has 100% of its working memory on node 0 \
          (100 MiB: anonymous 100 MiB)"
     );
     assert_eq!(
         finding(&document, "cpu-unbound")["message"],
-        "process 200 runs on node 1 and is there by chance: nothing holds it there, nodes 0-1 are allowed (spent 60% of its \
+        "process 200 runs on node 1 but is not bound there: its CPU affinity allows nodes 0-1 (it spent 60% of its \
          CPU time there in 10 s and moved between nodes 7 times)"
     );
 }
@@ -213,8 +213,8 @@ fn on_another_node_of_the_socket() {
     watch.saw(100, [0, 9000], 0);
     watch.says(
         "cpu-near",
-        "GPU 0 hangs on node 0, trainer 100 on node 1 of the same socket (spent 100% of its CPU time there in 10 s, \
-         and nothing holds it there)",
+        "GPU 0 is attached to node 0, but trainer 100 runs on node 1 of the same socket (it spent 100% of its CPU time \
+         there in 10 s; no CPU affinity binds it there)",
     );
 }
 
@@ -233,8 +233,8 @@ fn a_worker_that_works_elsewhere() {
     }
     watch.says(
         "worker-split",
-        "2 workers on node 1 (spent 75% of their CPU time there in 10 s and moved between nodes 4 times, and nothing \
-         holds them there), and their trainer on node 0: samples cross the interconnect",
+        "2 workers run on node 1 (they spent 75% of their CPU time there in 10 s and moved between nodes 4 times; no CPU \
+         affinity binds them there), but their trainer 100 runs on node 0: samples cross the interconnect",
     );
 }
 
@@ -257,8 +257,8 @@ fn threads_are_where_they_spent_their_time() {
     watch.saw(100, [2700, 300], 0).threads = threads.into();
     watch.says(
         "threads-astray",
-        "GPU 0 hangs on node 0, trainer 100 is held there by the main thread alone, as taskset -p without -a does it: 3 of 4 \
-         threads may leave (pt_autograd ×2, cuda-EvtHandlr), 2 ran elsewhere most of the time; it spent 10% of its CPU \
+        "GPU 0 is attached to node 0, but trainer 100 is bound there only in part (only the main thread, as by taskset -p \
+         without -a): 3 of 4 threads may run elsewhere (pt_autograd ×2, cuda-EvtHandlr), and 2 ran elsewhere most of the time; it spent 10% of its CPU \
          time elsewhere in 10 s",
     );
     let threads = &watch.json()["processes"][0]["cpu"]["threads"];
@@ -317,20 +317,21 @@ GPU ROLE      PID     RANK GPU    CPU    CPUS MEM     MEMORY BY NODE   VERDICT
                                   0: 23%
 0   worker ×2 101-102 -    0      0      0-1  [0, 1]  0: 100% ≤100 MiB ok
 
-error[cpu-remote]: GPU and CPU NUMA nodes do NOT match: GPU 0 hangs on node 0,
-  trainer 100 on node 1 (spent 77% of its CPU time there in 10 s and moved
-  between nodes 14 times, and nothing holds it there)
+error[cpu-remote]: GPU and CPU NUMA nodes do NOT match: GPU 0 is attached to
+  node 0, but trainer 100 runs on node 1 (it spent 77% of its CPU time there in
+  10 s and moved between nodes 14 times; no CPU affinity binds it there)
   to mend it: start it with numactl --cpunodebind=0 --membind=0
   now: taskset -a -p -c 0-1 100
-  but: what is in memory already stays where it is
-error[worker-split]: 2 workers on node 0 (bound there), and their trainer on
-  node 1: samples cross the interconnect, and cross it back to the GPU
-  to mend it: start its trainer with numactl --cpunodebind=0 --membind=0:
-    workers inherit that
+  but: memory that is already allocated stays where it is
+error[worker-split]: 2 workers are bound to node 0 (by CPU affinity), but their
+  trainer 100 runs on node 1: samples cross the interconnect, and cross it back
+  to the GPU
+  to mend it: start its trainer with numactl --cpunodebind=0 --membind=0
+    (workers inherit the binding)
 info[node-crowded]: trainer 100 and 2 workers belong on node 0, which has 2
-  CPUs: binding them all can hurt
-info[node-without-gpus]: no GPU hangs on node 1: who binds every rank to its
-  GPU's node leaves these CPUs unused
+  CPUs: if all are bound there, they may run slower
+info[node-without-gpus]: no GPU is attached to node 1: binding every rank to its
+  GPU's node leaves the CPUs of node 1 unused
 
 3 processes: 2 ok, 0 at risk, 1 mismatched, 0 unknown
 
@@ -352,15 +353,15 @@ GPU 0  NVIDIA A100  0000:10:1c.0  home node 0 (sysfs)
                                                 0: 23%
  0    worker ×2  101-102  7     -     0         0         0-1   [0, 1]       0: 100% ≤100 MiB  ok        pt_data_worker  PyTorch data loader  ancestor  anonymous 100 MiB
 
-error[cpu-remote]: GPU and CPU NUMA nodes do NOT match: GPU 0 hangs on node 0, trainer 100 on node 1 (spent 77% of its CPU time there in 10 s and moved between nodes 14 times, and nothing holds it
-  there)
+error[cpu-remote]: GPU and CPU NUMA nodes do NOT match: GPU 0 is attached to node 0, but trainer 100 runs on node 1 (it spent 77% of its CPU time there in 10 s and moved between nodes 14 times; no CPU
+  affinity binds it there)
   to mend it: start it with numactl --cpunodebind=0 --membind=0
   now: taskset -a -p -c 0-1 100
-  but: what is in memory already stays where it is
-error[worker-split]: 2 workers on node 0 (bound there), and their trainer on node 1: samples cross the interconnect, and cross it back to the GPU
-  to mend it: start its trainer with numactl --cpunodebind=0 --membind=0: workers inherit that
-info[node-crowded]: trainer 100 and 2 workers belong on node 0, which has 2 CPUs: binding them all can hurt
-info[node-without-gpus]: no GPU hangs on node 1: who binds every rank to its GPU's node leaves these CPUs unused
+  but: memory that is already allocated stays where it is
+error[worker-split]: 2 workers are bound to node 0 (by CPU affinity), but their trainer 100 runs on node 1: samples cross the interconnect, and cross it back to the GPU
+  to mend it: start its trainer with numactl --cpunodebind=0 --membind=0 (workers inherit the binding)
+info[node-crowded]: trainer 100 and 2 workers belong on node 0, which has 2 CPUs: if all are bound there, they may run slower
+info[node-without-gpus]: no GPU is attached to node 1: binding every rank to its GPU's node leaves the CPUs of node 1 unused
 
 3 processes: 2 ok, 0 at risk, 1 mismatched, 0 unknown
 

@@ -107,7 +107,7 @@ fn cpu(placed: &PlacedProcess) -> CpuEntry {
         affinity_nodes: cpu.affinity_nodes.clone(),
         cpuset: cpuset.map(|cpuset| cpuset.cpus.clone()),
         cpuset_nodes: cpu.cpuset_nodes.clone(),
-        bound: cpu.bound,
+        bound: cpu.bound(),
         verdict: cpu.verdict.map(Word::from),
         threads: cpu.threads.as_ref().map(threads),
         window: placed.watched.as_ref().map(cpu_window),
@@ -115,13 +115,13 @@ fn cpu(placed: &PlacedProcess) -> CpuEntry {
 }
 
 fn threads(threads: &Threads) -> ThreadsEntry {
-    let loose = threads.loose.as_ref();
+    let unbound = threads.unbound.as_ref();
     ThreadsEntry {
         total: threads.total,
         by_node: threads.by_node.clone(),
         astray: threads.astray,
-        loose: loose.map(|loose| loose.count),
-        loose_names: loose.map(|loose| loose.names.clone()),
+        loose: unbound.map(|unbound| unbound.count),
+        loose_names: unbound.map(|unbound| unbound.names.clone()),
     }
 }
 
