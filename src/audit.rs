@@ -26,10 +26,12 @@ use crate::audit::rules::context::{PlacedMachine, RuleContext};
 use crate::audit::summary::summarise;
 use crate::compare::expected;
 use crate::document::{Document, Expected, Finding, GpuEntry, SCHEMA_VERSION, Tool};
-pub use crate::jobs::scope::Scope;
 use crate::jobs::attribution::{Membership, Role};
-use crate::jobs::{attribution, scope, tenant};
+pub use crate::jobs::scope::Scope;
+use crate::jobs::tree::ProcessTree;
+use crate::jobs::{attribution, scheduler, scope};
 use crate::machine::gap::{Fact, Gap, Reason};
+use crate::machine::gpu::Gpu;
 use crate::machine::kernel_settings::Settings as KernelSettings;
 use crate::machine::pci::PciDevice;
 use crate::machine::process::Process;
@@ -142,7 +144,8 @@ fn document(machine: Machine, settings: &Settings, form: Form) -> Document {
     let is_partial = placed.is_partial(settings);
     let asked = placed.asked.clone();
     let is_wanted = |finding: &Finding| {
-        let is_asked = finding.gpus.is_empty() || finding.gpus.iter().any(|gpu| asked.contains(gpu));
+        let is_asked =
+            finding.gpus.is_empty() || finding.gpus.iter().any(|gpu| asked.contains(gpu));
         !settings.allowed.contains(finding.rule.as_str()) && (!finding.pids.is_empty() || is_asked)
     };
     let (mut findings, job_groups) = placed.check(settings.limits);
@@ -189,22 +192,32 @@ impl AuditedMachine {
             .map(|gpu| home::place(gpu, &machine.topology, hints))
             .collect();
         gaps.extend(gpus.iter().flat_map(home::gaps));
-        let mut memberships = attribution::attribute(&machine.processes, &machine.orphans, &gpus);
-        gaps.extend(memberships.iter().filter_map(doubt));
         let named = machine.named;
-        let shown = scope.processes(&machine.processes, &memberships, &named);
         let mut processes = machine.processes;
+        let tree = ProcessTree::of(&processes);
+        let observed: Vec<&Gpu> = gpus.iter().map(|place| &place.gpu).collect();
+        let mut memberships =
+            attribution::attribute(&tree, &processes, &machine.orphans, &named, &observed);
+        gaps.extend(memberships.iter().filter_map(doubt));
+        let shown = scope.processes(&tree, &processes, &memberships, &named);
+        let asked = scope.gpus(&shown, &memberships, &observed, &named);
         processes.retain(|process| shown.contains(&process.pid));
         let place = |process: Process| {
             let membership = memberships.remove(&process.pid).unwrap_or_default();
             let watched = watched.remove(&process.pid);
-            judge(process, watched, membership, &gpus, &machine.topology, settings)
+            judge(
+                process,
+                watched,
+                membership,
+                &gpus,
+                &machine.topology,
+                settings,
+            )
         };
         let processes: Vec<PlacedProcess> = processes.into_iter().map(place).collect();
         let near_limit = processes.iter();
         gaps.extend(near_limit.filter_map(|of| memory::near_limit(of, &settings.limits)));
-        let asked = scope.gpus(&processes, &gpus, &named);
-        gaps.retain(|gap| scope::is_missed(gap, &shown, &asked, &gpus, &named));
+        gaps.retain(|gap| scope::concerns(gap, &shown, &asked, &observed, &named));
         Self {
             host: machine.host,
             topology: machine.topology,
@@ -386,9 +399,9 @@ fn judge(
     };
     let groups = process.groups.as_deref().unwrap_or_default();
     PlacedProcess {
-        container: tenant::container(groups),
-        job: tenant::slurm_job(groups),
-        pod: tenant::pod(groups),
+        container: scheduler::container(groups),
+        job: scheduler::slurm_job(groups),
+        pod: scheduler::pod(groups),
         locality,
         process,
         watched,

@@ -5,6 +5,7 @@
 
 pub mod binding_request;
 pub mod environment;
+pub mod evidence;
 pub mod gap;
 pub mod gpu;
 pub mod kernel_settings;

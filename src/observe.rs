@@ -209,21 +209,15 @@ pub fn observe(source: Source, subjects: &Subjects) -> Observation {
         Subjects::GpuUsers => manifest.named.iter().copied().map(Pid).collect(),
         Subjects::Nobody => Vec::new(),
     };
-    let mut strangers: BTreeSet<Pid> = manifest.strangers.iter().copied().map(Pid).collect();
+    let mut strangers = BTreeSet::new();
     let (processes, orphans) = match subjects {
         Subjects::Nobody => (Vec::new(), BTreeSet::new()),
         _ => {
-            let unseen = &manifest.unseen;
-            let whom = processes::choose(
-                &readers,
-                stats,
-                &mut gpus,
-                &named,
-                &mut strangers,
-                unseen,
-                &mut gaps,
-            );
-            processes::read_processes(&readers, whom, &named, MemoryReader::new(memory), &mut gaps)
+            let chosen =
+                selection::choose(&readers, stats, &mut gpus, &named, &manifest, &mut gaps);
+            strangers.clone_from(&chosen.foreign_pids);
+            let memory = MemoryReader::new(memory);
+            processes::read_processes(&readers, chosen, &named, memory, &mut gaps)
         }
     };
     let settings = kernel_settings::read_settings(&root, &topology, &mut gaps);

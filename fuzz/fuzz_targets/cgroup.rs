@@ -2,7 +2,7 @@
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;
-use numa_audit::jobs::tenant::{container, pod, slurm_job};
+use numa_audit::jobs::scheduler::{container, pod, slurm_job};
 use numa_audit::observe::process::cgroup::parse_cgroup;
 
 fuzz_target!(|bytes: &[u8]| {

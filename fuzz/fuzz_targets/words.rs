@@ -1,19 +1,19 @@
-//! `/proc/PID/cmdline` and `/proc/PID/environ`, and what argv tells of a process's task.
+//! `/proc/PID/cmdline` and `/proc/PID/environ`, and the programs that argv identifies.
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;
-use numa_audit::jobs::process_tree::{bounds_job, is_forkserver, is_made_to_work};
-use numa_audit::jobs::framework::{task, telling_part};
+use numa_audit::jobs::gpu_users::nvidia::gpu_of_environment;
+use numa_audit::jobs::known_programs::{is_forkserver, is_job_boundary, is_worker_program, kept_by_redaction, task};
 use numa_audit::observe::process::words::{parse_command, parse_environment};
 
 fuzz_target!(|bytes: &[u8]| {
     let command = parse_command(bytes);
     let name = command.first().map_or("", String::as_str);
     let _ = (task(name, &command), is_forkserver(&command));
-    let _ = (bounds_job(name, &command), is_made_to_work(name, &command));
+    let _ = (is_job_boundary(name, Some(&command)), is_worker_program(name, &command));
     for word in &command {
-        let _ = telling_part(word);
+        let _ = kept_by_redaction(word);
     }
     let environment = parse_environment(bytes);
-    let _ = (environment.gpu_hint(&[]), environment.rank_of_job());
+    let _ = (gpu_of_environment(&environment, &[]), environment.rank_of_job());
 });

@@ -42,14 +42,18 @@ pub(crate) fn gap(gap: &Gap, around: &Circumstances) -> GapEntry {
 pub(crate) fn window(window: &Window) -> WindowEntry {
     let named = |counters: &Counters| {
         let counters = counters.iter();
-        counters.map(|(name, count)| ((*name).to_owned(), *count)).collect()
+        counters
+            .map(|(name, count)| ((*name).to_owned(), *count))
+            .collect()
     };
     let nodes = window.node_counters.iter();
     WindowEntry {
         seconds: seconds(window.length),
         asked_seconds: seconds(window.asked),
         looks: window.looks,
-        node_counters: nodes.map(|(node, counters)| (*node, named(counters))).collect(),
+        node_counters: nodes
+            .map(|(node, counters)| (*node, named(counters)))
+            .collect(),
         vmstat: named(&window.vmstat),
     }
 }

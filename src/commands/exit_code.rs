@@ -21,7 +21,10 @@ pub fn of_audit(document: &Document, fail_on: FailOn) -> u8 {
         FailOn::Never => false,
     });
     let summary = document.summary.as_ref();
-    code(has_failed, summary.is_some_and(|summary| summary.is_complete()))
+    code(
+        has_failed,
+        summary.is_some_and(|summary| summary.is_complete()),
+    )
 }
 
 /// 1 if the machine is not as expected; 3 if not all of it could be compared; 0 if nothing is expected.

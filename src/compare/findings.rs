@@ -152,10 +152,7 @@ fn subjects<'a>(
 }
 
 /// Why a finding is not there any more.
-fn ended<'a>(
-    finding: &Finding,
-    became: impl Iterator<Item = &'a ProcessChange<'a>>,
-) -> State {
+fn ended<'a>(finding: &Finding, became: impl Iterator<Item = &'a ProcessChange<'a>>) -> State {
     let mut state = match finding.pids.is_empty() {
         true => State::Fixed,
         false => State::Gone,

@@ -122,7 +122,11 @@ impl Changes {
 
 fn cpus(node: &NodeEntry) -> Option<String> {
     let list = node.cpus.as_ref()?.to_string();
-    Some(if list.is_empty() { "none".to_owned() } else { list })
+    Some(if list.is_empty() {
+        "none".to_owned()
+    } else {
+        list
+    })
 }
 
 fn is_about(one: Option<Bytes>, other: Option<Bytes>) -> bool {
@@ -158,7 +162,13 @@ fn gpus(before: &[GpuEntry], after: &[GpuEntry], changes: &mut Changes) {
     for (at, gpu) in after.iter().enumerate() {
         if !paired.contains(&at) {
             let (was, is) = (Some("none".to_owned()), Some(known_as(gpu)));
-            changes.put(format!("GPU {}", gpu.index), false, Some(gpu.index), was, is);
+            changes.put(
+                format!("GPU {}", gpu.index),
+                false,
+                Some(gpu.index),
+                was,
+                is,
+            );
         }
     }
 }

@@ -94,7 +94,11 @@ impl<'a> Side<'a> {
     }
 
     /// What is known of each of its GPUs; `None` where that is not known of every one, or it has none.
-    fn of_gpus<T>(&self, of: &ProcessEntry, fact: fn(&GpuIdentity<'a>) -> Option<T>) -> Option<Vec<T>> {
+    fn of_gpus<T>(
+        &self,
+        of: &ProcessEntry,
+        fact: fn(&GpuIdentity<'a>) -> Option<T>,
+    ) -> Option<Vec<T>> {
         let told = of.gpus.iter().map(|index| fact(self.gpus.get(index)?));
         told.collect::<Option<Vec<T>>>()
             .filter(|told| !told.is_empty())
@@ -213,7 +217,10 @@ impl<'a> Matching<'a> {
         // Both sides name the trainer by its place in `before`.
         let before = self.before.unpaired(|at, side| {
             let of = side.processes[at];
-            side.at.get(&of.trainer_pid?).copied().filter(|_| is_worker(of))
+            side.at
+                .get(&of.trainer_pid?)
+                .copied()
+                .filter(|_| is_worker(of))
         });
         let after = self.after.unpaired(|at, side| {
             let of = side.processes[at];

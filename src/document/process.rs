@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::document::cpu::CpuEntry;
 use crate::document::memory::MemoryEntry;
-use crate::document::words::{KnownBy, Role, Verdict, Word};
+use crate::document::words::{Evidence, Role, Verdict, Word};
 use crate::units::{NodeSet, Pid};
 
 /// A process. Its name, command and all other text that it chose may contain any letters.
@@ -39,11 +39,11 @@ pub struct ProcessEntry {
     #[serde(default)]
     pub mig_instances: Vec<MigInstance>,
     /// How its GPUs are known; null for a process without GPUs.
-    pub gpu_source: Option<Word<KnownBy>>,
+    pub gpu_source: Option<Word<Evidence>>,
     /// The PID of the trainer that it works for; of a trainer its own. Null where there is none or it is unknown.
     pub trainer_pid: Option<Pid>,
     /// How its trainer is known; null where there is none.
-    pub attribution: Option<Word<KnownBy>>,
+    pub attribution: Option<Word<Evidence>>,
     /// Its rank on this machine (LOCAL_RANK and its equivalents); null where it has none.
     pub local_rank: Option<u32>,
     /// Its rank in the whole job (RANK and its equivalents); null where it has none.

@@ -66,95 +66,109 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
+    use crate::document::LocalShare;
+    use crate::units::{CpuSet, Pid};
 
     #[track_caller]
     fn refuses(text: &str, why: &str) {
         assert_eq!(
-            parse_report(text.as_bytes()).map_err(|error| error.0),
+            read(text.as_bytes()).map_err(|error| error.0),
             Err(why.to_owned())
         );
     }
 
     #[test]
-    fn what_a_later_version_adds_is_ignored() {
-        let outline = parse_report(
+    fn additions_of_a_later_version_are_ignored() {
+        let document = read(
             br#"{"schema_version": 1, "window": {"seconds": 10}, "topology": {"nodes": [{"id": 0, "cpus": "", "hbm": 1}], "cxl": []},
-                 "processes": [{"pid": 7, "memory": {"exact": false, "error": 0.02, "local_fraction": 0.5, "sample_pages": 9}}],
+                 "processes": [{"pid": 7, "role": "prefetcher",
+                                "memory": {"exact": false, "error": 0.02, "local_fraction": 0.5, "sample_pages": 9}}],
                  "findings": [{"rule": "not-thought-of-yet", "severity": "disaster"}]}"#,
         );
-        let outline = outline.unwrap();
+        let document = document.unwrap();
+        let cpus = &document.topology.nodes[0].cpus;
+        assert_eq!(*cpus, Some(CpuSet::default()), "no CPUs are known CPUs");
+        let process = &document.processes()[0];
+        assert_eq!((process.pid, process.known_role()), (Pid(7), None));
         assert_eq!(
-            outline.nodes[&NodeId(0)].cpus,
-            Some(CpuSet::default()),
-            "a node without CPUs is no unknown one"
-        );
-        let process = &outline.processes.unwrap()[0];
-        assert_eq!(process.pid, Pid(7));
-        assert_eq!(
-            process.memory.local,
+            process.memory.local(),
             LocalShare {
-                fraction: Some(0.5),
-                is_estimate: true,
+                local_fraction: Some(0.5),
+                exact: false,
                 error: Some(0.02)
             }
         );
-        assert_eq!(outline.findings[0].severity, "disaster");
+        assert_eq!(document.findings[0].severity.as_str(), "disaster");
+    }
+
+    #[test]
+    fn a_fraction_beyond_1_is_unknown() {
+        let text = r#"{"schema_version": 1, "topology": {}, "processes": [{"pid": 7, "memory": {"local_fraction": 1e9}}],
+                       "summary": {"local_fraction": -0.1, "error": 2}}"#;
+        let document = read(text.as_bytes()).unwrap();
+        assert_eq!(document.processes()[0].memory.local_fraction, None);
+        let summary = document.summary.unwrap();
+        assert_eq!((summary.local_fraction, summary.error), (None, None));
     }
 
     #[test]
     fn other_documents_are_refused() {
         refuses(
             "{}",
-            "it has no schema_version: no document of this program's",
+            "it has no schema_version, so it is not a document of numa-audit",
         );
         refuses(
             r#"{"schema_version": 2}"#,
-            "schema_version 2, and this program reads 1",
+            "it has schema_version 2, and this program reads 1",
         );
         refuses(
             r#"{"schema_version": 1, "before": {}}"#,
-            "it has no topology: no audit's document, nor topology --json's",
+            "it has no topology, so it is neither an audit nor a map of numa-audit",
         );
         refuses(
             r#"{"schema_version": 1, "topology": {"nodes": [{"id": 0, "cpus": "3-1"}]}}"#,
-            "no list of numbers: \"3-1\"",
+            "not a list of numbers: \"3-1\" at line 1 column 69",
         );
         for text in ["", "[1]", "null", "x"] {
-            refuses(text, "it is no JSON object: no document of this program's");
+            refuses(text, "not a JSON object, so not a document of numa-audit");
         }
     }
 
     #[test]
-    fn nothing_long_is_repeated() {
+    fn long_text_is_not_repeated() {
         let name = "x".repeat(1 << 20);
         let text = format!(r#"{{"schema_version": "{name}"}}"#);
-        let error = parse_report(text.as_bytes()).unwrap_err();
+        let error = read(text.as_bytes()).unwrap_err();
         assert!(error.0.len() < 300, "{}", error.0.len());
     }
 
     #[test]
-    fn deep_nesting_is_no_trouble() {
+    fn deep_nesting_is_refused_or_skipped() {
         let deep = "[".repeat(1 << 20);
-        assert!(parse_report(deep.as_bytes()).is_err());
+        assert!(read(deep.as_bytes()).is_err());
+        let evidence = format!(
+            r#"{{"schema_version": 1, "topology": {{}}, "findings": [{{"rule": "x", "evidence": {{"a": {deep}"#
+        );
+        assert!(read(evidence.as_bytes()).is_err());
         let deep = format!(r#"{{"schema_version": 1, "unknown": {deep}"#);
-        assert!(parse_report(deep.as_bytes()).is_err());
+        assert!(read(deep.as_bytes()).is_err());
     }
 
     proptest! {
         #[test]
-        fn no_bytes_make_it_panic(bytes in prop::collection::vec(any::<u8>(), 0..200)) {
-            let _ = parse_report(&bytes);
+        fn no_bytes_cause_a_panic(bytes in prop::collection::vec(any::<u8>(), 0..200)) {
+            let _ = read(&bytes);
         }
 
         #[test]
-        fn no_values_make_it_panic(value in r#"(null|-?[0-9]{1,20}(\.[0-9]e99)?|"[0-9,:-]{0,9}"|\[[0-9]{0,11}\]|\{\})"#, at in 0usize..8) {
+        fn no_values_cause_a_panic(value in r#"(null|-?[0-9]{1,20}(\.[0-9]e99)?|"[0-9,:-]{0,9}"|\[[0-9]{0,11}\]|\{\})"#, at in 0usize..8) {
             let field = ["host", "topology", "settings", "processes", "findings", "summary", "nodes", "gpus"][at];
             let text = match at {
                 6 | 7 => format!(r#"{{"schema_version": 1, "topology": {{"{field}": [{{"id": {value}, "index": {value}, "cpus": {value}}}]}}}}"#),
                 1 => format!(r#"{{"schema_version": 1, "topology": {value}}}"#),
                 _ => format!(r#"{{"schema_version": 1, "topology": {{}}, "{field}": {value}}}"#),
             };
-            let _ = parse_report(text.as_bytes());
+            let _ = read(text.as_bytes());
         }
     }
 }

@@ -71,7 +71,9 @@ pub struct LocalShare {
 }
 
 /// Reads a number from 0 to 1. Any other number counts as unknown.
-pub(crate) fn fraction<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<f64>, D::Error> {
+pub(crate) fn fraction<'de, D: Deserializer<'de>>(
+    deserializer: D,
+) -> Result<Option<f64>, D::Error> {
     let number = Option::<f64>::deserialize(deserializer)?;
     Ok(number.filter(|number| (0.0..=1.0).contains(number)))
 }

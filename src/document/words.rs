@@ -6,6 +6,7 @@ use std::fmt;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 pub use crate::machine::Origin;
+pub use crate::machine::evidence::Evidence;
 pub use crate::machine::pci::PciClass;
 
 /// An enum that a document writes as words.
@@ -177,32 +178,6 @@ vocabulary! {
 }
 
 vocabulary! {
-    /// How a GPU or a trainer was found for a process.
-    KnownBy {
-        /// NVML lists the process.
-        Nvml = "nvml",
-        /// The process holds that GPU's /dev/nvidiaN open clearly more often than any other.
-        Fd = "fd",
-        /// AMD's KFD lists the process.
-        Kfd = "kfd",
-        /// fdinfo of its open DRM files shows work on that GPU.
-        Drm = "drm",
-        /// The process is a descendant of its trainer.
-        Ancestor = "ancestor",
-        /// The process is a descendant of its trainer's fork server.
-        Forkserver = "forkserver",
-        /// The process holds pipes that no other trainer has.
-        Pipe = "pipe",
-        /// Only its environment says so.
-        Environ = "environ",
-        /// The process is in its trainer's session and control groups.
-        Session = "session",
-        /// The process and its trainer share PyTorch's shared memory.
-        Shm = "shm",
-    }
-}
-
-vocabulary! {
     /// How a GPU's home nodes are known.
     HomeSource {
         /// The option --gpu-node.
@@ -254,6 +229,46 @@ vocabulary! {
     }
 }
 
+impl Vocabulary for Evidence {
+    const NAME: &'static str = "Evidence";
+    const WORDS: &'static [(Self, &'static str, &'static str)] = &[
+        (Self::Nvml, "nvml", "NVML lists the process."),
+        (
+            Self::Fd,
+            "fd",
+            "It has that GPU's /dev/nvidiaN open more often than any other.",
+        ),
+        (Self::Kfd, "kfd", "AMD's KFD lists the process."),
+        (
+            Self::Drm,
+            "drm",
+            "fdinfo of its DRM files shows work on that GPU.",
+        ),
+        (Self::Ancestor, "ancestor", "It descends from its trainer."),
+        (
+            Self::Forkserver,
+            "forkserver",
+            "It descends from its trainer's fork server.",
+        ),
+        (
+            Self::Pipe,
+            "pipe",
+            "It has pipes open that only one trainer has.",
+        ),
+        (Self::Environ, "environ", "Only its environment says so."),
+        (
+            Self::Session,
+            "session",
+            "It is in its trainer's session and control groups.",
+        ),
+        (
+            Self::Shm,
+            "shm",
+            "It shares PyTorch's shared memory with its trainer.",
+        ),
+    ];
+}
+
 impl Vocabulary for Origin {
     const NAME: &'static str = "Origin";
     const WORDS: &'static [(Self, &'static str, &'static str)] = &[
@@ -268,7 +283,11 @@ impl Vocabulary for PciClass {
         (Self::Storage, "storage", "Disks and their controllers."),
         (Self::Network, "network", "Ethernet and InfiniBand."),
         (Self::Display, "display", "Displays that cannot compute."),
-        (Self::Accelerator, "accelerator", "Accelerators other than GPUs."),
+        (
+            Self::Accelerator,
+            "accelerator",
+            "Accelerators other than GPUs.",
+        ),
     ];
 }
 
@@ -288,7 +307,7 @@ mod tests {
         holds::<Role>();
         holds::<Verdict>();
         holds::<Severity>();
-        holds::<KnownBy>();
+        holds::<Evidence>();
         holds::<HomeSource>();
         holds::<MemoryKind>();
         holds::<Expectation>();

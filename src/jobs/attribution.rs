@@ -1,110 +1,40 @@
-//! Who works for which GPU.
+//! The role of each process: launcher, trainer, worker or helper. And the trainer of each worker.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::fmt;
 
-use crate::audit::place::home::GpuPlace;
 pub use crate::document::words::Role;
-use crate::jobs::framework::{Task, task};
-use crate::jobs::process_tree::{DATA_LOADER, ProcessTree, is_forkserver, serves_gpus};
-use crate::jobs::ties::{Tied, Trainers};
+use crate::jobs::known_programs::{self, DATA_LOADER, Task, serves_gpus, task};
+use crate::jobs::ties::{TrainerMatch, Trainers};
+use crate::jobs::tree::{ProcessTree, ProgramFacts};
+use crate::machine::evidence::Evidence;
 use crate::machine::gpu::{Gpu, Instance};
-use crate::machine::process::Process;
+use crate::machine::process::{ControlGroup, Process};
 use crate::units::Pid;
 
-/// How it is known on which GPU a trainer works.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum GpuSource {
-    /// NVML names it.
-    Nvml,
-    /// It holds that GPU's `/dev/nvidiaN` open clearly more often than any other's.
-    Fd,
-    /// AMD's KFD names it.
-    Kfd,
-    /// `fdinfo` of the DRM files that it has open tells of work there.
-    Drm,
-    /// Its environment means that one, and it holds the driver open: a hint.
-    Environ,
-}
-
-impl fmt::Display for GpuSource {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Self::Nvml => "nvml",
-            Self::Fd => "fd",
-            Self::Kfd => "kfd",
-            Self::Drm => "drm",
-            Self::Environ => "environ",
-        })
-    }
-}
-
-/// How it is known for whom a process works.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Attribution {
-    /// NVML names it.
-    Nvml,
-    /// By the files that it has open.
-    Fd,
-    /// AMD's KFD names it.
-    Kfd,
-    /// By what `fdinfo` tells of the DRM files that it has open.
-    Drm,
-    /// It descends from its trainer.
-    Ancestor,
-    /// It descends from its trainer's fork server.
-    Forkserver,
-    /// It holds pipes that no other trainer has.
-    Pipe,
-    /// Of a trainer, by its environment alone. Of a worker: it has its trainer's RANK in the same job.
-    Environ,
-    /// It is in its trainer's session and control groups.
-    Session,
-    /// It maps PyTorch's shared memory that its trainer made, or its trainer maps what it made.
-    Shm,
-}
-
-impl fmt::Display for Attribution {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Self::Nvml => "nvml",
-            Self::Fd => "fd",
-            Self::Kfd => "kfd",
-            Self::Drm => "drm",
-            Self::Ancestor => "ancestor",
-            Self::Forkserver => "forkserver",
-            Self::Pipe => "pipe",
-            Self::Environ => "environ",
-            Self::Session => "session",
-            Self::Shm => "shm",
-        })
-    }
-}
-
-/// A process's part in a job.
+/// The role of a process, its GPUs and its trainer.
 #[derive(Debug, Clone, Default)]
 pub struct Membership {
-    /// `None` for a process that was named on the command line and has to do with no GPU.
+    /// `None` for a process that has nothing to do with a GPU.
     pub role: Option<Role>,
     /// The GPUs that it works for, by index. Empty for a launcher.
     pub gpus: Vec<u32>,
-    /// The MIG instances that it works for, each with its GPU's index.
+    /// The MIG instances that it works for, each with the index of its GPU.
     pub instances: Vec<(u32, Instance)>,
-    /// How these are known.
-    pub gpu_source: Option<GpuSource>,
+    /// How the GPUs are known.
+    pub gpu_source: Option<Evidence>,
     /// The trainer that it works for; its own PID for a trainer.
     pub trainer: Option<Pid>,
-    /// How that is known.
-    pub attribution: Option<Attribution>,
-    /// Why it is not known, of a worker that is somebody's.
+    /// How the trainer is known.
+    pub attribution: Option<Evidence>,
+    /// Why the trainer of a worker is unknown. `None` too for a worker of a job that has ended.
     pub doubt: Option<String>,
-    /// What a framework's name for it tells.
+    /// According to its name and argv.
     pub task: Option<Task>,
 }
 
 impl Membership {
-    /// Whether it has a place to be at: that of its GPU or, without one, the node that it runs on. A worker that is no
-    /// trainer's has none.
+    /// Whether its placement matters: at its GPUs or, if it has none, on the node that it runs on. The placement of a
+    /// worker whose job has ended does not.
     pub fn is_judged(&self) -> bool {
         match self.role {
             Some(Role::Launcher | Role::Helper) => false,
@@ -114,249 +44,389 @@ impl Membership {
     }
 }
 
-/// Finds every process's part.
-pub fn attribute(
+/// The membership of each process. `named` are the PIDs of the command line: then all below them belongs to the job.
+pub(crate) fn attribute(
+    tree: &ProcessTree,
     processes: &[Process],
     orphans: &BTreeSet<Pid>,
-    gpus: &[GpuPlace],
+    named: &[Pid],
+    gpus: &[&Gpu],
 ) -> BTreeMap<Pid, Membership> {
-    let mut trainers = BTreeMap::new();
-    let mut servers = BTreeMap::new();
-    for process in processes {
-        let Some(held) = Held::by(process.pid, gpus) else {
-            continue;
-        };
-        let holders = match serves_gpus(&process.name) {
-            true => &mut servers,
-            false => &mut trainers,
-        };
-        holders.insert(process.pid, held);
+    let mut jobs = Jobs::new(tree, processes, orphans, gpus);
+    let trainers: Vec<Pid> = jobs.trainers.keys().copied().collect();
+    jobs.launchers = match named {
+        [] => tree.launchers(trainers.iter().copied(), &jobs.by_pid),
+        named => &tree.above(trainers.clone()) & &tree.with_descendants(named.iter().copied()),
+    };
+    for trainer in trainers {
+        jobs.assign_descendants(trainer, trainer);
     }
-    let people = People::new(processes, orphans, trainers, servers);
-    let parts = processes.iter().map(|process| {
-        let command = process.command.as_deref().unwrap_or_default();
-        let part = Membership {
-            task: task(&process.name, command),
-            ..people.membership(process)
-        };
-        (process.pid, part)
-    });
-    parts.collect()
+    jobs.assign_orphans();
+    let memberships = processes.iter();
+    memberships
+        .map(|process| (process.pid, jobs.membership(process)))
+        .collect()
 }
 
-/// The tree of these processes.
-pub fn family(processes: &[Process]) -> ProcessTree {
-    ProcessTree::new(processes.iter().map(|process| (process.pid, process.ppid)))
-}
-
-/// What a process holds of GPUs.
-struct Held {
+/// The GPUs that a process uses itself.
+struct GpuUse {
     gpus: Vec<u32>,
-    instances: Vec<(u32, Instance)>,
-    source: GpuSource,
+    instances: BTreeSet<(u32, Instance)>,
+    evidence: Evidence,
 }
 
-impl Held {
-    /// `None` for one that holds none.
-    fn by(pid: Pid, gpus: &[GpuPlace]) -> Option<Self> {
-        let uses = gpus
-            .iter()
-            .filter_map(|place| Some((&place.gpu, place.used_by(pid)?)));
-        let (gpus, sources): (Vec<&Gpu>, Vec<GpuSource>) = uses.unzip();
-        let instances = gpus.iter().flat_map(|gpu| {
-            let contexts = gpu
-                .contexts
-                .iter()
-                .flatten()
-                .filter(|context| context.pid == pid);
-            contexts.filter_map(|context| Some((gpu.index, context.instance?)))
+impl GpuUse {
+    /// `None` for a process that uses no GPU.
+    fn of(pid: Pid, gpus: &[&Gpu]) -> Option<Self> {
+        let used = gpus.iter().filter(|gpu| gpu.used_by(pid).is_some());
+        let used: Vec<&Gpu> = used.copied().collect();
+        // NVML may list one context twice.
+        let instances = used.iter().flat_map(|gpu| {
+            let contexts = gpu.contexts.iter().flatten();
+            let own = contexts.filter(|context| context.pid == pid);
+            own.filter_map(|context| Some((gpu.index, context.instance?)))
         });
-        // A context may stand in two lists of the driver's.
-        let instances: BTreeSet<_> = instances.collect();
         Some(Self {
-            instances: instances.into_iter().collect(),
-            gpus: gpus.iter().map(|gpu| gpu.index).collect(),
-            source: *sources.first()?,
+            instances: instances.collect(),
+            gpus: used.iter().map(|gpu| gpu.index).collect(),
+            evidence: used.first()?.used_by(pid)?,
         })
     }
+}
 
-    /// The part of a process that works for these.
-    fn membership(&self, role: Role, trainer: Option<Pid>, attribution: Attribution) -> Membership {
-        Membership {
-            role: Some(role),
-            gpus: self.gpus.clone(),
-            instances: self.instances.clone(),
-            gpu_source: Some(self.source),
-            trainer,
-            attribution: Some(attribution),
-            ..Membership::default()
-        }
+type ByPid<'a> = BTreeMap<Pid, &'a Process>;
+
+impl ProgramFacts for ByPid<'_> {
+    fn name(&self, pid: Pid) -> &str {
+        self.get(&pid).map_or("", |process| &process.name)
+    }
+
+    fn command(&self, pid: Pid) -> Option<Vec<String>> {
+        self.get(&pid)?.command.clone()
+    }
+
+    fn groups(&self, pid: Pid) -> Option<Vec<ControlGroup>> {
+        self.get(&pid)?.groups.clone()
     }
 }
 
-impl From<GpuSource> for Attribution {
-    /// That of one that holds the GPU itself.
-    fn from(source: GpuSource) -> Self {
-        match source {
-            GpuSource::Nvml => Self::Nvml,
-            GpuSource::Fd => Self::Fd,
-            GpuSource::Kfd => Self::Kfd,
-            GpuSource::Drm => Self::Drm,
-            GpuSource::Environ => Self::Environ,
-        }
-    }
-}
-
-/// All processes, with what is needed to place one among them.
-struct People<'a> {
-    by_pid: BTreeMap<Pid, &'a Process>,
-    /// Those that hold a GPU.
-    trainers: BTreeMap<Pid, Held>,
-    /// Those that hold one to serve or to watch others.
-    servers: BTreeMap<Pid, Held>,
-    /// The nearest trainer above each process, and how it is known.
-    trainer_of: BTreeMap<Pid, (Pid, Attribution)>,
-    launchers: BTreeSet<Pid>,
-    family: ProcessTree,
+struct Jobs<'a> {
+    tree: &'a ProcessTree,
+    by_pid: ByPid<'a>,
     orphans: &'a BTreeSet<Pid>,
-    /// Those whose trainer is not known, with the reason where they are somebody's.
-    strays: BTreeMap<Pid, Option<String>>,
+    trainers: BTreeMap<Pid, GpuUse>,
+    /// Programs that use a GPU to serve or to monitor.
+    servers: BTreeMap<Pid, GpuUse>,
+    launchers: BTreeSet<Pid>,
+    trainer_of: BTreeMap<Pid, (Pid, Evidence)>,
+    /// Orphans without a trainer. The reason why it is unknown, or `None` if their job has ended.
+    unassigned: BTreeMap<Pid, Option<String>>,
 }
 
-impl<'a> People<'a> {
+impl<'a> Jobs<'a> {
     fn new(
+        tree: &'a ProcessTree,
         processes: &'a [Process],
         orphans: &'a BTreeSet<Pid>,
-        trainers: BTreeMap<Pid, Held>,
-        servers: BTreeMap<Pid, Held>,
+        gpus: &[&Gpu],
     ) -> Self {
-        let mut people = Self {
-            by_pid: processes
-                .iter()
-                .map(|process| (process.pid, process))
-                .collect(),
+        let by_pid: ByPid = processes.iter().map(|of| (of.pid, of)).collect();
+        let uses = processes
+            .iter()
+            .filter_map(|of| Some((of.pid, GpuUse::of(of.pid, gpus)?)));
+        let (servers, trainers) = uses.partition(|(pid, _)| serves_gpus(by_pid.name(*pid)));
+        Self {
+            tree,
+            by_pid,
+            orphans,
             trainers,
             servers,
-            trainer_of: BTreeMap::new(),
             launchers: BTreeSet::new(),
-            family: family(processes),
-            orphans,
-            strays: BTreeMap::new(),
-        };
-        let trainers: Vec<Pid> = people.trainers.keys().copied().collect();
-        for trainer in &trainers {
-            people.descend(*trainer, *trainer, Attribution::Ancestor);
+            trainer_of: BTreeMap::new(),
+            unassigned: BTreeMap::new(),
         }
-        people.launchers = people.family.above(people.trainers.keys().copied());
-        people.adopt();
-        people
     }
 
-    /// Gives all below a process to a trainer, down to the next trainers.
-    fn descend(&mut self, top: Pid, trainer: Pid, known: Attribution) {
-        let mut open = vec![(top, known)];
-        while let Some((parent, known)) = open.pop() {
-            let known = match self.is_forkserver(parent) {
-                true => Attribution::Forkserver,
-                false => known,
+    /// Assigns everything below `top` to a trainer, down to the next trainers.
+    fn assign_descendants(&mut self, top: Pid, trainer: Pid) {
+        let mut open = vec![(top, Evidence::Ancestor)];
+        while let Some((parent, evidence)) = open.pop() {
+            let evidence = if self.is_forkserver(parent) {
+                Evidence::Forkserver
+            } else {
+                evidence
             };
-            for child in self.family.children(parent) {
-                let is_trainer = self.trainers.contains_key(child);
-                if !is_trainer && !self.trainer_of.contains_key(child) {
-                    self.trainer_of.insert(*child, (trainer, known));
-                    open.push((*child, known));
+            for child in self.tree.children(parent) {
+                if !self.is_assigned(*child) {
+                    self.trainer_of.insert(*child, (trainer, evidence));
+                    open.push((*child, evidence));
                 }
             }
         }
     }
 
-    /// Finds the trainers of workers that hang on an init, of each family the eldest first.
-    fn adopt(&mut self) {
-        let of_pids = |pids: Vec<Pid>| {
-            let found = pids
-                .into_iter()
-                .filter_map(|pid| self.by_pid.get(&pid).copied());
-            found.collect::<Vec<_>>()
-        };
-        let trainers = Trainers::new(of_pids(self.trainers.keys().copied().collect()));
-        let by_age = |orphan: &&Process| (orphan.start_time_ticks, orphan.pid);
-        let mut orphans = of_pids(self.orphans.iter().copied().collect());
-        orphans.sort_by_key(by_age);
+    /// Finds the trainers of orphans, the oldest orphan first: its descendants may be orphans too.
+    fn assign_orphans(&mut self) {
+        let trainers = self.trainers.keys().filter_map(|pid| self.by_pid.get(pid));
+        let trainers = Trainers::new(trainers.copied());
+        let orphans = self.orphans.iter().filter_map(|pid| self.by_pid.get(pid));
+        let mut orphans: Vec<&Process> = orphans.copied().collect();
+        orphans.sort_by_key(|orphan| (orphan.start_time_ticks, orphan.pid));
         for orphan in orphans {
             let pid = orphan.pid;
-            if self.trainers.contains_key(&pid) || self.trainer_of.contains_key(&pid) {
+            if self.is_assigned(pid) {
                 continue;
             }
             match trainers.of(orphan) {
-                Tied::To(trainer, by) => {
-                    self.trainer_of.insert(pid, (trainer, by));
-                    self.descend(pid, trainer, Attribution::Ancestor);
+                TrainerMatch::One(trainer, evidence) => {
+                    self.trainer_of.insert(pid, (trainer, evidence));
+                    self.assign_descendants(pid, trainer);
                 }
-                Tied::Torn(why) => drop(self.strays.insert(pid, Some(why))),
-                Tied::ToNobody => drop(self.strays.insert(pid, None)),
+                TrainerMatch::Unclear(why) => drop(self.unassigned.insert(pid, Some(why))),
+                TrainerMatch::None => drop(self.unassigned.insert(pid, None)),
             }
         }
+    }
+
+    fn is_assigned(&self, pid: Pid) -> bool {
+        self.trainers.contains_key(&pid) || self.trainer_of.contains_key(&pid)
     }
 
     fn membership(&self, process: &Process) -> Membership {
         let pid = process.pid;
-        if let Some(held) = self.trainers.get(&pid) {
-            return held.membership(Role::Trainer, Some(pid), held.source.into());
-        }
-        if let Some(held) = self.servers.get(&pid) {
-            return held.membership(Role::Helper, None, held.source.into());
-        }
-        let is_helper = self.is_helper(process);
-        let role = if is_helper {
-            Role::Helper
-        } else {
-            Role::Worker
-        };
-        if let Some((trainer, attribution)) = self.trainer_of.get(&pid)
-            && let Some(held) = self.trainers.get(trainer)
-        {
-            return held.membership(role, Some(*trainer), *attribution);
-        }
-        if let Some(doubt) = self.strays.get(&pid) {
-            return Membership {
-                role: Some(role),
-                doubt: doubt.clone(),
-                ..Membership::default()
-            };
-        }
-        let is_launcher = self.launchers.contains(&pid);
+        let own = self.trainers.get(&pid).or_else(|| self.servers.get(&pid));
+        let assigned = self.trainer_of.get(&pid).filter(|_| own.is_none());
+        let used = own.or_else(|| self.trainers.get(&assigned?.0));
+        let is_unassigned = own.is_none() && assigned.is_none();
+        let role = self.role(process);
         Membership {
-            role: match is_helper {
-                true => Some(Role::Helper),
-                false => is_launcher.then_some(Role::Launcher),
+            role,
+            gpus: used.map(|used| used.gpus.clone()).unwrap_or_default(),
+            instances: used
+                .map(|used| used.instances.iter().copied().collect())
+                .unwrap_or_default(),
+            gpu_source: used.map(|used| used.evidence),
+            trainer: match role {
+                Some(Role::Trainer) => Some(pid),
+                _ => assigned.map(|(trainer, _)| *trainer),
             },
-            ..Membership::default()
+            attribution: assigned
+                .map(|(_, evidence)| *evidence)
+                .or(used.map(|used| used.evidence)),
+            doubt: self
+                .unassigned
+                .get(&pid)
+                .filter(|_| is_unassigned)
+                .cloned()
+                .flatten(),
+            task: task(&process.name, command(process)),
+        }
+    }
+
+    /// The one place where roles are decided.
+    fn role(&self, process: &Process) -> Option<Role> {
+        let pid = process.pid;
+        if self.trainers.contains_key(&pid) {
+            Some(Role::Trainer)
+        } else if self.is_helper(process) {
+            Some(Role::Helper)
+        } else if self.trainer_of.contains_key(&pid) || self.unassigned.contains_key(&pid) {
+            Some(Role::Worker)
+        } else {
+            self.launchers.contains(&pid).then_some(Role::Launcher)
         }
     }
 
     fn is_helper(&self, process: &Process) -> bool {
-        let command = process.command.as_deref().unwrap_or_default();
-        task(&process.name, command).is_some_and(|task| task.is_helper)
+        task(&process.name, command(process)).is_some_and(|task| task.is_helper)
             || self.is_forkserver(process.pid)
             || serves_gpus(&process.name)
     }
 
-    /// The fork server's children have its command line, and are no fork servers: not those that call themselves data
-    /// loaders, and not those whose parent has it too. An orphan's parent is not to be seen any more: it is one if it has
-    /// such children itself.
+    /// Children of a fork server have its command line too. So a process is the server if its parent has another command
+    /// line. The parent of an orphan is unknown: an orphan is the server if it has such children.
     fn is_forkserver(&self, pid: Pid) -> bool {
-        let process = |pid: &Pid| self.by_pid.get(pid).copied();
-        let command = |pid: &Pid| process(pid).and_then(|process| process.command.as_deref());
-        let (Some(process), Some(own)) = (process(&pid), command(&pid)) else {
+        let Some(process) = self.by_pid.get(&pid) else {
             return false;
         };
-        if process.name == DATA_LOADER || !is_forkserver(own) {
+        let own = command(process);
+        if process.name == DATA_LOADER || !known_programs::is_forkserver(own) {
             return false;
         }
-        let is_like = |pid: &Pid| command(pid) == Some(own);
-        match self.orphans.contains(&pid) {
-            true => self.family.children(pid).iter().any(is_like),
-            false => !is_like(&process.ppid),
+        let is_same = |pid: &Pid| self.by_pid.get(pid).is_some_and(|of| command(of) == own);
+        if self.orphans.contains(&pid) {
+            self.tree.children(pid).iter().any(is_same)
+        } else {
+            !is_same(&process.ppid)
         }
+    }
+}
+
+fn command(process: &Process) -> &[String] {
+    process.command.as_deref().unwrap_or_default()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::jobs::selection::{ProcessReads, select};
+    use crate::machine::gpu::Context;
+
+    /// (PID, parent, `comm`, argv, path of its control group)
+    type Line = (u32, u32, &'static str, &'static str, &'static str);
+
+    /// A job in a terminal session, with an orphan, beside other processes of the machine.
+    const MACHINE: &[Line] = &[
+        (1, 0, "systemd", "/sbin/init", "/init"),
+        (10, 1, "sshd", "sshd: ann", "/session"),
+        (11, 10, "bash", "-bash", "/session"),
+        (12, 11, "bash", "bash run.sh", "/session"),
+        (13, 12, "pt_elastic", "torchrun train.py", "/session"),
+        (100, 13, "python3", "python3 train.py", "/session"),
+        (101, 100, "pt_data_worker", "python3 train.py", "/session"),
+        (
+            102,
+            13,
+            "python3",
+            "python3 -c from\u{a0}multiprocessing.resource_tracker\u{a0}import",
+            "/session",
+        ),
+        (103, 1, "pt_data_worker", "python3 train.py", "/session"),
+        (200, 11, "vim", "vim train.py", "/session"),
+        (201, 13, "tail", "tail -f log", "/session"),
+        (202, 1, "cron", "cron -f", "/cron"),
+    ];
+
+    /// The same job in a container, where its first process is a launcher.
+    const CONTAINER: &[Line] = &[
+        (1, 0, "python3", "python3 launch.py", "/"),
+        (100, 1, "python3", "python3 train.py", "/"),
+    ];
+
+    fn process(line: &Line) -> Process {
+        let (pid, ppid, name, command, group) = *line;
+        let words = command.split(' ');
+        Process {
+            ppid: Pid(ppid),
+            name: name.into(),
+            // A no-break space stands for a space in a word.
+            command: Some(words.map(|word| word.replace('\u{a0}', " ")).collect()),
+            groups: Some(vec![ControlGroup {
+                controllers: Vec::new(),
+                is_v2: true,
+                path: group.into(),
+            }]),
+            ..Process::bare(Pid(pid))
+        }
+    }
+
+    /// Reads from processes, each of which must be read once only.
+    struct FakeReads<'a> {
+        by_pid: ByPid<'a>,
+        read: std::cell::RefCell<BTreeSet<Pid>>,
+    }
+
+    impl ProcessReads for FakeReads<'_> {
+        fn name(&self, pid: Pid) -> &str {
+            self.by_pid.name(pid)
+        }
+
+        fn session(&self, pid: Pid) -> Pid {
+            self.by_pid[&pid].session
+        }
+
+        fn read_commands(&self, pids: BTreeSet<Pid>) -> BTreeMap<Pid, Vec<String>> {
+            let is_new = |pid: &Pid| self.read.borrow_mut().insert(*pid);
+            assert!(pids.iter().all(is_new), "read twice: {pids:?}");
+            let commands = pids
+                .into_iter()
+                .map(|pid| (pid, command(self.by_pid[&pid]).to_vec()));
+            commands.collect()
+        }
+
+        fn read_groups(&self, pid: Pid) -> Option<Vec<ControlGroup>> {
+            self.by_pid.groups(pid)
+        }
+    }
+
+    /// Attributes the selected processes, then all processes. Returns (PID, role, trainer) of the selected ones.
+    fn attributed(lines: &[Line], named: &[Pid]) -> Vec<(u32, Option<Role>, Option<Pid>)> {
+        let all: Vec<Process> = lines.iter().map(process).collect();
+        let gpu = Gpu {
+            contexts: Some(vec![Context {
+                pid: Pid(100),
+                instance: None,
+            }]),
+            ..Gpu::default()
+        };
+        let tree = ProcessTree::of(&all);
+        let reads = FakeReads {
+            by_pid: all.iter().map(|of| (of.pid, of)).collect(),
+            read: std::cell::RefCell::default(),
+        };
+        let selection = select(&tree, &reads, &[Pid(100)].into(), named);
+        let is_selected = |process: &&Process| selection.pids.contains(&process.pid);
+        let selected: Vec<Process> = all.iter().filter(is_selected).cloned().collect();
+        let attribute = |tree: &ProcessTree, processes: &[Process]| {
+            let memberships = attribute(tree, processes, &selection.orphans, named, &[&gpu]);
+            let roles = memberships.into_iter();
+            let roles = roles.map(|(pid, of)| (pid.0, of.role, of.trainer));
+            roles.collect::<Vec<_>>()
+        };
+        let of_selected = attribute(&ProcessTree::of(&selected), &selected);
+        let (same, others): (Vec<_>, Vec<_>) = attribute(&tree, &all)
+            .into_iter()
+            .partition(|(pid, ..)| selection.pids.contains(&Pid(*pid)));
+        assert_eq!(same, of_selected, "roles do not depend on the selection");
+        if named.is_empty() {
+            assert!(
+                others.iter().all(|(_, role, _)| role.is_none()),
+                "{others:?}"
+            );
+        }
+        of_selected
+    }
+
+    #[test]
+    fn a_job_ends_below_the_session_whether_or_not_the_session_was_selected() {
+        assert_eq!(
+            attributed(MACHINE, &[]),
+            [
+                (12, Some(Role::Launcher), None),
+                (13, Some(Role::Launcher), None),
+                (100, Some(Role::Trainer), Some(Pid(100))),
+                (101, Some(Role::Worker), Some(Pid(100))),
+                (102, Some(Role::Helper), None),
+                (103, Some(Role::Worker), None),
+            ]
+        );
+    }
+
+    #[test]
+    fn the_first_process_of_a_container_may_be_a_launcher() {
+        let launcher = (1, Some(Role::Launcher), None);
+        let trainer = (100, Some(Role::Trainer), Some(Pid(100)));
+        assert_eq!(attributed(CONTAINER, &[]), [launcher, trainer]);
+        let mut on_host = CONTAINER.to_vec();
+        on_host[1].4 = "/job";
+        assert_eq!(attributed(&on_host, &[]), [trainer]);
+    }
+
+    #[test]
+    fn a_named_process_belongs_to_the_job_and_its_ancestors_do_not() {
+        let roles = attributed(MACHINE, &[Pid(11)]);
+        let launchers = roles
+            .iter()
+            .filter(|(_, role, _)| *role == Some(Role::Launcher));
+        let launchers: Vec<u32> = launchers.map(|(pid, ..)| *pid).collect();
+        assert_eq!(launchers, [11, 12, 13]);
+        let below_trainer = attributed(MACHINE, &[Pid(101)]);
+        assert_eq!(
+            below_trainer,
+            [
+                (100, Some(Role::Trainer), Some(Pid(100))),
+                (101, Some(Role::Worker), Some(Pid(100))),
+            ]
+        );
     }
 }

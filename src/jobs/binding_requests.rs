@@ -1,10 +1,9 @@
-//! argv and environment to what they ask for: bindings, by frameworks, numactl and taskset.
+//! Bindings that argv and environment request: options of frameworks, numactl and taskset.
 
 use crate::machine::binding_request::{BindTo, BindingRequest};
-use crate::observe::process::words::parse_variables;
 use crate::units::{Cpu, NodeId, NodeSet, parse_cpu_list};
 
-/// Options by which a framework binds each process to its GPU's node or deals CPUs out, alone or with `=` and a value.
+/// Options with which a framework binds each process to its GPU's node or assigns CPUs, alone or with `=` and a value.
 const OPTIONS: &[&str] = &[
     // torchrun, PyTorch 2.9 and later
     "--numa-binding",
@@ -20,25 +19,25 @@ const OPTIONS: &[&str] = &[
     "--enable-cpu-affinity",
 ];
 
-/// The same by variables that say yes: of accelerate, SGLang and TensorRT-LLM.
-pub const VARIABLES: [&str; 3] = [
+/// Variables that do the same if they are enabled, of accelerate, SGLang and TensorRT-LLM.
+pub(crate) const VARIABLES: [&str; 3] = [
     "ACCELERATE_CPU_AFFINITY",
     "SGLANG_AUTO_NUMA_BIND",
     "TLLM_NUMA_AWARE_WORKER_AFFINITY",
 ];
 
-/// How an option says what it wants.
-type Reading = fn(&str) -> Option<BindTo>;
+/// Reads the value of an option.
+type ParseValue = fn(&str) -> Option<BindTo>;
 
-/// The options of numactl that bind, by their long and their short name. A node of a device, of a cpuset or of none of a
-/// list (`netdev:eth0`, `+0`, `!0`) is left to numactl.
-const NUMACTL: &[(&str, char, Reading)] = &[
+/// numactl's options that bind, with their long and short names. Other forms of a list (`netdev:eth0`, `+0`, `!0`) are
+/// ignored.
+const NUMACTL: &[(&str, char, ParseValue)] = &[
     ("--cpunodebind", 'N', |list| nodes(list).map(BindTo::Nodes)),
     ("--physcpubind", 'C', cpus),
     ("--membind", 'm', |list| nodes(list).map(BindTo::Memory)),
 ];
 
-/// Those of it that have a value and bind nothing.
+/// numactl's options that have a value and do not bind.
 const NUMACTL_OTHERS: &[(&str, char)] = &[
     ("--interleave", 'i'),
     ("--weighted-interleave", 'w'),
@@ -46,7 +45,7 @@ const NUMACTL_OTHERS: &[(&str, char)] = &[
     ("--preferred-many", 'P'),
 ];
 
-/// A set of as many nodes as a list may name would be large, and argv may name many.
+/// `None` for a list with impossible node ids: argv may contain many such lists, and large sets.
 fn nodes(list: &str) -> Option<NodeSet> {
     let numbers = parse_cpu_list(list.as_bytes()).ok()?;
     let is_node = |number: Cpu| number.0 < NodeId::END.0;
@@ -58,10 +57,10 @@ fn cpus(list: &str) -> Option<BindTo> {
     parse_cpu_list(list.as_bytes()).ok().map(BindTo::Cpus)
 }
 
-/// What a command line asks for. That of numactl is gone as soon as it has become what it starts: its words are seen in
-/// the command line of a launcher that puts it before each rank.
+/// The bindings that a command line requests. numactl replaces itself by the program that it starts: its own argv is
+/// visible only in the argv of a launcher that starts each rank with numactl.
 pub fn parse_binding_requests(command: &[String]) -> Vec<BindingRequest> {
-    // A script of somebody's own may have an option of that name that means something else.
+    // `--numa-node` of another program may mean something else.
     let is_sglang = command.iter().any(|word| word.contains("sglang"));
     let of_framework = command.iter().filter_map(|word| {
         let name = word.split('=').next().unwrap_or_default();
@@ -72,65 +71,64 @@ pub fn parse_binding_requests(command: &[String]) -> Vec<BindingRequest> {
         let to = BindTo::GpuNode;
         Some(BindingRequest { option, to })
     });
-    let mut asks: Vec<BindingRequest> = of_framework.take(1).collect();
-    // The first of each: whoever wants to can name them a million times.
-    let behind = |program: &str| {
+    let mut requests: Vec<BindingRequest> = of_framework.take(1).collect();
+    // Only the first of each: argv may contain a million.
+    let after = |program: &str| {
         let mut words = command.iter();
         let at = words.position(|word| word.rsplit('/').next() == Some(program))?;
         command.get(at + 1..)
     };
-    asks.extend(behind("numactl").map(numactl).unwrap_or_default());
-    asks.extend(behind("taskset").and_then(taskset));
-    asks
+    requests.extend(after("numactl").map(numactl).unwrap_or_default());
+    requests.extend(after("taskset").and_then(taskset));
+    requests
 }
 
-/// What the environment asks for.
-pub fn parse_binding_variables(environ: &[u8]) -> Vec<BindingRequest> {
-    let values = parse_variables(environ, VARIABLES);
-    let asking = VARIABLES.into_iter().zip(values);
-    let asking = asking.filter(|(_, value)| value.is_some_and(says_yes));
-    let asks = asking.map(|(option, _)| BindingRequest {
+/// The bindings that the values of [`VARIABLES`], in their order, request.
+pub(crate) fn requests_of_variables(
+    values: [Option<&[u8]>; VARIABLES.len()],
+) -> Vec<BindingRequest> {
+    let variables = VARIABLES.into_iter().zip(values);
+    let enabled = variables.filter(|(_, value)| value.is_some_and(is_enabled));
+    let requests = enabled.map(|(option, _)| BindingRequest {
         option,
         to: BindTo::GpuNode,
     });
-    asks.collect()
+    requests.collect()
 }
 
-/// Whether a variable of that value is switched on.
-pub fn says_yes(value: &[u8]) -> bool {
+/// Whether a variable with this value is enabled.
+pub(crate) fn is_enabled(value: &[u8]) -> bool {
     let yes: [&[u8]; 4] = [b"1", b"true", b"yes", b"on"];
     yes.iter().any(|yes| value.eq_ignore_ascii_case(yes))
 }
 
 fn numactl(words: &[String]) -> Vec<BindingRequest> {
-    let mut asks = Vec::new();
+    let mut requests = Vec::new();
     let mut words = words.iter().map(String::as_str);
     while let Some(word) = words.next().filter(|word| word.starts_with('-')) {
-        let known = NUMACTL
-            .iter()
-            .map(|(long, short, read)| (*long, *short, Some(*read)));
-        let others = NUMACTL_OTHERS
-            .iter()
-            .map(|(long, short)| (*long, *short, None));
-        for (long, short, read) in known.chain(others) {
+        let binding = NUMACTL.iter();
+        let binding = binding.map(|(long, short, parse)| (*long, *short, Some(*parse)));
+        let others = NUMACTL_OTHERS.iter();
+        let others = others.map(|(long, short)| (*long, *short, None));
+        for (long, short, parse) in binding.chain(others) {
             let Some(value) = value_of(word, long, short, &mut words) else {
                 continue;
             };
-            let to = read.and_then(|read| read(value));
-            // The last of one option counts.
-            asks.retain(|ask: &BindingRequest| ask.option != long);
-            asks.extend(to.map(|to| BindingRequest { option: long, to }));
+            let to = parse.and_then(|parse| parse(value));
+            // If an option occurs twice, the last one counts.
+            requests.retain(|of: &BindingRequest| of.option != long);
+            requests.extend(to.map(|to| BindingRequest { option: long, to }));
             break;
         }
     }
-    asks
+    requests
 }
 
 fn taskset(words: &[String]) -> Option<BindingRequest> {
     const OPTION: &str = "--cpu-list";
     let mut words = words.iter().map(String::as_str);
     while let Some(word) = words.next().filter(|word| word.starts_with('-')) {
-        // It changes a process that is there already, and not what it starts.
+        // This changes an existing process and starts none.
         if word == "-p" || word == "--pid" {
             return None;
         }
@@ -141,34 +139,34 @@ fn taskset(words: &[String]) -> Option<BindingRequest> {
     None
 }
 
-/// The value of an option, if this word is that: `--long=VALUE`, `--long VALUE`, `-sVALUE` or `-s VALUE`.
+/// The value, if this word is this option: `--long=VALUE`, `--long VALUE`, `-sVALUE` or `-s VALUE`.
 fn value_of<'a>(
     word: &'a str,
     long: &str,
     short: char,
     rest: &mut impl Iterator<Item = &'a str>,
 ) -> Option<&'a str> {
-    let glued = match word.strip_prefix(long) {
-        Some(glued) => glued.strip_prefix('=').or(glued.is_empty().then_some(""))?,
+    let attached = match word.strip_prefix(long) {
+        Some(rest) => rest.strip_prefix('=').or(rest.is_empty().then_some(""))?,
         None => word.strip_prefix('-')?.strip_prefix(short)?,
     };
-    match glued {
-        "" => rest.next(),
-        glued => Some(glued),
+    if attached.is_empty() {
+        rest.next()
+    } else {
+        Some(attached)
     }
 }
 
-/// What of a word of argv asks for a binding, and names nobody: for a recording that is to hide names.
-pub fn telling_part(word: &str) -> Option<&str> {
+/// The part of a word of argv that requests a binding and contains no personal name: a redacted recording keeps it.
+pub fn kept_by_redaction(word: &str) -> Option<&str> {
     let (name, value) = word.split_once('=').unwrap_or((word, ""));
-    let is_list = |text: &str| {
-        text.bytes()
-            .all(|byte| byte.is_ascii_digit() || byte == b',' || byte == b'-')
-    };
+    let is_list = value
+        .bytes()
+        .all(|byte| byte.is_ascii_digit() || byte == b',' || byte == b'-');
     let of_numactl = NUMACTL.iter().map(|(long, ..)| long);
-    let mut known = OPTIONS.iter().chain(of_numactl).chain(&["--cpu-list"]);
-    if known.any(|known| *known == name) {
-        return Some(if is_list(value) { word } else { name });
+    let mut options = OPTIONS.iter().chain(of_numactl).chain(&["--cpu-list"]);
+    if options.any(|option| *option == name) {
+        return Some(if is_list { word } else { name });
     }
     let program = word.rsplit('/').next();
     program.filter(|name| ["numactl", "taskset"].contains(name))
@@ -178,20 +176,20 @@ pub fn telling_part(word: &str) -> Option<&str> {
 mod tests {
     use super::*;
 
-    fn asked(command: &str) -> Vec<String> {
+    fn requested(command: &str) -> Vec<String> {
         let words: Vec<String> = command.split(' ').map(Into::into).collect();
-        let told = parse_binding_requests(&words).into_iter().map(
+        let requests = parse_binding_requests(&words).into_iter().map(
             |BindingRequest { option, to }| match to {
                 BindTo::GpuNode => option.to_owned(),
                 BindTo::Nodes(nodes) | BindTo::Memory(nodes) => format!("{option} {nodes:?}"),
                 BindTo::Cpus(cpus) => format!("{option} {cpus}"),
             },
         );
-        told.map(|text| text.replace("NodeId", "")).collect()
+        requests.map(|text| text.replace("NodeId", "")).collect()
     }
 
     #[test]
-    fn frameworks_ask_for_the_gpus_node() {
+    fn frameworks_request_the_gpus_node() {
         for (command, option) in [
             ("torchrun --numa-binding=node t.py", "--numa-binding"),
             ("torchrun --numa-binding node t.py", "--numa-binding"),
@@ -209,22 +207,22 @@ mod tests {
                 "--enable-cpu-affinity",
             ),
         ] {
-            assert_eq!(asked(command), [option], "{command}");
+            assert_eq!(requested(command), [option], "{command}");
         }
         for other in [
             "vllm serve m --no-numa-bind",
             "python t.py --numa-bindings",
             "python numactl.py",
         ] {
-            assert!(asked(other).is_empty(), "{other}");
+            assert!(requested(other).is_empty(), "{other}");
         }
-        // A shell's script may start anything beside this job.
+        // A shell script may start other programs beside this job.
         let script = ["bash", "-c", "numactl --cpunodebind=0 a & torchrun b"].map(String::from);
         assert_eq!(parse_binding_requests(&script), []);
     }
 
     #[test]
-    fn numactl_is_read_as_it_is_typed() {
+    fn numactl_accepts_all_forms_of_an_option() {
         for command in [
             "mpirun numactl --cpunodebind=0 --membind=1 t",
             "mpirun /usr/bin/numactl --cpunodebind 0 --membind 1 t",
@@ -232,38 +230,44 @@ mod tests {
             "mpirun numactl -l -N0 -i 0,1 -m1 t -C 7",
         ] {
             assert_eq!(
-                asked(command),
+                requested(command),
                 ["--cpunodebind {(0)}", "--membind {(1)}"],
                 "{command}"
             );
         }
-        assert_eq!(asked("x numactl -C 0-1,4 t"), ["--physcpubind 0-1,4"]);
+        assert_eq!(requested("x numactl -C 0-1,4 t"), ["--physcpubind 0-1,4"]);
         for open in ["-N all", "-N +0", "-m !0", "-N netdev:eth0", "-C", "-N"] {
-            assert!(asked(&format!("x numactl {open} t")).is_empty(), "{open}");
+            assert!(
+                requested(&format!("x numactl {open} t")).is_empty(),
+                "{open}"
+            );
         }
     }
 
     #[test]
-    fn a_hostile_command_line_asks_for_little() {
+    fn a_hostile_command_line_has_few_requests() {
         let many = format!("x {}", "numactl -N 0-999 -N 0-1023 ".repeat(1000));
-        assert_eq!(asked(&many).len(), 1);
-        assert!(asked("x numactl -N 0-65535 t").is_empty(), "no such nodes");
-        assert!(asked(&format!("x {}", "--numa-bind ".repeat(1000))).len() == 1);
+        assert_eq!(requested(&many).len(), 1);
+        assert!(
+            requested("x numactl -N 0-65535 t").is_empty(),
+            "no such nodes"
+        );
+        assert!(requested(&format!("x {}", "--numa-bind ".repeat(1000))).len() == 1);
     }
 
     #[test]
-    fn taskset_binds_what_it_starts() {
-        assert_eq!(asked("x taskset -c 0-3 t"), ["--cpu-list 0-3"]);
-        assert_eq!(asked("x taskset -a --cpu-list=2 t"), ["--cpu-list 2"]);
-        assert!(asked("x taskset -p -c 0-3 77").is_empty());
-        assert!(asked("x taskset ff t").is_empty());
+    fn taskset_binds_the_program_that_it_starts() {
+        assert_eq!(requested("x taskset -c 0-3 t"), ["--cpu-list 0-3"]);
+        assert_eq!(requested("x taskset -a --cpu-list=2 t"), ["--cpu-list 2"]);
+        assert!(requested("x taskset -p -c 0-3 77").is_empty());
+        assert!(requested("x taskset ff t").is_empty());
     }
 
     #[test]
-    fn variables_ask_where_they_say_yes() {
-        let environ = b"ACCELERATE_CPU_AFFINITY=0\0SGLANG_AUTO_NUMA_BIND=True\0TLLM_NUMA_AWARE_WORKER_AFFINITY=1\0";
-        let asks = parse_binding_variables(environ);
-        let options: Vec<&str> = asks.iter().map(|ask| ask.option).collect();
+    fn only_enabled_variables_request_a_binding() {
+        let values: [&[u8]; 3] = [b"0", b"True", b"1"];
+        let requests = requests_of_variables(values.map(Some));
+        let options: Vec<&str> = requests.iter().map(|of| of.option).collect();
         assert_eq!(
             options,
             ["SGLANG_AUTO_NUMA_BIND", "TLLM_NUMA_AWARE_WORKER_AFFINITY"]
@@ -271,15 +275,15 @@ mod tests {
     }
 
     #[test]
-    fn what_is_recorded_of_it_names_nobody() {
-        for (word, told) in [
+    fn redaction_removes_names() {
+        for (word, kept) in [
             ("--cpunodebind=0-1", Some("--cpunodebind=0-1")),
             ("--membind=file:/home/ann", Some("--membind")),
             ("--numa-binding=node", Some("--numa-binding")),
             ("/home/ann/bin/numactl", Some("numactl")),
             ("ann", None),
         ] {
-            assert_eq!(telling_part(word), told, "{word}");
+            assert_eq!(kept_by_redaction(word), kept, "{word}");
         }
     }
 }

@@ -1,113 +1,116 @@
-//! What of a machine was asked for.
+//! The processes, GPUs and gaps that the audit is asked about.
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use crate::audit::PlacedProcess;
-use crate::audit::place::home::GpuPlace;
-use crate::jobs::attribution;
 use crate::jobs::attribution::{Membership, Role};
+use crate::jobs::tree::ProcessTree;
 use crate::machine::gap::{Fact, Gap};
+use crate::machine::gpu::Gpu;
 use crate::machine::process::Process;
 use crate::units::Pid;
 
 /// Which processes are judged and shown; all of a machine's by default.
 #[derive(Debug, Clone, Default)]
 pub struct Scope {
-    /// Only those that work for one of these GPUs, by index.
+    /// Only processes that work for one of these GPUs, by index.
     pub gpus: Option<BTreeSet<u32>>,
-    /// Only those of this user.
+    /// Only processes of this user.
     pub uid: Option<u32>,
 }
 
 impl Scope {
-    /// The processes to show. A launcher is there for what it launched, a helper for whom it helps.
+    /// The processes to show. Launchers are shown with the trainers that they started, and helpers with their launchers.
     pub(crate) fn processes(
         &self,
+        tree: &ProcessTree,
         processes: &[Process],
-        parts: &BTreeMap<Pid, Membership>,
+        memberships: &BTreeMap<Pid, Membership>,
         named: &[Pid],
     ) -> BTreeSet<Pid> {
-        let family = attribution::family(processes);
-        let below_named = family.with_descendants(named.iter().copied());
+        let below_named = tree.with_descendants(named.iter().copied());
+        let uses_gpu = |pid: Pid, wanted: &BTreeSet<u32>| {
+            let gpus = memberships.get(&pid).map(|of| &of.gpus);
+            gpus.is_some_and(|gpus| gpus.iter().any(|gpu| wanted.contains(gpu)))
+        };
         let matches = |process: &&Process| {
-            let part = parts.get(&process.pid);
-            let on_gpu = |wanted: &BTreeSet<u32>| {
-                part.is_some_and(|part| part.gpus.iter().any(|gpu| wanted.contains(gpu)))
-            };
-            self.gpus.as_ref().is_none_or(on_gpu)
-                && self
-                    .uid
-                    .is_none_or(|uid| process.uid.is_none_or(|owner| owner == uid))
-                && (named.is_empty() || below_named.contains(&process.pid))
+            let pid = process.pid;
+            // A process whose user is unknown is shown.
+            let is_of_user = |uid| process.uid.is_none_or(|owner| owner == uid);
+            self.gpus.as_ref().is_none_or(|gpus| uses_gpu(pid, gpus))
+                && self.uid.is_none_or(is_of_user)
+                && (named.is_empty() || below_named.contains(&pid))
         };
         let mut shown: BTreeSet<Pid> = processes.iter().filter(matches).map(|p| p.pid).collect();
         if named.is_empty() && self.gpus.is_some() && self.uid.is_none() {
-            let is_trainer = |pid: &&Pid| {
-                let part = parts.get(pid);
-                part.is_some_and(|part| part.role == Some(Role::Trainer))
-            };
-            let launchers = family.above(shown.iter().filter(is_trainer).copied());
-            let helpers = launchers.iter().flat_map(|pid| family.children(*pid));
-            let is_helper = |pid: &&Pid| {
-                let part = parts.get(pid);
-                part.is_some_and(|part| part.role == Some(Role::Helper) && part.trainer.is_none())
-            };
-            shown.extend(helpers.filter(is_helper));
-            shown.extend(launchers);
+            shown.extend(launchers_and_helpers(tree, memberships, &shown));
         }
         shown
     }
 
-    /// The GPUs that were asked for, by index; where processes were named, those that they work for.
+    /// The GPUs that are asked about, by index: if processes are named, those that the shown processes work for.
     pub(crate) fn gpus(
         &self,
-        processes: &[PlacedProcess],
-        gpus: &[GpuPlace],
+        shown: &BTreeSet<Pid>,
+        memberships: &BTreeMap<Pid, Membership>,
+        gpus: &[&Gpu],
         named: &[Pid],
     ) -> BTreeSet<u32> {
-        let all = || gpus.iter().map(|place| place.gpu.index).collect();
-        let in_use = || {
-            processes
-                .iter()
-                .flat_map(|of| of.membership.gpus.clone())
-                .collect()
-        };
+        let shown = shown.iter().filter_map(|pid| memberships.get(pid));
         match &self.gpus {
             Some(wanted) => wanted.clone(),
-            None if named.is_empty() => all(),
-            None => in_use(),
+            None if named.is_empty() => gpus.iter().map(|gpu| gpu.index).collect(),
+            None => shown.flat_map(|of| of.gpus.iter().copied()).collect(),
         }
     }
 }
 
-/// Whether a gap is one of something that was asked for.
-pub(crate) fn is_missed(
+/// The ancestors of the shown trainers in their jobs, and the launchers' own helpers.
+fn launchers_and_helpers(
+    tree: &ProcessTree,
+    memberships: &BTreeMap<Pid, Membership>,
+    shown: &BTreeSet<Pid>,
+) -> BTreeSet<Pid> {
+    let membership = |pid: &Pid| memberships.get(pid);
+    let has_role = |pid: &Pid, role| membership(pid).is_some_and(|of| of.role == Some(role));
+    let trainers = shown.iter().filter(|pid| has_role(pid, Role::Trainer));
+    let mut found = tree.above(trainers.copied());
+    found.retain(|pid| membership(pid).is_some_and(|of| of.role.is_some()));
+    let children = found.iter().flat_map(|pid| tree.children(*pid));
+    let is_helper_without_trainer = |pid: &&Pid| {
+        has_role(pid, Role::Helper) && membership(pid).is_some_and(|of| of.trainer.is_none())
+    };
+    let helpers: Vec<Pid> = children
+        .filter(is_helper_without_trainer)
+        .copied()
+        .collect();
+    found.extend(helpers);
+    found
+}
+
+/// Whether a gap concerns what is asked about: the processes `shown` and the GPUs `asked`.
+pub(crate) fn concerns(
     gap: &Gap,
     shown: &BTreeSet<Pid>,
     asked: &BTreeSet<u32>,
-    gpus: &[GpuPlace],
+    gpus: &[&Gpu],
     named: &[Pid],
 ) -> bool {
     match (&gap.fact, gap.pid) {
-        // Where no GPU is involved, nothing is hidden by a driver that is not there.
+        // On a machine without GPUs, a missing driver hides nothing about named processes.
         (Fact::Driver, _) if !named.is_empty() => !gpus.is_empty(),
-        // NVIDIA's driver tells nothing of others' GPUs.
+        // NVIDIA's driver reports nothing about other vendors' GPUs.
         (Fact::Driver, _) => {
-            let mut places = gpus.iter();
-            let is_nvidias = |place: &GpuPlace| place.gpu.drm.is_none();
-            asked.is_empty()
-                || places.any(|place| asked.contains(&place.gpu.index) && is_nvidias(place))
+            let is_asked = |gpu: &&Gpu| gpu.drm.is_none() && asked.contains(&gpu.index);
+            asked.is_empty() || gpus.iter().any(is_asked)
         }
         (Fact::GpuProcesses(gpu) | Fact::GpuHomeNode(gpu) | Fact::GpuMemoryNode(gpu), _) => {
             asked.contains(gpu)
         }
-        // Of a process that cannot be seen it is only known on which GPUs it is.
+        // Of a process that is not visible, only its GPUs are known.
         (Fact::Process, Some(pid)) => {
-            let mut own = gpus
-                .iter()
-                .filter(|place| place.used_by(pid).is_some())
-                .peekable();
-            own.peek().is_none() || own.any(|place| asked.contains(&place.gpu.index))
+            let used = gpus.iter().filter(|gpu| gpu.used_by(pid).is_some());
+            let used: Vec<u32> = used.map(|gpu| gpu.index).collect();
+            used.is_empty() || used.iter().any(|gpu| asked.contains(gpu))
         }
         (_, Some(pid)) => shown.contains(&pid),
         (_, None) => true,

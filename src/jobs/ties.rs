@@ -1,163 +1,158 @@
-//! What ties a worker to its trainer where no parent does: its parent ended, and an init has adopted it.
+//! The trainer of an orphaned worker, by what both have in common. The worker's parent ended, and an init adopted it.
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use crate::jobs::attribution::Attribution;
+use crate::machine::evidence::Evidence;
 use crate::machine::process::Process;
 use crate::units::{Pid, ranges};
 
-/// Whose a worker is.
+/// The trainer that a worker belongs to.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Tied {
-    /// One trainer's, and by what that is known.
-    To(Pid, Attribution),
-    /// Somebody's, and it cannot be told whose: why.
-    Torn(String),
-    /// No trainer's of this machine: it shares nothing with any.
-    ToNobody,
+pub(crate) enum TrainerMatch {
+    /// This one, by this evidence.
+    One(Pid, Evidence),
+    /// There are candidates, and this is why none of them is chosen.
+    Unclear(String),
+    /// No trainer of this machine: the worker's job has ended.
+    None,
 }
 
-/// The trainers, by what they can share with a worker.
+/// The trainers of a machine, by what they can share with a worker.
 #[derive(Debug)]
-pub struct Trainers<'a> {
+pub(crate) struct Trainers<'a> {
     trainers: Vec<&'a Process>,
-    /// Pipes that one trainer alone holds: ranks inherit some from their launcher, which tell nothing.
+    /// Pipes that only one trainer has open. Ranks also inherit common pipes from their launcher.
     pipes: BTreeMap<u64, Pid>,
 }
 
-/// A kind of evidence: the trainers that it names.
-type Evidence = (
-    Attribution,
+/// A kind of evidence: its name in messages, and the trainers that it points to.
+type Clue = (
+    Evidence,
     &'static str,
     fn(&Trainers, &Process) -> BTreeSet<Pid>,
 );
 
-/// The hardest first. Fork, spawn and the fork server all leave a worker with pipes of its trainer's.
-const EVIDENCE: &[Evidence] = &[
-    (Attribution::Pipe, "its pipes", |trainers, worker| {
-        let pipes = worker.pipes.iter().flatten();
-        pipes
-            .filter_map(|inode| trainers.pipes.get(inode))
-            .copied()
-            .collect()
+/// The strongest first. Workers made by fork, spawn or the fork server all have pipes of their trainer open.
+const CLUES: &[Clue] = &[
+    (Evidence::Pipe, "its pipes", |trainers, worker| {
+        trainers.with_pipes_of(worker)
     }),
-    (
-        Attribution::Environ,
-        "its environment",
-        |trainers, worker| {
-            let rank = |process: &Process| process.environment.as_ref()?.rank_of_job().map(own);
-            trainers.like(worker, rank)
-        },
-    ),
-    (Attribution::Session, "its session", |trainers, worker| {
-        let session = |process: &Process| {
-            let groups = process.groups.as_ref()?.iter();
-            let paths: Vec<String> = groups.map(|group| group.path.clone()).collect();
-            (process.session != Pid(0)).then_some((process.session, paths))
-        };
-        trainers.like(worker, session)
+    (Evidence::Environ, "its environment", |trainers, worker| {
+        trainers.with_same(worker, rank_of_job)
     }),
-    (Attribution::Shm, "its shared memory", |trainers, worker| {
-        let made = |process: &Process, by: &Process| {
-            let makers = process.memory.as_ref().map(|memory| &memory.torch_makers);
-            let own = by.inner_pids.last().copied().unwrap_or(by.pid.0);
-            makers.is_some_and(|makers| makers.contains(&own))
-        };
-        let trainers = trainers.trainers.iter();
-        let shares = trainers.filter(|trainer| made(worker, trainer) || made(trainer, worker));
-        shares.map(|trainer| trainer.pid).collect()
+    (Evidence::Session, "its session", |trainers, worker| {
+        trainers.with_same(worker, session)
+    }),
+    (Evidence::Shm, "its shared memory", |trainers, worker| {
+        trainers
+            .matching(|trainer| maps_memory_of(worker, trainer) || maps_memory_of(trainer, worker))
     }),
 ];
 
-fn own((rank, run, port): (u32, Option<&str>, Option<u32>)) -> (u32, Option<String>, Option<u32>) {
-    (rank, run.map(str::to_owned), port)
+/// RANK with the job's name or port.
+fn rank_of_job(process: &Process) -> Option<(u32, Option<&str>, Option<u32>)> {
+    process.environment.as_ref()?.rank_of_job()
+}
+
+/// The session's leader, where it is visible, and the control groups.
+fn session(process: &Process) -> Option<(Pid, Vec<&str>)> {
+    let groups = process.groups.as_ref()?;
+    let paths = groups.iter().map(|group| group.path.as_str()).collect();
+    (process.session != Pid(0)).then_some((process.session, paths))
+}
+
+/// Whether a process maps PyTorch's shared memory that `maker` made. Files are named by the maker's own PID namespace.
+fn maps_memory_of(process: &Process, maker: &Process) -> bool {
+    let own_pid = maker.inner_pids.last().copied().unwrap_or(maker.pid.0);
+    let memory = process.memory.as_ref();
+    memory.is_some_and(|memory| memory.torch_makers.contains(&own_pid))
 }
 
 impl<'a> Trainers<'a> {
-    /// Of one machine.
-    pub fn new(trainers: impl IntoIterator<Item = &'a Process>) -> Self {
+    pub(crate) fn new(trainers: impl IntoIterator<Item = &'a Process>) -> Self {
         let trainers: Vec<&Process> = trainers.into_iter().collect();
-        let mut holders: BTreeMap<u64, Vec<Pid>> = BTreeMap::new();
+        let mut owners: BTreeMap<u64, Vec<Pid>> = BTreeMap::new();
         for trainer in &trainers {
             for inode in trainer.pipes.iter().flatten() {
-                holders.entry(*inode).or_default().push(trainer.pid);
+                owners.entry(*inode).or_default().push(trainer.pid);
             }
         }
-        let alone = holders
-            .into_iter()
-            .filter_map(|(inode, pids)| match pids.as_slice() {
-                [one] => Some((inode, *one)),
-                _ => None,
-            });
+        let unique = owners.into_iter().filter(|(_, pids)| pids.len() == 1);
         Self {
-            pipes: alone.collect(),
+            pipes: unique
+                .filter_map(|(inode, pids)| Some((inode, *pids.first()?)))
+                .collect(),
             trainers,
         }
     }
 
-    /// The trainers in which something is as it is in the worker, where the worker has it.
-    fn like<T: PartialEq>(
-        &self,
-        worker: &Process,
-        of: impl Fn(&Process) -> Option<T>,
+    fn matching(&self, matches: impl Fn(&Process) -> bool) -> BTreeSet<Pid> {
+        let found = self.trainers.iter().filter(|trainer| matches(trainer));
+        found.map(|trainer| trainer.pid).collect()
+    }
+
+    fn with_pipes_of(&self, worker: &Process) -> BTreeSet<Pid> {
+        let pipes = worker.pipes.iter().flatten();
+        let owners = pipes.filter_map(|inode| self.pipes.get(inode));
+        owners.copied().collect()
+    }
+
+    /// The trainers with the same value as the worker, if the worker has one.
+    fn with_same<'w, T: PartialEq>(
+        &'w self,
+        worker: &'w Process,
+        value: fn(&'w Process) -> Option<T>,
     ) -> BTreeSet<Pid> {
-        let Some(wanted) = of(worker) else {
-            return BTreeSet::new();
-        };
-        let alike = self
+        let wanted = value(worker);
+        let same = self
             .trainers
             .iter()
-            .filter(|trainer| of(trainer).as_ref() == Some(&wanted));
-        alike.map(|trainer| trainer.pid).collect()
+            .filter(|trainer| wanted.is_some() && value(trainer) == wanted);
+        same.map(|trainer| trainer.pid).collect()
     }
 
-    /// The trainers that a worker may have: those of its user that were there when it began, and share a pipe with it as far
-    /// as is known. A dead job's worker has its rank and its session in common with the next job. Anybody can claim another
-    /// one's rank, and name a file as if that one had made it.
-    fn possible(&self, worker: &Process) -> BTreeSet<Pid> {
-        let is_possible = |trainer: &&&Process| {
-            let shares = match (&trainer.pipes, &worker.pipes) {
-                (Some(its), Some(own)) => !its.is_disjoint(own),
+    /// The trainers that the worker can belong to: of the same user, older, and with a pipe in common where pipes are
+    /// known. A worker of a job that has ended has rank and session in common with the next job. And any user can claim a
+    /// rank, or name a file as if another process had made it.
+    fn candidates(&self, worker: &Process) -> BTreeSet<Pid> {
+        self.matching(|trainer| {
+            let shares_pipe = match (&trainer.pipes, &worker.pipes) {
+                (Some(trainers), Some(workers)) => !trainers.is_disjoint(workers),
                 _ => true,
             };
-            let is_anothers =
-                matches!((trainer.uid, worker.uid), (Some(its), Some(own)) if its != own);
-            shares && !is_anothers && trainer.start_time_ticks <= worker.start_time_ticks
-        };
-        let trainers = self.trainers.iter().filter(is_possible);
-        trainers.map(|trainer| trainer.pid).collect()
+            let is_of_other_user =
+                matches!((trainer.uid, worker.uid), (Some(of), Some(own)) if of != own);
+            shares_pipe && !is_of_other_user && trainer.start_time_ticks <= worker.start_time_ticks
+        })
     }
 
-    /// Whose a worker is: the hardest evidence that names one trainer. Where another kind names others, nobody knows.
-    pub fn of(&self, worker: &Process) -> Tied {
-        let possible = self.possible(worker);
-        let among = |named: BTreeSet<Pid>| &named & &possible;
-        let told: Vec<(Attribution, &str, BTreeSet<Pid>)> = EVIDENCE
+    /// The trainer to which the strongest unambiguous clue points, if no other clue contradicts it.
+    pub(crate) fn of(&self, worker: &Process) -> TrainerMatch {
+        let candidates = self.candidates(worker);
+        let clues = CLUES
             .iter()
-            .map(|(by, what, ask)| (*by, *what, among(ask(self, worker))))
-            .filter(|(.., named)| !named.is_empty())
-            .collect();
-        let clear = told.iter().find_map(|(by, _, named)| match named.len() {
-            1 => Some((*named.first()?, *by)),
-            _ => None,
-        });
-        let words = || {
-            let words = told.iter().map(|(_, what, named)| {
-                format!("{what} {}", ranges(named.iter().map(|pid| pid.0)))
-            });
-            words.collect::<Vec<_>>().join(", ")
-        };
-        match clear {
-            Some((trainer, by)) if told.iter().all(|(.., named)| named.contains(&trainer)) => {
-                Tied::To(trainer, by)
+            .map(|(evidence, what, find)| (*evidence, *what, &find(self, worker) & &candidates));
+        let clues: Vec<_> = clues.filter(|(.., pids)| !pids.is_empty()).collect();
+        let unambiguous = clues.iter().find(|(.., pids)| pids.len() == 1);
+        let trainer = unambiguous.and_then(|(evidence, _, pids)| Some((*pids.first()?, *evidence)));
+        match trainer {
+            Some((trainer, evidence)) if clues.iter().all(|(.., pids)| pids.contains(&trainer)) => {
+                TrainerMatch::One(trainer, evidence)
             }
-            _ if !told.is_empty() => {
-                Tied::Torn(format!("nothing names one trainer alone: {}", words()))
+            _ if candidates.is_empty() => TrainerMatch::None,
+            _ if clues.is_empty() => {
+                TrainerMatch::Unclear("no evidence that could be read points to a trainer".into())
             }
-            _ if !possible.is_empty() => {
-                Tied::Torn("nothing that could be read ties it to one".into())
+            _ => {
+                let clues = clues.iter().map(|(_, what, pids)| {
+                    format!("{what}: {}", ranges(pids.iter().map(|pid| pid.0)))
+                });
+                let clues: Vec<String> = clues.collect();
+                TrainerMatch::Unclear(format!(
+                    "the evidence does not point to one trainer ({})",
+                    clues.join(", ")
+                ))
             }
-            _ => Tied::ToNobody,
         }
     }
 }
@@ -204,106 +199,134 @@ mod tests {
     }
 
     #[track_caller]
-    fn tied(worker: &Process, trainers: &[Process], expected: Tied) {
+    fn assert_trainer(worker: &Process, trainers: &[Process], expected: TrainerMatch) {
         assert_eq!(Trainers::new(trainers).of(worker), expected);
     }
 
-    /// Of which no open files could be read.
-    fn closed(pid: u32) -> Process {
+    /// A process whose open files are unknown.
+    fn without_pipes(pid: u32) -> Process {
         Process::bare(Pid(pid))
     }
 
     #[test]
-    fn by_a_pipe_that_one_trainer_alone_holds() {
+    fn a_pipe_of_only_one_trainer_identifies_it() {
         let trainers = [process(1, &[7, 10]), process(2, &[7, 20])];
-        tied(
+        assert_trainer(
             &process(9, &[7, 20]),
             &trainers,
-            Tied::To(Pid(2), Attribution::Pipe),
+            TrainerMatch::One(Pid(2), Evidence::Pipe),
         );
-        tied(&process(9, &[8]), &trainers, Tied::ToNobody);
-        let why = "nothing that could be read ties it to one";
-        tied(&process(9, &[7]), &trainers, Tied::Torn(why.into()));
+        assert_trainer(&process(9, &[8]), &trainers, TrainerMatch::None);
+        let why = "no evidence that could be read points to a trainer";
+        assert_trainer(
+            &process(9, &[7]),
+            &trainers,
+            TrainerMatch::Unclear(why.into()),
+        );
     }
 
     #[test]
-    fn by_its_rank_in_one_job() {
-        let trainers = [rank(closed(1), 0), rank(closed(2), 1)];
-        let worker = rank(closed(9), 1);
-        tied(&worker, &trainers, Tied::To(Pid(2), Attribution::Environ));
+    fn the_rank_in_one_job_identifies_it() {
+        let trainers = [rank(without_pipes(1), 0), rank(without_pipes(2), 1)];
+        let worker = rank(without_pipes(9), 1);
+        assert_trainer(
+            &worker,
+            &trainers,
+            TrainerMatch::One(Pid(2), Evidence::Environ),
+        );
         let mut other_job = worker;
         other_job.environment.as_mut().unwrap().master_port = Some(1);
-        let why = "nothing that could be read ties it to one";
-        tied(&other_job, &trainers, Tied::Torn(why.into()));
+        let why = "no evidence that could be read points to a trainer";
+        assert_trainer(&other_job, &trainers, TrainerMatch::Unclear(why.into()));
     }
 
     #[test]
-    fn by_its_session_where_each_trainer_has_one() {
-        let trainers = [session(closed(1), 1), session(closed(2), 2)];
-        tied(
-            &session(closed(9), 2),
+    fn the_session_identifies_it_if_each_trainer_has_its_own() {
+        let trainers = [session(without_pipes(1), 1), session(without_pipes(2), 2)];
+        assert_trainer(
+            &session(without_pipes(9), 2),
             &trainers,
-            Tied::To(Pid(2), Attribution::Session),
+            TrainerMatch::One(Pid(2), Evidence::Session),
         );
     }
 
-    /// The trainers' session tells which job it is, their pipes which rank.
+    /// All ranks of the job are in one session. Pipes identify the rank.
     #[test]
-    fn softer_evidence_may_be_less_exact() {
+    fn weaker_evidence_may_be_less_exact() {
         let trainers = [session(process(1, &[10]), 5), session(process(2, &[20]), 5)];
         let worker = session(process(9, &[10]), 5);
-        tied(&worker, &trainers, Tied::To(Pid(1), Attribution::Pipe));
-    }
-
-    #[test]
-    fn by_shared_memory_that_either_made() {
-        let trainers = [maps(closed(1), 9), closed(2)];
-        tied(&closed(9), &trainers, Tied::To(Pid(1), Attribution::Shm));
-        tied(
-            &maps(closed(8), 2),
+        assert_trainer(
+            &worker,
             &trainers,
-            Tied::To(Pid(2), Attribution::Shm),
+            TrainerMatch::One(Pid(1), Evidence::Pipe),
         );
     }
 
     #[test]
-    fn what_conflicts_leaves_it_with_nobody() {
+    fn shared_memory_that_either_made_identifies_it() {
+        let trainers = [maps(without_pipes(1), 9), without_pipes(2)];
+        assert_trainer(
+            &without_pipes(9),
+            &trainers,
+            TrainerMatch::One(Pid(1), Evidence::Shm),
+        );
+        assert_trainer(
+            &maps(without_pipes(8), 2),
+            &trainers,
+            TrainerMatch::One(Pid(2), Evidence::Shm),
+        );
+    }
+
+    #[test]
+    fn conflicting_evidence_leaves_the_trainer_unknown() {
         let trainers = [rank(process(1, &[7, 10]), 0), rank(process(2, &[7, 20]), 1)];
-        let why = "nothing names one trainer alone: its pipes 1, its environment 2";
-        tied(
+        let why = "the evidence does not point to one trainer (its pipes: 1, its environment: 2)";
+        assert_trainer(
             &rank(process(9, &[10, 7]), 1),
             &trainers,
-            Tied::Torn(why.into()),
+            TrainerMatch::Unclear(why.into()),
         );
-        let why = "nothing names one trainer alone: its pipes 1-2";
-        tied(&process(9, &[10, 20]), &trainers, Tied::Torn(why.into()));
+        let why = "the evidence does not point to one trainer (its pipes: 1-2)";
+        assert_trainer(
+            &process(9, &[10, 20]),
+            &trainers,
+            TrainerMatch::Unclear(why.into()),
+        );
     }
 
     #[test]
-    fn another_users_process_is_no_worker_whatever_it_claims() {
+    fn a_process_of_another_user_is_not_a_worker() {
         let of_user = |process: Process, uid| Process {
             uid: Some(uid),
             ..process
         };
-        let trainers = [of_user(rank(closed(1), 0), 1000)];
-        let claims = maps(rank(closed(9), 0), 1);
-        tied(&of_user(claims.clone(), 1001), &trainers, Tied::ToNobody);
-        let own = Tied::To(Pid(1), Attribution::Environ);
-        tied(&of_user(claims.clone(), 1000), &trainers, own.clone());
-        tied(&claims, &trainers, own);
+        let trainers = [of_user(rank(without_pipes(1), 0), 1000)];
+        let claims = maps(rank(without_pipes(9), 0), 1);
+        assert_trainer(
+            &of_user(claims.clone(), 1001),
+            &trainers,
+            TrainerMatch::None,
+        );
+        let own = TrainerMatch::One(Pid(1), Evidence::Environ);
+        assert_trainer(&of_user(claims.clone(), 1000), &trainers, own.clone());
+        assert_trainer(&claims, &trainers, own);
     }
 
-    /// Seen where a job was killed and started again: the same session, ranks and port.
+    /// Observed when a job was killed and started again: it had the same session, ranks and port.
     #[test]
-    fn a_dead_jobs_worker_is_nobodys() {
+    fn a_worker_of_an_ended_job_has_no_trainer() {
         let trainers = [rank(session(process(1, &[10]), 5), 0)];
-        tied(
+        assert_trainer(
             &rank(session(process(9, &[99]), 5), 0),
             &trainers,
-            Tied::ToNobody,
+            TrainerMatch::None,
         );
         let mut younger = trainers;
         younger[0].start_time_ticks = 7;
-        tied(&rank(session(closed(9), 5), 0), &younger, Tied::ToNobody);
+        assert_trainer(
+            &rank(session(without_pipes(9), 5), 0),
+            &younger,
+            TrainerMatch::None,
+        );
     }
 }

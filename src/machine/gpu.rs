@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 
+use crate::machine::evidence::Evidence;
 use crate::machine::nvml_answer::MigDevice;
 use crate::units::{Bytes, CpuSet, NodeId, NodeSet, PciAddress, Pid};
 
@@ -39,8 +40,8 @@ pub struct Gpu {
     pub mig_devices: Vec<MigDevice>,
     /// Who holds a context on it; `None` where the driver did not say.
     pub contexts: Option<Vec<Context>>,
-    /// Who works on it by other evidence than the driver's lists. Looked for where these name nobody and somebody may
-    /// be there.
+    /// The processes that use it by other evidence than NVML's lists. They are searched where NVML lists no process and the
+    /// GPU may be in use.
     pub users: BTreeMap<Pid, Evidence>,
     /// What tells of it where it is AMD's or Intel's; `None` for one of NVIDIA's.
     pub drm: Option<DrmGpu>,
@@ -58,26 +59,22 @@ pub struct DrmGpu {
     pub host_memory_used: Option<Bytes>,
 }
 
-/// How it is known that a process works on a GPU where the driver's lists do not say so, the hardest first.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Evidence {
-    /// It holds that GPU's `/dev/nvidiaN` open clearly more often than any other's.
-    Files,
-    /// AMD's KFD has a queue of it there or, where it has none anywhere, memory.
-    Kfd,
-    /// `/proc/PID/fdinfo` of the DRM files that it has open tells of time on the GPU's engines or, where it tells of
-    /// none on any, of the GPU's memory.
-    Drm,
-    /// It holds the driver open, and its environment means that GPU (CUDA_VISIBLE_DEVICES, LOCAL_RANK): a hint.
-    Environment,
-}
-
 impl Gpu {
     /// In use below this is the driver's own memory: an idle GPU was seen with some MiB.
     const DRIVERS_OWN: Bytes = Bytes(128 << 20);
 
     /// The same of amdgpu, of which nothing was seen: large GPUs are said to show more than 256 MiB.
     const DRM_DRIVERS_OWN: Bytes = Bytes(512 << 20);
+
+    /// How it is known that this process uses it; `None` where nothing says so.
+    pub fn used_by(&self, pid: Pid) -> Option<Evidence> {
+        let mut contexts = self.contexts.iter().flatten();
+        if contexts.any(|context| context.pid == pid) {
+            Some(Evidence::Nvml)
+        } else {
+            self.users.get(&pid).copied()
+        }
+    }
 
     /// The memory in use on it, if it is more than the driver's own; `None` too where that is not known.
     pub fn in_use(&self) -> Option<Bytes> {
@@ -108,28 +105,6 @@ impl Gpu {
     }
 }
 
-/// How often a process has files of the driver open.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct DriverFiles {
-    /// All of them.
-    pub total: usize,
-    /// `/dev/nvidiaN`, by N.
-    pub by_minor: BTreeMap<u32, usize>,
-}
-
-impl DriverFiles {
-    /// The minor number of the GPU that it works on. A CUDA process opens every `/dev/nvidiaN` that it may, and that
-    /// of its context far more often: seen were 23 times and 7 (3 where it is masked), and 3 or 7 on each where
-    /// there is no context. `None` where that cannot be told.
-    pub fn clear_minor(&self) -> Option<u32> {
-        const LEAST: usize = 10;
-        let (minor, most) = self.by_minor.iter().max_by_key(|(_, count)| **count)?;
-        let others = self.by_minor.iter().filter(|(other, _)| *other != minor);
-        let next = others.map(|(_, count)| *count).max().unwrap_or(0);
-        (*most >= LEAST && *most >= 2 * next).then_some(*minor)
-    }
-}
-
 /// A process's context on a GPU.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Context {
@@ -156,26 +131,5 @@ impl fmt::Display for Instance {
             Some(compute) => write!(f, " CI {compute}"),
             None => Ok(()),
         }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn the_gpu_of_a_context_is_open_clearly_most_often() {
-        let files = |counts: &[usize]| DriverFiles {
-            total: 3,
-            by_minor: (0..).zip(counts.iter().copied()).collect(),
-        };
-        // As seen on four H200s with driver 580: trainers, one that is masked, launchers, MPS client and server.
-        assert_eq!(files(&[7, 7, 23, 7]).clear_minor(), Some(2));
-        assert_eq!(files(&[3, 23]).clear_minor(), Some(1));
-        assert_eq!(files(&[7, 7, 7, 7]).clear_minor(), None);
-        assert_eq!(files(&[3]).clear_minor(), None);
-        assert_eq!(files(&[19, 7]).clear_minor(), Some(0));
-        assert_eq!(files(&[20, 20]).clear_minor(), None);
-        assert_eq!(files(&[]).clear_minor(), None);
     }
 }

@@ -57,8 +57,9 @@ pub struct Process {
 }
 
 impl Process {
-    /// One of which nothing is known but its number.
-    pub fn bare(pid: Pid) -> Self {
+    /// For tests: a process of which only the PID matters.
+    #[cfg(test)]
+    pub(crate) fn bare(pid: Pid) -> Self {
         Self {
             pid,
             ppid: Pid(0),

@@ -94,3 +94,14 @@ fn bounded(input: impl Read) -> io::Result<Vec<u8>> {
     }
     Ok(bytes)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn endless_input_is_refused() {
+        let error = bounded(io::repeat(b' ')).unwrap_err();
+        assert_eq!(error.to_string(), "it is larger than 64 MiB");
+    }
+}

@@ -1,183 +1,158 @@
-//! Which processes matter.
+//! Finds the processes that the audit needs: reads what decides it, as far as it is needed.
 
-use std::cell::RefCell;
 use std::collections::{BTreeMap, BTreeSet};
 
-use crate::jobs::framework::task;
-use crate::jobs::process_tree::{
-    DATA_LOADER, ProcessTree, bounds_job, is_forkserver, is_made_to_work, serves_gpus,
-};
+use crate::jobs::gpu_users::users_of;
+use crate::jobs::selection::{ProcessReads, Selection, select};
+use crate::jobs::tree::ProcessTree;
+use crate::machine::gap::{Fact, Gap, Reason};
+use crate::machine::gpu::Gpu;
+use crate::machine::process::ControlGroup;
+use crate::observe::gpu::answered::Stats;
+use crate::observe::gpu::{drm_users, users};
 use crate::observe::process::procfs;
 use crate::observe::process::readers::{Readers, lock};
 use crate::observe::process::stat::Stat;
+use crate::observe::root::Root;
+use crate::observe::root::manifest::Manifest;
 use crate::units::Pid;
 
-/// Those that matter.
-#[derive(Debug, Default)]
-pub struct Selection {
-    /// All of them.
-    pub pids: BTreeSet<Pid>,
-    /// Those of them that look like somebody's workers and hang on an init, with what descends from them.
-    pub orphans: BTreeSet<Pid>,
+/// The processes that the audit needs.
+pub(crate) struct Choice {
+    /// `stat` of every process that is not a thread of the kernel.
+    pub stats: BTreeMap<Pid, Stat>,
+    /// The processes to read.
+    pub selection: Selection,
+    /// The processes that use a GPU.
+    pub gpu_users: BTreeSet<Pid>,
+    /// Named processes and GPU users that cannot be read, with the reason.
+    pub missing: BTreeMap<Pid, Reason>,
+    /// PIDs that NVML lists and that are from another PID namespace.
+    pub foreign_pids: BTreeSet<Pid>,
 }
 
-/// Of those that hold a GPU: with their descendants, the launchers above them and the launchers' own helpers, and
-/// orphans. Of named ones: with their descendants, and what leads up to a trainer.
-pub fn select(
+/// Finds the users of the GPUs, which it adds to `gpus`, and with them the processes to read. `manifest`: of the recording,
+/// which has less files than the machine had.
+pub(crate) fn choose(
     readers: &Readers,
-    stats: &BTreeMap<Pid, Stat>,
-    holders: &BTreeSet<Pid>,
+    stats: Stats,
+    gpus: &mut [Gpu],
     named: &[Pid],
-) -> Selection {
-    let candidates = Candidates {
-        readers,
-        commands: RefCell::default(),
-        stats,
-        family: ProcessTree::new(stats.iter().map(|(pid, stat)| (*pid, stat.ppid))),
+    manifest: &Manifest,
+    gaps: &mut Vec<Gap>,
+) -> Choice {
+    let (mut stats, mut unread) = split(stats, gaps);
+    if let Some(own) = readers.root().own_pid() {
+        // The process that asks NVML is a child of this one.
+        stats.retain(|pid, stat| *pid != own && stat.ppid != own);
+    }
+    let recorded = manifest.strangers.iter().copied().map(Pid).collect();
+    let foreign_pids = users::remove_foreign_pids(readers, gpus, &stats, &recorded, gaps);
+    users::find(readers, gpus, &stats);
+    let of_kernel = remove_kernel_threads(&mut stats);
+    let tree = ProcessTree::new(stats.iter().map(|(pid, stat)| (*pid, stat.ppid)));
+    drm_users::find(readers, gpus, &tree, &manifest.unseen, gaps);
+    let gpu_users = users_of(gpus);
+    let wanted = if named.is_empty() {
+        gpu_users.clone()
+    } else {
+        named.iter().copied().collect()
     };
-    match named {
-        [] => candidates.of_holders(holders),
-        named => Selection {
-            pids: candidates.of_named(named, holders),
-            orphans: BTreeSet::new(),
-        },
+    let missing = wanted.into_iter().filter(|pid| !stats.contains_key(pid));
+    let missing = missing.map(|pid| {
+        let reason = if of_kernel.contains(&pid) {
+            Reason::Failed("a kernel thread, which has no memory of its own".into())
+        } else {
+            unread.remove(&pid).unwrap_or(Reason::Absent)
+        };
+        (pid, reason)
+    });
+    let missing = missing.collect();
+    gaps.extend(hidden(unread));
+    let reads = Reads {
+        readers,
+        stats: &stats,
+    };
+    Choice {
+        selection: select(&tree, &reads, &gpu_users, named),
+        stats,
+        gpu_users,
+        missing,
+        foreign_pids,
     }
 }
 
-struct Candidates<'a> {
+/// The processes whose `stat` could be read, and the reasons for all others.
+fn split(stats: Stats, gaps: &mut Vec<Gap>) -> (BTreeMap<Pid, Stat>, BTreeMap<Pid, Reason>) {
+    let (mut read, mut unread) = (BTreeMap::new(), BTreeMap::new());
+    let stats = stats.unwrap_or_else(|reason| {
+        gaps.push(Gap {
+            pid: None,
+            fact: Fact::Processes,
+            reason,
+        });
+        BTreeMap::new()
+    });
+    for (pid, stat) in stats {
+        match stat {
+            Ok(stat) => drop(read.insert(pid, stat)),
+            Err(reason) => drop(unread.insert(pid, reason)),
+        }
+    }
+    (read, unread)
+}
+
+fn remove_kernel_threads(stats: &mut BTreeMap<Pid, Stat>) -> BTreeSet<Pid> {
+    let of_kernel = stats.iter().filter(|(_, stat)| stat.is_of_kernel());
+    let of_kernel: BTreeSet<Pid> = of_kernel.map(|(pid, _)| *pid).collect();
+    stats.retain(|pid, _| !of_kernel.contains(pid));
+    of_kernel
+}
+
+/// Processes whose `stat` could not be read and that were not asked for: any of them may belong to a job. With hidepid there
+/// may be thousands: these are only counted.
+fn hidden(unread: BTreeMap<Pid, Reason>) -> Vec<Gap> {
+    let (denied, other): (Vec<_>, Vec<_>) = unread
+        .into_iter()
+        .partition(|(_, reason)| *reason == Reason::Denied);
+    let denied = (!denied.is_empty()).then_some(Gap {
+        pid: None,
+        fact: Fact::HiddenProcesses(denied.len()),
+        reason: Reason::Denied,
+    });
+    let other = other.into_iter().map(|(pid, reason)| Gap {
+        pid: Some(pid),
+        fact: Fact::Process,
+        reason,
+    });
+    denied.into_iter().chain(other).collect()
+}
+
+struct Reads<'a> {
     readers: &'a Readers,
-    /// argv of those for whom it was asked.
-    commands: RefCell<BTreeMap<Pid, Vec<String>>>,
     stats: &'a BTreeMap<Pid, Stat>,
-    family: ProcessTree,
 }
 
-impl Candidates<'_> {
-    fn of_named(&self, named: &[Pid], holders: &BTreeSet<Pid>) -> BTreeSet<Pid> {
-        let mut pids = self.family.with_descendants(named.iter().copied());
-        for pid in named {
-            let ancestors = self.family.ancestors(*pid);
-            if let Some(trainer) = ancestors.iter().position(|pid| holders.contains(pid)) {
-                pids.extend(&ancestors[..=trainer]);
-            }
-        }
-        pids
-    }
-
-    fn of_holders(&self, holders: &BTreeSet<Pid>) -> Selection {
-        let mut pids = self.family.with_descendants(holders.iter().copied());
-        let of_jobs = holders.iter().filter(|pid| !serves_gpus(self.name(**pid)));
-        let launchers: BTreeSet<Pid> = of_jobs.flat_map(|pid| self.launchers(*pid)).collect();
-        for launcher in &launchers {
-            let helpers = self.family.children(*launcher).iter().filter(|pid| {
-                let command = self.command(**pid);
-                let task = task(self.name(**pid), &command);
-                task.is_some_and(|task| task.is_helper) || is_forkserver(&command)
-            });
-            pids.extend(helpers);
-        }
-        pids.extend(&launchers);
-        let orphans = match holders.is_empty() {
-            true => BTreeSet::new(),
-            false => self.orphans(&pids, &launchers, holders),
-        };
-        pids.extend(&orphans);
-        Selection { pids, orphans }
-    }
-
-    /// The ancestors of a trainer that belong to its job.
-    fn launchers(&self, holder: Pid) -> impl Iterator<Item = Pid> {
-        let ancestors = self.family.ancestors(holder).into_iter();
-        ancestors.take_while(move |pid| !self.is_outside(*pid, holder))
-    }
-
-    /// Whether a process above a job is none of it.
-    fn is_outside(&self, pid: Pid, holder: Pid) -> bool {
-        bounds_job(self.name(pid), &self.command(pid)) || self.is_init_of_another_group(pid, holder)
-    }
-
-    /// Whether this is the first process and of another control group than the job: an init. In a container
-    /// the first process is in the job's own group, and may well be its launcher.
-    fn is_init_of_another_group(&self, pid: Pid, holder: Pid) -> bool {
-        let group = |pid| procfs::read_cgroup(self.readers.root(), pid);
-        pid == Pid(1) && group(pid) != group(holder)
-    }
-
-    /// Processes whose parent has ended: they look like workers, or like forks of a trainer in its own session, and hang
-    /// on the first process, a session, a service manager or a container runtime. A job's launcher may have adopted some
-    /// too, and starts others itself: there the name of a data loader alone is believed.
-    fn orphans(
-        &self,
-        selected: &BTreeSet<Pid>,
-        launchers: &BTreeSet<Pid>,
-        holders: &BTreeSet<Pid>,
-    ) -> BTreeSet<Pid> {
-        let of_holder = |pid: &Pid| Some((self.stats.get(pid)?.session, self.command(*pid)));
-        let of_holders: BTreeSet<(Pid, Vec<String>)> =
-            holders.iter().filter_map(of_holder).collect();
-        let others = || {
-            let others = self.stats.iter();
-            others.filter(|(pid, stat)| !selected.contains(pid) && !launchers.contains(&stat.ppid))
-        };
-        self.read_commands(others().map(|(_, stat)| stat.ppid).collect());
-        let mut adopters: BTreeMap<Pid, bool> = BTreeMap::new();
-        let mut is_adopted = |stat: &Stat| {
-            let adopts = || {
-                let parent = stat.ppid;
-                parent == Pid(1)
-                    || !self.stats.contains_key(&parent)
-                    || bounds_job(self.name(parent), &self.command(parent))
-            };
-            *adopters.entry(stat.ppid).or_insert_with(adopts)
-        };
-        let adopted: BTreeSet<Pid> = others()
-            .filter(|(_, stat)| is_adopted(stat))
-            .map(|(pid, _)| *pid)
-            .collect();
-        self.read_commands(adopted.clone());
-        let mut orphans = Vec::new();
-        for (pid, stat) in self.stats.iter().filter(|(pid, _)| !selected.contains(pid)) {
-            let is_orphan = if launchers.contains(&stat.ppid) {
-                stat.name == DATA_LOADER
-            } else if adopted.contains(pid) {
-                let command = self.command(*pid);
-                let is_fork = || of_holders.contains(&(stat.session, command.clone()));
-                is_made_to_work(&stat.name, &command) || (stat.session != Pid(0) && is_fork())
-            } else {
-                false
-            };
-            if is_orphan {
-                orphans.push(*pid);
-            }
-        }
-        let mut orphans = self.family.with_descendants(orphans);
-        orphans.retain(|pid| !selected.contains(pid));
-        orphans
-    }
-
+impl ProcessReads for Reads<'_> {
     fn name(&self, pid: Pid) -> &str {
         self.stats.get(&pid).map_or("", |stat| &stat.name)
     }
 
-    /// Empty where it cannot be read, or not in time.
-    fn command(&self, pid: Pid) -> Vec<String> {
-        self.read_commands(BTreeSet::from([pid]));
-        let commands = self.commands.borrow();
-        commands.get(&pid).cloned().unwrap_or_default()
+    fn session(&self, pid: Pid) -> Pid {
+        self.stats.get(&pid).map_or(Pid(0), |stat| stat.session)
     }
 
-    /// Reads the argv of several at once, if they have one.
-    fn read_commands(&self, mut pids: BTreeSet<Pid>) {
-        let mut commands = self.commands.borrow_mut();
-        pids.retain(|pid| self.stats.contains_key(pid) && !commands.contains_key(pid));
-        if pids.is_empty() {
-            // Nobody is woken for nothing: each trainer of thousands in a chain asks for all above it.
-            return;
-        }
-        let read = self.readers.each(pids, |root, pid, command| {
+    fn read_commands(&self, pids: BTreeSet<Pid>) -> BTreeMap<Pid, Vec<String>> {
+        let read = self.readers.each(pids, |root: &Root, pid, command| {
             let read = procfs::read_command(root, pid).unwrap_or_default();
             *lock(command) = read;
         });
-        commands.extend(read.into_iter().map(|(pid, read)| (pid, read.found)));
+        read.into_iter()
+            .map(|(pid, read)| (pid, read.found))
+            .collect()
+    }
+
+    fn read_groups(&self, pid: Pid) -> Option<Vec<ControlGroup>> {
+        procfs::read_cgroup(self.readers.root(), pid).ok()
     }
 }

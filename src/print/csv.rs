@@ -82,7 +82,9 @@ pub fn processes(document: &Document, out: impl Write) -> io::Result<()> {
 }
 
 fn optional(value: &Option<impl ToString>) -> String {
-    value.as_ref().map_or_else(String::new, |value| text(&value.to_string()))
+    value
+        .as_ref()
+        .map_or_else(String::new, |value| text(&value.to_string()))
 }
 
 fn nodes(nodes: &Option<NodeSet>) -> String {
@@ -94,7 +96,8 @@ fn nodes(nodes: &Option<NodeSet>) -> String {
 fn text(text: &str) -> String {
     let text = harmless(text);
     let first = text.trim_start().chars().next();
-    if first.is_some_and(|first| matches!(first, '=' | '+' | '-' | '@' | '＝' | '＋' | '－' | '＠')) {
+    if first.is_some_and(|first| matches!(first, '=' | '+' | '-' | '@' | '＝' | '＋' | '－' | '＠'))
+    {
         format!("'{text}")
     } else {
         text

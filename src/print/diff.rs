@@ -106,10 +106,7 @@ fn processes(diff: &Diff, all: bool, terminal: &Terminal) -> String {
     let mut places: BTreeMap<Cells, usize> = BTreeMap::new();
     for change in diff.processes.iter().filter(is_shown) {
         let cells = cells(change, terminal);
-        let folds = !all
-            && change
-                .either()
-                .is_some_and(|of| !of.is(Role::Trainer));
+        let folds = !all && change.either().is_some_and(|of| !of.is(Role::Trainer));
         let place = *places.entry(cells.clone()).or_insert(rows.len());
         match rows.get_mut(place) {
             Some(row) if folds => row.group.push(change),
@@ -164,9 +161,7 @@ fn cells(change: &ProcessChange, terminal: &Terminal) -> Cells {
             true => "-".to_owned(),
             false => or_unknown(node_list(&of.home_nodes)),
         }),
-        cpu_node: told(change, |of| {
-            known(of.cpu.node.as_ref())
-        }),
+        cpu_node: told(change, |of| known(of.cpu.node.as_ref())),
         cpus: broken(
             told(change, |of| {
                 cpus(of.cpu.affinity.as_ref(), &of.cpu.affinity_nodes)
@@ -219,11 +214,7 @@ fn verdicts(change: &ProcessChange) -> String {
 
 fn pids(row: &Row) -> String {
     let of_side = |side: fn(&ProcessChange) -> Option<u32>| {
-        let mut pids: Vec<u32> = row
-            .group
-            .iter()
-            .filter_map(|change| side(change))
-            .collect();
+        let mut pids: Vec<u32> = row.group.iter().filter_map(|change| side(change)).collect();
         pids.sort_unstable();
         (!pids.is_empty()).then(|| shortened(pids))
     };

@@ -9,7 +9,9 @@ use crate::units::{Bytes, ranges};
 /// The section of missing facts. Empty where nothing is missing.
 pub fn gaps(document: &Document, terminal: &Terminal) -> String {
     let lines = merged(&document.incomplete);
-    let lines = lines.iter().map(|line| terminal.wrap("  ? ", &line.text(), 4));
+    let lines = lines
+        .iter()
+        .map(|line| terminal.wrap("  ? ", &line.text(), 4));
     let lines: String = lines.collect();
     if lines.is_empty() {
         lines

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use comfy_table::Color;
 
-use crate::document::words::{KnownBy, MemoryKind, Role, Word};
+use crate::document::words::{Evidence, MemoryKind, Role, Word};
 use crate::document::{Document, ProcessEntry};
 use crate::print::age::age;
 use crate::print::cells::{binding, color, cpus, known, or_unknown, role, shortened, verdict};
@@ -109,9 +109,8 @@ fn folded<'a>(group: &[&'a ProcessEntry], all: bool, document: &Document) -> Vec
         let cells = cells(process, &without_environment);
         // Each trainer has its own row: it has its own rank and GPU.
         let folds = !all && !process.is(Role::Trainer);
-        let is_like = |row: &&mut Row| {
-            row.cells == cells && row.group[0].trainer_pid == process.trainer_pid
-        };
+        let is_like =
+            |row: &&mut Row| row.cells == cells && row.group[0].trainer_pid == process.trainer_pid;
         match rows.iter_mut().find(is_like) {
             Some(row) if folds => row.group.push(process),
             _ => rows.push(Row {
@@ -142,7 +141,7 @@ impl Row<'_> {
 fn cells(process: &ProcessEntry, without_environment: &BTreeSet<Pid>) -> Cells {
     let is_judged_by_gpu = !process.is(Role::Launcher) && !process.gpus.is_empty();
     // Only its environment says which GPU it uses.
-    let is_hint = matches!(&process.gpu_source, Some(source) if *source == KnownBy::Environ);
+    let is_hint = matches!(&process.gpu_source, Some(source) if *source == Evidence::Environ);
     let mark = if is_hint { "?" } else { "" };
     let by_node = process.memory.by_node_bytes.as_ref();
     Cells {
@@ -185,9 +184,8 @@ fn cpu_nodes(group: &[&ProcessEntry]) -> Option<String> {
         [(node, _)] => Some(node.to_string()),
         several => {
             let shares = several.iter();
-            let shares = shares.map(|(node, seconds)| {
-                format!("{node}: {}", percent_of_one(seconds / total))
-            });
+            let shares = shares
+                .map(|(node, seconds)| format!("{node}: {}", percent_of_one(seconds / total)));
             Some(shares.collect::<Vec<_>>().join("\n"))
         }
     }
@@ -276,6 +274,8 @@ fn kinds(group: &[&ProcessEntry]) -> String {
         let size = largest.entry(order).or_default();
         *size = (*size).max(by_node.values().copied().sum());
     }
-    let texts = largest.iter().map(|((.., kind), size)| format!("{} {size}", harmless(kind.as_str())));
+    let texts = largest
+        .iter()
+        .map(|((.., kind), size)| format!("{} {size}", harmless(kind.as_str())));
     texts.collect::<Vec<_>>().join(", ")
 }

@@ -54,7 +54,7 @@ fn nodes(document: &Document, terminal: &Terminal) -> String {
     let nodes = nodes.map(|node| match &node.cpus {
         None => format!("node {} CPUs ?", node.id),
         Some(cpus) if cpus.is_empty() => format!("node {} without CPUs", node.id),
-        Some(cpus) => format!("node {} CPUs {}", node.id, brief(cpus)),
+        Some(cpus) => format!("node {} {}", node.id, brief(cpus)),
     });
     let nodes: Vec<String> = nodes.collect();
     match nodes.as_slice() {
@@ -67,13 +67,13 @@ fn nodes(document: &Document, terminal: &Terminal) -> String {
     }
 }
 
-/// A list that is short enough to read, else its number of CPUs.
+/// `CPUs 0-23`, `with 96 CPUs` where the list is too long to read.
 fn brief(cpus: &CpuSet) -> String {
     const READABLE: usize = 30;
     let list = cpus.to_string();
     match list.len() {
-        0..=READABLE => list,
-        _ => format!("{} CPUs", cpus.iter().count()),
+        0..=READABLE => format!("CPUs {list}"),
+        _ => format!("with {} CPUs", cpus.iter().count()),
     }
 }
 
@@ -150,9 +150,8 @@ fn gpus(document: &Document, all: bool, terminal: &Terminal) -> String {
         }
     }
     let lines = runs.iter();
-    let lines = lines.map(|(run, home)| {
-        terminal.wrap("", &format!("{}  {home}", gpu_names(run)), 2)
-    });
+    let lines =
+        lines.map(|(run, home)| terminal.wrap("", &format!("{}  {home}", gpu_names(run)), 2));
     let lines: String = lines.collect();
     if lines.is_empty() {
         lines
@@ -174,7 +173,10 @@ fn gpu_names(run: &[&GpuEntry]) -> String {
 }
 
 fn home(gpu: &GpuEntry) -> String {
-    let (nodes, source) = (node_list(&gpu.home_nodes), harmless(gpu.home_source.as_str()));
+    let (nodes, source) = (
+        node_list(&gpu.home_nodes),
+        harmless(gpu.home_source.as_str()),
+    );
     match gpu.home_nodes.len() {
         0 => "home node unknown".to_owned(),
         1 => format!("home node {nodes} ({source})"),

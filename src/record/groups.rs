@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
-use crate::jobs::tenant;
+use crate::jobs::scheduler;
 use crate::machine::process::ControlGroup;
 use crate::observe::process::cgroup::parse_cgroup;
 use crate::observe::root::tree::{Entry, Tree};
@@ -81,9 +81,9 @@ fn new_name(path: &str, number: usize) -> String {
         is_v2: true,
         path: path.to_owned(),
     }];
-    let job = tenant::slurm_job(&group).map(|job| format!("/slurm/job_{job}"));
-    let pod = tenant::pod(&group).map(|pod| format!("/kubepods/pod{pod}"));
-    let container = tenant::container(&group).map(|id| format!("/{id}"));
+    let job = scheduler::slurm_job(&group).map(|job| format!("/slurm/job_{job}"));
+    let pod = scheduler::pod(&group).map(|pod| format!("/kubepods/pod{pod}"));
+    let container = scheduler::container(&group).map(|id| format!("/{id}"));
     let kept: String = [job, pod, container].into_iter().flatten().collect();
     format!("{kept}/group-{number}")
 }

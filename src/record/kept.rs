@@ -4,8 +4,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Component, Path};
 
 use crate::machine::Machine;
+use crate::machine::evidence::Evidence;
 use crate::machine::gap::Fact;
-use crate::machine::gpu::Evidence;
 use crate::units::Pid;
 
 /// Those of whom files are kept. All others are no business of whoever reads the recording.

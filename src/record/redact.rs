@@ -2,8 +2,7 @@
 
 use std::path::Path;
 
-use crate::jobs::process_tree::SPAWNED;
-use crate::jobs::{binding_requests, framework};
+use crate::jobs::{binding_requests, known_programs};
 use crate::observe::memory::numa_maps::redact_line;
 use crate::observe::process::fd::is_kept;
 use crate::observe::root::tree::Entry;
@@ -78,7 +77,7 @@ fn names_nobody(value: &[u8]) -> bool {
     let is_numbers = value
         .iter()
         .all(|byte| byte.is_ascii_digit() || *byte == b',');
-    is_numbers || binding_requests::says_yes(value)
+    is_numbers || binding_requests::is_enabled(value)
 }
 
 /// argv with nothing left but what tells a known task, and one fork server from another.
@@ -95,10 +94,7 @@ fn redact_words(cmdline: &[u8]) -> Vec<u8> {
 
 /// What of a word tells a task, or asks for a binding.
 fn telling_part(word: &str) -> Option<&str> {
-    match word == SPAWNED {
-        true => Some(SPAWNED),
-        false => framework::telling_part(word).or_else(|| binding_requests::telling_part(word)),
-    }
+    known_programs::kept_by_redaction(word).or_else(|| binding_requests::kept_by_redaction(word))
 }
 
 /// The start of a fork server's program, with the numbers of its files, which differ from another's.

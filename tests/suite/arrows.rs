@@ -7,18 +7,15 @@ use std::path::{Path, PathBuf};
 const MAY_USE: &[(&str, &[&str])] = &[
     ("units", &[]),
     ("machine", &["units"]),
-    ("jobs", &["units", "machine", "audit", "observe"]),
-    ("observe", &["units", "machine", "jobs", "document"]),
     ("document", &["units", "machine"]),
+    ("jobs", &["units", "machine", "document"]),
+    ("observe", &["units", "machine", "jobs", "document"]),
+    ("compare", &["units", "document"]),
     (
         "audit",
         &["units", "machine", "jobs", "document", "compare"],
     ),
-    ("compare", &["units", "machine", "document", "audit"]),
-    (
-        "print",
-        &["units", "machine", "jobs", "audit", "document", "compare"],
-    ),
+    ("print", &["units", "document", "compare"]),
     ("record", &["units", "machine", "jobs", "observe"]),
 ];
 

@@ -2,9 +2,8 @@
 
 use std::path::{Path, PathBuf};
 
-use numa_audit::audit::outline::outline;
-use numa_audit::audit::{Settings, audit};
-use numa_audit::document::read::parse_report;
+use numa_audit::audit::{self, Settings};
+use numa_audit::document;
 use numa_audit::observe::{Source, Subjects, observe};
 use serde_json::{Value, json};
 use snapbox::str;
@@ -33,7 +32,7 @@ fn diff(before: &Tree, after: &Tree, arguments: &[&str]) -> Run {
 }
 
 /// A document on disk. The folder has to be kept.
-fn document(text: &str) -> (tempfile::TempDir, PathBuf) {
+fn saved(text: &str) -> (tempfile::TempDir, PathBuf) {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("audit.json");
     std::fs::write(&path, text).unwrap();
@@ -426,8 +425,8 @@ fn one_process_that_went_astray() {
 #[test]
 fn documents_and_recordings_are_one() {
     let (before, after) = ("p4d-do-not-match", "p4d-bound");
-    let (_one, before_path) = document(&replay(before, &["--json"]).stdout);
-    let (_other, after_path) = document(&replay(after, &["--json"]).stdout);
+    let (_one, before_path) = saved(&replay(before, &["--json"]).stdout);
+    let (_other, after_path) = saved(&replay(after, &["--json"]).stdout);
     let of_recordings = diff_of(&fixture(before), &fixture(after), &["--json"]);
     let of_documents = diff_of(&before_path, &after_path, &["--json"]);
     let mixed = diff_of(&before_path, &fixture(after), &["--json"]);
@@ -441,9 +440,8 @@ fn documents_and_recordings_are_one() {
     assert_eq!(alone.stdout, of_recordings.stdout);
 }
 
-/// Whatever the document tells, the outline that is made without it tells too.
 #[test]
-fn the_outline_of_a_report_is_that_of_its_document() {
+fn a_document_is_read_as_it_was_written() {
     for name in [
         "p4d-do-not-match",
         "p4d-bound",
@@ -451,12 +449,20 @@ fn the_outline_of_a_report_is_that_of_its_document() {
         "h200x4-torchrun-forkserver",
         "h200x2-mp-spawn",
     ] {
-        let source = Source::snapshot(&fixture(name)).unwrap();
-        let machine = observe(source, &Subjects::GpuUsers).machine;
-        let report = audit(machine, &Settings::default());
-        let document = numa_audit::print::json::report(&report);
-        let read = parse_report(document.as_bytes()).unwrap();
-        assert_eq!(read, outline(&report), "{name}");
+        for map in [false, true] {
+            let source = Source::snapshot(&fixture(name)).unwrap();
+            let machine = observe(source, &Subjects::GpuUsers).machine;
+            let settings = Settings::default();
+            let made = if map {
+                audit::map(machine, &settings)
+            } else {
+                audit::audit(machine, &settings)
+            };
+            let text = numa_audit::print::json::text(&made);
+            let read = document::read(text.as_bytes()).unwrap();
+            assert_eq!(read, made, "{name}");
+            assert_eq!(numa_audit::print::json::text(&read), text, "{name}");
+        }
     }
 }
 
@@ -792,8 +798,8 @@ fn an_estimate_moves_by_more_than_its_error_alone() {
                               "memory": {"local_fraction": fraction, "exact": false, "error": error}}]})
     };
     let changed = |one: Value, other: Value| {
-        let (_one, before) = document(&one.to_string());
-        let (_other, after) = document(&other.to_string());
+        let (_one, before) = saved(&one.to_string());
+        let (_other, after) = saved(&other.to_string());
         let run = diff_of(&before, &after, &["--json"]);
         assert_eq!(run.code, Some(0), "{}", run.stderr);
         run.json()["processes"][0]["changed"].clone()
@@ -808,8 +814,8 @@ fn an_estimate_moves_by_more_than_its_error_alone() {
         json!(["memory.local_fraction"])
     );
     assert_eq!(changed(share(0.9, none.clone()), share(0.95, none)), few);
-    let (_one, before) = document(&share(0.9, json!(0.01)).to_string());
-    let (_other, after) = document(&share(0.5, json!(0.01)).to_string());
+    let (_one, before) = saved(&share(0.9, json!(0.01)).to_string());
+    let (_other, after) = saved(&share(0.5, json!(0.01)).to_string());
     snapbox::assert_data_eq!(
         diff_of(&before, &after, &[]).stdout,
         str![[r#"
@@ -831,7 +837,7 @@ Nothing got worse. Processes: 1 moved
 #[test]
 fn machines_alone() {
     let map = replay("p4d-bound", &["topology", "--json"]).stdout;
-    let (_folder, path) = document(&map);
+    let (_folder, path) = saved(&map);
     assert_eq!(diff_of(&path, &path, &[]).code, Some(0));
     let run = diff_of(&path, &fixture("p4d-bound"), &[]);
     assert_eq!(run.code, Some(3), "processes on one side alone");
@@ -841,7 +847,7 @@ fn machines_alone() {
 fn what_is_no_audit_is_refused() {
     let fine = fixture("p4d-bound");
     let refuses = |text: &str, why: &str| {
-        let (_folder, path) = document(text);
+        let (_folder, path) = saved(text);
         let sentence = format!("cannot use {} as an audit: {why}", path.display());
         diff_of(&path, &fine, &[]).fails_with(&sentence);
         diff_of(&fine, &path, &[]).fails_with(&sentence);
@@ -906,8 +912,8 @@ fn hostile_documents_are_shown_harmlessly() {
             "findings": [{"rule": evil, "severity": evil, "message": evil, "pids": [pid, 77], "gpus": [u32::MAX, 0]}],
             "summary": {"verdict": evil, "local_fraction": -1.0, "processes": u64::MAX}})
     };
-    let (_one, before) = document(&of(1, "ok").to_string());
-    let (_other, after) = document(&of(2, "mismatch").to_string());
+    let (_one, before) = saved(&of(1, "ok").to_string());
+    let (_other, after) = saved(&of(2, "mismatch").to_string());
     for arguments in [&[][..], &["--all"]] {
         let run = diff_of(&before, &after, arguments);
         assert_eq!(run.code, Some(1), "{}", run.stderr);

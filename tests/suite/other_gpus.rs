@@ -251,8 +251,8 @@ fn to_have_opened_kfd_is_no_work() {
 fn kfds_number_that_is_nobody_here() {
     let tree = amd_with_trainer(&PLACED);
     tree.queues(4242, &[0]);
-    let reason = "KFD names the host's PID 4242, and here that is nobody or has no /dev/kfd open: it ended, or \
-        is in another PID namespace";
+    let reason = "KFD lists host PID 4242, which does not exist here or has no /dev/kfd open: the process ended, \
+        or is in another PID namespace";
     lacks(&tree.audit(&["--json"]), "processes of GPU 0", reason);
     let other = tree.audit(&["--gpu", "1"]);
     assert_eq!(other.code, Some(0), "GPU 1 is not concerned");
@@ -297,8 +297,7 @@ fn files_that_may_not_be_looked_at_leave_it_open() {
     let tree = amd_with_trainer(&PLACED);
     tree.process(&Process { pid: 200, ..PLACED });
     tree.denies(&["proc/200/fd"]);
-    let reason =
-        "whether 1 process uses it cannot be seen: permission denied in /proc/PID/fd; run as root";
+    let reason = "it is unknown whether 1 process uses this GPU: permission denied in /proc/PID/fd; run as root";
     // GPU 1 is not in use: whatever the process has open, it is not at work there.
     lacks(
         &tree.audit_as_recorded(&["--json"]),
@@ -491,7 +490,8 @@ fn displays_are_not_judged() {
 
 #[test]
 fn a_driver_that_is_silent_leaves_it_open() {
-    let reason = "whether 1 process uses it cannot be seen: the driver does not tell in fdinfo";
+    let reason =
+        "it is unknown whether 1 process uses this GPU: the driver reports no use in fdinfo";
     for fdinfo in [
         "",
         "pos:\t0\n",
@@ -640,7 +640,7 @@ fn hostile_files_are_no_trouble() {
     );
     let reason = document["incomplete"][0]["reason"].as_str().unwrap();
     assert!(
-        reason.contains("what KFD has of process 200: malformed: "),
+        reason.contains("KFD's GPUs of process 200: malformed: "),
         "{reason}"
     );
     assert!(start.elapsed().as_secs() < 20, "{:?}", start.elapsed());

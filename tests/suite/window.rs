@@ -2,7 +2,8 @@
 
 use std::time::Duration;
 
-use numa_audit::audit::{Report, Settings, audit};
+use numa_audit::audit::{Settings, audit};
+use numa_audit::document::Document;
 use numa_audit::machine::window::{Counters, CpuTime, Watched, WatchedThread, Window};
 use numa_audit::observe::{Source, Subjects, observe};
 use numa_audit::print::terminal::Terminal;
@@ -16,7 +17,7 @@ use crate::machine::{PLACED, Process, Tree, with_trainer};
 use crate::program::finding;
 
 /// A window of 10 seconds over a made-up machine.
-struct Watch {
+pub struct Watch {
     tree: Tree,
     window: Window,
 }
@@ -64,11 +65,11 @@ impl Watch {
         self.window.processes.get_mut(&Pid(pid)).unwrap()
     }
 
-    fn report(&self) -> Report {
-        self.report_of(&Subjects::GpuUsers)
+    fn document(&self) -> Document {
+        self.document_of(&Subjects::GpuUsers)
     }
 
-    fn report_of(&self, subjects: &Subjects) -> Report {
+    fn document_of(&self, subjects: &Subjects) -> Document {
         // What NVML says is written by an audit.
         self.tree.audit(&[]);
         let source = Source::snapshot(self.tree.folder.path()).unwrap();
@@ -77,13 +78,13 @@ impl Watch {
         audit(machine, &Settings::default())
     }
 
-    fn json(&self) -> Value {
-        serde_json::from_str(&json::report(&self.report())).unwrap()
+    pub fn json(&self) -> Value {
+        serde_json::from_str(&json::text(&self.document())).unwrap()
     }
 
-    fn table(&self, width: u16) -> String {
+    pub fn table(&self, width: u16) -> String {
         let color = false;
-        table::report(&self.report(), false, &Terminal { width, color })
+        table::report(&self.document(), false, &Terminal { width, color })
     }
 
     #[track_caller]
@@ -186,8 +187,8 @@ fn without_a_gpu_it_belongs_where_it_ran_most() {
         ..PLACED
     });
     watch.saw(200, [2000, 3000], 7);
-    let report = watch.report_of(&Subjects::Named(vec![Pid(200)]));
-    let document: Value = serde_json::from_str(&json::report(&report)).unwrap();
+    let report = watch.document_of(&Subjects::Named(vec![Pid(200)]));
+    let document: Value = serde_json::from_str(&json::text(&report)).unwrap();
     let process = &document["processes"][0];
     assert_eq!(process["local_nodes"], json!([1]));
     assert_eq!(process["cpu"]["verdict"], "at-risk");
@@ -266,7 +267,7 @@ fn threads_are_where_they_spent_their_time() {
 }
 
 /// A trainer that moved about, two workers, and counters.
-fn busy() -> Watch {
+pub fn busy() -> Watch {
     let mut watch = Watch::of_unbound();
     watch.saw(100, [1700, 5810], 14).pages_migrated = Some(25_600);
     for pid in [101, 102] {

@@ -4,9 +4,9 @@
 use std::collections::BTreeMap;
 
 pub use crate::document::words::HomeSource;
-use crate::jobs::attribution::GpuSource;
+use crate::machine::evidence::Evidence;
 use crate::machine::gap::{Fact, Gap, Reason};
-use crate::machine::gpu::{Evidence, Gpu};
+use crate::machine::gpu::Gpu;
 use crate::machine::topology::{Places, Topology};
 use crate::units::{NodeSet, Pid, node_list};
 
@@ -73,17 +73,8 @@ const LADDER: &[Lookup] = &[
 
 impl GpuPlace {
     /// How it is known that a process uses this GPU; `None` if no source says so.
-    pub fn used_by(&self, pid: Pid) -> Option<GpuSource> {
-        let mut contexts = self.gpu.contexts.iter().flatten();
-        match contexts.any(|context| context.pid == pid) {
-            true => Some(GpuSource::Nvml),
-            false => self.gpu.users.get(&pid).map(|evidence| match evidence {
-                Evidence::Files => GpuSource::Fd,
-                Evidence::Kfd => GpuSource::Kfd,
-                Evidence::Drm => GpuSource::Drm,
-                Evidence::Environment => GpuSource::Environ,
-            }),
-        }
+    pub fn used_by(&self, pid: Pid) -> Option<Evidence> {
+        self.gpu.used_by(pid)
     }
 
     /// The sources that contradict the home node. Some sources can only name nodes with CPUs: if the home node has none,

@@ -43,7 +43,7 @@ use crate::audit::place::verdict::Locality;
 use crate::audit::rules::group::Group;
 use crate::audit::{Limits, PlacedProcess};
 use crate::jobs::attribution::Role;
-use crate::jobs::process_tree::ProcessTree;
+use crate::jobs::tree::ProcessTree;
 use crate::machine::binding_request::BindingRequest;
 use crate::machine::kernel_settings::Settings as KernelSettings;
 use crate::machine::topology::Topology;

@@ -1,106 +1,67 @@
-//! Who works on which GPU of NVIDIA's: whom of the driver's lists to believe, and whom else the files tell.
+//! Reads what decides which processes use NVIDIA's GPUs where NVML's lists do not.
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use crate::jobs::process_tree::serves_gpus;
-use crate::machine::gap::{Fact, Gap, Reason};
-use crate::machine::gpu::{Evidence, Gpu};
+use crate::jobs::gpu_users::nvidia::{Candidate, add_users, listed, remove_foreign, unlisted};
+use crate::machine::gap::Gap;
+use crate::machine::gpu::Gpu;
 use crate::observe::process::procfs;
 use crate::observe::process::readers::{Readers, lock};
 use crate::observe::process::stat::Stat;
-use crate::observe::root::Root;
 use crate::units::Pid;
 
-/// Drops the contexts of processes that have no file of the driver open: the driver means another PID namespace's.
-/// Where that may not be read, the driver is believed.
-pub fn disbelieve(
-    root: &Root,
+/// Removes the contexts of PIDs from other PID namespaces and returns these PIDs: the processes that have no file of the
+/// driver open, and those that a recording reports as `recorded`. NVML is right where open files cannot be read.
+pub(crate) fn remove_foreign_pids(
+    readers: &Readers,
     gpus: &mut [Gpu],
     stats: &BTreeMap<Pid, Stat>,
-    strangers: &mut BTreeSet<Pid>,
+    recorded: &BTreeSet<Pid>,
     gaps: &mut Vec<Gap>,
-) {
-    let contexts = gpus.iter().flat_map(|gpu| gpu.contexts.iter().flatten());
-    let named: BTreeSet<Pid> = contexts.map(|context| context.pid).collect();
-    let has_nothing_open = |pid: &Pid| {
-        let files = procfs::read_driver_files(root, *pid);
-        stats.contains_key(pid) && files.is_ok_and(|files| files.total == 0)
-    };
-    strangers.retain(|pid| named.contains(pid));
-    strangers.extend(named.into_iter().filter(has_nothing_open));
-    for gpu in gpus {
-        if let Some(contexts) = &mut gpu.contexts {
-            contexts.retain(|context| !strangers.contains(&context.pid));
-        }
-    }
-    gaps.extend(strangers.iter().map(|pid| Gap {
-        pid: Some(*pid),
-        fact: Fact::Process,
-        reason: Reason::Failed(
-            "the driver names it, and it has no file of the driver's open: the driver means another one of that \
-             number, in another PID namespace"
-                .into(),
-        ),
-    }));
+) -> BTreeSet<Pid> {
+    let mut foreign = listed(gpus);
+    foreign.retain(|pid| {
+        let files = || procfs::read_driver_files(readers.root(), *pid);
+        let has_none_open = || files().is_ok_and(|files| files.total == 0);
+        recorded.contains(pid) || (stats.contains_key(pid) && has_none_open())
+    });
+    gaps.extend(remove_foreign(gpus, &foreign));
+    foreign
 }
 
-/// Where the driver names nobody and somebody may be there, looks for those that work on a GPU by other evidence.
-pub fn find(readers: &Readers, gpus: &mut [Gpu], stats: &BTreeMap<Pid, Stat>) {
-    // A context of a process that is not to be seen here is as good as none.
-    let is_silent = |gpu: &Gpu| {
-        let mut contexts = gpu.contexts.iter().flatten();
-        let is_seen = contexts.any(|context| stats.contains_key(&context.pid));
-        gpu.drm.is_none() && (gpu.contexts.is_none() || (!is_seen && gpu.is_in_use()))
-    };
-    let silent: BTreeSet<usize> = (0..gpus.len()).filter(|at| is_silent(&gpus[*at])).collect();
-    if silent.is_empty() {
+/// Finds the users of GPUs that may be in use although NVML lists no process.
+pub(crate) fn find(readers: &Readers, gpus: &mut [Gpu], stats: &BTreeMap<Pid, Stat>) {
+    let unlisted = unlisted(gpus, |pid| stats.contains_key(&pid));
+    if unlisted.is_empty() {
         return;
     }
-    let contexts = gpus.iter().flat_map(|gpu| gpu.contexts.iter().flatten());
-    let named: BTreeSet<Pid> = contexts.map(|context| context.pid).collect();
-    let mut found: BTreeMap<Pid, (usize, Evidence)> = BTreeMap::new();
-    let others = stats.keys().filter(|pid| !named.contains(pid)).copied();
-    let opened = readers.each(others, |root, pid, files| {
+    let listed = listed(gpus);
+    let others = stats.keys().filter(|pid| !listed.contains(pid));
+    let files = readers.each(others.copied(), |root, pid, files| {
         *lock(files) = procfs::read_driver_files(root, pid).unwrap_or_default();
     });
-    for (pid, files) in &opened {
-        let (files, Some(stat)) = (&files.found, stats.get(pid)) else {
-            continue;
+    let candidates = files.into_iter().filter_map(|(pid, files)| {
+        let stat = stats.get(&pid)?;
+        let candidate = Candidate {
+            name: &stat.name,
+            parent: stat.ppid,
+            files: files.found,
+            environment: None,
         };
-        let by_files = files.clear_minor().and_then(|minor| {
-            let at = gpus.iter().position(|gpu| gpu.minor == Some(minor))?;
-            Some((at, Evidence::Files))
-        });
-        // What serves or watches GPUs has them all open, and works on none.
-        let is_open = files.total > 0 && !serves_gpus(&stat.name);
-        let by_environment = || {
-            if !is_open {
-                return None;
-            }
-            let environment = readers.one(*pid, procfs::read_environment).ok()?.ok()?;
-            let index = environment.gpu_hint(gpus)?;
-            let at = gpus.iter().position(|gpu| gpu.index == index)?;
-            Some((at, Evidence::Environment))
-        };
-        found.extend(by_files.or_else(by_environment).map(|user| (*pid, user)));
-    }
-    for (pid, (at, evidence)) in &found {
-        // A forked worker has inherited its trainer's files, and its environment. A trainer is no worker of a launcher
-        // of which less is known.
-        let parent = stats
-            .get(pid)
-            .map(|stat| stat.ppid)
-            .filter(|parent| parent != pid);
-        let parents = parent.and_then(|parent| found.get(&parent));
-        let has_inherited =
-            parents.is_some_and(|(of_parent, how)| of_parent == at && how <= evidence);
-        if silent.contains(at) && !has_inherited {
-            gpus[*at].users.insert(*pid, *evidence);
+        Some((pid, candidate))
+    });
+    let mut candidates: BTreeMap<Pid, Candidate> = candidates.collect();
+    let undecided = candidates
+        .iter()
+        .filter(|(_, candidate)| candidate.needs_environment(gpus));
+    let undecided: Vec<Pid> = undecided.map(|(pid, _)| *pid).collect();
+    let environments = readers.each(undecided, |root, pid, environment| {
+        *lock(environment) = procfs::read_environment(root, pid).ok();
+    });
+    for (pid, environment) in environments {
+        if let Some(candidate) = candidates.get_mut(&pid) {
+            candidate.environment = environment.found;
         }
     }
-    // A hint stands where there is nothing harder.
-    for gpu in gpus {
-        let hardest = gpu.users.values().copied().min();
-        gpu.users.retain(|_, evidence| Some(*evidence) == hardest);
-    }
+    add_users(gpus, &unlisted, &candidates);
 }

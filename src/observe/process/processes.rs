@@ -1,13 +1,11 @@
-//! The processes that matter: which these are, and all that is to be known of them.
+//! Reads all that the audit needs to know of the selected processes.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Mutex;
 
+use crate::jobs::selection::Selection;
 use crate::machine::gap::{Fact, Gap, Reason};
-use crate::machine::gpu::Gpu;
 use crate::machine::process::Process;
-use crate::observe::gpu::answered::Stats;
-use crate::observe::gpu::{drm_users, users};
 use crate::observe::memory::MemoryReader;
 use crate::observe::process::cpuset::Cpusets;
 use crate::observe::process::procfs;
@@ -15,86 +13,11 @@ use crate::observe::process::procfs::{BeforeMemory, Draft};
 use crate::observe::process::readers::{Readers, lock};
 use crate::observe::process::stat::Stat;
 use crate::observe::root::Root;
-use crate::observe::selection::{Selection, select};
+use crate::observe::selection::Choice;
 use crate::units::Pid;
 
-/// Whom an observation is to look at, with what was learnt on the way.
-pub struct Choice {
-    /// `stat` of every process that is no thread of the kernel's.
-    pub stats: BTreeMap<Pid, Stat>,
-    /// Those that matter.
-    pub selection: Selection,
-    /// Those of them that are on a GPU.
-    holders: BTreeSet<Pid>,
-    /// Those that were asked for and cannot be looked at, with the reason.
-    pub missing: BTreeMap<Pid, Reason>,
-}
-
-/// Finds out which processes matter. `strangers` are the PIDs that a recording says are not whom NVML means; those that
-/// are found are added. `unseen` is what it says of why it is not known who uses some GPUs.
-pub fn choose(
-    readers: &Readers,
-    stats_read: Stats,
-    gpus: &mut [Gpu],
-    named: &[Pid],
-    strangers: &mut BTreeSet<Pid>,
-    unseen: &BTreeMap<u32, String>,
-    gaps: &mut Vec<Gap>,
-) -> Choice {
-    let root = readers.root();
-    let (mut stats, mut unread) = (BTreeMap::new(), BTreeMap::new());
-    match stats_read {
-        Ok(all) => {
-            for (pid, stat) in all {
-                match stat {
-                    Ok(stat) => drop(stats.insert(pid, stat)),
-                    Err(reason) => drop(unread.insert(pid, reason)),
-                }
-            }
-        }
-        Err(reason) => gaps.push(Gap {
-            pid: None,
-            fact: Fact::Processes,
-            reason,
-        }),
-    }
-    if let Some(own) = root.own_pid() {
-        // The one that asks the driver is its child.
-        stats.retain(|pid, stat| *pid != own && stat.ppid != own);
-    }
-    users::disbelieve(root, gpus, &stats, strangers, gaps);
-    users::find(readers, gpus, &stats);
-    drm_users::find(readers, gpus, &stats, unseen, gaps);
-    let contexts = gpus.iter().flat_map(|gpu| gpu.contexts.iter().flatten());
-    let others = gpus.iter().flat_map(|gpu| gpu.users.keys()).copied();
-    let holders: BTreeSet<Pid> = contexts.map(|context| context.pid).chain(others).collect();
-    let wanted: BTreeSet<Pid> = match named {
-        [] => holders.clone(),
-        named => named.iter().copied().collect(),
-    };
-    let mut missing: BTreeMap<Pid, Reason> = BTreeMap::new();
-    for pid in &wanted {
-        match stats.get(pid) {
-            None => drop(missing.insert(*pid, unread.remove(pid).unwrap_or(Reason::Absent))),
-            Some(stat) if stat.is_of_kernel() => {
-                let why = Reason::Failed("a thread of the kernel, which has no memory".into());
-                missing.insert(*pid, why);
-            }
-            Some(_) => {}
-        }
-    }
-    stats.retain(|_, stat| !stat.is_of_kernel());
-    gaps.extend(hidden(unread));
-    Choice {
-        selection: select(readers, &stats, &holders, named),
-        stats,
-        holders,
-        missing,
-    }
-}
-
-/// Reads the processes that matter, by PID, and tells which of them are orphans.
-pub fn read_processes(
+/// The selected processes, by PID, and which of them are orphans.
+pub(crate) fn read_processes(
     readers: &Readers,
     choice: Choice,
     named: &[Pid],
@@ -104,16 +27,19 @@ pub fn read_processes(
     let Choice {
         mut stats,
         selection: Selection { pids, mut orphans },
-        holders,
+        gpu_users,
         mut missing,
+        ..
     } = choice;
     stats.retain(|pid, _| pids.contains(pid));
-    let with_pipes = match orphans.is_empty() {
-        true => BTreeSet::new(),
-        false => orphans.union(&holders).copied().collect(),
+    // Pipes are needed only to find the trainers of orphans.
+    let with_pipes = if orphans.is_empty() {
+        BTreeSet::new()
+    } else {
+        &orphans | &gpu_users
     };
     let (processes, ended) = read_all(readers, stats, with_pipes, memory, gaps);
-    // One that ended by itself is none that is missing, but for whom it was asked by number.
+    // A process that exited is not reported as missing unless it was named.
     let asked_for = ended.into_iter().filter(|pid| named.contains(pid));
     missing.extend(asked_for.map(|pid| (pid, Reason::Gone)));
     gaps.extend(missing.into_iter().map(|(pid, reason)| Gap {
@@ -211,23 +137,4 @@ fn pipes(root: &Root, pid: Pid, gaps: &mut Vec<Gap>) -> Option<BTreeSet<u64>> {
         });
     };
     procfs::read_pipes(root, pid).map_err(note).ok()
-}
-
-/// Processes that nobody asked for by number, of which some may belong to a job all the same. With hidepid there
-/// may be thousands: these are counted.
-fn hidden(unread: BTreeMap<Pid, Reason>) -> Vec<Gap> {
-    let (denied, other): (Vec<_>, Vec<_>) = unread
-        .into_iter()
-        .partition(|(_, reason)| *reason == Reason::Denied);
-    let denied = (!denied.is_empty()).then_some(Gap {
-        pid: None,
-        fact: Fact::HiddenProcesses(denied.len()),
-        reason: Reason::Denied,
-    });
-    let other = other.into_iter().map(|(pid, reason)| Gap {
-        pid: Some(pid),
-        fact: Fact::Process,
-        reason,
-    });
-    denied.into_iter().chain(other).collect()
 }

@@ -4,9 +4,9 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex};
 
 use crate::jobs::binding_requests::parse_binding_requests;
+use crate::jobs::gpu_users::nvidia::DriverFiles;
 use crate::machine::environment::Environment;
 use crate::machine::gap::{Fact, Gap, Reason};
-use crate::machine::gpu::DriverFiles;
 use crate::machine::memory::Memory;
 use crate::machine::process::{ControlGroup, Process, Thread};
 use crate::observe::memory::{MemoryReader, Unread};
@@ -106,7 +106,7 @@ pub fn each_open_file(
 ///
 /// # Errors
 /// The reason for a gap.
-pub fn read_driver_files(root: &Root, pid: Pid) -> Result<DriverFiles, Reason> {
+pub(crate) fn read_driver_files(root: &Root, pid: Pid) -> Result<DriverFiles, Reason> {
     let mut files = DriverFiles::default();
     each_open_file(root, pid, |_, target| match parse_driver_file(target) {
         None => {}
@@ -189,6 +189,7 @@ pub fn read_process(root: &Root, pid: Pid, stat: Stat) -> Draft {
     let threads = reading.threads(&stat);
     let resident = status.as_ref().and_then(|status| status.resident);
     let process = Process {
+        pid,
         ppid: stat.ppid,
         start_time_ticks: stat.start_time_ticks,
         name: stat.name,
@@ -205,7 +206,13 @@ pub fn read_process(root: &Root, pid: Pid, stat: Stat) -> Draft {
         affinity: status.map(|status| status.affinity),
         threads,
         groups,
-        ..Process::bare(pid)
+        command: None,
+        asks: Vec::new(),
+        memory: None,
+        group_memory: None,
+        environment: None,
+        cpuset: None,
+        pipes: None,
     };
     Draft {
         process,

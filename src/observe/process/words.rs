@@ -1,6 +1,6 @@
 //! NUL-separated words: `/proc/PID/cmdline` and `/proc/PID/environ`.
 
-use crate::jobs::binding_requests::parse_binding_variables;
+use crate::jobs::binding_requests::{VARIABLES, requests_of_variables};
 use crate::machine::environment::Environment;
 use crate::units::number;
 
@@ -79,7 +79,7 @@ pub fn parse_environment(environ: &[u8]) -> Environment {
         run_id: text(run_id),
         master_port: parse_number(master_port),
         visible_devices: text(visible_devices),
-        asks: parse_binding_variables(environ),
+        asks: requests_of_variables(parse_variables(environ, VARIABLES)),
     }
 }
 

@@ -14,15 +14,15 @@ use crate::machine::topology::Topology;
 use crate::machine::window::{Counters, Watched, Window};
 use crate::observe::gpu::answered::ticks_after_boot;
 use crate::observe::gpu::gpus;
+use crate::observe::process::procfs;
 use crate::observe::process::readers::{Deadline, Readers};
 use crate::observe::process::stat::parse_stat;
-use crate::observe::process::{processes, procfs};
 use crate::observe::root::Root;
 use crate::observe::watch::counters::{NUMASTAT, VMSTAT, counted_between, parse_counters};
 use crate::observe::watch::interrupt::Interrupt;
 use crate::observe::watch::sched::parse_pages_migrated;
 use crate::observe::watch::tally::{Clock, Seen, Tallies, Tally};
-use crate::observe::{Source, Subjects, sysfs};
+use crate::observe::{Source, Subjects, selection, sysfs};
 use crate::units::{NodeId, Pid};
 
 /// How often a window is looked into at most.
@@ -104,14 +104,12 @@ fn whom(source: &Source, subjects: &Subjects) -> Option<BTreeMap<Pid, u64>> {
     let (answer, stats, ()) = source.ask(deadline, subjects, || ());
     let readers = Readers::new(root.clone(), deadline);
     let (mut gpus, _) = gpus::read_gpus(root, &answer, &mut untold);
-    let (mut strangers, unseen) = (BTreeSet::new(), BTreeMap::new());
-    let choice = processes::choose(
+    let choice = selection::choose(
         &readers,
         stats,
         &mut gpus,
         named,
-        &mut strangers,
-        &unseen,
+        &source.manifest,
         &mut untold,
     );
     if named.iter().any(|pid| choice.missing.contains_key(pid)) {

@@ -26,7 +26,9 @@ impl<W: Write> Write for Escaped<W> {
         let text = std::str::from_utf8(bytes).ok().filter(|_| !is_plain);
         match text.filter(|text| text.contains(is_active)) {
             None => self.0.write_all(bytes)?,
-            Some(text) => text.chars().try_for_each(|letter| self.write_letter(letter))?,
+            Some(text) => text
+                .chars()
+                .try_for_each(|letter| self.write_letter(letter))?,
         }
         Ok(bytes.len())
     }

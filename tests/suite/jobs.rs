@@ -1,4 +1,4 @@
-//! Whose a process is, where no parent and no driver tells: orphaned workers, hints, names, and the walls around a job.
+//! Roles and trainers without help of parents and drivers: orphaned workers, hints, names of programs, control groups.
 
 use serde_json::{Value, json};
 
@@ -34,7 +34,7 @@ const ORPHAN: Process = Process {
     ..PLACED
 };
 
-/// What the audit knows of PID 300.
+/// PID 300 in the document, and the document.
 #[track_caller]
 fn of_300(tree: &Tree) -> (Value, Value) {
     let document = tree.audit(&["--json"]).json();
@@ -44,14 +44,14 @@ fn of_300(tree: &Tree) -> (Value, Value) {
 }
 
 #[test]
-fn an_orphan_is_tied_by_its_pipes() {
+fn pipes_identify_the_trainer_of_an_orphan() {
     let tree = two_trainers();
     tree.process(&ORPHAN);
     tree.open(
         300,
         &["/dev/null", "pipe:[1]", "pipe:[1]", "pipe:[7]", "pipe:[20]"],
     );
-    // What descends from it goes with it.
+    // Its descendants have the same trainer.
     tree.process(&Process {
         pid: 301,
         ppid: 300,
@@ -73,10 +73,10 @@ fn an_orphan_is_tied_by_its_pipes() {
 }
 
 #[test]
-fn an_orphan_is_tied_by_its_rank() {
+fn the_rank_identifies_the_trainer_of_an_orphan() {
     let tree = two_trainers();
     tree.process(&ORPHAN);
-    // No fd folder was recorded of it.
+    // Its open files were not recorded.
     for (pid, rank) in [(100, 0), (200, 1), (300, 1)] {
         let environ = format!("RANK={rank}\0MASTER_PORT=29500\0TORCHELASTIC_RUN_ID=none\0");
         tree.file(&format!("proc/{pid}/environ"), &environ);
@@ -89,7 +89,7 @@ fn an_orphan_is_tied_by_its_rank() {
 }
 
 #[test]
-fn an_orphan_is_tied_by_shared_memory() {
+fn shared_memory_identifies_the_trainer_of_an_orphan() {
     let tree = two_trainers();
     let maps = "7f0000000000 default file=/dev/shm/torch_200_1766_0\\040(deleted) dirty=1 N0=1 kernelpagesize_kB=4\n";
     tree.process(&Process {
@@ -104,7 +104,7 @@ fn an_orphan_is_tied_by_shared_memory() {
 }
 
 #[test]
-fn evidence_that_conflicts_leaves_it_unattributed() {
+fn conflicting_evidence_leaves_an_orphan_without_trainer() {
     let tree = two_trainers();
     tree.process(&ORPHAN);
     tree.open(
@@ -126,7 +126,7 @@ fn evidence_that_conflicts_leaves_it_unattributed() {
         (&orphan["role"], &orphan["verdict"]),
         (&json!("worker"), &json!("unknown"))
     );
-    let why = json!({"pid": 300, "what": "trainer", "reason": "nothing names one trainer alone: its pipes 100,200"});
+    let why = json!({"pid": 300, "what": "trainer", "reason": "the evidence does not point to one trainer (its pipes: 100,200)"});
     assert!(
         document["incomplete"].as_array().unwrap().contains(&why),
         "{}",
@@ -139,13 +139,13 @@ fn evidence_that_conflicts_leaves_it_unattributed() {
         "{}",
         run.stdout
     );
-    // GPU 1's trainer is on the wrong node; that weighs more.
+    // GPU 1's trainer is on the wrong node: exit code 1 has precedence over 3.
     assert_eq!(run.code, Some(1));
     assert_eq!(tree.audit(&["--fail-on", "never"]).code, Some(3));
 }
 
 #[test]
-fn a_dead_jobs_worker_is_listed_and_not_judged() {
+fn a_worker_of_an_ended_job_is_listed_and_not_judged() {
     let tree = two_trainers();
     tree.process(&ORPHAN);
     tree.open(300, &["/dev/null", "/dev/null", "/dev/null", "pipe:[99]"]);
@@ -158,9 +158,9 @@ fn a_dead_jobs_worker_is_listed_and_not_judged() {
     assert_eq!(tree.audit(&["--fail-on", "never"]).code, Some(0));
 }
 
-/// A forked process has its trainer's command line and session; another job's has another session.
+/// A forked process has the command line and the session of its trainer. Each job has its own session.
 #[test]
-fn a_nameless_fork_is_known_by_its_session() {
+fn the_session_identifies_a_fork_without_a_name() {
     let tree = two_trainers();
     let fork = Process {
         name: "python3",
@@ -183,12 +183,12 @@ fn a_nameless_fork_is_known_by_its_session() {
         (&json!(100), &json!("session"))
     );
     session(300, 999);
-    assert_eq!(of_300(&tree).0, json!(null), "it may be anybody's");
+    assert_eq!(of_300(&tree).0, json!(null), "it may belong to any process");
 }
 
-/// A data loader below a Python program without a GPU is that one's.
+/// A data loader below a Python program without a GPU belongs to that program.
 #[test]
-fn a_worker_with_a_parent_is_no_orphan() {
+fn a_worker_with_a_parent_is_not_an_orphan() {
     let tree = two_trainers();
     tree.process(&Process { pid: 250, ..PLACED });
     tree.process(&Process {
@@ -198,7 +198,7 @@ fn a_worker_with_a_parent_is_no_orphan() {
     assert_eq!(of_300(&tree).0, json!(null));
 }
 
-/// NVML silent, the driver open, and no GPU clearly most often.
+/// NVML lists no process. The trainer has the driver open, and no GPU clearly most often.
 fn silent(environ: &str) -> Tree {
     let tree = Tree::new();
     tree.process(&PLACED);
@@ -229,7 +229,7 @@ fn the_environment_is_a_hint_and_marked_as_one() {
 }
 
 #[test]
-fn a_hint_never_stands_against_harder_evidence() {
+fn a_hint_does_not_count_beside_stronger_evidence() {
     let tree = silent("CUDA_VISIBLE_DEVICES=0\0");
     tree.process(&Process {
         pid: 200,
@@ -248,7 +248,7 @@ fn a_hint_never_stands_against_harder_evidence() {
 }
 
 #[test]
-fn no_hint_is_no_guess() {
+fn without_a_hint_there_is_no_guess() {
     for environ in [
         "",
         "CUDA_VISIBLE_DEVICES=\0",
@@ -257,7 +257,7 @@ fn no_hint_is_no_guess() {
     ] {
         let run = silent(environ).audit(&["--json"]);
         assert_eq!(run.json()["processes"], json!([]), "{environ}");
-        assert_eq!(run.code, Some(3), "somebody uses the GPU's memory");
+        assert_eq!(run.code, Some(3), "a process uses the GPU's memory");
     }
 }
 
@@ -286,9 +286,7 @@ fn a_cpuset_is_not_a_choice() {
         rules(&given_only_this),
         json!(["cpuset-excludes-gpu", "cpu-remote"])
     );
-    assert!(
-        message(&given_only_this).ends_with("(by the cpuset, which allows no local CPUs)")
-    );
+    assert!(message(&given_only_this).ends_with("(by the cpuset, which allows no local CPUs)"));
     assert_eq!(
         finding(&given_only_this, "cpu-remote")["remedy"],
         "no binding of its own can: see cpuset-excludes-gpu"
@@ -305,9 +303,7 @@ fn a_cpuset_is_not_a_choice() {
 
     let chose_this = given("0-3\n", "0-1\n");
     assert_eq!(rules(&chose_this), json!(["cpu-remote"]));
-    assert!(
-        message(&chose_this).ends_with("(by CPU affinity; the cpuset also allows local CPUs)")
-    );
+    assert!(message(&chose_this).ends_with("(by CPU affinity; the cpuset also allows local CPUs)"));
 }
 
 #[test]
@@ -324,7 +320,7 @@ fn a_cpuset_of_version_1() {
 }
 
 #[test]
-fn no_cpuset_to_be_seen_is_nothing_to_be_missed() {
+fn an_invisible_cpuset_is_not_a_gap() {
     for cgroup in [
         "0::/\n",
         "0::/../outside\n",
@@ -356,7 +352,7 @@ fn a_memory_cpuset_that_excludes_the_gpus_node() {
 }
 
 #[test]
-fn tenants_and_inner_pids_are_told() {
+fn pods_containers_and_inner_pids_are_shown() {
     let id = "0123456789abcdef".repeat(4);
     let pod = "2f48ee08-1f5c-4a2f-8d6c-111122223333";
     let tree = with_trainer(&PLACED);
@@ -385,7 +381,7 @@ fn tenants_and_inner_pids_are_told() {
 }
 
 #[test]
-fn frameworks_names_are_told_beside_the_evidence() {
+fn the_frameworks_names_are_shown_beside_the_evidence() {
     let mut tree = Tree::new();
     tree.process(&Process {
         pid: 90,
@@ -406,14 +402,14 @@ fn frameworks_names_are_told_beside_the_evidence() {
         ..PLACED
     });
     let document = tree.audit(&["--json"]).json();
-    let told: Vec<Value> = document["processes"]
+    let tasks: Vec<Value> = document["processes"]
         .as_array()
         .unwrap()
         .iter()
         .map(|process| json!([process["role"], process["framework"], process["task"]]))
         .collect();
     assert_eq!(
-        told,
+        tasks,
         [
             json!(["launcher", "vLLM", "engine core"]),
             json!(["trainer", "vLLM", "worker"]),
@@ -423,7 +419,7 @@ fn frameworks_names_are_told_beside_the_evidence() {
 }
 
 #[test]
-fn a_mig_instance_is_shown_and_hangs_where_its_gpu_does() {
+fn a_mig_instance_is_shown_and_has_the_node_of_its_gpu() {
     let tree = Tree::new();
     tree.process(&PLACED);
     tree.process(&Process {
@@ -502,9 +498,9 @@ fn a_mig_devices_name_is_a_hint_too() {
     assert_eq!(of_role(&document, "trainer")[0]["gpu_source"], "environ");
 }
 
-/// Each asks for all above it, which woke the readers at every step.
+/// Selection looks at all ancestors of each trainer. Once, each step woke the readers.
 #[test]
-fn a_chain_of_a_thousand_trainers_is_no_trouble() {
+fn a_chain_of_a_thousand_trainers_is_fast_enough() {
     let mut tree = Tree::new();
     for pid in 100..1100 {
         tree.trainer(&Process {
@@ -521,7 +517,7 @@ fn a_chain_of_a_thousand_trainers_is_no_trouble() {
 }
 
 #[test]
-fn a_document_has_nothing_in_it_that_acts_on_a_terminal() {
+fn a_document_has_no_terminal_control_characters() {
     let mut tree = Tree::new();
     let name = "a\u{9b}2J\u{202e}\u{7f}";
     tree.trainer(&Process { name, ..PLACED });

@@ -1,9 +1,9 @@
-//! For whom a process runs, from its control groups.
+//! The container, Kubernetes pod and Slurm job of a process, from its control groups.
 
 use crate::machine::process::ControlGroup;
 
-/// The container: the 64 hexadecimal digits that Docker, containerd, CRI-O and Podman name a group by,
-/// alone or in `docker-….scope` and its kin.
+/// The container's id: 64 hexadecimal digits in the group's name, alone or in `docker-….scope` and similar names, as Docker,
+/// containerd, CRI-O and Podman write them.
 pub fn container(groups: &[ControlGroup]) -> Option<String> {
     let names = groups.iter().flat_map(|group| group.path.rsplit('/'));
     let mut ids = names.filter_map(|name| {
@@ -14,7 +14,7 @@ pub fn container(groups: &[ControlGroup]) -> Option<String> {
     ids.next().map(str::to_owned)
 }
 
-/// The Kubernetes pod's UID: `podUID` below kubelet's own group, with dashes where systemd wants underscores.
+/// The UID of the Kubernetes pod: `podUID` below kubelet's group, with dashes where systemd needs underscores.
 pub fn pod(groups: &[ControlGroup]) -> Option<String> {
     let kubelets = groups
         .iter()
@@ -25,7 +25,7 @@ pub fn pod(groups: &[ControlGroup]) -> Option<String> {
         let uid = name
             .rsplit_once("pod")
             .map(|(_, uid)| uid.replace('_', "-"))?;
-        // 32 digits in five pieces; of a pod that is no API object a digest of 32 digits.
+        // 32 digits in five parts; for a static pod, a digest of 32 digits.
         let digits = uid.bytes().filter(u8::is_ascii_hexdigit).count();
         let dashes = uid.bytes().filter(|byte| *byte == b'-').count();
         (digits == 32 && digits + dashes == uid.len()).then_some(uid)
@@ -33,7 +33,7 @@ pub fn pod(groups: &[ControlGroup]) -> Option<String> {
     uids.next()
 }
 
-/// The Slurm job: `job_N` below Slurm's own group.
+/// The number of the Slurm job: `job_N` below Slurm's group.
 pub fn slurm_job(groups: &[ControlGroup]) -> Option<String> {
     let slurm = groups.iter().filter(|group| group.path.contains("slurm"));
     let mut numbers = slurm
@@ -56,7 +56,7 @@ mod tests {
     }
 
     #[test]
-    fn reads_the_runtimes_ways_to_name_a_group() {
+    fn finds_the_container_in_all_runtimes_names() {
         let id = "0123456789abcdef".repeat(4);
         for path in [
             format!("/docker/{id}"),
@@ -70,7 +70,7 @@ mod tests {
     }
 
     #[test]
-    fn reads_kubelets_groups() {
+    fn finds_the_pod_in_kubelets_groups() {
         let uid = "2f48ee08-1f5c-4a2f-8d6c-111122223333";
         for path in [
             format!("/kubepods/burstable/pod{uid}/0123"),
@@ -90,7 +90,7 @@ mod tests {
     }
 
     #[test]
-    fn reads_slurms_groups() {
+    fn finds_the_job_in_slurms_groups() {
         for path in [
             "/slurm/uid_1000/job_4711/step_0/task_0",
             "/system.slice/slurmstepd.scope/job_4711/step_0/user/task_0",
