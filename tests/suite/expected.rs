@@ -73,13 +73,13 @@ GPU 0  NVIDIA A100  0000:10:1c.0  home node 0 (sysfs)
 
 error[not-as-expected]: trainer on GPU 0: CPU nodes: 0 expected, 0-1 found; binding: bound expected,
   not bound found; verdict: ok expected, at-risk found
-  to mend it: fix the machine or the job or, if the change is intended, write a new file for
-    --expect with --json or topology --json
+  fix: fix the machine or the job or, if the change is intended, write a new file for --expect with
+    --json or topology --json
 warning[cpu-unbound]: GPU 0 is attached to node 0; trainer 300 runs there but is not bound there:
   its CPU affinity allows nodes 0-1
-  to mend it: start it with numactl --cpunodebind=0 --membind=0
-  now: taskset -a -p -c 0-1 300
-  but: memory that is already allocated stays where it is
+  fix: start it with numactl --cpunodebind=0 --membind=0
+  run now: taskset -a -p -c 0-1 300
+  note: memory that is already allocated stays where it is
 info[node-without-gpus]: no GPU is attached to node 1: binding every rank to its GPU's node leaves
   the CPUs of node 1 unused
 

@@ -198,14 +198,14 @@ GPU 1  AMD aldebaran  0000:c1:00.0  home node 1 (sysfs): no process
 
 error[cpu-remote]: GPU and CPU NUMA nodes do NOT match: GPU 0 is attached to node 0, but trainer 100
   and worker 101 are bound to node 1 (by CPU affinity)
-  to mend it: start it with numactl --cpunodebind=0 --membind=0
-  now: for pid in 100 101; do taskset -a -p -c 0-1 $pid; done
-  but: memory that is already allocated stays where it is
+  fix: start it with numactl --cpunodebind=0 --membind=0
+  run now: for pid in 100 101; do taskset -a -p -c 0-1 $pid; done
+  note: memory that is already allocated stays where it is
 error[memory-remote]: GPU and memory NUMA nodes do NOT match: GPU 0 is attached to node 0, but
   trainer 100 and worker 101 have up to 100% of their working memory on node 1 (at most 100 MiB per
   process: anonymous 100 MiB)
-  now: for pid in 100 101; do migratepages $pid 1 0; done
-  but: pinned pages do not move
+  run now: for pid in 100 101; do migratepages $pid 1 0; done
+  note: pinned pages do not move
 
 2 processes: 0 ok, 0 at risk, 2 mismatched, 0 unknown
 

@@ -32,18 +32,18 @@ Launchers and their helpers (not judged)
 
 error[cpu-remote]: GPU and CPU NUMA nodes do NOT match: GPU 0 is attached to node 0, but trainer 254
   and 4 workers run on node 1 (they last ran there; no CPU affinity binds them there)
-  to mend it: start it with torchrun --numa-binding=node (PyTorch 2.9 or later; binds CPUs only,
-    before memory is touched)
-  now: for pid in 254 265 266 267 268; do taskset -a -p -c 0-1,4-5 $pid; done
-  but: memory that is already allocated stays where it is
+  fix: start it with torchrun --numa-binding=node (PyTorch 2.9 or later; binds CPUs only, before
+    memory is touched)
+  run now: for pid in 254 265 266 267 268; do taskset -a -p -c 0-1,4-5 $pid; done
+  note: memory that is already allocated stays where it is
 error[memory-remote]: GPU and memory NUMA nodes do NOT match: GPU 0 is attached to node 0, but
   trainer 254 and 4 workers have up to 100% of their working memory on node 1 (at most 80 MiB per
   process: anonymous 68 MiB, pinned 24 MiB, shared 4.0 MiB)
-  now: for pid in 254 265 266 267 268; do migratepages $pid 1 0; done
-  but: pinned pages do not move
+  run now: for pid in 254 265 266 267 268; do migratepages $pid 1 0; done
+  note: pinned pages do not move
 error[pinned-remote]: GPU 0 is attached to node 0, but trainer 254 has 24 MiB of pinned memory on
   node 1: every batch crosses the interconnect, and pinned pages cannot migrate
-  but: memory that is already pinned stays where it is until the process ends
+  note: memory that is already pinned stays where it is until the process ends
 info[node-crowded]: trainer 254 and 4 workers belong on node 0, which has 4 CPUs: if all are bound
   there, they may run slower
 info[node-without-gpus]: no GPU is attached to node 1: binding every rank to its GPU's node leaves
@@ -77,20 +77,20 @@ launcher 245 -    -        1        0-7  [0, 1]      1: 100% 4.0 MiB -
 error[cpu-remote]: GPU and CPU NUMA nodes do NOT match: GPU 0 is attached to
   node 0, but trainer 254 and 4 workers run on node 1 (they last ran there; no
   CPU affinity binds them there)
-  to mend it: start it with torchrun --numa-binding=node (PyTorch 2.9 or later;
-    binds CPUs only, before memory is touched)
-  now: for pid in 254 265 266 267 268; do taskset -a -p -c 0-1,4-5 $pid; done
-  but: memory that is already allocated stays where it is
+  fix: start it with torchrun --numa-binding=node (PyTorch 2.9 or later; binds
+    CPUs only, before memory is touched)
+  run now: numa-audit --remedies prints the commands
+  note: memory that is already allocated stays where it is
 error[memory-remote]: GPU and memory NUMA nodes do NOT match: GPU 0 is attached
   to node 0, but trainer 254 and 4 workers have up to 100% of their working
   memory on node 1 (at most 80 MiB per process: anonymous 68 MiB, pinned 24 MiB,
   shared 4.0 MiB)
-  now: for pid in 254 265 266 267 268; do migratepages $pid 1 0; done
-  but: pinned pages do not move
+  run now: for pid in 254 265 266 267 268; do migratepages $pid 1 0; done
+  note: pinned pages do not move
 error[pinned-remote]: GPU 0 is attached to node 0, but trainer 254 has 24 MiB of
   pinned memory on node 1: every batch crosses the interconnect, and pinned
   pages cannot migrate
-  but: memory that is already pinned stays where it is until the process ends
+  note: memory that is already pinned stays where it is until the process ends
 info[node-crowded]: trainer 254 and 4 workers belong on node 0, which has 4
   CPUs: if all are bound there, they may run slower
 info[node-without-gpus]: no GPU is attached to node 1: binding every rank to its
@@ -125,16 +125,16 @@ Launchers and their helpers (not judged)
 
 error[cpu-remote]: GPU and CPU NUMA nodes do NOT match: GPU 0 is attached to node 0, but trainer 254 and 4 workers run on node 1 (they last ran there; no CPU
   affinity binds them there)
-  to mend it: start it with torchrun --numa-binding=node (PyTorch 2.9 or later; binds CPUs only, before memory is touched)
-  now: for pid in 254 265 266 267 268; do taskset -a -p -c 0-1,4-5 $pid; done
-  but: memory that is already allocated stays where it is
+  fix: start it with torchrun --numa-binding=node (PyTorch 2.9 or later; binds CPUs only, before memory is touched)
+  run now: for pid in 254 265 266 267 268; do taskset -a -p -c 0-1,4-5 $pid; done
+  note: memory that is already allocated stays where it is
 error[memory-remote]: GPU and memory NUMA nodes do NOT match: GPU 0 is attached to node 0, but trainer 254 and 4 workers have up to 100% of their working memory
   on node 1 (at most 80 MiB per process: anonymous 68 MiB, pinned 24 MiB, shared 4.0 MiB)
-  now: for pid in 254 265 266 267 268; do migratepages $pid 1 0; done
-  but: pinned pages do not move
+  run now: for pid in 254 265 266 267 268; do migratepages $pid 1 0; done
+  note: pinned pages do not move
 error[pinned-remote]: GPU 0 is attached to node 0, but trainer 254 has 24 MiB of pinned memory on node 1: every batch crosses the interconnect, and pinned pages
   cannot migrate
-  but: memory that is already pinned stays where it is until the process ends
+  note: memory that is already pinned stays where it is until the process ends
 info[node-crowded]: trainer 254 and 4 workers belong on node 0, which has 4 CPUs: if all are bound there, they may run slower
 info[node-without-gpus]: no GPU is attached to node 1: binding every rank to its GPU's node leaves the CPUs of node 1 unused
 
@@ -174,9 +174,9 @@ Launchers and their helpers (not judged)
 
 warning[numa-balancing-on]: kernel.numa_balancing is on: it causes page faults in bound processes
   and may move their pages
-  to mend it: turn it off, unless another program on this machine needs it
-  now: sysctl kernel.numa_balancing=0
-  but: this does not move pages back
+  fix: turn it off, unless another program on this machine needs it
+  run now: sysctl kernel.numa_balancing=0
+  note: this does not move pages back
 
 7 processes: 7 ok, 0 at risk, 0 mismatched, 0 unknown
 

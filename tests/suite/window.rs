@@ -306,7 +306,7 @@ fn what_people_see() {
         str![[r#"
 made-up, Linux 6.1.0, snapshot
 2 NUMA nodes: node 0 CPUs 0-1; node 1 CPUs 2-3
-Looked for 10 s, 100 times
+Observed for 10 s, 100 times
 Pages allocated meanwhile: node 0 numa_miss 12, other_node 512
 NUMA balancing meanwhile: numa_pages_migrated 25600, numa_hint_faults 700
 
@@ -321,14 +321,14 @@ GPU ROLE      PID     RANK GPU    CPU    CPUS MEM     MEMORY BY NODE   VERDICT
 error[cpu-remote]: GPU and CPU NUMA nodes do NOT match: GPU 0 is attached to
   node 0, but trainer 100 runs on node 1 (it spent 77% of its CPU time there in
   10 s and moved between nodes 14 times; no CPU affinity binds it there)
-  to mend it: start it with numactl --cpunodebind=0 --membind=0
-  now: taskset -a -p -c 0-1 100
-  but: memory that is already allocated stays where it is
+  fix: start it with numactl --cpunodebind=0 --membind=0
+  run now: taskset -a -p -c 0-1 100
+  note: memory that is already allocated stays where it is
 error[worker-split]: 2 workers are bound to node 0 (by CPU affinity), but their
   trainer 100 runs on node 1: samples cross the interconnect, and cross it back
   to the GPU
-  to mend it: start its trainer with numactl --cpunodebind=0 --membind=0
-    (workers inherit the binding)
+  fix: start its trainer with numactl --cpunodebind=0 --membind=0 (workers
+    inherit the binding)
 info[node-crowded]: trainer 100 and 2 workers belong on node 0, which has 2
   CPUs: if all are bound there, they may run slower
 info[node-without-gpus]: no GPU is attached to node 1: binding every rank to its
@@ -343,7 +343,7 @@ info[node-without-gpus]: no GPU is attached to node 1: binding every rank to its
         str![[r#"
 made-up, Linux 6.1.0, snapshot
 2 NUMA nodes: node 0 CPUs 0-1; node 1 CPUs 2-3
-Looked for 10 s, 100 times
+Observed for 10 s, 100 times
 Pages allocated meanwhile: node 0 numa_miss 12, other_node 512
 NUMA balancing meanwhile: numa_pages_migrated 25600, numa_hint_faults 700
 
@@ -356,11 +356,11 @@ GPU 0  NVIDIA A100  0000:10:1c.0  home node 0 (sysfs)
 
 error[cpu-remote]: GPU and CPU NUMA nodes do NOT match: GPU 0 is attached to node 0, but trainer 100 runs on node 1 (it spent 77% of its CPU time there in 10 s and moved between nodes 14 times; no CPU
   affinity binds it there)
-  to mend it: start it with numactl --cpunodebind=0 --membind=0
-  now: taskset -a -p -c 0-1 100
-  but: memory that is already allocated stays where it is
+  fix: start it with numactl --cpunodebind=0 --membind=0
+  run now: taskset -a -p -c 0-1 100
+  note: memory that is already allocated stays where it is
 error[worker-split]: 2 workers are bound to node 0 (by CPU affinity), but their trainer 100 runs on node 1: samples cross the interconnect, and cross it back to the GPU
-  to mend it: start its trainer with numactl --cpunodebind=0 --membind=0 (workers inherit the binding)
+  fix: start its trainer with numactl --cpunodebind=0 --membind=0 (workers inherit the binding)
 info[node-crowded]: trainer 100 and 2 workers belong on node 0, which has 2 CPUs: if all are bound there, they may run slower
 info[node-without-gpus]: no GPU is attached to node 1: binding every rank to its GPU's node leaves the CPUs of node 1 unused
 

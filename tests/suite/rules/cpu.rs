@@ -16,10 +16,10 @@ fn cpu_remote_bound_there() {
         str![[r#"
 error[cpu-remote]: GPU and CPU NUMA nodes do NOT match: GPU 0 is attached to node 0, but trainer 100
   is bound to node 1 (by CPU affinity)
-  to mend it: start it with numactl --cpunodebind=0 --membind=0
-  now: taskset -a -p -c 0-1 100
-  but: memory that is already allocated stays where it is
-{"commands":["taskset -a -p -c 0-1 100"],"evidence":{"bound":1,"cpu_nodes":[1],"home_nodes":[0]},"gpu":0,"gpus":[0],"message":"GPU and CPU NUMA nodes do NOT match: GPU 0 is attached to node 0, but trainer 100 is bound to node 1 (by CPU affinity)","pids":[100],"remedy":"start it with numactl --cpunodebind=0 --membind=0; memory that is already allocated stays where it is","rule":"cpu-remote","severity":"error"}
+  fix: start it with numactl --cpunodebind=0 --membind=0
+  run now: taskset -a -p -c 0-1 100
+  note: memory that is already allocated stays where it is
+{"commands":["taskset -a -p -c 0-1 100"],"evidence":{"bound":1,"cpu_nodes":[1],"home_nodes":[0]},"gpu":0,"gpus":[0],"message":"GPU and CPU NUMA nodes do NOT match: GPU 0 is attached to node 0, but trainer 100 is bound to node 1 (by CPU affinity)","note":"memory that is already allocated stays where it is","pids":[100],"remedy":"start it with numactl --cpunodebind=0 --membind=0; memory that is already allocated stays where it is","rule":"cpu-remote","severity":"error"}
 
 "#]]
     );
@@ -32,10 +32,10 @@ fn cpu_remote_merely_there_now() {
         str![[r#"
 error[cpu-remote]: GPU and CPU NUMA nodes do NOT match: GPU 0 is attached to node 0, but trainer 100
   runs on node 1 (it last ran there; no CPU affinity binds it there)
-  to mend it: start it with numactl --cpunodebind=0 --membind=0
-  now: taskset -a -p -c 0-1 100
-  but: memory that is already allocated stays where it is
-{"commands":["taskset -a -p -c 0-1 100"],"evidence":{"bound":0,"cpu_nodes":[1],"home_nodes":[0]},"gpu":0,"gpus":[0],"message":"GPU and CPU NUMA nodes do NOT match: GPU 0 is attached to node 0, but trainer 100 runs on node 1 (it last ran there; no CPU affinity binds it there)","pids":[100],"remedy":"start it with numactl --cpunodebind=0 --membind=0; memory that is already allocated stays where it is","rule":"cpu-remote","severity":"error"}
+  fix: start it with numactl --cpunodebind=0 --membind=0
+  run now: taskset -a -p -c 0-1 100
+  note: memory that is already allocated stays where it is
+{"commands":["taskset -a -p -c 0-1 100"],"evidence":{"bound":0,"cpu_nodes":[1],"home_nodes":[0]},"gpu":0,"gpus":[0],"message":"GPU and CPU NUMA nodes do NOT match: GPU 0 is attached to node 0, but trainer 100 runs on node 1 (it last ran there; no CPU affinity binds it there)","note":"memory that is already allocated stays where it is","pids":[100],"remedy":"start it with numactl --cpunodebind=0 --membind=0; memory that is already allocated stays where it is","rule":"cpu-remote","severity":"error"}
 
 "#]]
     );
@@ -62,10 +62,10 @@ fn cpu_remote_not_known() {
         str![[r#"
 error[cpu-remote]: GPU and CPU NUMA nodes do NOT match: GPU 0 is attached to node 0, but trainer 100
   runs on node 1 (it last ran there; its CPU affinity is unknown)
-  to mend it: start it with numactl --cpunodebind=0 --membind=0
-  now: taskset -a -p -c 0-1 100
-  but: memory that is already allocated stays where it is
-{"commands":["taskset -a -p -c 0-1 100"],"evidence":{"bound":0,"cpu_nodes":[1],"home_nodes":[0]},"gpu":0,"gpus":[0],"message":"GPU and CPU NUMA nodes do NOT match: GPU 0 is attached to node 0, but trainer 100 runs on node 1 (it last ran there; its CPU affinity is unknown)","pids":[100],"remedy":"start it with numactl --cpunodebind=0 --membind=0; memory that is already allocated stays where it is","rule":"cpu-remote","severity":"error"}
+  fix: start it with numactl --cpunodebind=0 --membind=0
+  run now: taskset -a -p -c 0-1 100
+  note: memory that is already allocated stays where it is
+{"commands":["taskset -a -p -c 0-1 100"],"evidence":{"bound":0,"cpu_nodes":[1],"home_nodes":[0]},"gpu":0,"gpus":[0],"message":"GPU and CPU NUMA nodes do NOT match: GPU 0 is attached to node 0, but trainer 100 runs on node 1 (it last ran there; its CPU affinity is unknown)","note":"memory that is already allocated stays where it is","pids":[100],"remedy":"start it with numactl --cpunodebind=0 --membind=0; memory that is already allocated stays where it is","rule":"cpu-remote","severity":"error"}
 
 "#]]
     );
@@ -86,10 +86,10 @@ fn cpu_near() {
         str![[r#"
 warning[cpu-near]: GPU 0 is attached to node 0, but trainer 100 is bound to node 1 of the same
   socket (by CPU affinity)
-  to mend it: start it with numactl --cpunodebind=0 --membind=0
-  now: taskset -a -p -c 0-1 100
-  but: memory that is already allocated stays where it is
-{"commands":["taskset -a -p -c 0-1 100"],"evidence":{"bound":1,"cpu_nodes":[1],"home_nodes":[0]},"gpu":0,"gpus":[0],"message":"GPU 0 is attached to node 0, but trainer 100 is bound to node 1 of the same socket (by CPU affinity)","pids":[100],"remedy":"start it with numactl --cpunodebind=0 --membind=0; memory that is already allocated stays where it is","rule":"cpu-near","severity":"warning"}
+  fix: start it with numactl --cpunodebind=0 --membind=0
+  run now: taskset -a -p -c 0-1 100
+  note: memory that is already allocated stays where it is
+{"commands":["taskset -a -p -c 0-1 100"],"evidence":{"bound":1,"cpu_nodes":[1],"home_nodes":[0]},"gpu":0,"gpus":[0],"message":"GPU 0 is attached to node 0, but trainer 100 is bound to node 1 of the same socket (by CPU affinity)","note":"memory that is already allocated stays where it is","pids":[100],"remedy":"start it with numactl --cpunodebind=0 --membind=0; memory that is already allocated stays where it is","rule":"cpu-near","severity":"warning"}
 
 "#]]
     );
@@ -117,10 +117,10 @@ fn cpu_unbound() {
         str![[r#"
 warning[cpu-unbound]: GPU 0 is attached to node 0; trainer 100 runs there but is not bound there:
   its CPU affinity allows nodes 0-1
-  to mend it: start it with numactl --cpunodebind=0 --membind=0
-  now: taskset -a -p -c 0-1 100
-  but: memory that is already allocated stays where it is
-{"commands":["taskset -a -p -c 0-1 100"],"evidence":{"affinity_nodes":[0,1],"home_nodes":[0]},"gpu":0,"gpus":[0],"message":"GPU 0 is attached to node 0; trainer 100 runs there but is not bound there: its CPU affinity allows nodes 0-1","pids":[100],"remedy":"start it with numactl --cpunodebind=0 --membind=0; memory that is already allocated stays where it is","rule":"cpu-unbound","severity":"warning"}
+  fix: start it with numactl --cpunodebind=0 --membind=0
+  run now: taskset -a -p -c 0-1 100
+  note: memory that is already allocated stays where it is
+{"commands":["taskset -a -p -c 0-1 100"],"evidence":{"affinity_nodes":[0,1],"home_nodes":[0]},"gpu":0,"gpus":[0],"message":"GPU 0 is attached to node 0; trainer 100 runs there but is not bound there: its CPU affinity allows nodes 0-1","note":"memory that is already allocated stays where it is","pids":[100],"remedy":"start it with numactl --cpunodebind=0 --membind=0; memory that is already allocated stays where it is","rule":"cpu-unbound","severity":"warning"}
 
 "#]]
     );
@@ -185,11 +185,11 @@ fn worker_split() {
         str![[r#"
 error[worker-split]: 2 workers are bound to node 1 (by CPU affinity), but their trainer 100 runs on
   node 0: samples cross the interconnect
-  to mend it: find what changes the CPU affinity of the workers (a worker_init_fn, OMP_PROC_BIND,
+  fix: find what changes the CPU affinity of the workers (a worker_init_fn, OMP_PROC_BIND,
     KMP_AFFINITY): their trainer is bound correctly, and workers inherit its binding
-  now: for pid in 110 120; do taskset -a -p -c 0-1 $pid; done
-  but: memory that is already allocated stays where it is
-{"commands":["for pid in 110 120; do taskset -a -p -c 0-1 $pid; done"],"evidence":{"bound":2,"home_nodes":[0],"trainer_nodes":[0],"worker_nodes":[1]},"gpu":0,"gpus":[0],"message":"2 workers are bound to node 1 (by CPU affinity), but their trainer 100 runs on node 0: samples cross the interconnect","pids":[110,120],"remedy":"find what changes the CPU affinity of the workers (a worker_init_fn, OMP_PROC_BIND, KMP_AFFINITY): their trainer is bound correctly, and workers inherit its binding; memory that is already allocated stays where it is","rule":"worker-split","severity":"error"}
+  run now: for pid in 110 120; do taskset -a -p -c 0-1 $pid; done
+  note: memory that is already allocated stays where it is
+{"commands":["for pid in 110 120; do taskset -a -p -c 0-1 $pid; done"],"evidence":{"bound":2,"home_nodes":[0],"trainer_nodes":[0],"worker_nodes":[1]},"gpu":0,"gpus":[0],"message":"2 workers are bound to node 1 (by CPU affinity), but their trainer 100 runs on node 0: samples cross the interconnect","note":"memory that is already allocated stays where it is","pids":[110,120],"remedy":"find what changes the CPU affinity of the workers (a worker_init_fn, OMP_PROC_BIND, KMP_AFFINITY): their trainer is bound correctly, and workers inherit its binding; memory that is already allocated stays where it is","rule":"worker-split","severity":"error"}
 
 "#]]
     );
@@ -205,11 +205,10 @@ fn worker_split_across_and_back() {
 error[worker-split]: 2 workers run on node 0 (they last ran there; no CPU affinity binds them
   there), but their trainer 100 runs on node 1: samples cross the interconnect, and cross it back to
   the GPU
-  to mend it: start its trainer with numactl --cpunodebind=0 --membind=0 (workers inherit the
-    binding)
-  now: taskset -a -p -c 0-1 100
-  but: memory that is already allocated stays where it is
-{"commands":["taskset -a -p -c 0-1 100"],"evidence":{"bound":0,"home_nodes":[0],"trainer_nodes":[1],"worker_nodes":[0]},"gpu":0,"gpus":[0],"message":"2 workers run on node 0 (they last ran there; no CPU affinity binds them there), but their trainer 100 runs on node 1: samples cross the interconnect, and cross it back to the GPU","pids":[110,120],"remedy":"start its trainer with numactl --cpunodebind=0 --membind=0 (workers inherit the binding); memory that is already allocated stays where it is","rule":"worker-split","severity":"error"}
+  fix: start its trainer with numactl --cpunodebind=0 --membind=0 (workers inherit the binding)
+  run now: taskset -a -p -c 0-1 100
+  note: memory that is already allocated stays where it is
+{"commands":["taskset -a -p -c 0-1 100"],"evidence":{"bound":0,"home_nodes":[0],"trainer_nodes":[1],"worker_nodes":[0]},"gpu":0,"gpus":[0],"message":"2 workers run on node 0 (they last ran there; no CPU affinity binds them there), but their trainer 100 runs on node 1: samples cross the interconnect, and cross it back to the GPU","note":"memory that is already allocated stays where it is","pids":[110,120],"remedy":"start its trainer with numactl --cpunodebind=0 --membind=0 (workers inherit the binding); memory that is already allocated stays where it is","rule":"worker-split","severity":"error"}
 
 "#]]
     );

@@ -14,7 +14,7 @@ fn gpu_node_unknown() {
         told(&tree, "gpu-node-unknown"),
         str![[r#"
 warning[gpu-node-unknown]: the home node of GPU 0 is unknown: binding tools may use node 0 instead
-  to mend it: set the node with --gpu-node or --topology, here and in the tool that binds
+  fix: set the node with --gpu-node or --topology, here and in the tool that binds
 {"commands":[],"evidence":{},"gpu":0,"gpus":[0],"message":"the home node of GPU 0 is unknown: binding tools may use node 0 instead","pids":[],"remedy":"set the node with --gpu-node or --topology, here and in the tool that binds","rule":"gpu-node-unknown","severity":"warning"}
 
 "#]]
@@ -36,7 +36,7 @@ fn gpu_node_unknown_of_a_home_without_cpus() {
         str![[r#"
 warning[gpu-node-unknown]: GPU 0 is attached to node 0, which has no CPUs, and the nearest node with
   CPUs is unknown
-  to mend it: set the node with --gpu-node or --topology, here and in the tool that binds
+  fix: set the node with --gpu-node or --topology, here and in the tool that binds
 {"commands":[],"evidence":{"home_nodes":[0]},"gpu":0,"gpus":[0],"message":"GPU 0 is attached to node 0, which has no CPUs, and the nearest node with CPUs is unknown","pids":[],"remedy":"set the node with --gpu-node or --topology, here and in the tool that binds","rule":"gpu-node-unknown","severity":"warning"}
 
 "#]]
@@ -61,7 +61,7 @@ fn sources_disagree() {
         str![[r#"
 warning[sources-disagree]: the sources for the home node of GPU 0 disagree: sysfs says node 0 and is
   used, but nvml-cpu-affinity says node 1
-  to mend it: find out which node is right, and set it with --gpu-node or --topology
+  fix: find out which node is right, and set it with --gpu-node or --topology
 {"commands":[],"evidence":{"home_nodes":[0],"home_source":"sysfs"},"gpu":0,"gpus":[0],"message":"the sources for the home node of GPU 0 disagree: sysfs says node 0 and is used, but nvml-cpu-affinity says node 1","pids":[],"remedy":"find out which node is right, and set it with --gpu-node or --topology","rule":"sources-disagree","severity":"warning"}
 
 "#]]
@@ -94,10 +94,10 @@ fn numa_balancing_on() {
         str![[r#"
 warning[numa-balancing-on]: kernel.numa_balancing is on: it causes page faults in bound processes
   and may move their pages
-  to mend it: turn it off, unless another program on this machine needs it
-  now: sysctl kernel.numa_balancing=0
-  but: this does not move pages back
-{"commands":["sysctl kernel.numa_balancing=0"],"evidence":{"numa_balancing":1},"gpu":null,"gpus":[],"message":"kernel.numa_balancing is on: it causes page faults in bound processes and may move their pages","pids":[],"remedy":"turn it off, unless another program on this machine needs it; this does not move pages back","rule":"numa-balancing-on","severity":"warning"}
+  fix: turn it off, unless another program on this machine needs it
+  run now: sysctl kernel.numa_balancing=0
+  note: this does not move pages back
+{"commands":["sysctl kernel.numa_balancing=0"],"evidence":{"numa_balancing":1},"gpu":null,"gpus":[],"message":"kernel.numa_balancing is on: it causes page faults in bound processes and may move their pages","note":"this does not move pages back","pids":[],"remedy":"turn it off, unless another program on this machine needs it; this does not move pages back","rule":"numa-balancing-on","severity":"warning"}
 
 "#]]
     );
@@ -138,8 +138,8 @@ fn zone_reclaim_on() {
         str![[r#"
 warning[zone-reclaim-on]: vm.zone_reclaim_mode is 1: a full node drops page cache before memory of
   another node is used
-  to mend it: turn it off, unless it was measured to help
-  now: sysctl vm.zone_reclaim_mode=0
+  fix: turn it off, unless it was measured to help
+  run now: sysctl vm.zone_reclaim_mode=0
 {"commands":["sysctl vm.zone_reclaim_mode=0"],"evidence":{"zone_reclaim_mode":1},"gpu":null,"gpus":[],"message":"vm.zone_reclaim_mode is 1: a full node drops page cache before memory of another node is used","pids":[],"remedy":"turn it off, unless it was measured to help","rule":"zone-reclaim-on","severity":"warning"}
 
 "#]]
@@ -175,8 +175,7 @@ fn one_node_on_many_sockets() {
         str![[r#"
 warning[one-node-on-many-sockets]: a single NUMA node has the CPUs of 2 sockets: the kernel cannot
   see the placement, and the verdicts mean nothing
-  to mend it: turn off node interleaving in the firmware, and remove numa=off from the kernel
-    command line
+  fix: turn off node interleaving in the firmware, and remove numa=off from the kernel command line
 {"commands":[],"evidence":{"sockets":2},"gpu":null,"gpus":[],"message":"a single NUMA node has the CPUs of 2 sockets: the kernel cannot see the placement, and the verdicts mean nothing","pids":[],"remedy":"turn off node interleaving in the firmware, and remove numa=off from the kernel command line","rule":"one-node-on-many-sockets","severity":"warning"}
 
 "#]]

@@ -22,9 +22,9 @@ fn policy_remote() {
         str![[r#"
 error[policy-remote]: GPU 0 is attached to node 0, but trainer 100 has the memory policy bind for
   node 1
-  to mend it: start it with numactl --cpunodebind=0 --membind=0
-  but: the memory policy of a running process cannot be changed from outside
-{"commands":[],"evidence":{"home_nodes":[0],"policy":"bind","policy_nodes":[1]},"gpu":0,"gpus":[0],"message":"GPU 0 is attached to node 0, but trainer 100 has the memory policy bind for node 1","pids":[100],"remedy":"start it with numactl --cpunodebind=0 --membind=0; the memory policy of a running process cannot be changed from outside","rule":"policy-remote","severity":"error"}
+  fix: start it with numactl --cpunodebind=0 --membind=0
+  note: the memory policy of a running process cannot be changed from outside
+{"commands":[],"evidence":{"home_nodes":[0],"policy":"bind","policy_nodes":[1]},"gpu":0,"gpus":[0],"message":"GPU 0 is attached to node 0, but trainer 100 has the memory policy bind for node 1","note":"the memory policy of a running process cannot be changed from outside","pids":[100],"remedy":"start it with numactl --cpunodebind=0 --membind=0; the memory policy of a running process cannot be changed from outside","rule":"policy-remote","severity":"error"}
 
 "#]]
     );

@@ -24,7 +24,7 @@ fn cpuset_excludes_gpu() {
         str![[r#"
 error[cpuset-excludes-gpu]: GPU 0 is attached to node 0, but the cpuset of trainer 100 allows only
   CPUs of node 1 and only memory of node 1
-  to mend it: the cpuset must allow node 0: request CPUs there for Slurm job 42 (sbatch
+  fix: the cpuset must allow node 0: request CPUs there for Slurm job 42 (sbatch
     --gres-flags=enforce-binding)
 {"commands":[],"evidence":{"cpuset_nodes":[1],"home_nodes":[0],"mems_allowed":[1]},"gpu":0,"gpus":[0],"message":"GPU 0 is attached to node 0, but the cpuset of trainer 100 allows only CPUs of node 1 and only memory of node 1","pids":[100],"remedy":"the cpuset must allow node 0: request CPUs there for Slurm job 42 (sbatch --gres-flags=enforce-binding)","rule":"cpuset-excludes-gpu","severity":"error"}
 
