@@ -134,8 +134,8 @@ fixed: error[memory-remote]: GPU and memory NUMA nodes do NOT match: GPU 0 is at
   per process: anonymous 68 MiB, pinned 24 MiB, shared 4.0 MiB)
 fixed: error[pinned-remote]: GPU 0 is attached to node 0, but trainer 254 has 24 MiB of pinned
   memory on node 1: every batch crosses the interconnect, and pinned pages cannot migrate
-fixed: info[node-crowded]: trainer 254 and 4 workers belong on node 0, which has 4 CPUs: if all are
-  bound there, they may run slower
+fixed: info[node-crowded]: trainer 254 and 4 workers belong on node 0, which has 4 CPUs: binding all
+  may slow them down
 fixed: info[node-without-gpus]: no GPU is attached to node 1: binding every rank to its GPU's node
   leaves the CPUs of node 1 unused
 
@@ -190,7 +190,7 @@ new: error[pinned-remote]: GPU 0 is attached to node 0, but trainer 254 has 24
   MiB of pinned memory on node 1: every batch crosses the interconnect, and
   pinned pages cannot migrate
 new: info[node-crowded]: trainer 254 and 4 workers belong on node 0, which has 4
-  CPUs: if all are bound there, they may run slower
+  CPUs: binding all may slow them down
 new: info[node-without-gpus]: no GPU is attached to node 1: binding every rank
   to its GPU's node leaves the CPUs of node 1 unused
 fixed: warning[numa-balancing-on]: kernel.numa_balancing is on: it causes page

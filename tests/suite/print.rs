@@ -44,8 +44,8 @@ error[memory-remote]: GPU and memory NUMA nodes do NOT match: GPU 0 is attached 
 error[pinned-remote]: GPU 0 is attached to node 0, but trainer 254 has 24 MiB of pinned memory on
   node 1: every batch crosses the interconnect, and pinned pages cannot migrate
   but: memory that is already pinned stays where it is until the process ends
-info[node-crowded]: trainer 254 and 4 workers belong on node 0, which has 4 CPUs: if all are bound
-  there, they may run slower
+info[node-crowded]: trainer 254 and 4 workers belong on node 0, which has 4 CPUs: binding all may
+  slow them down
 info[node-without-gpus]: no GPU is attached to node 1: binding every rank to its GPU's node leaves
   the CPUs of node 1 unused
 
@@ -92,7 +92,7 @@ error[pinned-remote]: GPU 0 is attached to node 0, but trainer 254 has 24 MiB of
   pages cannot migrate
   but: memory that is already pinned stays where it is until the process ends
 info[node-crowded]: trainer 254 and 4 workers belong on node 0, which has 4
-  CPUs: if all are bound there, they may run slower
+  CPUs: binding all may slow them down
 info[node-without-gpus]: no GPU is attached to node 1: binding every rank to its
   GPU's node leaves the CPUs of node 1 unused
 
@@ -135,7 +135,7 @@ error[memory-remote]: GPU and memory NUMA nodes do NOT match: GPU 0 is attached 
 error[pinned-remote]: GPU 0 is attached to node 0, but trainer 254 has 24 MiB of pinned memory on node 1: every batch crosses the interconnect, and pinned pages
   cannot migrate
   but: memory that is already pinned stays where it is until the process ends
-info[node-crowded]: trainer 254 and 4 workers belong on node 0, which has 4 CPUs: if all are bound there, they may run slower
+info[node-crowded]: trainer 254 and 4 workers belong on node 0, which has 4 CPUs: binding all may slow them down
 info[node-without-gpus]: no GPU is attached to node 1: binding every rank to its GPU's node leaves the CPUs of node 1 unused
 
 5 processes: 0 ok, 0 at risk, 5 mismatched, 0 unknown

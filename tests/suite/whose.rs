@@ -286,12 +286,10 @@ fn a_cpuset_is_not_a_choice() {
         rules(&given_only_this),
         json!(["cpuset-excludes-gpu", "cpu-remote"])
     );
-    assert!(
-        message(&given_only_this).ends_with("(by the cpuset, which allows no local CPUs)")
-    );
+    assert!(message(&given_only_this).ends_with("(by the cpuset, which allows no local CPUs)"));
     assert_eq!(
         finding(&given_only_this, "cpu-remote")["remedy"],
-        "no binding of its own can: see cpuset-excludes-gpu"
+        "change the cpuset first (see cpuset-excludes-gpu): it does not allow the right nodes"
     );
     assert_eq!(
         finding(&given_only_this, "cpuset-excludes-gpu")["message"],
@@ -305,9 +303,7 @@ fn a_cpuset_is_not_a_choice() {
 
     let chose_this = given("0-3\n", "0-1\n");
     assert_eq!(rules(&chose_this), json!(["cpu-remote"]));
-    assert!(
-        message(&chose_this).ends_with("(by CPU affinity; the cpuset also allows local CPUs)")
-    );
+    assert!(message(&chose_this).ends_with("(by CPU affinity; the cpuset also allows local CPUs)"));
 }
 
 #[test]

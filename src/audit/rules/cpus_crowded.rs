@@ -3,8 +3,8 @@
 //! Why it costs: the processes wait for each other. Masks of a single CPU, or all workers of a rank on a few CPUs, make
 //! data loading slower than no binding at all.
 //!
-//! What it cannot know: which of the processes are busy. As many workers as CPUs are not too many. Processes that may use
-//! whole nodes are the subject of node-crowded.
+//! What it cannot know: which of the processes are busy. One worker for each CPU is accepted. For processes that may use
+//! whole nodes see node-crowded.
 //!
 //! What to do: let the processes use all CPUs of the node, or start fewer workers.
 

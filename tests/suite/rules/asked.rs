@@ -218,5 +218,8 @@ fn the_sockets_other_nodes_are_a_binding() {
     });
     silent(&tree, RULE);
     let loose = told(&tree, "cpu-unbound");
-    assert!(loose.contains("its CPU affinity allows nodes 0-1"), "{loose}");
+    assert!(
+        loose.contains("its CPU affinity allows nodes 0-1"),
+        "{loose}"
+    );
 }

@@ -123,9 +123,9 @@ fn node_crowded() {
     assert_data_eq!(
         told(&tree, "node-crowded"),
         str![[r#"
-info[node-crowded]: trainer 100 and 8 workers belong on node 0, which has 8 CPUs: if all are bound
-  there, they may run slower
-{"commands":[],"evidence":{"cpu_count":8,"nodes":[0],"processes":9},"gpu":0,"gpus":[0],"message":"trainer 100 and 8 workers belong on node 0, which has 8 CPUs: if all are bound there, they may run slower","pids":[],"remedy":"start fewer workers before you bind them, or bind to the socket","rule":"node-crowded","severity":"info"}
+info[node-crowded]: trainer 100 and 8 workers belong on node 0, which has 8 CPUs: binding all may
+  slow them down
+{"commands":[],"evidence":{"cpu_count":8,"nodes":[0],"processes":9},"gpu":0,"gpus":[0],"message":"trainer 100 and 8 workers belong on node 0, which has 8 CPUs: binding all may slow them down","pids":[],"remedy":"start fewer workers before you bind them, or bind to the socket","rule":"node-crowded","severity":"info"}
 
 "#]]
     );

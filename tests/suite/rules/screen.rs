@@ -88,10 +88,8 @@ error[worker-split]: 12 workers are bound to node 1 (by CPU affinity), but their
   cross the interconnect
 warning[cpu-unbound]: GPUs 1-3 are attached to node 0; 3 trainers and 36 workers run there but are not bound there:
   their CPU affinity allows nodes 0-1
-info[node-crowded]: 4 trainers and 48 workers belong on node 0, which has 48 CPUs: if all are bound there, they may run
-  slower
-info[node-crowded]: 4 trainers and 48 workers belong on node 1, which has 48 CPUs: if all are bound there, they may run
-  slower
+info[node-crowded]: 4 trainers and 48 workers belong on node 0, which has 48 CPUs: binding all may slow them down
+info[node-crowded]: 4 trainers and 48 workers belong on node 1, which has 48 CPUs: binding all may slow them down
 
 104 processes: 1 ok, 39 at risk, 64 mismatched, 0 unknown
 
@@ -159,9 +157,9 @@ error[worker-split]: 12 workers are bound to node 1 (by CPU affinity), but their
 warning[cpu-unbound]: GPUs 1-3 are attached to node 0; 3 trainers and 36 workers
   run there but are not bound there: their CPU affinity allows nodes 0-1
 info[node-crowded]: 4 trainers and 48 workers belong on node 0, which has 48
-  CPUs: if all are bound there, they may run slower
+  CPUs: binding all may slow them down
 info[node-crowded]: 4 trainers and 48 workers belong on node 1, which has 48
-  CPUs: if all are bound there, they may run slower
+  CPUs: binding all may slow them down
 
 104 processes: 1 ok, 39 at risk, 64 mismatched, 0 unknown
 
