@@ -302,7 +302,7 @@ fn everybody_on_one_cpu_after_an_import() {
     }
     assert_data_eq!(
         line(&tree, "warning[cpus-crowded]"),
-        str!["warning[cpus-crowded]: trainer 100 and 3 workers share only one CPU (0)"]
+        str!["warning[cpus-crowded]: trainer 100 and 3 workers share only one CPU (CPU 0)"]
     );
 }
 

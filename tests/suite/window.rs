@@ -326,7 +326,7 @@ error[cpu-remote]: GPU and CPU NUMA nodes do NOT match: GPU 0 is attached to
 error[worker-split]: 2 workers are bound to node 0 (by CPU affinity), but their
   trainer 100 runs on node 1: samples cross the interconnect, and cross it back
   to the GPU
-  to mend it: start its trainer with numactl --cpunodebind=0 --membind=0
+  to mend it: start the trainer with numactl --cpunodebind=0 --membind=0
     (workers inherit the binding)
 info[node-crowded]: trainer 100 and 2 workers belong on node 0, which has 2
   CPUs: binding all may slow them down
@@ -359,7 +359,7 @@ error[cpu-remote]: GPU and CPU NUMA nodes do NOT match: GPU 0 is attached to nod
   now: taskset -a -p -c 0-1 100
   but: memory that is already allocated stays where it is
 error[worker-split]: 2 workers are bound to node 0 (by CPU affinity), but their trainer 100 runs on node 1: samples cross the interconnect, and cross it back to the GPU
-  to mend it: start its trainer with numactl --cpunodebind=0 --membind=0 (workers inherit the binding)
+  to mend it: start the trainer with numactl --cpunodebind=0 --membind=0 (workers inherit the binding)
 info[node-crowded]: trainer 100 and 2 workers belong on node 0, which has 2 CPUs: binding all may slow them down
 info[node-without-gpus]: no GPU is attached to node 1: binding every rank to its GPU's node leaves the CPUs of node 1 unused
 

@@ -6,7 +6,7 @@ use crate::audit::PlacedProcess;
 use crate::audit::rules::words::{gpus_attached, node_names, process_names};
 use crate::units::{NodeSet, Pid};
 
-/// One process or more, by PID. All have the same home nodes and local nodes, but for the groups of
+/// One process or more. All have the same home nodes and local nodes, except in cpus-crowded and in the groups of
 /// [`RuleContext::jobs`](super::RuleContext::jobs).
 #[derive(Debug, Clone)]
 pub(crate) struct Group<'a> {
@@ -21,7 +21,7 @@ impl<'a> Group<'a> {
         Some(Self { first, processes })
     }
 
-    /// The process with the lowest PID. It stands for the group where all are alike.
+    /// One process of the group. It stands for all of them where they are alike.
     pub fn first(&self) -> &'a PlacedProcess {
         self.first
     }

@@ -205,11 +205,11 @@ fn worker_split_across_and_back() {
 error[worker-split]: 2 workers run on node 0 (they last ran there; no CPU affinity binds them
   there), but their trainer 100 runs on node 1: samples cross the interconnect, and cross it back to
   the GPU
-  to mend it: start its trainer with numactl --cpunodebind=0 --membind=0 (workers inherit the
+  to mend it: start the trainer with numactl --cpunodebind=0 --membind=0 (workers inherit the
     binding)
   now: taskset -a -p -c 0-1 100
   but: memory that is already allocated stays where it is
-{"commands":["taskset -a -p -c 0-1 100"],"evidence":{"bound":0,"home_nodes":[0],"trainer_nodes":[1],"worker_nodes":[0]},"gpu":0,"gpus":[0],"message":"2 workers run on node 0 (they last ran there; no CPU affinity binds them there), but their trainer 100 runs on node 1: samples cross the interconnect, and cross it back to the GPU","pids":[110,120],"remedy":"start its trainer with numactl --cpunodebind=0 --membind=0 (workers inherit the binding); memory that is already allocated stays where it is","rule":"worker-split","severity":"error"}
+{"commands":["taskset -a -p -c 0-1 100"],"evidence":{"bound":0,"home_nodes":[0],"trainer_nodes":[1],"worker_nodes":[0]},"gpu":0,"gpus":[0],"message":"2 workers run on node 0 (they last ran there; no CPU affinity binds them there), but their trainer 100 runs on node 1: samples cross the interconnect, and cross it back to the GPU","pids":[110,120],"remedy":"start the trainer with numactl --cpunodebind=0 --membind=0 (workers inherit the binding); memory that is already allocated stays where it is","rule":"worker-split","severity":"error"}
 
 "#]]
     );

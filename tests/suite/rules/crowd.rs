@@ -36,11 +36,11 @@ fn cpus_crowded() {
         told(&tree, "cpus-crowded"),
         str![[r#"
 warning[cpus-crowded]: 3 workers share only 2 CPUs (0-1)
-  to mend it: remove what binds them to so few CPUs (OMP_PROC_BIND, GOMP_CPU_AFFINITY, KMP_AFFINITY,
-    a worker_init_fn, taskset), or start fewer workers
+  to mend it: remove the setting that restricts the CPUs (OMP_PROC_BIND, GOMP_CPU_AFFINITY,
+    KMP_AFFINITY, a worker_init_fn, taskset), or start fewer workers
   now: for pid in 110 120 130; do taskset -a -p -c 0-7 $pid; done
   but: memory that is already allocated stays where it is
-{"commands":["for pid in 110 120 130; do taskset -a -p -c 0-7 $pid; done"],"evidence":{"affinity":"0-1","cpu_count":2,"most_processes_sharing":3,"processes":3},"gpu":0,"gpus":[0],"message":"3 workers share only 2 CPUs (0-1)","pids":[110,120,130],"remedy":"remove what binds them to so few CPUs (OMP_PROC_BIND, GOMP_CPU_AFFINITY, KMP_AFFINITY, a worker_init_fn, taskset), or start fewer workers; memory that is already allocated stays where it is","rule":"cpus-crowded","severity":"warning"}
+{"commands":["for pid in 110 120 130; do taskset -a -p -c 0-7 $pid; done"],"evidence":{"affinity":"0-1","cpu_count":2,"most_processes_sharing":3,"processes":3},"gpu":0,"gpus":[0],"message":"3 workers share only 2 CPUs (0-1)","pids":[110,120,130],"remedy":"remove the setting that restricts the CPUs (OMP_PROC_BIND, GOMP_CPU_AFFINITY, KMP_AFFINITY, a worker_init_fn, taskset), or start fewer workers; memory that is already allocated stays where it is","rule":"cpus-crowded","severity":"warning"}
 
 "#]]
     );
@@ -53,11 +53,11 @@ fn cpus_crowded_by_single_cpu_masks() {
         told(&tree, "cpus-crowded"),
         str![[r#"
 warning[cpus-crowded]: 5 workers share only 2 CPUs (0-1); up to 3 of them share one CPU
-  to mend it: remove what binds them to so few CPUs (OMP_PROC_BIND, GOMP_CPU_AFFINITY, KMP_AFFINITY,
-    a worker_init_fn, taskset), or start fewer workers
+  to mend it: remove the setting that restricts the CPUs (OMP_PROC_BIND, GOMP_CPU_AFFINITY,
+    KMP_AFFINITY, a worker_init_fn, taskset), or start fewer workers
   now: for pid in 110 120 130 140 150; do taskset -a -p -c 0-7 $pid; done
   but: memory that is already allocated stays where it is
-{"commands":["for pid in 110 120 130 140 150; do taskset -a -p -c 0-7 $pid; done"],"evidence":{"affinity":"0-1","cpu_count":2,"most_processes_sharing":3,"processes":5},"gpu":0,"gpus":[0],"message":"5 workers share only 2 CPUs (0-1); up to 3 of them share one CPU","pids":[110,120,130,140,150],"remedy":"remove what binds them to so few CPUs (OMP_PROC_BIND, GOMP_CPU_AFFINITY, KMP_AFFINITY, a worker_init_fn, taskset), or start fewer workers; memory that is already allocated stays where it is","rule":"cpus-crowded","severity":"warning"}
+{"commands":["for pid in 110 120 130 140 150; do taskset -a -p -c 0-7 $pid; done"],"evidence":{"affinity":"0-1","cpu_count":2,"most_processes_sharing":3,"processes":5},"gpu":0,"gpus":[0],"message":"5 workers share only 2 CPUs (0-1); up to 3 of them share one CPU","pids":[110,120,130,140,150],"remedy":"remove the setting that restricts the CPUs (OMP_PROC_BIND, GOMP_CPU_AFFINITY, KMP_AFFINITY, a worker_init_fn, taskset), or start fewer workers; memory that is already allocated stays where it is","rule":"cpus-crowded","severity":"warning"}
 
 "#]]
     );
@@ -70,12 +70,12 @@ fn cpus_crowded_by_a_trainer_alone() {
     assert_data_eq!(
         told(&workers("3", &[]), "cpus-crowded"),
         str![[r#"
-warning[cpus-crowded]: trainer 100 may run on only one CPU (3)
-  to mend it: remove what binds them to so few CPUs (OMP_PROC_BIND, GOMP_CPU_AFFINITY, KMP_AFFINITY,
-    a worker_init_fn, taskset), or start fewer workers
+warning[cpus-crowded]: trainer 100 may run on only one CPU (CPU 3)
+  to mend it: remove the setting that restricts the CPUs (OMP_PROC_BIND, GOMP_CPU_AFFINITY,
+    KMP_AFFINITY, a worker_init_fn, taskset), or start fewer workers
   now: taskset -a -p -c 0-7 100
   but: memory that is already allocated stays where it is
-{"commands":["taskset -a -p -c 0-7 100"],"evidence":{"affinity":"3","cpu_count":1,"most_processes_sharing":1,"processes":1},"gpu":0,"gpus":[0],"message":"trainer 100 may run on only one CPU (3)","pids":[100],"remedy":"remove what binds them to so few CPUs (OMP_PROC_BIND, GOMP_CPU_AFFINITY, KMP_AFFINITY, a worker_init_fn, taskset), or start fewer workers; memory that is already allocated stays where it is","rule":"cpus-crowded","severity":"warning"}
+{"commands":["taskset -a -p -c 0-7 100"],"evidence":{"affinity":"3","cpu_count":1,"most_processes_sharing":1,"processes":1},"gpu":0,"gpus":[0],"message":"trainer 100 may run on only one CPU (CPU 3)","pids":[100],"remedy":"remove the setting that restricts the CPUs (OMP_PROC_BIND, GOMP_CPU_AFFINITY, KMP_AFFINITY, a worker_init_fn, taskset), or start fewer workers; memory that is already allocated stays where it is","rule":"cpus-crowded","severity":"warning"}
 
 "#]]
     );
