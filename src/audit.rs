@@ -249,7 +249,9 @@ impl AuditedMachine {
             window: self.window.as_ref(),
         };
         let context = RuleContext::new(machine, limits);
-        let jobs = (0..).zip(context.jobs());
+        let mut jobs = context.jobs();
+        jobs.sort_by_key(|job| job.pids().first().copied());
+        let jobs = (0..).zip(jobs);
         let groups = jobs.flat_map(|(number, job)| {
             let trainers = job.pids().into_iter();
             trainers.map(move |trainer| (trainer, number))

@@ -84,6 +84,7 @@ pub enum CliCommand {
     /// Print a saved JSON document as a table.
     ///
     /// FILE is what --json or `topology --json` printed. The exit code is that of the saved audit.
+    #[command(after_help = AUDIT_EXIT_CODES)]
     Show(ShowArgs),
     /// Print the JSON Schema of the documents that --json prints.
     Schema,
@@ -208,6 +209,9 @@ pub struct ShowArgs {
     pub(crate) file: PathBuf,
     #[command(flatten)]
     pub(crate) output: OutputArgs,
+    /// Exit with 1 from this verdict on.
+    #[arg(long, value_name = "VERDICT", default_value = "mismatch")]
+    pub(crate) fail_on: FailOn,
     /// Print CSV: one row for each process.
     #[arg(long, conflicts_with_all = ["json", "all"])]
     pub(crate) csv: bool,

@@ -35,9 +35,9 @@ pub fn of_map(document: &Document) -> u8 {
 }
 
 /// That of the audit or the map that was saved.
-pub fn of_saved(document: &Document) -> u8 {
+pub fn of_saved(document: &Document, fail_on: FailOn) -> u8 {
     if document.processes.is_some() {
-        of_audit(document, FailOn::Mismatch)
+        of_audit(document, fail_on)
     } else {
         of_map(document)
     }

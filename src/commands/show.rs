@@ -20,5 +20,8 @@ pub fn run(arguments: &ShowArgs) -> Result<ExitCode, Trouble> {
     } else {
         print(&topology::topology(&document, &terminal))?;
     }
-    Ok(ExitCode::from(exit_code::of_saved(&document)))
+    Ok(ExitCode::from(exit_code::of_saved(
+        &document,
+        arguments.fail_on,
+    )))
 }

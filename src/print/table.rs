@@ -239,7 +239,7 @@ pub(crate) fn severity_style(severity: Option<Severity>) -> Style {
 }
 
 fn fix(finding: &Finding, printed: &mut BTreeSet<String>, terminal: &Terminal) -> String {
-    const ELSEWHERE: &str = "  run now: numa-audit --remedies prints the commands\n";
+    const ELSEWHERE: &str = "  run now: see numa-audit --remedies\n";
     let mut out = String::new();
     let text = harmless(finding.fix());
     if printed.insert(text.clone()) {

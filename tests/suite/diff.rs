@@ -133,8 +133,8 @@ fixed: error[memory-remote]: GPU and memory NUMA nodes do NOT match: GPU 0 is at
   per process: anonymous 68 MiB, pinned 24 MiB, shared 4.0 MiB)
 fixed: error[pinned-remote]: GPU 0 is attached to node 0, but trainer 254 has 24 MiB of pinned
   memory on node 1: every batch crosses the interconnect, and pinned pages cannot migrate
-fixed: info[node-crowded]: trainer 254 and 4 workers belong on node 0, which has 4 CPUs: if all are
-  bound there, they may run slower
+fixed: info[node-crowded]: trainer 254 and 4 workers belong on node 0, which has 4 CPUs: binding all
+  may slow them down
 fixed: info[node-without-gpus]: no GPU is attached to node 1: binding every rank to its GPU's node
   leaves the CPUs of node 1 unused
 
@@ -189,7 +189,7 @@ new: error[pinned-remote]: GPU 0 is attached to node 0, but trainer 254 has 24
   MiB of pinned memory on node 1: every batch crosses the interconnect, and
   pinned pages cannot migrate
 new: info[node-crowded]: trainer 254 and 4 workers belong on node 0, which has 4
-  CPUs: if all are bound there, they may run slower
+  CPUs: binding all may slow them down
 new: info[node-without-gpus]: no GPU is attached to node 1: binding every rank
   to its GPU's node leaves the CPUs of node 1 unused
 fixed: warning[numa-balancing-on]: kernel.numa_balancing is on: it causes page
@@ -854,16 +854,16 @@ fn what_is_no_audit_is_refused() {
     };
     refuses(
         "hello",
-        "it is no JSON object: no document of this program's",
+        "not a JSON object, so not a document of numa-audit",
     );
     refuses("{", "EOF while parsing an object at line 1 column 1");
     refuses(
         "{}",
-        "it has no schema_version: no document of this program's",
+        "it has no schema_version, so it is not a document of numa-audit",
     );
     refuses(
         r#"{"schema_version": 7}"#,
-        "schema_version 7, and this program reads 1",
+        "it has schema_version 7, and this program reads 1",
     );
     refuses(
         &(r#"{"x":"#.to_owned() + &"[".repeat(1 << 20)),
@@ -871,7 +871,7 @@ fn what_is_no_audit_is_refused() {
     );
     refuses(
         &diff_of(&fine, &fine, &["--json"]).stdout,
-        "it has no topology: no audit's document, nor topology --json's",
+        "it has no topology, so it is neither an audit nor a map of numa-audit",
     );
     let missing = Path::new("/no/such/file");
     diff_of(missing, &fine, &[])
@@ -899,7 +899,7 @@ fn what_is_no_audit_is_refused() {
 fn hostile_documents_are_shown_harmlessly() {
     let evil = "\u{1b}[31m\n\u{202e}x";
     let of = |pid: u32, verdict: &str| {
-        json!({"schema_version": 1, "tool": evil,
+        json!({"schema_version": 1, "tool": {"name": evil, "version": evil},
             "host": {"hostname": evil, "kernel": evil, "driver_version": evil, "recorded_at": evil},
             "topology": {"nodes": [{"id": u32::MAX, "cpus": "0-65535", "distances": {"4294967295": u32::MAX}}],
                          "gpus": [{"index": u32::MAX, "name": format!("{evil}{pid}"), "uuid": evil}]},

@@ -256,14 +256,14 @@ fn a_topology_file() {
 fn what_is_neither_is_refused() {
     let fine = fixture("p4d-bound");
     for (text, why) in [
-        ("", "it is no JSON object: no document of this program's"),
+        ("", "not a JSON object, so not a document of numa-audit"),
         (
             "<html/>",
             "<html> is neither NCCL's <system> nor hwloc's <topology>",
         ),
         (
             r#"{"schema_version": 2}"#,
-            "schema_version 2, and this program reads 1",
+            "it has schema_version 2, and this program reads 1",
         ),
     ] {
         let (_folder, path) = written(text);

@@ -134,8 +134,7 @@ fn conflicting_evidence_leaves_an_orphan_without_trainer() {
     );
     let run = tree.audit(&[]);
     assert!(
-        run.stdout
-            .contains("\nWorkers whose trainer is not known\n"),
+        run.stdout.contains("\nWorkers without a known trainer\n"),
         "{}",
         run.stdout
     );
@@ -289,7 +288,7 @@ fn a_cpuset_is_not_a_choice() {
     assert!(message(&given_only_this).ends_with("(by the cpuset, which allows no local CPUs)"));
     assert_eq!(
         finding(&given_only_this, "cpu-remote")["remedy"],
-        "no binding of its own can: see cpuset-excludes-gpu"
+        "change the cpuset first (see cpuset-excludes-gpu): it does not allow the right nodes"
     );
     assert_eq!(
         finding(&given_only_this, "cpuset-excludes-gpu")["message"],

@@ -552,7 +552,7 @@ fn sources_that_contradict_each_other_are_told() {
     );
     let table = tree.audit(&[]).stdout;
     assert!(
-        table.contains("\nwarning[sources-disagree]: the sources of GPU 0's home node"),
+        table.contains("\nwarning[sources-disagree]: the sources for the home node of GPU 0"),
         "{table}"
     );
 }
@@ -749,7 +749,7 @@ fn a_remedy_can_be_carried_out() {
     );
     assert_eq!(
         memory.0,
-        "node 0 has no memory: nothing can be nearer than the nearest node that has some"
+        "node 0 has no memory: use the nearest node that has memory"
     );
 }
 
@@ -817,7 +817,8 @@ fn a_process_that_only_the_driver_sees() {
     assert_eq!(run.code, Some(3));
     assert_eq!(
         run.json()["incomplete"],
-        json!([{"pid": 4242, "what": "process", "reason": "absent"}])
+        json!([{"pid": 4242, "what": "process", "reason": "absent", "hint": "the driver lists it, and it is not visible here: it \
+             has ended, runs in another PID namespace, or is hidden (hidepid)"}])
     );
 }
 

@@ -140,7 +140,7 @@ fn the_gpus_memory_taken_for_a_node_of_cpus() {
     assert_data_eq!(
         line(&tree, "error[binding-not-in-effect]"),
         str![
-            "error[binding-not-in-effect]: --numa-bind requests a binding, but trainer 100 may run on nodes 0-1 (GPU 0 is attached to node 1)"
+            "error[binding-not-in-effect]: --numa-bind requests a binding, but trainer 100 may run on nodes 0-1 (GPU 1 is attached to node 1)"
         ]
     );
 }
@@ -270,7 +270,7 @@ fn cudas_number_taken_for_the_drivers() {
     assert_data_eq!(
         line(&tree, "error[binding-not-in-effect]"),
         str![
-            "error[binding-not-in-effect]: TLLM_NUMA_AWARE_WORKER_AFFINITY requests a binding, but trainer 100 is bound to node 0 (GPU 0 is attached to node 1), as if CUDA_VISIBLE_DEVICES was not set"
+            "error[binding-not-in-effect]: TLLM_NUMA_AWARE_WORKER_AFFINITY requests a binding, but trainer 100 is bound to node 0 (GPU 4 is attached to node 1), as if CUDA_VISIBLE_DEVICES was not set"
         ]
     );
     // Without the variable nothing was taken for anything.
@@ -278,7 +278,7 @@ fn cudas_number_taken_for_the_drivers() {
     assert_data_eq!(
         line(&tree, "error[binding-not-in-effect]"),
         str![
-            "error[binding-not-in-effect]: TLLM_NUMA_AWARE_WORKER_AFFINITY requests a binding, but trainer 100 is bound to node 0 (GPU 0 is attached to node 1)"
+            "error[binding-not-in-effect]: TLLM_NUMA_AWARE_WORKER_AFFINITY requests a binding, but trainer 100 is bound to node 0 (GPU 4 is attached to node 1)"
         ]
     );
 }
@@ -302,7 +302,7 @@ fn everybody_on_one_cpu_after_an_import() {
     }
     assert_data_eq!(
         line(&tree, "warning[cpus-crowded]"),
-        str!["warning[cpus-crowded]: trainer 100 and 3 workers share only one CPU (0)"]
+        str!["warning[cpus-crowded]: trainer 100 and 3 workers share only one CPU (CPU 0)"]
     );
 }
 
@@ -319,7 +319,7 @@ fn every_rank_on_gpu_zero() {
     assert_data_eq!(
         line(&tree, "warning[stray-context]"),
         str![
-            "warning[stray-context]: 7 trainers have a context on GPU 0, which is that of their sibling 1000, besides their own on GPUs 1-7"
+            "warning[stray-context]: 7 trainers have a context on GPU 0, which belongs to trainer 1000 of the same job, besides their own GPUs 1-7"
         ]
     );
 }

@@ -326,7 +326,7 @@ fn memory_that_nobody_visible_uses() {
          PID namespace",
     );
     let table = tree.audit(&[]).stdout;
-    assert!(table.contains("(sysfs): processes not known"), "{table}");
+    assert!(table.contains("(sysfs): processes unknown"), "{table}");
     let map = tree.audit(&["topology", "--json"]).json();
     assert_eq!(map["incomplete"], json!([]), "nobody was looked for");
     tree.vram(0, 11 << 20);
@@ -539,7 +539,7 @@ fn nvidias_driver_is_missed_where_it_has_a_gpu_alone() {
     assert_eq!(tree.audit(&["--gpu", "0"]).code, Some(3), "NVIDIA's");
     let table = tree.audit(&[]).stdout;
     assert!(
-        table.contains("GPU 0  0000:10:1c.0  home node 0 (sysfs): processes not known"),
+        table.contains("GPU 0  0000:10:1c.0  home node 0 (sysfs): processes unknown"),
         "{table}"
     );
     assert!(table.contains("(sysfs): no process"), "{table}");

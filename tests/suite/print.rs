@@ -44,8 +44,8 @@ error[memory-remote]: GPU and memory NUMA nodes do NOT match: GPU 0 is attached 
 error[pinned-remote]: GPU 0 is attached to node 0, but trainer 254 has 24 MiB of pinned memory on
   node 1: every batch crosses the interconnect, and pinned pages cannot migrate
   note: memory that is already pinned stays where it is until the process ends
-info[node-crowded]: trainer 254 and 4 workers belong on node 0, which has 4 CPUs: if all are bound
-  there, they may run slower
+info[node-crowded]: trainer 254 and 4 workers belong on node 0, which has 4 CPUs: binding all may
+  slow them down
 info[node-without-gpus]: no GPU is attached to node 1: binding every rank to its GPU's node leaves
   the CPUs of node 1 unused
 
@@ -79,7 +79,7 @@ error[cpu-remote]: GPU and CPU NUMA nodes do NOT match: GPU 0 is attached to
   CPU affinity binds them there)
   fix: start it with torchrun --numa-binding=node (PyTorch 2.9 or later; binds
     CPUs only, before memory is touched)
-  run now: numa-audit --remedies prints the commands
+  run now: see numa-audit --remedies
   note: memory that is already allocated stays where it is
 error[memory-remote]: GPU and memory NUMA nodes do NOT match: GPU 0 is attached
   to node 0, but trainer 254 and 4 workers have up to 100% of their working
@@ -92,7 +92,7 @@ error[pinned-remote]: GPU 0 is attached to node 0, but trainer 254 has 24 MiB of
   pages cannot migrate
   note: memory that is already pinned stays where it is until the process ends
 info[node-crowded]: trainer 254 and 4 workers belong on node 0, which has 4
-  CPUs: if all are bound there, they may run slower
+  CPUs: binding all may slow them down
 info[node-without-gpus]: no GPU is attached to node 1: binding every rank to its
   GPU's node leaves the CPUs of node 1 unused
 
@@ -135,7 +135,7 @@ error[memory-remote]: GPU and memory NUMA nodes do NOT match: GPU 0 is attached 
 error[pinned-remote]: GPU 0 is attached to node 0, but trainer 254 has 24 MiB of pinned memory on node 1: every batch crosses the interconnect, and pinned pages
   cannot migrate
   note: memory that is already pinned stays where it is until the process ends
-info[node-crowded]: trainer 254 and 4 workers belong on node 0, which has 4 CPUs: if all are bound there, they may run slower
+info[node-crowded]: trainer 254 and 4 workers belong on node 0, which has 4 CPUs: binding all may slow them down
 info[node-without-gpus]: no GPU is attached to node 1: binding every rank to its GPU's node leaves the CPUs of node 1 unused
 
 5 processes: 0 ok, 0 at risk, 5 mismatched, 0 unknown

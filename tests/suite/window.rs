@@ -127,7 +127,7 @@ fn bound_ones_beside_one_that_is_not() {
     watch.saw(200, [0, 4000], 0);
     watch.says(
         "cpu-remote",
-        "GPU and CPU NUMA nodes do NOT match: GPU 0 is attached to node 0, but 2 trainers run on node 1 (1 of 2 are \
+        "GPU and CPU NUMA nodes do NOT match: GPU 0 is attached to node 0, but 2 trainers run on node 1 (1 of 2 is \
          bound there by CPU affinity; they spent 88% of their CPU time there in 10 s and moved between nodes 3 times)",
     );
 }
@@ -327,10 +327,10 @@ error[cpu-remote]: GPU and CPU NUMA nodes do NOT match: GPU 0 is attached to
 error[worker-split]: 2 workers are bound to node 0 (by CPU affinity), but their
   trainer 100 runs on node 1: samples cross the interconnect, and cross it back
   to the GPU
-  fix: start its trainer with numactl --cpunodebind=0 --membind=0 (workers
+  fix: start the trainer with numactl --cpunodebind=0 --membind=0 (workers
     inherit the binding)
 info[node-crowded]: trainer 100 and 2 workers belong on node 0, which has 2
-  CPUs: if all are bound there, they may run slower
+  CPUs: binding all may slow them down
 info[node-without-gpus]: no GPU is attached to node 1: binding every rank to its
   GPU's node leaves the CPUs of node 1 unused
 
@@ -360,8 +360,8 @@ error[cpu-remote]: GPU and CPU NUMA nodes do NOT match: GPU 0 is attached to nod
   run now: taskset -a -p -c 0-1 100
   note: memory that is already allocated stays where it is
 error[worker-split]: 2 workers are bound to node 0 (by CPU affinity), but their trainer 100 runs on node 1: samples cross the interconnect, and cross it back to the GPU
-  fix: start its trainer with numactl --cpunodebind=0 --membind=0 (workers inherit the binding)
-info[node-crowded]: trainer 100 and 2 workers belong on node 0, which has 2 CPUs: if all are bound there, they may run slower
+  fix: start the trainer with numactl --cpunodebind=0 --membind=0 (workers inherit the binding)
+info[node-crowded]: trainer 100 and 2 workers belong on node 0, which has 2 CPUs: binding all may slow them down
 info[node-without-gpus]: no GPU is attached to node 1: binding every rank to its GPU's node leaves the CPUs of node 1 unused
 
 3 processes: 2 ok, 0 at risk, 1 mismatched, 0 unknown

@@ -120,13 +120,12 @@ fn pages_of(memory: &Memory, holds_context: bool, local: &LocalNodes) -> PagePla
         .iter()
         .filter(|(kind, _)| **kind != MemoryKind::File);
     working.for_each(|(_, pages)| add(&mut by_node, pages));
-    let locality: BTreeMap<NodeId, Locality> = match local.nodes.is_empty() {
-        true => BTreeMap::new(),
-        false => by_node
-            .keys()
-            .map(|node| (*node, local.locality(*node)))
-            .collect(),
-    };
+    let is_local_known = !local.nodes.is_empty();
+    let locality: BTreeMap<NodeId, Locality> = by_node
+        .keys()
+        .filter(|_| is_local_known)
+        .map(|node| (*node, local.locality(*node)))
+        .collect();
     let at_least = |far: Locality| {
         let there = by_node
             .iter()
@@ -143,13 +142,16 @@ fn pages_of(memory: &Memory, holds_context: bool, local: &LocalNodes) -> PagePla
     };
     // `max_by_key` returns the last of equal ones: the lowest node, in reverse order.
     let most = by_node.iter().rev().max_by_key(|(_, bytes)| **bytes);
-    let is_home = |node: NodeId| match local.nodes.is_empty() {
-        true => most.is_some_and(|(most, _)| *most == node),
-        false => local.locality(node) == Locality::Local,
+    let is_counted = |node: NodeId| {
+        if is_local_known {
+            local.locality(node) == Locality::Local
+        } else {
+            most.is_some_and(|(most, _)| *most == node)
+        }
     };
     let estimate = |sample: &Sample| Estimate {
         asked: sample.asked(),
-        error: error_of(sample, &memory.pages, is_home),
+        error: error_of(sample, &memory.pages, is_counted),
         remote_error: error_of(sample, &memory.pages, |node| {
             local.locality(node) == Locality::Remote
         }),
@@ -163,7 +165,7 @@ fn pages_of(memory: &Memory, holds_context: bool, local: &LocalNodes) -> PagePla
         },
         node: most.map(|(node, _)| *node),
         locality,
-        share: (!local.nodes.is_empty()).then_some(share),
+        share: is_local_known.then_some(share),
         by_node,
         by_kind,
     }

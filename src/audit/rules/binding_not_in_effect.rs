@@ -1,4 +1,5 @@
-//! A command line or an environment variable requests a binding, but the process is not bound like that.
+//! A command line or an environment variable requests a binding, but the process is not bound as
+//! requested.
 //!
 //! Why it costs: the user believes that the job is bound. Binding tools fail silently: no numactl program, no permission,
 //! no node for the GPU in sysfs, or a start method that the tool does not support.

@@ -1,6 +1,6 @@
 //! What a rule reads, and how to write one.
 //!
-//! A rule is one file, named as the rule (`cpu_remote.rs` for cpu-remote), and its line in [`RULES`](super::RULES). Copy
+//! A rule is one file, named as the rule (`cpu_remote.rs` for cpu-remote), and its two lines in `rules.rs`. Copy
 //! `policy_interleaved.rs`: it is the shortest rule about processes. `zone_reclaim_on.rs` is one about the machine, and
 //! `gpu_node_unknown.rs` one about GPUs. The file has four parts:
 //!
@@ -32,7 +32,8 @@
 //! - memory-remote and memory-near take different values of `memory.verdict`. pinned-remote is about a part of the memory,
 //!   and stands beside them.
 //! - cpus-crowded leaves masks of whole nodes to node-crowded.
-//! - If a cpuset is the cause, the other rules still report the effect, and `bind` refers to cpuset-excludes-gpu.
+//! - If a cpuset is the cause, the other rules still report the effect, and `bind` refers to cpuset-excludes-gpu. Only
+//!   binding-not-in-effect is silent then.
 //!
 //! Return nothing on a machine of a single node ([`RuleContext::is_single_node`]), unless the rule holds there too.
 

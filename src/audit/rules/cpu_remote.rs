@@ -3,9 +3,9 @@
 //! Why it costs: every batch that the process prepares or sends crosses the interconnect between the sockets, and so does
 //! every kernel launch. Measured losses are 19 to 30 % of throughput.
 //!
-//! What it cannot know: where a sleeping thread will run. Its last CPU is old, so its CPU affinity counts first. A process
-//! that is not bound may move at any moment. --for measures for longer: then a process is remote if it used more than a
-//! tenth of its CPU time on remote nodes. Whether the process or its cpuset chose the CPUs is only known where the
+//! What it cannot know: where a sleeping thread will run. Its last CPU may be out of date, so its CPU affinity counts
+//! first. A process that is not bound may move at any moment. With --for, a process is remote if it used more than a
+//! tenth of its CPU time on remote nodes. Whether a cpuset or the process itself set the affinity is only known if the
 //! cpuset can be read.
 //!
 //! What to do: bind the process to the node of its GPU when it starts, before it allocates memory. taskset -a moves a

@@ -3,8 +3,8 @@
 //! Why it costs: the processes wait for each other. Masks of a single CPU, or all workers of a rank on a few CPUs, make
 //! data loading slower than no binding at all.
 //!
-//! What it cannot know: which of the processes are busy. As many workers as CPUs are not too many. Processes that may use
-//! whole nodes are the subject of node-crowded.
+//! What it cannot know: which of the processes are busy. One worker for each CPU is accepted. For processes that may use
+//! whole nodes see node-crowded.
 //!
 //! What to do: let the processes use all CPUs of the node, or start fewer workers.
 
@@ -102,13 +102,13 @@ fn violation(context: &RuleContext, masks: &[SharedMask]) -> Option<Violation> {
         (_, several) => format!("; up to {most} of them share the same {several} CPUs"),
     };
     let message = format!(
-        "{} {} {} ({cpus}){most_share}",
+        "{} {} {}{most_share}",
         group.names(),
         group.agree("may run on only", "share only"),
         if count == 1 {
-            "one CPU".to_owned()
+            format!("one CPU (CPU {cpus})")
         } else {
-            format!("{count} CPUs")
+            format!("{count} CPUs ({cpus})")
         },
     );
     let evidence = Evidence::from([
@@ -129,7 +129,7 @@ fn remedy(context: &RuleContext, group: &Group, cpus: &CpuSet) -> Remedy {
         );
     }
     Remedy {
-        text: "remove what binds them to so few CPUs (OMP_PROC_BIND, GOMP_CPU_AFFINITY, KMP_AFFINITY, a worker_init_fn, \
+        text: "remove the setting that restricts the CPUs (OMP_PROC_BIND, GOMP_CPU_AFFINITY, KMP_AFFINITY, a worker_init_fn, \
                 taskset), or start fewer workers"
             .to_owned(),
         ..bind(context, group)

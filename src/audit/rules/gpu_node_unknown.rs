@@ -1,10 +1,10 @@
 //! The home node of a GPU is unknown, or it has no CPUs and the nearest node with CPUs is unknown.
 //!
-//! Why it costs: where the processes of this GPU should run is unknown, to numa-audit and to every other tool. Binding
-//! tools may silently bind them to node 0: in virtual machines, and on boards whose firmware does not report the node,
-//! sysfs has -1.
+//! Why it costs: the processes of this GPU cannot be judged, and binding tools may silently bind them to node 0. In virtual
+//! machines, and where the firmware does not report the node, sysfs has -1.
 //!
-//! What it cannot know: a node that none of its sources has: options, topology file, sysfs, PCI bridges and NVML.
+//! What it cannot know: the node of a GPU if no source has it. The sources are the command line, a topology file, sysfs,
+//! PCI bridges and NVML.
 //!
 //! What to do: set the node with --gpu-node, or with the topology file that the cloud provider publishes (--topology).
 

@@ -3,11 +3,10 @@
 use std::collections::BTreeSet;
 
 use crate::audit::PlacedProcess;
-use crate::audit::rules::words::{gpus_attached, node_names};
-use crate::jobs::attribution::Role;
+use crate::audit::rules::words::{gpus_attached, node_names, process_names};
 use crate::units::{NodeSet, Pid};
 
-/// One process or more, by PID. All have the same home nodes and local nodes, but for the groups of
+/// One process or more. All have the same home nodes and local nodes, except in cpus-crowded and in the groups of
 /// [`RuleContext::jobs`](super::RuleContext::jobs).
 #[derive(Debug, Clone)]
 pub(crate) struct Group<'a> {
@@ -22,7 +21,7 @@ impl<'a> Group<'a> {
         Some(Self { first, processes })
     }
 
-    /// The process with the lowest PID. It stands for the group where all are alike.
+    /// One process of the group. It stands for all of them where they are alike.
     pub fn first(&self) -> &'a PlacedProcess {
         self.first
     }
@@ -66,24 +65,10 @@ impl<'a> Group<'a> {
 
     /// The processes, as the subject of a sentence: `trainer 254 and 4 workers`.
     pub fn names(&self) -> String {
-        let mut names = Vec::new();
-        for (role, one, several) in [
-            (Some(Role::Trainer), "trainer", "trainers"),
-            (Some(Role::Worker), "worker", "workers"),
-            (None, "process", "processes"),
-        ] {
-            let pids: Vec<Pid> = self
-                .iter()
-                .filter(|placed| placed.membership.role == role)
-                .map(|placed| placed.process.pid)
-                .collect();
-            match pids.as_slice() {
-                [] => {}
-                [pid] => names.push(format!("{one} {pid}")),
-                pids => names.push(format!("{} {several}", pids.len())),
-            }
-        }
-        names.join(" and ")
+        process_names(
+            self.iter()
+                .map(|placed| (placed.membership.role, placed.process.pid)),
+        )
     }
 
     /// The word that agrees with the number of processes: `agree("has", "have")`, `agree("its", "their")`.

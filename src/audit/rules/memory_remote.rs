@@ -1,8 +1,8 @@
 //! GPU and memory NUMA nodes do NOT match: more of the working memory of a process than the limits allow is on another
 //! socket than its GPU.
 //!
-//! Why it costs: every access to this memory from the GPU's node crosses the interconnect. A copy from there to the GPU
-//! was measured to be three times slower.
+//! Why it costs: data in this memory crosses the interconnect on its way to the GPU, whichever node the process runs on. A
+//! copy from there to the GPU was measured to be three times slower.
 //!
 //! What it cannot know: which pages are used. Page cache and mapped files do not count. Pages that several processes share
 //! count in each of them.

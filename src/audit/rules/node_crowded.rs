@@ -57,7 +57,7 @@ fn violation(context: &RuleContext, group: &Group) -> Option<Violation> {
     } else {
         (
             "belong on",
-            "if all are bound there, they may run slower",
+            "binding all may slow them down",
             "start fewer workers before you bind them, or bind to the socket",
         )
     };

@@ -1,11 +1,11 @@
-//! Something differs from the file of --expect.
+//! The machine or the job differs from the file that --expect names.
 //!
 //! Why it costs: bindings, rank tables and topology files are made for one machine. On another one they silently do the
 //! wrong thing: the BIOS has another number of nodes per socket, a GPU is missing, or a rank has lost its binding.
 //!
 //! What it cannot know: which side is right. Of a machine it compares NUMA nodes (CPUs, distances, and memory to within
 //! 1 percent), GPUs (PCI address, index, name, home nodes), kernel.numa_balancing and vm.zone_reclaim_mode. It does not
-//! compare the host name, the versions of kernel and driver, and GPU UUIDs. Each trainer and each worker in the file is
+//! compare the host name, the versions of kernel and driver, or GPU UUIDs. Each trainer and each worker in the file is
 //! compared with the matching process here (matched as by numa-audit diff): the nodes of its GPU, of its CPU affinity and
 //! of its memory policy, whether it is bound, and whether its verdict is worse. Processes that are not in the file are
 //! ignored. Of a topology file only the home nodes of GPUs are compared. Facts that are missing in the file are not

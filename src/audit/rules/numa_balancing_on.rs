@@ -1,7 +1,7 @@
 //! Automatic NUMA balancing of the kernel is on, while processes are bound.
 //!
 //! Why it costs: the kernel unmaps pages to see which threads use them, and moves pages to these threads. Bound processes
-//! gain nothing from it. The kernel's documentation and GPU vendors recommend to turn it off for such jobs.
+//! gain nothing from it. The kernel's documentation and GPU vendors recommend turning it off for such jobs.
 //!
 //! What it cannot know: whether other programs on this machine gain from it.
 //!

@@ -25,7 +25,7 @@ fn check(context: &RuleContext) -> Vec<Violation> {
     }
     vec![Violation::of_machine(
         format!(
-            "a single NUMA node has the CPUs of {sockets} sockets: the kernel cannot see the placement, and the verdicts mean \
+            "a single NUMA node has the CPUs of {sockets} sockets: the kernel cannot distinguish the sockets, and the verdicts mean \
              nothing"
         ),
         Evidence::from([("sockets", Value::Count(sockets))]),

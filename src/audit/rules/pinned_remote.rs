@@ -1,4 +1,4 @@
-//! Pinned memory is not on the NUMA node of the GPU. These are the buffers through which batches go to the GPU.
+//! Pinned memory, which holds the batches on their way to the GPU, is on another socket than the GPU.
 //!
 //! Why it costs: every batch crosses the interconnect. Pinned pages cannot migrate: neither the kernel nor migratepages
 //! moves them. PyTorch keeps these buffers and reuses them, whichever node they are on.

@@ -3,8 +3,8 @@
 //! Why it costs: memory that the process allocates from now on goes to these nodes, wherever the process runs.
 //!
 //! What it cannot know: policies of single mappings (mbind). It judges the policy of the main thread. --json also has the
-//! policies of other threads that could be read. Memory can also be bound to a GPU's own memory (Grace): whether that
-//! is intended is unknown.
+//! policies of other threads that could be read. A policy can also name the memory of a GPU itself (Grace): whether
+//! that is intended is unknown.
 //!
 //! What to do: start the process with a policy for its GPU's node (numactl --membind). The policy of a running process
 //! cannot be changed from outside.

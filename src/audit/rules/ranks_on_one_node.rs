@@ -1,8 +1,8 @@
 //! The trainers of one job are all bound to one NUMA node, but their GPUs are attached to several nodes.
 //!
 //! Why it costs: the ranks of the other GPUs are remote, and all ranks share the CPUs and the memory of one node. This
-//! happens if the launcher is bound instead of its ranks (numactl before torchrun), or if a tool takes every GPU for one
-//! of node 0.
+//! happens if the launcher is bound instead of its ranks (numactl before torchrun), or if a tool treats every GPU as a
+//! GPU of node 0.
 //!
 //! What it cannot know: where trainers that are not bound will run. They do not count.
 //!

@@ -90,7 +90,7 @@ fn start(context: &RuleContext, placed: &PlacedProcess) -> String {
     let has_gpu = !placed.membership.gpus.is_empty();
     let has_launcher = !context.launchers(placed).is_empty();
     if is_worker {
-        format!("start its trainer with {numactl} (workers inherit the binding)")
+        format!("start the trainer with {numactl} (workers inherit the binding)")
     } else if has_gpu && has_launcher {
         format!(
             "start only this rank with {numactl} (a launcher would pass the binding on to all its ranks)"

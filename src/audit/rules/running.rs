@@ -63,7 +63,8 @@ impl Running {
         if self.bound > 0 {
             let time = time.map_or(String::new(), |time| format!("; {time}"));
             let (bound, all) = (self.bound, group.len());
-            return format!("{bound} of {all} are bound there {}{time}", self.bound_by);
+            let are = if bound == 1 { "is" } else { "are" };
+            return format!("{bound} of {all} {are} bound there {}{time}", self.bound_by);
         }
         let they = group.agree("it", "they");
         let ran = time.unwrap_or_else(|| format!("{they} last ran there"));

@@ -2,8 +2,8 @@
 //!
 //! Why it costs: one of them is wrong. If it is the one in use, every verdict on the processes of this GPU is wrong.
 //!
-//! What it cannot know: which source is wrong. It uses the first one of this order: --gpu-node, topology file, sysfs, PCI
-//! bridges, NVML memory affinity, NVML CPU affinity.
+//! What it cannot know: which source is wrong. It uses the first that answers, in this order: --gpu-node, topology file, sysfs,
+//! PCI bridges, NVML memory affinity, NVML CPU affinity.
 //!
 //! What to do: find out which node is right, and set it with --gpu-node or --topology.
 

@@ -4,9 +4,9 @@
 //! affinity, and taskset without -a moves only the main thread. Threads that run elsewhere allocate memory there, and
 //! their accesses cross the interconnect.
 //!
-//! What it cannot know: what these threads do. Some only wait, and NCCL binds its own threads near the GPU. The reason
-//! why only a part is bound is derived from the start times and masks of the threads. Threads that unbound threads
-//! started later can hide it.
+//! What it cannot know: what these threads do. Some only wait, and NCCL binds its own threads near the GPU. The likely
+//! reason is derived from the start times and the masks of the threads. It stays unknown if unbound threads have started
+//! other threads since.
 //!
 //! What to do: bind the process before it starts its threads. taskset -a moves the threads that exist now.
 

@@ -205,10 +205,10 @@ fn worker_split_across_and_back() {
 error[worker-split]: 2 workers run on node 0 (they last ran there; no CPU affinity binds them
   there), but their trainer 100 runs on node 1: samples cross the interconnect, and cross it back to
   the GPU
-  fix: start its trainer with numactl --cpunodebind=0 --membind=0 (workers inherit the binding)
+  fix: start the trainer with numactl --cpunodebind=0 --membind=0 (workers inherit the binding)
   run now: taskset -a -p -c 0-1 100
   note: memory that is already allocated stays where it is
-{"commands":["taskset -a -p -c 0-1 100"],"evidence":{"bound":0,"home_nodes":[0],"trainer_nodes":[1],"worker_nodes":[0]},"gpu":0,"gpus":[0],"message":"2 workers run on node 0 (they last ran there; no CPU affinity binds them there), but their trainer 100 runs on node 1: samples cross the interconnect, and cross it back to the GPU","note":"memory that is already allocated stays where it is","pids":[110,120],"remedy":"start its trainer with numactl --cpunodebind=0 --membind=0 (workers inherit the binding); memory that is already allocated stays where it is","rule":"worker-split","severity":"error"}
+{"commands":["taskset -a -p -c 0-1 100"],"evidence":{"bound":0,"home_nodes":[0],"trainer_nodes":[1],"worker_nodes":[0]},"gpu":0,"gpus":[0],"message":"2 workers run on node 0 (they last ran there; no CPU affinity binds them there), but their trainer 100 runs on node 1: samples cross the interconnect, and cross it back to the GPU","note":"memory that is already allocated stays where it is","pids":[110,120],"remedy":"start the trainer with numactl --cpunodebind=0 --membind=0 (workers inherit the binding); memory that is already allocated stays where it is","rule":"worker-split","severity":"error"}
 
 "#]]
     );

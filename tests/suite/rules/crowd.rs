@@ -36,11 +36,11 @@ fn cpus_crowded() {
         told(&tree, "cpus-crowded"),
         str![[r#"
 warning[cpus-crowded]: 3 workers share only 2 CPUs (0-1)
-  fix: remove what binds them to so few CPUs (OMP_PROC_BIND, GOMP_CPU_AFFINITY, KMP_AFFINITY, a
+  fix: remove the setting that restricts the CPUs (OMP_PROC_BIND, GOMP_CPU_AFFINITY, KMP_AFFINITY, a
     worker_init_fn, taskset), or start fewer workers
   run now: for pid in 110 120 130; do taskset -a -p -c 0-7 $pid; done
   note: memory that is already allocated stays where it is
-{"commands":["for pid in 110 120 130; do taskset -a -p -c 0-7 $pid; done"],"evidence":{"affinity":"0-1","cpu_count":2,"most_processes_sharing":3,"processes":3},"gpu":0,"gpus":[0],"message":"3 workers share only 2 CPUs (0-1)","note":"memory that is already allocated stays where it is","pids":[110,120,130],"remedy":"remove what binds them to so few CPUs (OMP_PROC_BIND, GOMP_CPU_AFFINITY, KMP_AFFINITY, a worker_init_fn, taskset), or start fewer workers; memory that is already allocated stays where it is","rule":"cpus-crowded","severity":"warning"}
+{"commands":["for pid in 110 120 130; do taskset -a -p -c 0-7 $pid; done"],"evidence":{"affinity":"0-1","cpu_count":2,"most_processes_sharing":3,"processes":3},"gpu":0,"gpus":[0],"message":"3 workers share only 2 CPUs (0-1)","note":"memory that is already allocated stays where it is","pids":[110,120,130],"remedy":"remove the setting that restricts the CPUs (OMP_PROC_BIND, GOMP_CPU_AFFINITY, KMP_AFFINITY, a worker_init_fn, taskset), or start fewer workers; memory that is already allocated stays where it is","rule":"cpus-crowded","severity":"warning"}
 
 "#]]
     );
@@ -53,11 +53,11 @@ fn cpus_crowded_by_single_cpu_masks() {
         told(&tree, "cpus-crowded"),
         str![[r#"
 warning[cpus-crowded]: 5 workers share only 2 CPUs (0-1); up to 3 of them share one CPU
-  fix: remove what binds them to so few CPUs (OMP_PROC_BIND, GOMP_CPU_AFFINITY, KMP_AFFINITY, a
+  fix: remove the setting that restricts the CPUs (OMP_PROC_BIND, GOMP_CPU_AFFINITY, KMP_AFFINITY, a
     worker_init_fn, taskset), or start fewer workers
   run now: for pid in 110 120 130 140 150; do taskset -a -p -c 0-7 $pid; done
   note: memory that is already allocated stays where it is
-{"commands":["for pid in 110 120 130 140 150; do taskset -a -p -c 0-7 $pid; done"],"evidence":{"affinity":"0-1","cpu_count":2,"most_processes_sharing":3,"processes":5},"gpu":0,"gpus":[0],"message":"5 workers share only 2 CPUs (0-1); up to 3 of them share one CPU","note":"memory that is already allocated stays where it is","pids":[110,120,130,140,150],"remedy":"remove what binds them to so few CPUs (OMP_PROC_BIND, GOMP_CPU_AFFINITY, KMP_AFFINITY, a worker_init_fn, taskset), or start fewer workers; memory that is already allocated stays where it is","rule":"cpus-crowded","severity":"warning"}
+{"commands":["for pid in 110 120 130 140 150; do taskset -a -p -c 0-7 $pid; done"],"evidence":{"affinity":"0-1","cpu_count":2,"most_processes_sharing":3,"processes":5},"gpu":0,"gpus":[0],"message":"5 workers share only 2 CPUs (0-1); up to 3 of them share one CPU","note":"memory that is already allocated stays where it is","pids":[110,120,130,140,150],"remedy":"remove the setting that restricts the CPUs (OMP_PROC_BIND, GOMP_CPU_AFFINITY, KMP_AFFINITY, a worker_init_fn, taskset), or start fewer workers; memory that is already allocated stays where it is","rule":"cpus-crowded","severity":"warning"}
 
 "#]]
     );
@@ -70,12 +70,12 @@ fn cpus_crowded_by_a_trainer_alone() {
     assert_data_eq!(
         told(&workers("3", &[]), "cpus-crowded"),
         str![[r#"
-warning[cpus-crowded]: trainer 100 may run on only one CPU (3)
-  fix: remove what binds them to so few CPUs (OMP_PROC_BIND, GOMP_CPU_AFFINITY, KMP_AFFINITY, a
+warning[cpus-crowded]: trainer 100 may run on only one CPU (CPU 3)
+  fix: remove the setting that restricts the CPUs (OMP_PROC_BIND, GOMP_CPU_AFFINITY, KMP_AFFINITY, a
     worker_init_fn, taskset), or start fewer workers
   run now: taskset -a -p -c 0-7 100
   note: memory that is already allocated stays where it is
-{"commands":["taskset -a -p -c 0-7 100"],"evidence":{"affinity":"3","cpu_count":1,"most_processes_sharing":1,"processes":1},"gpu":0,"gpus":[0],"message":"trainer 100 may run on only one CPU (3)","note":"memory that is already allocated stays where it is","pids":[100],"remedy":"remove what binds them to so few CPUs (OMP_PROC_BIND, GOMP_CPU_AFFINITY, KMP_AFFINITY, a worker_init_fn, taskset), or start fewer workers; memory that is already allocated stays where it is","rule":"cpus-crowded","severity":"warning"}
+{"commands":["taskset -a -p -c 0-7 100"],"evidence":{"affinity":"3","cpu_count":1,"most_processes_sharing":1,"processes":1},"gpu":0,"gpus":[0],"message":"trainer 100 may run on only one CPU (CPU 3)","note":"memory that is already allocated stays where it is","pids":[100],"remedy":"remove the setting that restricts the CPUs (OMP_PROC_BIND, GOMP_CPU_AFFINITY, KMP_AFFINITY, a worker_init_fn, taskset), or start fewer workers; memory that is already allocated stays where it is","rule":"cpus-crowded","severity":"warning"}
 
 "#]]
     );
@@ -123,9 +123,9 @@ fn node_crowded() {
     assert_data_eq!(
         told(&tree, "node-crowded"),
         str![[r#"
-info[node-crowded]: trainer 100 and 8 workers belong on node 0, which has 8 CPUs: if all are bound
-  there, they may run slower
-{"commands":[],"evidence":{"cpu_count":8,"nodes":[0],"processes":9},"gpu":0,"gpus":[0],"message":"trainer 100 and 8 workers belong on node 0, which has 8 CPUs: if all are bound there, they may run slower","pids":[],"remedy":"start fewer workers before you bind them, or bind to the socket","rule":"node-crowded","severity":"info"}
+info[node-crowded]: trainer 100 and 8 workers belong on node 0, which has 8 CPUs: binding all may
+  slow them down
+{"commands":[],"evidence":{"cpu_count":8,"nodes":[0],"processes":9},"gpu":0,"gpus":[0],"message":"trainer 100 and 8 workers belong on node 0, which has 8 CPUs: binding all may slow them down","pids":[],"remedy":"start fewer workers before you bind them, or bind to the socket","rule":"node-crowded","severity":"info"}
 
 "#]]
     );

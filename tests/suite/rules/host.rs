@@ -174,9 +174,9 @@ fn one_node_on_many_sockets() {
         told(&tree, "one-node-on-many-sockets"),
         str![[r#"
 warning[one-node-on-many-sockets]: a single NUMA node has the CPUs of 2 sockets: the kernel cannot
-  see the placement, and the verdicts mean nothing
+  distinguish the sockets, and the verdicts mean nothing
   fix: turn off node interleaving in the firmware, and remove numa=off from the kernel command line
-{"commands":[],"evidence":{"sockets":2},"gpu":null,"gpus":[],"message":"a single NUMA node has the CPUs of 2 sockets: the kernel cannot see the placement, and the verdicts mean nothing","pids":[],"remedy":"turn off node interleaving in the firmware, and remove numa=off from the kernel command line","rule":"one-node-on-many-sockets","severity":"warning"}
+{"commands":[],"evidence":{"sockets":2},"gpu":null,"gpus":[],"message":"a single NUMA node has the CPUs of 2 sockets: the kernel cannot distinguish the sockets, and the verdicts mean nothing","pids":[],"remedy":"turn off node interleaving in the firmware, and remove numa=off from the kernel command line","rule":"one-node-on-many-sockets","severity":"warning"}
 
 "#]]
     );

@@ -72,7 +72,7 @@ error[cpu-remote]: GPU and CPU NUMA nodes do NOT match: GPU 0 is attached to nod
   (by CPU affinity)
   fix: find what changes the CPU affinity of the workers (a worker_init_fn, OMP_PROC_BIND, KMP_AFFINITY): their trainer
     is bound correctly, and workers inherit its binding
-  run now: numa-audit --remedies prints the commands
+  run now: see numa-audit --remedies
   note: memory that is already allocated stays where it is
 error[cpu-remote]: GPU and CPU NUMA nodes do NOT match: GPUs 4-7 are attached to node 1, but 4 trainers and 48 workers
   run on node 0 (they last ran there; no CPU affinity binds them there)
@@ -87,10 +87,8 @@ error[worker-split]: 12 workers are bound to node 1 (by CPU affinity), but their
   cross the interconnect
 warning[cpu-unbound]: GPUs 1-3 are attached to node 0; 3 trainers and 36 workers run there but are not bound there:
   their CPU affinity allows nodes 0-1
-info[node-crowded]: 4 trainers and 48 workers belong on node 0, which has 48 CPUs: if all are bound there, they may run
-  slower
-info[node-crowded]: 4 trainers and 48 workers belong on node 1, which has 48 CPUs: if all are bound there, they may run
-  slower
+info[node-crowded]: 4 trainers and 48 workers belong on node 0, which has 48 CPUs: binding all may slow them down
+info[node-crowded]: 4 trainers and 48 workers belong on node 1, which has 48 CPUs: binding all may slow them down
 
 104 processes: 1 ok, 39 at risk, 64 mismatched, 0 unknown
 
@@ -139,7 +137,7 @@ error[cpu-remote]: GPU and CPU NUMA nodes do NOT match: GPU 0 is attached to
   fix: find what changes the CPU affinity of the workers (a worker_init_fn,
     OMP_PROC_BIND, KMP_AFFINITY): their trainer is bound correctly, and workers
     inherit its binding
-  run now: numa-audit --remedies prints the commands
+  run now: see numa-audit --remedies
   note: memory that is already allocated stays where it is
 error[cpu-remote]: GPU and CPU NUMA nodes do NOT match: GPUs 4-7 are attached to
   node 1, but 4 trainers and 48 workers run on node 0 (they last ran there; no
@@ -158,9 +156,9 @@ error[worker-split]: 12 workers are bound to node 1 (by CPU affinity), but their
 warning[cpu-unbound]: GPUs 1-3 are attached to node 0; 3 trainers and 36 workers
   run there but are not bound there: their CPU affinity allows nodes 0-1
 info[node-crowded]: 4 trainers and 48 workers belong on node 0, which has 48
-  CPUs: if all are bound there, they may run slower
+  CPUs: binding all may slow them down
 info[node-crowded]: 4 trainers and 48 workers belong on node 1, which has 48
-  CPUs: if all are bound there, they may run slower
+  CPUs: binding all may slow them down
 
 104 processes: 1 ok, 39 at risk, 64 mismatched, 0 unknown
 

@@ -39,7 +39,7 @@ fn cpuset_excludes_gpu_in_the_words_of_who_made_it() {
     for (group, words) in [
         (pod, "topology manager policy single-numa-node"),
         (&container, "--cpuset-cpus and --cpuset-mems"),
-        ("/lab", "cpuset.cpus and cpuset.mems of the group"),
+        ("/lab", "cpuset.cpus and cpuset.mems of the control group"),
     ] {
         let document = confined(group, "2-3", "0-1").audit(&["--json"]).json();
         let finding = crate::program::finding(&document, "cpuset-excludes-gpu");
