@@ -372,7 +372,7 @@ info[node-without-gpus]: no GPU is attached to node 1: binding every rank to its
     watch.window.looks = 33;
     let table = watch.table(100);
     assert!(
-        table.contains("\nLooked for 3.2 s of 10 s (interrupted), 33 times\n"),
+        table.contains("\nObserved for 3.2 s of 10 s (interrupted), 33 times\n"),
         "{table}"
     );
 }
