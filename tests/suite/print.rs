@@ -32,8 +32,8 @@ Launchers and their helpers (not judged)
 
 error[cpu-remote]: GPU and CPU NUMA nodes do NOT match: GPU 0 is attached to node 0, but trainer 254
   and 4 workers run on node 1 (they last ran there; no CPU affinity binds them there)
-  to mend it: start it with torchrun --numa-binding=node (PyTorch 2.9 or later; binds CPUs only,
-    before memory is touched)
+  to mend it: start it with torchrun --numa-binding=node (PyTorch 2.9+; binds CPUs only, before
+    memory is touched)
   now: for pid in 254 265 266 267 268; do taskset -a -p -c 0-1,4-5 $pid; done
   but: memory that is already allocated stays where it is
 error[memory-remote]: GPU and memory NUMA nodes do NOT match: GPU 0 is attached to node 0, but
@@ -77,8 +77,8 @@ launcher 245 -    -        1        0-7  [0, 1]      1: 100% 4.0 MiB -
 error[cpu-remote]: GPU and CPU NUMA nodes do NOT match: GPU 0 is attached to
   node 0, but trainer 254 and 4 workers run on node 1 (they last ran there; no
   CPU affinity binds them there)
-  to mend it: start it with torchrun --numa-binding=node (PyTorch 2.9 or later;
-    binds CPUs only, before memory is touched)
+  to mend it: start it with torchrun --numa-binding=node (PyTorch 2.9+; binds
+    CPUs only, before memory is touched)
   now: for pid in 254 265 266 267 268; do taskset -a -p -c 0-1,4-5 $pid; done
   but: memory that is already allocated stays where it is
 error[memory-remote]: GPU and memory NUMA nodes do NOT match: GPU 0 is attached
@@ -125,7 +125,7 @@ Launchers and their helpers (not judged)
 
 error[cpu-remote]: GPU and CPU NUMA nodes do NOT match: GPU 0 is attached to node 0, but trainer 254 and 4 workers run on node 1 (they last ran there; no CPU
   affinity binds them there)
-  to mend it: start it with torchrun --numa-binding=node (PyTorch 2.9 or later; binds CPUs only, before memory is touched)
+  to mend it: start it with torchrun --numa-binding=node (PyTorch 2.9+; binds CPUs only, before memory is touched)
   now: for pid in 254 265 266 267 268; do taskset -a -p -c 0-1,4-5 $pid; done
   but: memory that is already allocated stays where it is
 error[memory-remote]: GPU and memory NUMA nodes do NOT match: GPU 0 is attached to node 0, but trainer 254 and 4 workers have up to 100% of their working memory
