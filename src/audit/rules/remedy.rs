@@ -79,8 +79,7 @@ fn start(context: &RuleContext, placed: &PlacedProcess) -> String {
     let is_worker = placed.membership.role == Some(Role::Worker);
     let trainer = context.trainer_of(placed);
     if is_worker && trainer.is_some_and(|trainer| trainer.cpu.bound() == Some(true)) {
-        return "find what changes the CPU affinity of the workers (a worker_init_fn, OMP_PROC_BIND, KMP_AFFINITY): their \
-                trainer is bound correctly, and workers inherit its binding"
+        return "find what rebinds workers (worker_init_fn, OMP_PROC_BIND, KMP_AFFINITY): their trainer is bound correctly"
             .to_owned();
     }
     if let Some(words) = start_by_framework(context, placed) {
@@ -121,7 +120,7 @@ fn start_by_framework(context: &RuleContext, placed: &PlacedProcess) -> Option<&
         Some("start SGLang with --numa-node and the node of each GPU (binds CPUs and memory)")
     } else if has_torchrun {
         Some(
-            "start it with torchrun --numa-binding=node (PyTorch 2.9 or later; binds CPUs only, before memory is touched)",
+            "start it with torchrun --numa-binding=node (PyTorch 2.9+; binds CPUs only, before memory is touched)",
         )
     } else if is_started_by("Accelerate") {
         Some("start it with accelerate launch --enable_cpu_affinity (binds CPUs only)")
