@@ -1,4 +1,4 @@
-//! What became of each finding.
+//! What changed for each finding.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
@@ -9,37 +9,36 @@ use crate::document::words::{Severity, Verdict};
 use crate::document::{Document, Finding};
 use crate::units::Pid;
 
-/// What became of one finding.
+/// One finding, compared.
 #[derive(Debug, Clone)]
 pub struct FindingChange<'a> {
-    /// As it is or, where it is no more, as it was.
+    /// As it is now; one that is gone, as it was.
     pub finding: &'a Finding,
-    /// `None` for a word that this program does not know.
+    /// `None` for a word that this version of the program does not know.
     pub severity: Option<Severity>,
-    /// What became of it.
+    /// What changed.
     pub state: State,
-    /// The processes that did not break the rule before; those that are new and no worse than their like are not
-    /// among them.
+    /// The processes that did not break the rule before, without new processes that are no worse than the matching ones.
     pub joined: Vec<Pid>,
-    /// Whether more is wrong than was: an error, or a warning about a process that did not get better otherwise (one
-    /// that came home, and is not held there yet).
+    /// Whether more is wrong than before: an error, or a warning about a process that did not get better (one that moved
+    /// to its local nodes and is not bound there yet did).
     pub is_worse: bool,
 }
 
-/// What became of a finding, the worst first.
+/// What changed for a finding, the worst first.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum State {
-    /// It was not there.
+    /// It is new.
     New,
-    /// It was there, of fewer processes.
+    /// It existed, with fewer processes.
     Spread,
-    /// It could not be seen whether it is still there.
+    /// It is unknown whether it still exists.
     NotJudged,
-    /// It is still there.
+    /// It still exists.
     Remains,
-    /// It is not there, nor are its processes.
+    /// It is gone, and so are its processes.
     Gone,
-    /// It is not there any more.
+    /// It is gone, and its processes still exist.
     Fixed,
 }
 
@@ -56,14 +55,14 @@ impl fmt::Display for State {
     }
 }
 
-/// Who or what breaks a rule: a process, by its place among the changes, or else GPUs, or the machine.
+/// What breaks a rule: a process, by its position among the changes; or GPUs; or the machine, which is no GPUs.
 #[derive(PartialEq, Eq, PartialOrd, Ord)]
 enum Subject<'a> {
     Process(usize),
     Gpus(&'a [u32]),
 }
 
-/// What became of the findings of both sides.
+/// Compares the findings of both sides.
 pub fn changes<'a>(
     before: &'a Document,
     after: &'a Document,
@@ -76,7 +75,7 @@ pub fn changes<'a>(
     };
     let was_at = places(|change| Some(change.before?.pid));
     let is_at = places(|change| Some(change.after?.pid));
-    // Where several findings of one rule name a process, they are one to it.
+    // Several findings of one rule with the same process count as one for it.
     let mut broken: BTreeMap<(&str, Subject), usize> = BTreeMap::new();
     for (finding, at) in before.findings.iter().zip(0..) {
         for subject in subjects(finding, &was_at) {
@@ -126,7 +125,7 @@ pub fn changes<'a>(
             changes.push(change(finding, state, Vec::new()));
         }
     }
-    // Stable: those of one severity stay in the order of the rules.
+    // The sort is stable: findings of one severity stay in the order of the rules.
     changes.sort_by_key(|change| (change.state, change.severity.is_none(), change.severity));
     changes
 }
@@ -147,11 +146,11 @@ fn subjects<'a>(
 ) -> impl Iterator<Item = Subject<'a>> {
     let pids = finding.pids.iter();
     let processes = pids.filter_map(|pid| Some(Subject::Process(*places.get(pid)?)));
-    let is_nobodys = finding.pids.is_empty();
-    processes.chain(is_nobodys.then_some(Subject::Gpus(&finding.gpus)))
+    let has_no_process = finding.pids.is_empty();
+    processes.chain(has_no_process.then_some(Subject::Gpus(&finding.gpus)))
 }
 
-/// Why a finding is not there any more.
+/// Why a finding does not exist any more.
 fn ended<'a>(finding: &Finding, became: impl Iterator<Item = &'a ProcessChange<'a>>) -> State {
     let mut state = match finding.pids.is_empty() {
         true => State::Fixed,

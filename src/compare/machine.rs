@@ -72,15 +72,13 @@ impl Changes {
     }
 
     fn host(&mut self, before: &HostEntry, after: &HostEntry) {
-        let names: [(&str, fn(&HostEntry) -> &Option<String>); 3] = [
-            ("host", |host| &host.hostname),
-            ("Linux", |host| &host.kernel),
-            ("NVIDIA driver", |host| &host.driver_version),
-        ];
-        for (what, of) in names {
-            let (before, after) = (of(before).clone(), of(after).clone());
-            self.put(what.to_owned(), true, None, before, after);
-        }
+        let mut name = |what: &str, one: &Option<String>, other: &Option<String>| {
+            self.put(what.to_owned(), true, None, one.clone(), other.clone());
+        };
+        name("host", &before.hostname, &after.hostname);
+        name("Linux", &before.kernel, &after.kernel);
+        let (one, other) = (&before.driver_version, &after.driver_version);
+        name("NVIDIA driver", one, other);
     }
 
     fn settings(&mut self, before: &SettingsEntry, after: &SettingsEntry) {

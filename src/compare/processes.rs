@@ -1,4 +1,4 @@
-//! What became of each process.
+//! What changed for each process.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -10,44 +10,44 @@ use crate::document::words::{Role, Verdict};
 use crate::document::{Document, ProcessEntry};
 use crate::units::Pid;
 
-/// What became of one process.
+/// One process, compared.
 #[derive(Debug, Clone)]
 pub struct ProcessChange<'a> {
-    /// `None` for one that is new.
+    /// `None` for a new process.
     pub before: Option<&'a ProcessEntry>,
-    /// `None` for one that is gone.
+    /// `None` for a process that is gone.
     pub after: Option<&'a ProcessEntry>,
-    /// How it is known that they belong together; `None` for one that stands alone.
+    /// How the two were matched; `None` for a process in one audit only.
     pub matched_by: Option<MatchedBy>,
-    /// The rank in its job: its trainer's, for a worker.
+    /// Its rank in its job; of a worker its trainer's.
     pub rank: Option<u32>,
-    /// What became of it.
+    /// What changed.
     pub change: Change,
-    /// The worst verdict that it got worse to; for a new one `mismatch`, if its like was better. `None` where nothing
-    /// got worse.
+    /// The worst verdict that it got worse to; `mismatch` for a new process that is worse than the other workers of its
+    /// trainer were. `None` where nothing got worse.
     pub worsened_to: Option<Verdict>,
-    /// All that is known of it on both sides and is another. Empty for one that is new or gone.
+    /// The paths of the fields that changed. Empty for a process in one audit only.
     pub changed: Vec<&'static str>,
-    /// Those that it stands with; `None` for what is no worker.
+    /// The workers that it belongs to; `None` for other processes.
     pub(crate) crew: Option<Crew>,
 }
 
-/// What became of a process, the worst first.
+/// What changed for a process, the worst first.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Change {
     /// Its verdict, or that on its CPUs or its memory alone, is worse.
     Worse,
-    /// It could be judged, and no more.
+    /// It was judged before, and cannot be judged now.
     NotJudged,
-    /// There is none like it any more.
+    /// No process matches it in the later audit.
     Gone,
-    /// There was none like it.
+    /// No process matches it in the earlier audit.
     New,
-    /// It is elsewhere, and as well placed as before.
+    /// Something else changed, and its verdicts are the same.
     Moved,
     /// Its verdict, or that on its CPUs or its memory alone, is better, and none is worse.
     Better,
-    /// Nothing is another.
+    /// Nothing changed.
     Same,
 }
 
@@ -66,30 +66,30 @@ impl fmt::Display for Change {
 }
 
 impl<'a> ProcessChange<'a> {
-    /// The process as it is or, where it is gone, as it was.
+    /// The process as it is now; one that is gone, as it was.
     pub fn either(&self) -> Option<&'a ProcessEntry> {
         self.after.or(self.before)
     }
 
-    /// Whether it gets a verdict, or got one.
+    /// Whether it has a verdict in either audit.
     pub fn is_judged(&self) -> bool {
         let mut sides = [self.before, self.after].into_iter().flatten();
         sides.any(|of| of.verdict.is_some())
     }
 }
 
-/// What makes workers alike.
+/// Workers that may replace each other.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum Crew {
     /// The trainer that they worked for.
     Earlier(Pid),
-    /// The trainer that they work for, which is new.
+    /// The trainer that they work for, if it is new.
     Later(Pid),
-    /// The GPUs that they work for, where their trainer is not known.
+    /// The GPUs that they work for, where their trainer is unknown.
     Gpus(Vec<u32>),
 }
 
-/// What became of each pair.
+/// Compares each pair.
 pub fn changes<'a>(pairs: &[Pair<'a>], before: &Document) -> Vec<ProcessChange<'a>> {
     let worst = worst_workers(before);
     let ties = Ties::of(pairs);
@@ -142,13 +142,13 @@ fn worst_workers(document: &Document) -> BTreeMap<Pid, Verdict> {
     worst
 }
 
-/// What workers have of their trainers.
+/// What workers inherit from their trainers.
 struct Ties {
-    /// The rank of each, by its earlier PID.
+    /// The rank of each trainer, by its earlier PID.
     before: BTreeMap<Pid, u32>,
-    /// By its later one.
+    /// The same by its later PID.
     after: BTreeMap<Pid, u32>,
-    /// The earlier PID by the later one.
+    /// The earlier PID by the later PID.
     earlier: BTreeMap<Pid, Pid>,
 }
 
@@ -200,7 +200,7 @@ fn own_rank(pair: &Pair) -> Option<u32> {
     sides.find_map(|of| of.rank.or(of.local_rank))
 }
 
-/// What became of a process that is on both sides, and the worst verdict that it got worse to.
+/// What changed for a process that is in both audits, and the worst verdict that it got worse to.
 fn became(
     before: &ProcessEntry,
     after: &ProcessEntry,

@@ -54,7 +54,7 @@ fn machine(diff: &Diff, terminal: &Terminal) -> String {
     }
 }
 
-/// A row: one process, or workers of which all that is shown is the same but PIDs and shares.
+/// A row: one process, or workers that differ only in PIDs and shares.
 struct Row<'a> {
     group: Vec<&'a ProcessChange<'a>>,
     cells: Cells,
@@ -74,7 +74,7 @@ struct Cells {
     verdict: String,
 }
 
-/// A column: its header, how it behaves where room is short, and what it says of a row.
+/// A column: its header, how it behaves on a narrow terminal, and its cell for a row.
 type Column = (&'static str, Room, fn(&Row) -> String);
 
 const COLUMNS: &[Column] = &[
@@ -154,31 +154,31 @@ fn cells(change: &ProcessChange, terminal: &Terminal) -> Cells {
             (Change::NotJudged, _) => "not judged".to_owned(),
             (change, _) => change.to_string(),
         },
-        role: told(change, role),
+        role: both(change, role),
         rank: change.rank.map_or("-".to_owned(), |rank| rank.to_string()),
-        gpus: told(change, of_gpus),
-        gpu_node: told(change, |of| match of.gpus.is_empty() {
+        gpus: both(change, of_gpus),
+        gpu_node: both(change, |of| match of.gpus.is_empty() {
             true => "-".to_owned(),
             false => or_unknown(node_list(&of.home_nodes)),
         }),
-        cpu_node: told(change, |of| known(of.cpu.node.as_ref())),
+        cpu_node: both(change, |of| known(of.cpu.node.as_ref())),
         cpus: broken(
-            told(change, |of| {
+            both(change, |of| {
                 cpus(of.cpu.affinity.as_ref(), &of.cpu.affinity_nodes)
             }),
             terminal,
         ),
-        binding: broken(told(change, |of| binding(&of.memory)), terminal),
+        binding: broken(both(change, |of| binding(&of.memory)), terminal),
         verdict: verdicts(change),
     }
 }
 
-/// `1 → 0`, or what it is where that is the same.
-fn told(change: &ProcessChange, tell: impl Fn(&ProcessEntry) -> String) -> String {
-    arrow(change.before.map(&tell), change.after.map(&tell))
+/// `1 → 0`, or one text where both are the same.
+fn both(change: &ProcessChange, text: impl Fn(&ProcessEntry) -> String) -> String {
+    arrow(change.before.map(&text), change.after.map(&text))
 }
 
-/// Where room is short, what is long goes on two lines.
+/// On a narrow terminal a long cell is broken into two lines.
 fn broken(cell: String, terminal: &Terminal) -> String {
     const ROOMY: u16 = 130;
     const SHORT: usize = 9;
@@ -197,15 +197,15 @@ fn arrow(before: Option<String>, after: Option<String>) -> String {
 
 /// The verdict; where it is the same, also the verdicts on CPU and memory that differ.
 fn verdicts(change: &ProcessChange) -> String {
-    let mut lines = vec![told(change, |of| verdict(of.verdict.as_ref()))];
+    let mut lines = vec![both(change, |of| verdict(of.verdict.as_ref()))];
     let has_changed = |path| change.changed.contains(&path);
     if !has_changed(VERDICT) {
         if has_changed(CPU_VERDICT) {
-            let cpu = told(change, |of| verdict(of.cpu.verdict.as_ref()));
+            let cpu = both(change, |of| verdict(of.cpu.verdict.as_ref()));
             lines.push(format!("CPU {cpu}"));
         }
         if has_changed(MEMORY_VERDICT) {
-            let memory = told(change, |of| verdict(of.memory.verdict.as_ref()));
+            let memory = both(change, |of| verdict(of.memory.verdict.as_ref()));
             lines.push(format!("memory {memory}"));
         }
     }
@@ -234,7 +234,7 @@ fn shares(row: &Row) -> String {
     let before = of_side(|change| Some(change.before?.memory.local()));
     let after = of_side(|change| Some(change.after?.memory.local()));
     let is_known = |text: &Option<String>| text.as_deref().is_some_and(|text| text != "?");
-    // What differs by less than it may be off is no move.
+    // A difference within the error is not a change.
     match is_known(&before) && is_known(&after) && !row.group.iter().any(has_moved) {
         true => after.unwrap_or_default(),
         false => arrow(before, after),
@@ -267,7 +267,7 @@ fn names(row: &Row) -> String {
     names.into_iter().collect::<Vec<_>>().join(", ")
 }
 
-/// What is wrong that was not, what is wrong no more; and in one line what still is.
+/// The findings that are new or gone; and in one line those that remain.
 fn findings(diff: &Diff, all: bool, terminal: &Terminal) -> String {
     let mut out = String::new();
     let mut remaining: Vec<String> = Vec::new();
@@ -279,11 +279,11 @@ fn findings(diff: &Diff, all: bool, terminal: &Terminal) -> String {
             harmless(&finding.rule)
         );
         if change.state == State::Remains && !all {
-            let whom = match finding.pids.len() {
+            let processes = match finding.pids.len() {
                 0 => String::new(),
                 count => format!(" ({})", counted(count)),
             };
-            remaining.push(rule + &whom);
+            remaining.push(rule + &processes);
             continue;
         }
         let word = match change.state {
@@ -336,7 +336,7 @@ fn sum(mark: &str, summary: Option<&Summary>, terminal: &Terminal) -> String {
     terminal.wrap(mark, &text, mark.len())
 }
 
-/// One line: what it comes to.
+/// One line: the outcome.
 fn outcome(diff: &Diff, terminal: &Terminal) -> String {
     let judged = || diff.processes.iter().filter(|change| change.is_judged());
     let several = |count: usize, one: &str, more: &str| match count {
