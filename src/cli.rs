@@ -81,6 +81,13 @@ pub(crate) enum CliCommand {
     /// A change of memory within one percent, or within the error of an estimate, is not reported.
     #[command(after_help = DIFF_EXIT_CODES)]
     Diff(Box<DiffArgs>),
+    /// Print a saved JSON document as a table.
+    ///
+    /// FILE is what --json or `topology --json` printed. The exit code is that of the saved audit.
+    #[command(after_help = AUDIT_EXIT_CODES)]
+    Show(ShowArgs),
+    /// Print the JSON Schema of the documents that --json prints.
+    Schema,
     /// Record what an audit reads, to audit it elsewhere with --snapshot.
     ///
     /// Writes copies of the files in /proc and /sys that an audit reads, and NVML's answers, to a folder or to a .tar.gz
@@ -136,6 +143,9 @@ pub(crate) struct AuditArgs {
     pub(crate) expect: Option<PathBuf>,
     #[command(flatten)]
     pub(crate) output: OutputArgs,
+    /// Print CSV: one row for each process.
+    #[arg(long, conflicts_with_all = ["json", "all", "remedies"])]
+    pub(crate) csv: bool,
     /// Print the fixes as a commented shell script, without running it.
     #[arg(long, conflicts_with_all = ["json", "all"])]
     pub(crate) remedies: bool,
@@ -188,6 +198,24 @@ pub(crate) struct DiffArgs {
     )]
     pub(crate) fail_on: FailOn,
     /// Print unchanged and unjudged processes too, one row for each process.
+    #[arg(long, conflicts_with = "json")]
+    pub(crate) all: bool,
+}
+
+/// The arguments of `show`.
+#[derive(Debug, Args)]
+pub struct ShowArgs {
+    /// The JSON document of an audit or of a map; `-` is standard input.
+    pub(crate) file: PathBuf,
+    #[command(flatten)]
+    pub(crate) output: OutputArgs,
+    /// Exit with 1 from this verdict on.
+    #[arg(long, value_name = "VERDICT", default_value = "mismatch")]
+    pub(crate) fail_on: FailOn,
+    /// Print CSV: one row for each process.
+    #[arg(long, conflicts_with_all = ["json", "all"])]
+    pub(crate) csv: bool,
+    /// Print one row for each process and one line for each GPU.
     #[arg(long, conflicts_with = "json")]
     pub(crate) all: bool,
 }

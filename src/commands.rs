@@ -9,7 +9,9 @@ mod names;
 mod output;
 mod record;
 mod rules;
+mod schema;
 mod settings;
+mod show;
 mod source;
 mod stdout_at_start;
 mod topology;
@@ -41,6 +43,8 @@ fn run(cli: &Cli) -> Result<ExitCode, Trouble> {
         Some(CliCommand::Audit(arguments)) => audit::run(arguments),
         Some(CliCommand::Topology(arguments)) => topology::run(arguments),
         Some(CliCommand::Diff(arguments)) => diff::run(arguments),
+        Some(CliCommand::Show(arguments)) => show::run(arguments),
+        Some(CliCommand::Schema) => schema::run(),
         Some(CliCommand::Record(arguments)) => record::run(arguments),
         Some(CliCommand::Rules(arguments)) => rules::run(arguments),
         Some(CliCommand::Explain(arguments)) => explain::run(arguments),

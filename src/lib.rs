@@ -67,3 +67,4 @@ pub mod observe;
 pub mod print;
 pub mod record;
 pub mod units;
+pub mod words;

@@ -4,7 +4,6 @@
 
 pub mod binding_request;
 pub mod environment;
-pub mod evidence;
 pub mod gap;
 pub mod gpu;
 pub mod kernel_settings;
@@ -15,6 +14,7 @@ pub mod process;
 pub mod topology;
 pub mod window;
 
+use crate::words::Origin;
 use std::collections::{BTreeMap, BTreeSet};
 
 use crate::machine::gap::Gap;
@@ -67,14 +67,4 @@ pub struct Host {
     pub origin: Origin,
     /// The NVIDIA driver's version; `None` where NVML did not answer.
     pub driver_version: Option<String>,
-}
-
-/// Where an observation comes from.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub enum Origin {
-    /// The running system.
-    #[default]
-    Live,
-    /// A recorded tree.
-    Snapshot,
 }

@@ -1,15 +1,16 @@
-//! The forms that a report takes. Each gives text back; who prints it is `main`.
+//! The forms of a document. Each returns text or writes it; `main` decides where to.
 
-pub mod age;
-pub mod cells;
-pub mod columns;
+pub(crate) mod age;
+pub(crate) mod cells;
+pub(crate) mod columns;
+pub mod csv;
 pub mod diff;
 pub mod diff_json;
 pub mod explain;
 pub mod gaps;
 pub mod json;
 pub mod remedies;
-pub mod rows;
+pub(crate) mod rows;
 pub mod table;
 pub mod terminal;
 pub mod topology;

@@ -4,9 +4,10 @@ use std::io::Read;
 use std::path::PathBuf;
 
 use flate2::read::GzDecoder;
-use numa_audit::audit::{Settings, audit};
+use numa_audit::audit::{Settings, audit, map};
+use numa_audit::document;
 use numa_audit::print::terminal::Terminal;
-use numa_audit::print::{json, remedies, table, topology};
+use numa_audit::print::{csv, json, remedies, table, topology};
 use numa_audit::observe::{RecordedEntry as Entry, Source, Subjects, observe};
 
 /// A recording to begin with.
@@ -77,25 +78,31 @@ fn is_kept(path: &str) -> bool {
     KEPT.contains(&process) && !path.ends_with("smaps_rollup") && !is_thread_too_many
 }
 
-/// Audits a machine and prints it in one of the forms, which a number chooses. What reaches the terminal cannot act on it,
-/// and the document is one.
+/// Audits a machine and prints it in one of the forms, which a number chooses. No form can act on the terminal. The JSON is read
+/// back as the same document.
 pub fn audit_and_print(source: Source, form: u8) {
     let machine = observe(source, &Subjects::GpuUsers).machine;
-    let report = audit(machine, &Settings::default());
+    let settings = Settings::default();
     let terminal = Terminal {
         width: 80,
         color: false,
     };
-    let text = match form % 5 {
-        0 => table::report(&report, true, &terminal),
-        1 => table::report(&report, false, &terminal),
-        2 => topology::topology(&report, &terminal),
-        3 => remedies::remedies(&report),
+    let text = match form % 6 {
+        0 => table::report(&audit(machine, &settings), true, &terminal),
+        1 => table::report(&audit(machine, &settings), false, &terminal),
+        2 => topology::topology(&map(machine, &settings), &terminal),
+        3 => remedies::remedies(&audit(machine, &settings)),
+        4 => {
+            let mut bytes = Vec::new();
+            csv::processes(&audit(machine, &settings), &mut bytes).expect("a vector takes all");
+            String::from_utf8(bytes).expect("text")
+        }
         _ => {
-            let document = json::report(&report);
-            let parsed: serde_json::Value = serde_json::from_str(&document).expect("a document");
-            assert_eq!(parsed["schema_version"], 1);
-            return;
+            let audit = audit(machine, &settings);
+            let text = json::text(&audit);
+            let read = document::read(text.as_bytes()).expect("a document");
+            assert_eq!(json::text(&read), text);
+            text
         }
     };
     let acts = |letter: char| letter != '\n' && letter.is_control();

@@ -1,30 +1,14 @@
-//! Findings: a broken rule with its evidence, as data.
+//! What a rule says: evidence as data, and what would fix it.
 
 use std::collections::BTreeMap;
 use std::fmt;
 
+use serde::{Serialize, Serializer};
+
 use crate::units::{Bytes, CpuSet, NodeSet, Pid};
+pub use crate::words::Severity;
 
-/// One broken rule.
-#[derive(Debug, Clone, PartialEq)]
-pub struct Finding {
-    /// The rule's public name.
-    pub rule: &'static str,
-    /// How bad it is.
-    pub severity: Severity,
-    /// The GPUs that it is about, by index.
-    pub gpus: Vec<u32>,
-    /// Who breaks it.
-    pub pids: Vec<Pid>,
-    /// One sentence.
-    pub message: String,
-    /// What the sentence rests on, by name.
-    pub evidence: Evidence,
-    /// What to do.
-    pub remedy: Remedy,
-}
-
-/// Facts by name. One that is not known is not among them.
+/// Facts by name. Unknown facts are left out.
 pub type Evidence = BTreeMap<&'static str, Value>;
 
 /// A fact of the evidence.
@@ -42,26 +26,40 @@ pub enum Value {
     Count(usize),
     /// From 0 to 1.
     Share(f64),
-    /// A text that somebody else wrote, or a word.
+    /// A word, or text from outside.
     Text(String),
 }
 
-/// What would mend it. Nothing of it is ever run by this program.
+impl Serialize for Value {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        match self {
+            Self::Nodes(nodes) => nodes.serialize(serializer),
+            Self::Cpus(cpus) => cpus.serialize(serializer),
+            Self::Pids(pids) => pids.serialize(serializer),
+            Self::Bytes(bytes) => bytes.serialize(serializer),
+            Self::Count(count) => count.serialize(serializer),
+            Self::Share(share) => share.serialize(serializer),
+            Self::Text(text) => text.serialize(serializer),
+        }
+    }
+}
+
+/// What would fix it. This program never runs any of it.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Remedy {
     /// In words.
-    pub words: String,
-    /// Lines to paste into a shell, for what is running now.
+    pub text: String,
+    /// Lines for a shell, for the running processes.
     pub commands: Vec<String>,
-    /// What it will not do; empty where there is nothing to warn of.
-    pub but: String,
+    /// The limits of the fix; empty where there are none.
+    pub note: String,
 }
 
 impl Remedy {
-    /// One that is words alone.
-    pub fn in_words(words: impl Into<String>) -> Self {
+    /// A remedy without commands.
+    pub fn in_words(text: impl Into<String>) -> Self {
         Self {
-            words: words.into(),
+            text: text.into(),
             ..Self::default()
         }
     }
@@ -70,40 +68,11 @@ impl Remedy {
 impl fmt::Display for Remedy {
     /// As one sentence, without the commands.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.words)?;
-        if self.but.is_empty() {
+        f.write_str(&self.text)?;
+        if self.note.is_empty() {
             Ok(())
         } else {
-            write!(f, "; {}", self.but)
+            write!(f, "; {}", self.note)
         }
-    }
-}
-
-/// How bad a finding is, the worst first.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Severity {
-    /// It costs throughput now.
-    Error,
-    /// It may.
-    Warning,
-    /// Good to know.
-    Info,
-}
-
-impl Severity {
-    /// The severity of this word; `None` for a word that is none.
-    pub fn named(word: &str) -> Option<Self> {
-        let mut all = [Self::Error, Self::Warning, Self::Info].into_iter();
-        all.find(|severity| severity.to_string() == word)
-    }
-}
-
-impl fmt::Display for Severity {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Self::Error => "error",
-            Self::Warning => "warning",
-            Self::Info => "info",
-        })
     }
 }

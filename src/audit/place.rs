@@ -1,8 +1,9 @@
-//! Where the parts of a process are, against the nodes of its GPUs.
+//! Where the threads and the memory of a process are, relative to the nodes of its GPUs.
 
+pub(crate) mod binding;
 pub mod cpu;
 pub mod home;
 pub mod memory;
-pub mod sampling_error;
-pub mod threads;
+pub(crate) mod sampling_error;
+pub(crate) mod threads;
 pub mod verdict;

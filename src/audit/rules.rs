@@ -1,54 +1,62 @@
-//! The rules, a file for each, named as the rule. A further rule is a file here and a line in [`RULES`].
+//! The rules, one file each, named as the rule. `context.rs` says how to write one.
 
-pub mod binding_not_in_effect;
-pub mod context;
-pub mod cpu_near;
-pub mod cpu_remote;
-pub mod cpu_unbound;
-pub mod cpus_crowded;
-pub mod cpuset_excludes_gpu;
-pub mod gpu_node_unknown;
-pub mod memory_near;
-pub mod memory_remote;
-pub mod node_crowded;
-pub mod node_without_gpus;
-pub mod not_as_expected;
-pub mod numa_balancing_on;
-pub mod off_cpus;
-pub mod off_memory;
-pub mod one_node_on_many_sockets;
-pub mod pinned_remote;
-pub mod policy_interleaved;
-pub mod policy_remote;
-pub mod ranks_on_one_node;
-pub mod remedy;
-pub mod sources_disagree;
-pub mod spent;
-pub mod stray_context;
-pub mod threads_astray;
-pub mod words;
-pub mod worker_split;
-pub mod zone_reclaim_on;
+// What rules use.
+pub(crate) mod context;
+mod cpu_time_share;
+mod group;
+mod non_local_memory;
+mod remedy;
+mod running;
+mod words;
 
-use crate::audit::PlacedProcess;
-use crate::audit::finding::{Evidence, Finding, Remedy, Severity};
-use crate::audit::rules::context::{RuleContext, gpus_of, pids_of};
+// The rules. A new rule has a line here and one in `RULES`.
+mod binding_not_in_effect;
+mod cpu_near;
+mod cpu_remote;
+mod cpu_unbound;
+mod cpus_crowded;
+mod cpuset_excludes_gpu;
+mod gpu_node_unknown;
+mod memory_near;
+mod memory_remote;
+mod node_crowded;
+mod node_without_gpus;
+mod not_as_expected;
+mod numa_balancing_on;
+mod one_node_on_many_sockets;
+mod pinned_remote;
+mod policy_interleaved;
+mod policy_remote;
+mod ranks_on_one_node;
+mod sources_disagree;
+mod stray_context;
+mod threads_astray;
+mod worker_split;
+mod zone_reclaim_on;
+
+use serde_json::json;
+
+use crate::audit::finding::{Evidence, Remedy, Severity};
+use crate::audit::rules::context::RuleContext;
+use crate::audit::rules::group::Group;
+use crate::compare::expected::Unexpected;
+use crate::document::Finding;
+use crate::document::rule::RuleText;
 use crate::units::Pid;
 
-/// A rule.
+/// One rule. `numa-audit rules` lists them.
 #[derive(Debug)]
 pub struct Rule {
-    /// Its public name.
+    /// Its name in the output and in options.
     pub name: &'static str,
-    /// How bad it is to break it.
+    /// The severity of all its findings.
     pub severity: Severity,
-    /// Its file's text, which begins with what is to be said of it.
+    /// The text of its file, which begins with the explanation.
     text: &'static str,
-    /// Finds those that break it.
     check: fn(&RuleContext) -> Vec<Violation>,
 }
 
-/// All rules. Of equally severe ones those that cost most come first.
+/// All rules. Findings of the same severity are reported in this order: those that cost most come first.
 pub static RULES: &[Rule] = &[
     not_as_expected::RULE,
     cpuset_excludes_gpu::RULE,
@@ -76,13 +84,13 @@ pub static RULES: &[Rule] = &[
 ];
 
 impl Rule {
-    /// The rule of this name.
+    /// The rule with this name; `None` if there is no such rule.
     pub fn named(name: &str) -> Option<&'static Self> {
         RULES.iter().find(|rule| rule.name == name)
     }
 
-    /// What it finds, why that costs, what it cannot know and what to do: the doc comment of its file, a paragraph each.
-    pub fn explanation(&self) -> Vec<String> {
+    /// The doc comment of the rule's file, by paragraph: what it finds, why it costs, what it cannot know, what to do.
+    fn explanation(&self) -> Vec<String> {
         let lines = self.text.lines().map_while(|line| line.strip_prefix("//!"));
         let mut paragraphs = vec![String::new()];
         for line in lines.map(str::trim) {
@@ -99,13 +107,42 @@ impl Rule {
         paragraphs
     }
 
-    /// What it finds, in one sentence or two.
-    pub fn summary(&self) -> String {
-        self.explanation().swap_remove(0)
+    /// Its text, for `rules` and `explain`.
+    pub fn text(&self) -> RuleText {
+        RuleText {
+            name: self.name,
+            severity: self.severity.into(),
+            explanation: self.explanation(),
+        }
+    }
+
+    fn finding(&self, violation: Violation) -> Finding {
+        let Violation {
+            gpus,
+            pids,
+            message,
+            evidence,
+            remedy,
+        } = violation;
+        let evidence = evidence.into_iter();
+        Finding {
+            rule: self.name.to_owned(),
+            severity: self.severity.into(),
+            gpu: gpus.first().copied(),
+            gpus,
+            pids,
+            message,
+            evidence: evidence
+                .map(|(name, value)| (name.to_owned(), json!(value)))
+                .collect(),
+            remedy: remedy.to_string(),
+            commands: remedy.commands,
+            note: Some(remedy.note).filter(|note| !note.is_empty()),
+        }
     }
 }
 
-/// Processes that break a rule together, or GPUs or a machine that do, and what is to be said of it.
+/// Processes, a GPU or a machine that breaks a rule.
 struct Violation {
     gpus: Vec<u32>,
     pids: Vec<Pid>,
@@ -116,17 +153,17 @@ struct Violation {
 
 impl Violation {
     /// By a group of processes.
-    fn by(group: &[&PlacedProcess], message: String, evidence: Evidence, remedy: Remedy) -> Self {
+    fn by(group: &Group, message: String, evidence: Evidence, remedy: Remedy) -> Self {
         Self {
-            gpus: gpus_of(group),
-            pids: pids_of(group),
+            gpus: group.gpus(),
+            pids: group.pids(),
             message,
             evidence,
             remedy,
         }
     }
 
-    /// By a GPU, whoever uses it.
+    /// By a GPU, with or without processes.
     fn of_gpu(gpu: u32, message: String, evidence: Evidence, remedy: Remedy) -> Self {
         Self {
             gpus: vec![gpu],
@@ -146,24 +183,29 @@ impl Violation {
     }
 }
 
-/// Applies every rule; the worst findings come first.
+/// Applies every rule. The worst findings come first.
 pub(crate) fn check(context: &RuleContext) -> Vec<Finding> {
-    let mut findings: Vec<Finding> = Vec::new();
-    for rule in RULES {
-        let broken = (rule.check)(context).into_iter();
-        findings.extend(broken.map(|broken| Finding {
-            rule: rule.name,
-            severity: rule.severity,
-            gpus: broken.gpus,
-            pids: broken.pids,
-            message: broken.message,
-            evidence: broken.evidence,
-            remedy: broken.remedy,
-        }));
-    }
-    // Stable: those of one severity stay in the order of the rules.
-    findings.sort_by_key(|finding| finding.severity);
-    findings
+    let findings = RULES.iter().flat_map(|rule| {
+        let violations = (rule.check)(context).into_iter();
+        violations.map(move |violation| (rule.severity, rule.finding(violation)))
+    });
+    let mut findings: Vec<(Severity, Finding)> = findings.collect();
+    // The sort is stable: findings of one severity stay in the order of the rules.
+    findings.sort_by_key(|(severity, _)| *severity);
+    findings.into_iter().map(|(_, finding)| finding).collect()
+}
+
+/// The findings of not-as-expected.
+pub(crate) fn unexpected(unexpected: &[Unexpected]) -> Vec<Finding> {
+    let violations = not_as_expected::violations(unexpected).into_iter();
+    violations
+        .map(|violation| not_as_expected::RULE.finding(violation))
+        .collect()
+}
+
+/// The texts of all rules.
+pub fn texts() -> Vec<RuleText> {
+    RULES.iter().map(Rule::text).collect()
 }
 
 #[cfg(test)]
@@ -191,7 +233,7 @@ mod tests {
     }
 
     #[test]
-    fn names_are_there_once() {
+    fn names_are_unique() {
         for rule in RULES {
             assert!(
                 std::ptr::eq(Rule::named(rule.name).unwrap(), rule),

@@ -9,7 +9,7 @@ use super::{exit_code, source};
 use crate::audit::audit;
 use crate::cli::AuditArgs;
 use crate::observe::{observe, watch};
-use crate::print::{json, remedies, table};
+use crate::print::{csv, json, remedies, table};
 
 pub(super) fn run(arguments: &AuditArgs) -> Result<ExitCode, Trouble> {
     let expected = expected(arguments.expect.as_deref())?;
@@ -24,15 +24,17 @@ pub(super) fn run(arguments: &AuditArgs) -> Result<ExitCode, Trouble> {
     source::ensure_named_are_there(&machine)?;
     let mut settings = settings(&arguments.judgement, &arguments.home_nodes, &machine)?;
     settings.expected = expected;
-    let report = audit(machine, &settings);
+    let document = audit(machine, &settings);
     if arguments.output.json {
-        print_by(|out| json::write_report(&report, out))?;
+        print_by(|out| json::write(&document, out))?;
+    } else if arguments.csv {
+        print_by(|out| csv::processes(&document, out))?;
     } else if arguments.remedies {
-        print(&remedies::remedies(&report))?;
+        print(&remedies::remedies(&document))?;
     } else {
         let terminal = terminal(&arguments.output.color);
-        print(&table::report(&report, arguments.all, &terminal))?;
+        print(&table::report(&document, arguments.all, &terminal))?;
     }
-    let code = exit_code::of_audit(&report, arguments.fail_on);
+    let code = exit_code::of_audit(&document, arguments.fail_on);
     Ok(ExitCode::from(code))
 }

@@ -8,9 +8,8 @@ use super::settings::settings;
 use super::trouble::Trouble;
 use super::{exit_code, source};
 use crate::audit::audit;
-use crate::audit::outline::outline;
 use crate::cli::DiffArgs;
-use crate::document::outline::Outline;
+use crate::document::Document;
 use crate::observe::{Source, Subjects, is_recording, observe, read_audit};
 use crate::print::{diff, diff_json};
 
@@ -33,7 +32,7 @@ pub(super) fn run(arguments: &DiffArgs) -> Result<ExitCode, Trouble> {
 }
 
 /// A saved audit, or the audit of a recording.
-fn read(arguments: &DiffArgs, path: &Path) -> Result<Outline, Trouble> {
+fn read(arguments: &DiffArgs, path: &Path) -> Result<Document, Trouble> {
     if is_recording(path) {
         audited(arguments, Source::snapshot(path)?, &Subjects::GpuUsers)
     } else {
@@ -41,9 +40,9 @@ fn read(arguments: &DiffArgs, path: &Path) -> Result<Outline, Trouble> {
     }
 }
 
-fn audited(arguments: &DiffArgs, source: Source, subjects: &Subjects) -> Result<Outline, Trouble> {
+fn audited(arguments: &DiffArgs, source: Source, subjects: &Subjects) -> Result<Document, Trouble> {
     let machine = observe(source, subjects).machine;
     source::ensure_named_are_there(&machine)?;
     let settings = settings(&arguments.judgement, &arguments.home_nodes, &machine)?;
-    Ok(outline(&audit(machine, &settings)))
+    Ok(audit(machine, &settings))
 }

@@ -1,37 +1,50 @@
-//! The exit code, from the report only.
+//! The exit code, from the document only.
 
-use crate::audit::Report;
-use crate::audit::finding::{Finding, Severity};
-use crate::audit::place::verdict::Verdict;
-use crate::audit::rules::not_as_expected;
 use crate::cli::FailOn;
 use crate::compare::Diff;
-use crate::machine::gap::{Fact, Gap};
+use crate::document::Document;
+use crate::words::{Expectation, Severity, Verdict};
 
 /// It could not run: a wrong argument, an unreadable file, output that cannot be written.
-pub(super) const COULD_NOT_RUN: u8 = 2;
+pub const COULD_NOT_RUN: u8 = 2;
 
 /// 1 if a finding fails the audit; 3 if none does but not everything could be judged.
-pub(super) fn of_audit(report: &Report, fail_on: FailOn) -> u8 {
-    let failed = report.findings.iter().any(|finding| match fail_on {
+pub fn of_audit(document: &Document, fail_on: FailOn) -> u8 {
+    let has_failed = document.findings.iter().any(|finding| match fail_on {
         FailOn::Mismatch => finding.severity == Severity::Error,
         // Warnings about the machine alone put no process at risk.
-        FailOn::AtRisk => finding.severity <= Severity::Warning && !finding.pids.is_empty(),
+        FailOn::AtRisk => {
+            let severity = finding.severity.known();
+            let counts = severity.is_some_and(|severity| severity <= Severity::Warning);
+            counts && !finding.pids.is_empty()
+        }
         FailOn::Never => false,
     });
-    code(failed, report.summary.is_complete)
+    let summary = document.summary.as_ref();
+    code(
+        has_failed,
+        summary.is_some_and(|summary| summary.is_complete()),
+    )
 }
 
 /// 1 if the machine is not as expected; 3 if not all of it could be compared; 0 if nothing is expected.
-pub(super) fn of_map(report: &Report) -> u8 {
-    let differs = |finding: &Finding| finding.rule == not_as_expected::RULE.name;
-    let is_unknown = |gap: &Gap| matches!(gap.fact, Fact::Expected(_));
-    let differs = report.findings.iter().any(differs);
-    code(differs, !report.gaps.iter().any(is_unknown))
+pub fn of_map(document: &Document) -> u8 {
+    let expectation = document.expectation.as_ref();
+    let is = |wanted| expectation.is_some_and(|word| *word == wanted);
+    code(is(Expectation::NotMet), !is(Expectation::Unknown))
+}
+
+/// That of the audit or the map that was saved.
+pub fn of_saved(document: &Document, fail_on: FailOn) -> u8 {
+    if document.processes.is_some() {
+        of_audit(document, fail_on)
+    } else {
+        of_map(document)
+    }
 }
 
 /// 1 if something got worse; 3 if nothing is known to have got worse but not everything could be compared.
-pub(super) fn of_diff(diff: &Diff, fail_on: FailOn) -> u8 {
+pub fn of_diff(diff: &Diff, fail_on: FailOn) -> u8 {
     let process = diff.processes.iter().any(|change| match fail_on {
         FailOn::AtRisk => change.worsened_to.is_some(),
         FailOn::Mismatch => change.worsened_to == Some(Verdict::Mismatch),

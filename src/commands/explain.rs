@@ -10,6 +10,6 @@ use crate::print::explain;
 
 pub(super) fn run(arguments: &ExplainArgs) -> Result<ExitCode, Trouble> {
     let rule = rule_named(&arguments.rule)?;
-    print(&explain::explain(rule, &terminal(&arguments.color)))?;
+    print(&explain::explain(&rule.text(), &terminal(&arguments.color)))?;
     Ok(ExitCode::SUCCESS)
 }

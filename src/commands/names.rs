@@ -2,10 +2,11 @@
 
 use super::trouble::Trouble;
 use crate::audit::rules::Rule;
+use crate::machine::Machine;
 use crate::machine::gpu::Gpu;
-use crate::machine::{Machine, Origin};
 use crate::observe::user_number;
 use crate::units::{PciAddress, ranges};
+use crate::words::Origin;
 
 pub(super) fn rule_named(name: &str) -> Result<&'static Rule, Trouble> {
     Rule::named(name).ok_or_else(|| format!("no rule {name:?}: numa-audit rules lists them").into())

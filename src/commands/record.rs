@@ -37,9 +37,9 @@ pub(super) fn run(arguments: &RecordArgs) -> Result<ExitCode, Trouble> {
     record::record(observation, path, &options)?;
     let count = machine.processes.len();
     let word = if count == 1 { "process" } else { "processes" };
-    let report = audit(machine, &Settings::default());
+    let document = audit(machine, &Settings::default());
     let stderr = io::stderr();
-    let lacks = gaps::gaps(&report, &terminal_of(&stderr, &arguments.color));
+    let lacks = gaps::gaps(&document, &terminal_of(&stderr, &arguments.color));
     let path = harmless(&path.display().to_string());
     // The recording exists, even if this cannot be printed.
     let _ = write!(&stderr, "recorded {count} {word} to {path}\n{lacks}");

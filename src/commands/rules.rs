@@ -2,16 +2,18 @@
 
 use std::process::ExitCode;
 
+use super::Trouble;
 use super::output::{print, terminal};
-use super::trouble::Trouble;
+use crate::audit::rules;
 use crate::cli::OutputArgs;
 use crate::print::{explain, json};
 
-pub(super) fn run(arguments: &OutputArgs) -> Result<ExitCode, Trouble> {
+pub fn run(arguments: &OutputArgs) -> Result<ExitCode, Trouble> {
+    let rules = rules::texts();
     print(&if arguments.json {
-        json::rules()
+        json::text(&rules)
     } else {
-        explain::rules(&terminal(&arguments.color))
+        explain::rules(&rules, &terminal(&arguments.color))
     })?;
     Ok(ExitCode::SUCCESS)
 }

@@ -8,7 +8,7 @@ use super::trouble::Trouble;
 use crate::audit::place::home::Hints;
 use crate::audit::{Limits, Scope, Settings};
 use crate::cli::{HomeNodeArgs, JudgementArgs};
-use crate::document::outline::Expected;
+use crate::document::Expected;
 use crate::machine::Machine;
 use crate::observe::{read_expected, read_topology_file};
 use crate::units::Bytes;

@@ -4,20 +4,14 @@ use std::process::ExitCode;
 
 use super::output::{print, terminal};
 use super::settings::{expected, hints};
-use super::trouble::Trouble;
-use super::{exit_code, source};
-use crate::audit::{Settings, audit};
+use super::{Trouble, exit_code, source};
+use crate::audit::{Settings, map};
 use crate::cli::TopologyArgs;
-use crate::document::outline::Expected;
 use crate::observe::{Subjects, observe};
 use crate::print::{json, topology};
 
-pub(super) fn run(arguments: &TopologyArgs) -> Result<ExitCode, Trouble> {
-    let mut expected = expected(arguments.expect.as_deref())?;
-    if let Some(Expected::Audit(outline)) = &mut expected {
-        // A map has no processes to compare.
-        outline.processes = None;
-    }
+pub fn run(arguments: &TopologyArgs) -> Result<ExitCode, Trouble> {
+    let expected = expected(arguments.expect.as_deref())?;
     let source = source::source(&arguments.machine)?;
     let machine = observe(source, &Subjects::MachineOnly).machine;
     let settings = Settings {
@@ -25,11 +19,11 @@ pub(super) fn run(arguments: &TopologyArgs) -> Result<ExitCode, Trouble> {
         expected,
         ..Settings::default()
     };
-    let report = audit(machine, &settings);
+    let document = map(machine, &settings);
     print(&if arguments.output.json {
-        json::topology_only(&report)
+        json::text(&document)
     } else {
-        topology::topology(&report, &terminal(&arguments.output.color))
+        topology::topology(&document, &terminal(&arguments.output.color))
     })?;
-    Ok(ExitCode::from(exit_code::of_map(&report)))
+    Ok(ExitCode::from(exit_code::of_map(&document)))
 }

@@ -1,33 +1,33 @@
-//! Holds a machine against what it must equal: another audit, or a topology file.
+//! Compares a machine with what it must equal: another audit or map, or a topology file.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 
-use crate::audit::place::verdict::Verdict;
+use crate::compare::machine::known_nodes;
 use crate::compare::pairs::pairs;
+use crate::compare::processes::ProcessChange;
 use crate::compare::{machine, processes, verdict};
-use crate::document::outline::{Expected, Outline, ProcessOutline};
-use crate::machine::gap::{Fact, Gap, Reason};
-use crate::machine::topology::PciNodes;
+use crate::document::{Document, Expected, GapEntry, GpuEntry, ProcessEntry};
 use crate::units::{NodeSet, Pid, node_list, ranges};
+use crate::words::{Role, Verdict};
 
-/// Something that is not as it must be.
+/// Something that is not as expected.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Unexpected {
     /// The GPUs that it is about, by index.
     pub gpus: Vec<u32>,
-    /// The processes that are not as their like.
+    /// The processes that differ from the matching ones.
     pub pids: Vec<Pid>,
-    /// What these are; `None` for the machine.
+    /// What these processes are; `None` for the machine.
     pub whose: Option<String>,
-    /// What of it, one at least.
+    /// At least one.
     pub differences: Vec<Difference>,
 }
 
-/// One thing that is another than it must be.
+/// One difference.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Difference {
-    /// What.
+    /// What differs.
     pub what: String,
     /// What it must be.
     pub expected: String,
@@ -37,49 +37,65 @@ pub(crate) struct Difference {
 
 impl fmt::Display for Unexpected {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        if let Some(who) = &self.whose {
-            write!(f, "{who}: ")?;
+        if let Some(whose) = &self.whose {
+            write!(f, "{whose}: ")?;
         }
-        f.write_str(&words(&self.differences))
+        f.write_str(&listed(&self.differences))
     }
 }
 
-fn words(differences: &[Difference]) -> String {
-    let told = differences.iter().map(|of| {
-        let Difference {
+impl fmt::Display for Difference {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self {
             what,
             expected,
             found,
-        } = of;
-        format!("{what}: {expected} expected, {found} found")
-    });
-    told.collect::<Vec<_>>().join("; ")
+        } = self;
+        write!(f, "{what}: {expected} expected, {found} found")
+    }
 }
 
-/// What came of it.
+fn listed(differences: &[Difference]) -> String {
+    let differences: Vec<String> = differences.iter().map(ToString::to_string).collect();
+    differences.join("; ")
+}
+
+/// The result.
 #[derive(Debug, Default)]
-pub(crate) struct Held {
-    /// What is not as it must be.
+pub(crate) struct Comparison {
+    /// What differs.
     pub unexpected: Vec<Unexpected>,
-    /// What the file tells and is not known here.
-    pub unknown: Vec<Gap>,
+    /// What is expected and unknown here.
+    pub unknown: Vec<GapEntry>,
 }
 
-/// Holds `found` against `expected`. No process is missed where only some were asked for (`is_partial`); where some may
-/// be hidden (`is_open`), it is not known whether one is missing.
-pub(crate) fn hold(expected: &Expected, found: &Outline, is_partial: bool, is_open: bool) -> Held {
-    let mut held = Held::default();
+/// Compares `found` with what is expected. Where only some processes were asked for (`is_partial`), none is missing; where
+/// processes may be hidden (`is_open`), it is unknown whether one is missing.
+pub(crate) fn compare(
+    expected: &Expected,
+    found: &Document,
+    is_partial: bool,
+    is_open: bool,
+) -> Comparison {
+    let mut comparison = Comparison::default();
     match expected {
         Expected::Audit(expected) => {
-            machine(expected, found, &mut held);
-            processes(expected, found, is_partial, is_open, &mut held);
+            comparison.machine(expected, found);
+            if found.processes.is_some() {
+                comparison.processes(expected, found, is_partial, is_open);
+            }
         }
-        Expected::Places(places) => homes(places, found, &mut held),
+        Expected::PciNodes(places) => {
+            for gpu in &found.topology.gpus {
+                let expected = gpu.pci_bus_id.and_then(|address| places.get(&address));
+                comparison.home(expected, gpu);
+            }
+        }
     }
-    held
+    comparison
 }
 
-impl Held {
+impl Comparison {
     fn differs(&mut self, gpu: Option<u32>, what: String, expected: String, found: String) {
         self.unexpected.push(Unexpected {
             gpus: gpu.into_iter().collect(),
@@ -93,129 +109,138 @@ impl Held {
         });
     }
 
-    fn is_unknown(&mut self, what: String) {
-        self.unknown.push(Gap {
-            pid: None,
-            fact: Fact::Expected(what),
-            reason: Reason::Failed("it is not known here".to_owned()),
+    fn is_unknown(&mut self, what: &str, why: &str) {
+        self.unknown.push(GapEntry {
+            what: format!("whether the {what} is as expected"),
+            reason: why.to_owned(),
+            ..GapEntry::default()
         });
     }
-}
 
-fn machine(expected: &Outline, found: &Outline, held: &mut Held) {
-    let shape = machine::changes(expected, found).into_iter();
-    for change in shape.filter(|change| !change.is_identity) {
-        match (change.before, change.after) {
-            (Some(expected), Some(found)) => {
-                held.differs(change.gpu, change.what, expected, found);
+    fn machine(&mut self, expected: &Document, found: &Document) {
+        let changes = machine::changes(expected, found).into_iter();
+        for change in changes.filter(|change| !change.is_identity) {
+            match (change.before, change.after) {
+                (Some(expected), Some(found)) => {
+                    self.differs(change.gpu, change.what, expected, found);
+                }
+                (Some(_), None) => self.is_unknown(&change.what, UNKNOWN_HERE),
+                (None, _) => {}
             }
-            (Some(_), None) => held.is_unknown(change.what),
-            (None, _) => {}
         }
     }
-}
 
-fn homes(places: &PciNodes, found: &Outline, held: &mut Held) {
-    for gpu in &found.gpus {
+    fn home(&mut self, expected: Option<&NodeSet>, gpu: &GpuEntry) {
         let what = format!("home node of GPU {}", gpu.index);
-        let Some(expected) = gpu.address.and_then(|address| places.get(&address)) else {
-            held.unknown.push(Gap {
-                pid: None,
-                fact: Fact::Expected(what),
-                reason: Reason::Failed("the file does not place it".to_owned()),
-            });
-            continue;
-        };
-        if gpu.home_nodes.is_empty() {
-            held.is_unknown(what);
-        } else if !gpu.home_nodes.is_subset(expected) {
-            let found = node_list(&gpu.home_nodes);
-            held.differs(Some(gpu.index), what, node_list(expected), found);
+        match expected {
+            None => self.is_unknown(&what, "the file does not place it"),
+            Some(_) if gpu.home_nodes.is_empty() => self.is_unknown(&what, UNKNOWN_HERE),
+            Some(expected) if gpu.home_nodes.is_subset(expected) => {}
+            Some(expected) => {
+                let (expected, found) = (node_list(expected), node_list(&gpu.home_nodes));
+                self.differs(Some(gpu.index), what, expected, found);
+            }
+        }
+    }
+
+    fn processes(
+        &mut self,
+        expected: &Document,
+        found: &Document,
+        is_partial: bool,
+        is_open: bool,
+    ) {
+        let pairs = pairs(expected, found);
+        let mut groups = Groups::default();
+        for change in processes::changes(&pairs, expected) {
+            groups.add(&change);
+        }
+        self.unexpected.extend(groups.unexpected.into_values());
+        let mut unknown = groups.unknown;
+        let missing = groups.exists.into_iter().filter(|(_, exists)| !exists);
+        for (whose, _) in missing.filter(|_| !is_partial) {
+            if is_open {
+                unknown.insert(whose);
+            } else {
+                self.differs(None, whose, "some".to_owned(), "none".to_owned());
+            }
+        }
+        for what in unknown {
+            self.is_unknown(&what, UNKNOWN_HERE);
         }
     }
 }
 
-/// What is compared of two like processes, by name; `None` for what is not known.
-fn facts(of: &ProcessOutline) -> [(&'static str, Option<String>); 4] {
-    let nodes = |nodes: &NodeSet| (!nodes.is_empty()).then(|| node_list(nodes));
+const UNKNOWN_HERE: &str = "it is unknown here";
+
+/// Processes with the same name and the same differences.
+#[derive(Default)]
+struct Groups {
+    unexpected: BTreeMap<[String; 2], Unexpected>,
+    unknown: BTreeSet<String>,
+    /// Whether any exists: single workers of a rank may come and go.
+    exists: BTreeMap<String, bool>,
+}
+
+impl Groups {
+    fn add(&mut self, change: &ProcessChange) {
+        let Some(wanted) = change.before.filter(|of| of.is_of_job()) else {
+            return;
+        };
+        let whose = whose(wanted, change.rank);
+        *self.exists.entry(whose.clone()).or_default() |= change.after.is_some();
+        let Some(is) = change.after else { return };
+        let mut differences = Vec::new();
+        for (what, expected, found) in compared(wanted, is) {
+            match found {
+                Some(found) => differences.push(Difference {
+                    what: what.to_owned(),
+                    expected,
+                    found,
+                }),
+                None => drop(self.unknown.insert(format!("{what} of the {whose}"))),
+            }
+        }
+        if !differences.is_empty() {
+            self.differ(whose, differences, is);
+        }
+    }
+
+    fn differ(&mut self, whose: String, differences: Vec<Difference>, is: &ProcessEntry) {
+        let key = [whose.clone(), listed(&differences)];
+        let unexpected = self.unexpected.entry(key).or_insert_with(|| Unexpected {
+            gpus: Vec::new(),
+            pids: Vec::new(),
+            whose: Some(whose),
+            differences,
+        });
+        unexpected.pids.push(is.pid);
+        unexpected.gpus.extend(&is.gpus);
+        unexpected.gpus.sort_unstable();
+        unexpected.gpus.dedup();
+    }
+}
+
+/// What is compared of two matching processes, by name; `None` for what is unknown.
+fn facts(of: &ProcessEntry) -> [(&'static str, Option<String>); 4] {
     let policy = || match (of.memory.policy.as_deref()?, &of.memory.policy_nodes) {
         (mode @ ("default" | "local"), _) => Some(mode.to_owned()),
         (mode, nodes) => Some(format!("{mode} {}", node_list(nodes.as_ref()?))),
     };
-    let bound = |bound| if bound { "bound" } else { "not bound" };
+    let binding = |is_bound| if is_bound { "bound" } else { "not bound" };
     [
-        ("GPU node", nodes(&of.home_nodes)),
-        ("CPU nodes", nodes(&of.cpu.affinity_nodes)),
-        ("binding", of.cpu.bound.map(|is| bound(is).to_owned())),
+        ("GPU node", known_nodes(&of.home_nodes)),
+        ("CPU nodes", known_nodes(&of.cpu.affinity_nodes)),
+        ("binding", of.cpu.bound.map(|is| binding(is).to_owned())),
         ("memory policy", policy()),
     ]
 }
 
-fn processes(
-    expected: &Outline,
-    found: &Outline,
-    is_partial: bool,
-    is_open: bool,
-    held: &mut Held,
-) {
-    let pairs = pairs(expected, found);
-    let changes = processes::changes(&pairs, expected);
-    let is_job = |of: &ProcessOutline| matches!(of.role.as_deref(), Some("trainer" | "worker"));
-    // What is the same of several is said once.
-    let mut like: BTreeMap<[String; 2], Unexpected> = BTreeMap::new();
-    let mut unknown = BTreeSet::new();
-    // Of like ones, such as a rank's workers, some may come and go.
-    let mut is_there: BTreeMap<String, bool> = BTreeMap::new();
-    for change in &changes {
-        let Some(wanted) = change.before.filter(|of| is_job(of)) else {
-            continue;
-        };
-        let who = who(wanted, change.rank);
-        *is_there.entry(who.clone()).or_default() |= change.after.is_some();
-        let Some(is) = change.after else { continue };
-        let mut differences = Vec::new();
-        for (what, wanted, found) in compared(wanted, is) {
-            match found {
-                Some(found) => differences.push(Difference {
-                    what: what.to_owned(),
-                    expected: wanted,
-                    found,
-                }),
-                None => drop(unknown.insert(format!("{what} of the {who}"))),
-            }
-        }
-        if !differences.is_empty() {
-            let key = [who.clone(), words(&differences)];
-            let unexpected = like.entry(key).or_insert_with(|| Unexpected {
-                gpus: Vec::new(),
-                pids: Vec::new(),
-                whose: Some(who),
-                differences,
-            });
-            unexpected.gpus.extend(&is.gpus);
-            unexpected.pids.push(is.pid);
-        }
-    }
-    for mut unexpected in like.into_values() {
-        unexpected.gpus.sort_unstable();
-        unexpected.gpus.dedup();
-        held.unexpected.push(unexpected);
-    }
-    let missing = is_there.into_iter().filter(|(_, is_there)| !is_there);
-    for (who, _) in missing.filter(|_| !is_partial) {
-        if is_open {
-            unknown.insert(who);
-        } else {
-            held.differs(None, who, "some".to_owned(), "none".to_owned());
-        }
-    }
-    unknown.into_iter().for_each(|what| held.is_unknown(what));
-}
-
-/// What differs of two like processes: what it is, what it must be and what it is here, `None` where that is not known.
+/// What differs between two matching processes: what it is, what it must be, and what it is here, `None` where that is
+/// unknown.
 fn compared(
-    wanted: &ProcessOutline,
-    is: &ProcessOutline,
+    wanted: &ProcessEntry,
+    is: &ProcessEntry,
 ) -> Vec<(&'static str, String, Option<String>)> {
     let facts = facts(wanted).into_iter().zip(facts(is));
     let differing = facts.filter_map(|((what, wanted), (_, found))| {
@@ -223,11 +248,8 @@ fn compared(
         (found.as_ref() != Some(&wanted)).then_some((what, wanted, found))
     });
     let mut differing: Vec<_> = differing.collect();
-    let verdicts = (
-        verdict(wanted.verdict.as_ref()),
-        verdict(is.verdict.as_ref()),
-    );
-    if let (Some(wanted), Some(found)) = verdicts
+    let verdict_of = |of: &ProcessEntry| verdict(of.verdict.as_ref());
+    if let (Some(wanted), Some(found)) = (verdict_of(wanted), verdict_of(is))
         && found > wanted
     {
         let known = Some(found.to_string()).filter(|_| found != Verdict::Unknown);
@@ -237,10 +259,11 @@ fn compared(
 }
 
 /// `trainer of rank 3`, `workers of rank 3`, `trainer on GPU 0`.
-fn who(of: &ProcessOutline, rank: Option<u32>) -> String {
-    let word = match of.role.as_deref() {
-        Some("worker") => "workers",
-        _ => "trainer",
+fn whose(of: &ProcessEntry, rank: Option<u32>) -> String {
+    let word = if of.is(Role::Worker) {
+        "workers"
+    } else {
+        "trainer"
     };
     match rank {
         Some(rank) => format!("{word} of rank {rank}"),

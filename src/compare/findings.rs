@@ -1,46 +1,44 @@
-//! What became of each finding.
+//! What changed for each finding.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 
-use crate::audit::finding::Severity;
-use crate::audit::place::verdict::Verdict;
 use crate::compare::processes::{Change, ProcessChange};
 use crate::compare::verdict;
-use crate::document::outline::{FindingOutline, Outline};
+use crate::document::{Document, Finding};
 use crate::units::Pid;
+use crate::words::{Severity, Verdict};
 
-/// What became of one finding.
+/// One finding, compared.
 #[derive(Debug, Clone)]
 pub struct FindingChange<'a> {
-    /// As it is or, where it is no more, as it was.
-    pub finding: &'a FindingOutline,
-    /// `None` for a word that this program does not know.
+    /// As it is now; one that is gone, as it was.
+    pub finding: &'a Finding,
+    /// `None` for a word that this version of the program does not know.
     pub severity: Option<Severity>,
-    /// What became of it.
+    /// What changed.
     pub state: State,
-    /// The processes that did not break the rule before; those that are new and no worse than their like are not
-    /// among them.
+    /// The processes that did not break the rule before, without new processes that are no worse than the matching ones.
     pub joined: Vec<Pid>,
-    /// Whether more is wrong than was: an error, or a warning about a process that did not get better otherwise (one
-    /// that came home, and is not held there yet).
+    /// Whether more is wrong than before: an error, or a warning about a process that did not get better (one that moved
+    /// to its local nodes and is not bound there yet did).
     pub is_worse: bool,
 }
 
-/// What became of a finding, the worst first.
+/// What changed for a finding, the worst first.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum State {
-    /// It was not there.
+    /// It is new.
     New,
-    /// It was there, of fewer processes.
+    /// It existed, with fewer processes.
     Spread,
-    /// It could not be seen whether it is still there.
+    /// It is unknown whether it still exists.
     NotJudged,
-    /// It is still there.
+    /// It still exists.
     Remains,
-    /// It is not there, nor are its processes.
+    /// It is gone, and so are its processes.
     Gone,
-    /// It is not there any more.
+    /// It is gone, and its processes still exist.
     Fixed,
 }
 
@@ -57,17 +55,17 @@ impl fmt::Display for State {
     }
 }
 
-/// Who or what breaks a rule: a process, by its place among the changes, or else GPUs, or the machine.
+/// What breaks a rule: a process, by its position among the changes; or GPUs; or the machine, which is no GPUs.
 #[derive(PartialEq, Eq, PartialOrd, Ord)]
 enum Subject<'a> {
     Process(usize),
     Gpus(&'a [u32]),
 }
 
-/// What became of the findings of both sides.
+/// Compares the findings of both sides.
 pub fn changes<'a>(
-    before: &'a Outline,
-    after: &'a Outline,
+    before: &'a Document,
+    after: &'a Document,
     processes: &[ProcessChange],
 ) -> Vec<FindingChange<'a>> {
     let places = |pid: fn(&ProcessChange) -> Option<Pid>| {
@@ -77,7 +75,7 @@ pub fn changes<'a>(
     };
     let was_at = places(|change| Some(change.before?.pid));
     let is_at = places(|change| Some(change.after?.pid));
-    // Where several findings of one rule name a process, they are one to it.
+    // Several findings of one rule with the same process count as one for it.
     let mut broken: BTreeMap<(&str, Subject), usize> = BTreeMap::new();
     for (finding, at) in before.findings.iter().zip(0..) {
         for subject in subjects(finding, &was_at) {
@@ -109,7 +107,7 @@ pub fn changes<'a>(
             Some(at) => processes[*at].change != Change::Better,
             None => true,
         };
-        let is_worse = match Severity::named(&finding.severity) {
+        let is_worse = match finding.severity.known() {
             _ if state == State::Remains => false,
             Some(Severity::Error) => true,
             Some(Severity::Warning) => joined.iter().any(is_no_better),
@@ -127,14 +125,14 @@ pub fn changes<'a>(
             changes.push(change(finding, state, Vec::new()));
         }
     }
-    // Stable: those of one severity stay in the order of the rules.
+    // The sort is stable: findings of one severity stay in the order of the rules.
     changes.sort_by_key(|change| (change.state, change.severity.is_none(), change.severity));
     changes
 }
 
-fn change(finding: &FindingOutline, state: State, joined: Vec<Pid>) -> FindingChange<'_> {
+fn change(finding: &Finding, state: State, joined: Vec<Pid>) -> FindingChange<'_> {
     FindingChange {
-        severity: Severity::named(&finding.severity),
+        severity: finding.severity.known(),
         finding,
         state,
         joined,
@@ -143,20 +141,17 @@ fn change(finding: &FindingOutline, state: State, joined: Vec<Pid>) -> FindingCh
 }
 
 fn subjects<'a>(
-    finding: &'a FindingOutline,
+    finding: &'a Finding,
     places: &BTreeMap<Pid, usize>,
 ) -> impl Iterator<Item = Subject<'a>> {
     let pids = finding.pids.iter();
     let processes = pids.filter_map(|pid| Some(Subject::Process(*places.get(pid)?)));
-    let is_nobodys = finding.pids.is_empty();
-    processes.chain(is_nobodys.then_some(Subject::Gpus(&finding.gpus)))
+    let has_no_process = finding.pids.is_empty();
+    processes.chain(has_no_process.then_some(Subject::Gpus(&finding.gpus)))
 }
 
-/// Why a finding is not there any more.
-fn ended<'a>(
-    finding: &FindingOutline,
-    became: impl Iterator<Item = &'a ProcessChange<'a>>,
-) -> State {
+/// Why a finding does not exist any more.
+fn ended<'a>(finding: &Finding, became: impl Iterator<Item = &'a ProcessChange<'a>>) -> State {
     let mut state = match finding.pids.is_empty() {
         true => State::Fixed,
         false => State::Gone,

@@ -3,24 +3,25 @@
 use std::collections::BTreeMap;
 use std::fmt;
 
-use crate::document::outline::{Outline, ProcessOutline};
+use crate::document::{Document, ProcessEntry};
 use crate::units::{PciAddress, Pid};
+use crate::words::Role;
 
-/// A process in both audits, or in one alone.
+/// A process that is in both audits, or in one only.
 #[derive(Debug, Clone, Copy)]
 pub struct Pair<'a> {
     /// `None` for one that is new.
-    pub before: Option<&'a ProcessOutline>,
+    pub before: Option<&'a ProcessEntry>,
     /// `None` for one that is gone.
-    pub after: Option<&'a ProcessOutline>,
-    /// How it is known that they belong together; `None` for one that stands alone.
+    pub after: Option<&'a ProcessEntry>,
+    /// How the two were matched; `None` for a process in one audit only.
     pub matched_by: Option<MatchedBy>,
 }
 
-/// How it is known that two processes do the same.
+/// How two processes were matched.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum MatchedBy {
-    /// They are one: the same PID and start.
+    /// They are one process: the same PID and start time.
     Process,
     /// Two trainers of one rank.
     Rank,
@@ -28,9 +29,9 @@ pub enum MatchedBy {
     LocalRank,
     /// Two trainers on one GPU.
     Gpu,
-    /// Two workers of the same trainer or, where that is not known, of the same GPUs, in the order of their start.
+    /// Two workers of the same trainer or, where it is unknown, of the same GPUs, in the order of their start.
     Position,
-    /// Two of the same role and name, in the order of their start.
+    /// Two processes with the same role and name, in the order of their start.
     Name,
 }
 
@@ -47,8 +48,8 @@ impl fmt::Display for MatchedBy {
     }
 }
 
-/// Pairs the processes of two audits, by the surest evidence first. Where a key fits several, it decides nothing.
-pub fn pairs<'a>(before: &'a Outline, after: &'a Outline) -> Vec<Pair<'a>> {
+/// Matches the processes of two audits, by the strongest evidence first. A key that fits several processes decides nothing.
+pub fn pairs<'a>(before: &'a Document, after: &'a Document) -> Vec<Pair<'a>> {
     let mut matching = Matching::new(before, after);
     matching.processes();
     matching.trainers();
@@ -59,28 +60,28 @@ pub fn pairs<'a>(before: &'a Outline, after: &'a Outline) -> Vec<Pair<'a>> {
 
 /// One audit's processes in the order of their start.
 struct Side<'a> {
-    processes: Vec<&'a ProcessOutline>,
+    processes: Vec<&'a ProcessEntry>,
     at: BTreeMap<Pid, usize>,
-    gpus: BTreeMap<u32, Gpu<'a>>,
-    /// The place of each one's partner on the other side.
+    gpus: BTreeMap<u32, GpuIdentity<'a>>,
+    /// The position of the matching process on the other side.
     partner: Vec<Option<usize>>,
 }
 
-/// By what a GPU is known again.
+/// What identifies a GPU in both audits.
 #[derive(Clone, Copy, Default)]
-struct Gpu<'a> {
+struct GpuIdentity<'a> {
     uuid: Option<&'a str>,
     address: Option<PciAddress>,
 }
 
 impl<'a> Side<'a> {
-    fn new(outline: &'a Outline) -> Self {
-        let mut processes: Vec<&ProcessOutline> = outline.processes.iter().flatten().collect();
+    fn new(document: &'a Document) -> Self {
+        let mut processes: Vec<&ProcessEntry> = document.processes().iter().collect();
         processes.sort_by_key(|of| (of.start_time_ticks, of.pid));
-        let gpus = outline.gpus.iter().map(|gpu| {
-            let known = Gpu {
+        let gpus = document.topology.gpus.iter().map(|gpu| {
+            let known = GpuIdentity {
                 uuid: gpu.uuid.as_deref(),
-                address: gpu.address,
+                address: gpu.pci_bus_id,
             };
             (gpu.index, known)
         });
@@ -92,14 +93,19 @@ impl<'a> Side<'a> {
         }
     }
 
-    /// What is known of each of its GPUs; `None` where that is not known of every one, or it has none.
-    fn of_gpus<T>(&self, of: &ProcessOutline, tell: fn(&Gpu<'a>) -> Option<T>) -> Option<Vec<T>> {
-        let told = of.gpus.iter().map(|index| tell(self.gpus.get(index)?));
-        told.collect::<Option<Vec<T>>>()
-            .filter(|told| !told.is_empty())
+    /// A fact about each of its GPUs; `None` where it is unknown of one of them, and for a process without GPUs.
+    fn of_gpus<T>(
+        &self,
+        of: &ProcessEntry,
+        fact: fn(&GpuIdentity<'a>) -> Option<T>,
+    ) -> Option<Vec<T>> {
+        let facts = of.gpus.iter().map(|index| fact(self.gpus.get(index)?));
+        facts
+            .collect::<Option<Vec<T>>>()
+            .filter(|facts| !facts.is_empty())
     }
 
-    /// Those without a partner, by key.
+    /// The processes without a match, by key.
     fn unpaired<K: Ord>(&self, key: impl Fn(usize, &Self) -> Option<K>) -> BTreeMap<K, Vec<usize>> {
         let mut by_key: BTreeMap<K, Vec<usize>> = BTreeMap::new();
         for at in (0..self.processes.len()).filter(|at| self.partner[*at].is_none()) {
@@ -111,31 +117,31 @@ impl<'a> Side<'a> {
     }
 }
 
-/// What to do with a key that fits several.
+/// What to do with a key that fits several processes.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Several {
     /// It decides nothing.
     Leave,
-    /// Pair them in their order.
+    /// Match them in their order.
     InOrder,
 }
 
 struct Matching<'a> {
     before: Side<'a>,
     after: Side<'a>,
-    /// By the place in `after`.
+    /// By the position in `after`.
     how: BTreeMap<usize, MatchedBy>,
     is_same_host: bool,
 }
 
 impl<'a> Matching<'a> {
-    fn new(before: &'a Outline, after: &'a Outline) -> Self {
+    fn new(before: &'a Document, after: &'a Document) -> Self {
         let (one, other) = (&before.host.hostname, &after.host.hostname);
         Self {
             before: Side::new(before),
             after: Side::new(after),
             how: BTreeMap::new(),
-            // A redacted recording does not tell.
+            // A redacted recording has no name.
             is_same_host: one.is_none() || other.is_none() || one == other,
         }
     }
@@ -144,7 +150,7 @@ impl<'a> Matching<'a> {
         &mut self,
         how: MatchedBy,
         several: Several,
-        key: impl Fn(&ProcessOutline, &Side) -> Option<K>,
+        key: impl Fn(&ProcessEntry, &Side) -> Option<K>,
     ) {
         let key = |at: usize, side: &Side<'a>| key(side.processes[at], side);
         let before = self.before.unpaired(key);
@@ -172,7 +178,7 @@ impl<'a> Matching<'a> {
         }
     }
 
-    /// Across machines and boots a PID with its start says nothing.
+    /// Only on one machine: elsewhere a PID and its start time mean nothing.
     fn processes(&mut self) {
         if self.is_same_host {
             self.by(MatchedBy::Process, Several::Leave, |of, _| {
@@ -183,11 +189,11 @@ impl<'a> Matching<'a> {
 
     fn trainers(&mut self) {
         use MatchedBy::{Gpu, LocalRank, Rank};
-        let is_trainer = |of: &ProcessOutline| of.role.as_deref() == Some("trainer");
-        let rank = |of: &ProcessOutline| of.rank.filter(|_| is_trainer(of));
-        let local = |of: &ProcessOutline| of.local_rank.filter(|_| is_trainer(of));
-        let gpus = |of: &ProcessOutline| Some(of.gpus.clone()).filter(|_| is_trainer(of));
-        // Several jobs may have a rank 0 each: these are told apart by their GPUs.
+        let is_trainer = |of: &ProcessEntry| of.is(Role::Trainer);
+        let rank = |of: &ProcessEntry| of.rank.filter(|_| is_trainer(of));
+        let local = |of: &ProcessEntry| of.local_rank.filter(|_| is_trainer(of));
+        let gpus = |of: &ProcessEntry| Some(of.gpus.clone()).filter(|_| is_trainer(of));
+        // Several jobs may each have a rank 0: their GPUs distinguish them.
         self.by(Rank, Several::Leave, |of, side| {
             Some((rank(of)?, side.of_gpus(of, |gpu| gpu.address)?))
         });
@@ -208,26 +214,29 @@ impl<'a> Matching<'a> {
     }
 
     fn workers(&mut self) {
-        let is_worker = |of: &ProcessOutline| of.role.as_deref() == Some("worker");
-        // Both sides name the trainer by its place in `before`.
+        let is_worker = |of: &ProcessEntry| of.is(Role::Worker);
+        // On both sides the key is the position of the trainer in `before`.
         let before = self.before.unpaired(|at, side| {
             let of = side.processes[at];
-            side.at.get(&of.trainer?).copied().filter(|_| is_worker(of))
+            side.at
+                .get(&of.trainer_pid?)
+                .copied()
+                .filter(|_| is_worker(of))
         });
         let after = self.after.unpaired(|at, side| {
             let of = side.processes[at];
-            side.partner[*side.at.get(&of.trainer?)?].filter(|_| is_worker(of))
+            side.partner[*side.at.get(&of.trainer_pid?)?].filter(|_| is_worker(of))
         });
         self.pair(MatchedBy::Position, Several::InOrder, before, &after);
         self.by(MatchedBy::Position, Several::InOrder, |of, _| {
-            let is_nobodys = of.trainer.is_none() && is_worker(of);
-            is_nobodys.then(|| of.gpus.clone())
+            let has_no_trainer = of.trainer_pid.is_none() && is_worker(of);
+            has_no_trainer.then(|| of.gpus.clone())
         });
     }
 
     fn others(&mut self) {
         self.by(MatchedBy::Name, Several::InOrder, |of, _| {
-            let is_job = matches!(of.role.as_deref(), Some("trainer" | "worker"));
+            let is_job = of.is_of_job();
             (!is_job).then(|| (of.role.clone(), of.name.clone()))
         });
     }

@@ -1,52 +1,53 @@
-//! What became of each process.
+//! What changed for each process.
 
 use std::collections::BTreeMap;
 use std::fmt;
 
-use crate::audit::place::verdict::Verdict;
+use crate::compare::fields::FIELDS;
 use crate::compare::pairs::{MatchedBy, Pair};
 use crate::compare::verdict;
-use crate::document::outline::{LocalShare, Outline, ProcessOutline};
-use crate::units::{NodeSet, Pid};
+use crate::document::{Document, ProcessEntry};
+use crate::units::Pid;
+use crate::words::{Role, Verdict};
 
-/// What became of one process.
+/// One process, compared.
 #[derive(Debug, Clone)]
 pub struct ProcessChange<'a> {
-    /// `None` for one that is new.
-    pub before: Option<&'a ProcessOutline>,
-    /// `None` for one that is gone.
-    pub after: Option<&'a ProcessOutline>,
-    /// How it is known that they belong together; `None` for one that stands alone.
+    /// `None` for a new process.
+    pub before: Option<&'a ProcessEntry>,
+    /// `None` for a process that is gone.
+    pub after: Option<&'a ProcessEntry>,
+    /// How the two were matched; `None` for a process in one audit only.
     pub matched_by: Option<MatchedBy>,
-    /// The rank in its job: its trainer's, for a worker.
+    /// Its rank in its job; of a worker its trainer's.
     pub rank: Option<u32>,
-    /// What became of it.
+    /// What changed.
     pub change: Change,
-    /// The worst verdict that it got worse to; for a new one `mismatch`, if its like was better. `None` where nothing
-    /// got worse.
+    /// The worst verdict that it got worse to; `mismatch` for a new process that is worse than the other workers of its
+    /// trainer were. `None` where nothing got worse.
     pub worsened_to: Option<Verdict>,
-    /// All that is known of it on both sides and is another. Empty for one that is new or gone.
-    pub changed: Vec<Facet>,
-    /// Those that it stands with; `None` for what is no worker.
+    /// The paths of the fields that changed. Empty for a process in one audit only.
+    pub changed: Vec<&'static str>,
+    /// The workers that it belongs to; `None` for other processes.
     pub(crate) crew: Option<Crew>,
 }
 
-/// What became of a process, the worst first.
+/// What changed for a process, the worst first.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Change {
     /// Its verdict, or that on its CPUs or its memory alone, is worse.
     Worse,
-    /// It could be judged, and no more.
+    /// It was judged before, and cannot be judged now.
     NotJudged,
-    /// There is none like it any more.
+    /// No process matches it in the later audit.
     Gone,
-    /// There was none like it.
+    /// No process matches it in the earlier audit.
     New,
-    /// It is elsewhere, and as well placed as before.
+    /// Something else changed, and its verdicts are the same.
     Moved,
     /// Its verdict, or that on its CPUs or its memory alone, is better, and none is worse.
     Better,
-    /// Nothing is another.
+    /// Nothing changed.
     Same,
 }
 
@@ -64,90 +65,32 @@ impl fmt::Display for Change {
     }
 }
 
-/// Something about a process that may be another, named as in the audit's document.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Facet {
-    /// What it does.
-    Role,
-    /// Its GPUs' indexes.
-    Gpus,
-    /// Its GPUs' home nodes.
-    HomeNodes,
-    /// The node on which it ran.
-    CpuNode,
-    /// The CPUs on which it may run.
-    Affinity,
-    /// Whether that holds it.
-    BindTo,
-    /// Whether any thread was off the local nodes.
-    Astray,
-    /// Its memory policy.
-    Policy,
-    /// The policy's nodes.
-    PolicyNodes,
-    /// What its cpuset leaves it.
-    MemsAllowed,
-    /// The node with most of its memory.
-    MemoryNode,
-    /// How much of its memory is local, if that differs by more than the error of an estimate and by a percent at
-    /// least.
-    LocalFraction,
-    /// The verdict on its CPUs.
-    CpuVerdict,
-    /// The verdict on its memory.
-    MemoryVerdict,
-    /// The worse of both.
-    Verdict,
-}
-
-impl fmt::Display for Facet {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Self::Role => "role",
-            Self::Gpus => "gpus",
-            Self::HomeNodes => "home_nodes",
-            Self::CpuNode => "cpu.node",
-            Self::Affinity => "cpu.affinity",
-            Self::BindTo => "cpu.bound",
-            Self::Astray => "cpu.threads.astray",
-            Self::Policy => "memory.policy",
-            Self::PolicyNodes => "memory.policy_nodes",
-            Self::MemsAllowed => "memory.mems_allowed",
-            Self::MemoryNode => "memory.node",
-            Self::LocalFraction => "memory.local_fraction",
-            Self::CpuVerdict => "cpu.verdict",
-            Self::MemoryVerdict => "memory.verdict",
-            Self::Verdict => "verdict",
-        })
-    }
-}
-
 impl<'a> ProcessChange<'a> {
-    /// The process as it is or, where it is gone, as it was.
-    pub fn either(&self) -> Option<&'a ProcessOutline> {
+    /// The process as it is now; one that is gone, as it was.
+    pub fn either(&self) -> Option<&'a ProcessEntry> {
         self.after.or(self.before)
     }
 
-    /// Whether it gets a verdict, or got one.
+    /// Whether it has a verdict in either audit.
     pub fn is_judged(&self) -> bool {
         let mut sides = [self.before, self.after].into_iter().flatten();
         sides.any(|of| of.verdict.is_some())
     }
 }
 
-/// What makes workers alike.
+/// Workers that may replace each other.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum Crew {
     /// The trainer that they worked for.
     Earlier(Pid),
-    /// The trainer that they work for, which is new.
+    /// The trainer that they work for, if it is new.
     Later(Pid),
-    /// The GPUs that they work for, where their trainer is not known.
+    /// The GPUs that they work for, where their trainer is unknown.
     Gpus(Vec<u32>),
 }
 
-/// What became of each pair.
-pub fn changes<'a>(pairs: &[Pair<'a>], before: &Outline) -> Vec<ProcessChange<'a>> {
+/// Compares each pair.
+pub fn changes<'a>(pairs: &[Pair<'a>], before: &Document) -> Vec<ProcessChange<'a>> {
     let worst = worst_workers(before);
     let ties = Ties::of(pairs);
     let changes = pairs.iter().map(|pair| {
@@ -163,7 +106,8 @@ pub fn changes<'a>(pairs: &[Pair<'a>], before: &Outline) -> Vec<ProcessChange<'a
         };
         match (pair.before, pair.after) {
             (Some(before), Some(after)) => {
-                let changed = changed(before, after);
+                let changed = FIELDS.iter().filter(|of| of.is_changed(before, after));
+                let changed: Vec<&str> = changed.map(|field| field.path).collect();
                 let (became, worsened_to) = became(before, after, !changed.is_empty());
                 change(became, worsened_to, changed)
             }
@@ -184,12 +128,12 @@ pub fn changes<'a>(pairs: &[Pair<'a>], before: &Outline) -> Vec<ProcessChange<'a
 }
 
 /// The worst verdict on the workers of each trainer.
-fn worst_workers(outline: &Outline) -> BTreeMap<Pid, Verdict> {
+fn worst_workers(document: &Document) -> BTreeMap<Pid, Verdict> {
     let mut worst = BTreeMap::new();
-    for of in outline.processes.iter().flatten() {
-        let is_worker = of.role.as_deref() == Some("worker");
+    for of in document.processes() {
+        let is_worker = of.is(Role::Worker);
         if let (true, Some(trainer), Some(verdict)) =
-            (is_worker, of.trainer, verdict(of.verdict.as_ref()))
+            (is_worker, of.trainer_pid, verdict(of.verdict.as_ref()))
         {
             let so_far = worst.entry(trainer).or_insert(verdict);
             *so_far = verdict.max(*so_far);
@@ -198,13 +142,13 @@ fn worst_workers(outline: &Outline) -> BTreeMap<Pid, Verdict> {
     worst
 }
 
-/// What workers have of their trainers.
+/// What workers inherit from their trainers.
 struct Ties {
-    /// The rank of each, by its earlier PID.
+    /// The rank of each trainer, by its earlier PID.
     before: BTreeMap<Pid, u32>,
-    /// By its later one.
+    /// The same by its later PID.
     after: BTreeMap<Pid, u32>,
-    /// The earlier PID by the later one.
+    /// The earlier PID by the later PID.
     earlier: BTreeMap<Pid, Pid>,
 }
 
@@ -227,8 +171,8 @@ impl Ties {
     }
 
     fn rank(&self, pair: &Pair) -> Option<u32> {
-        let of_trainer = |of: Option<&ProcessOutline>, ranks: &BTreeMap<Pid, u32>| {
-            ranks.get(&of?.trainer?).copied()
+        let of_trainer = |of: Option<&ProcessEntry>, ranks: &BTreeMap<Pid, u32>| {
+            ranks.get(&of?.trainer_pid?).copied()
         };
         own_rank(pair)
             .or_else(|| of_trainer(pair.after, &self.after))
@@ -237,10 +181,10 @@ impl Ties {
 
     fn crew(&self, pair: &Pair) -> Option<Crew> {
         let of = pair.before.or(pair.after)?;
-        if of.role.as_deref() != Some("worker") {
+        if !of.is(Role::Worker) {
             return None;
         }
-        let Some(trainer) = of.trainer else {
+        let Some(trainer) = of.trainer_pid else {
             return Some(Crew::Gpus(of.gpus.clone()));
         };
         Some(match (pair.before, self.earlier.get(&trainer)) {
@@ -256,13 +200,13 @@ fn own_rank(pair: &Pair) -> Option<u32> {
     sides.find_map(|of| of.rank.or(of.local_rank))
 }
 
-/// What became of a process that is on both sides, and the worst verdict that it got worse to.
+/// What changed for a process that is in both audits, and the worst verdict that it got worse to.
 fn became(
-    before: &ProcessOutline,
-    after: &ProcessOutline,
+    before: &ProcessEntry,
+    after: &ProcessEntry,
     has_changed: bool,
 ) -> (Change, Option<Verdict>) {
-    let verdicts = |of: &ProcessOutline| {
+    let verdicts = |of: &ProcessEntry| {
         [&of.cpu.verdict, &of.memory.verdict, &of.verdict].map(|word| verdict(word.as_ref()))
     };
     let mut worsened_to = None;
@@ -284,64 +228,4 @@ fn became(
         () => Change::Same,
     };
     (change, worsened_to)
-}
-
-/// All that is known on both sides and is another.
-fn changed(before: &ProcessOutline, after: &ProcessOutline) -> Vec<Facet> {
-    fn differ<T: PartialEq>(one: &Option<T>, other: &Option<T>) -> bool {
-        one.is_some() && other.is_some() && one != other
-    }
-    let (cpu, cpu_now) = (&before.cpu, &after.cpu);
-    let (memory, memory_now) = (&before.memory, &after.memory);
-    let known = |nodes: &NodeSet| Some(nodes.clone()).filter(|nodes| !nodes.is_empty());
-    let any_astray = |astray: Option<usize>| astray.map(|count| count > 0);
-    let all = [
-        (Facet::Role, before.role != after.role),
-        (Facet::Gpus, before.gpus != after.gpus),
-        (
-            Facet::HomeNodes,
-            differ(&known(&before.home_nodes), &known(&after.home_nodes)),
-        ),
-        (Facet::CpuNode, differ(&cpu.node, &cpu_now.node)),
-        (Facet::Affinity, differ(&cpu.affinity, &cpu_now.affinity)),
-        (Facet::BindTo, differ(&cpu.bound, &cpu_now.bound)),
-        (
-            Facet::Astray,
-            differ(&any_astray(cpu.astray), &any_astray(cpu_now.astray)),
-        ),
-        (Facet::Policy, differ(&memory.policy, &memory_now.policy)),
-        (
-            Facet::PolicyNodes,
-            differ(&memory.policy_nodes, &memory_now.policy_nodes),
-        ),
-        (
-            Facet::MemsAllowed,
-            differ(&memory.mems_allowed, &memory_now.mems_allowed),
-        ),
-        (Facet::MemoryNode, differ(&memory.node, &memory_now.node)),
-        (
-            Facet::LocalFraction,
-            is_another_share(memory.local, memory_now.local),
-        ),
-        (Facet::CpuVerdict, differ(&cpu.verdict, &cpu_now.verdict)),
-        (
-            Facet::MemoryVerdict,
-            differ(&memory.verdict, &memory_now.verdict),
-        ),
-        (Facet::Verdict, differ(&before.verdict, &after.verdict)),
-    ];
-    let changed = all.into_iter().filter(|(_, is_another)| *is_another);
-    changed.map(|(facet, _)| facet).collect()
-}
-
-/// Whether so much more or less is local that it is told. A running process's memory is never quite the same twice.
-pub fn is_another_share(before: LocalShare, after: LocalShare) -> bool {
-    const LEAST: f64 = 0.01;
-    let (Some(one), Some(other)) = (before.fraction, after.fraction) else {
-        return false;
-    };
-    // An estimate that does not tell its error says nothing of a difference.
-    let error = |of: LocalShare| of.error.unwrap_or(if of.is_estimate { 1.0 } else { 0.0 });
-    let apart = (one - other).abs();
-    apart >= LEAST && apart > error(before) + error(after)
 }

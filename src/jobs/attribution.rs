@@ -1,39 +1,15 @@
 //! The role of each process: launcher, trainer, worker or helper. And the trainer of each worker.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::fmt;
 
 use crate::jobs::known_programs::{self, DATA_LOADER, Task, serves_gpus, task};
 use crate::jobs::ties::{TrainerMatch, Trainers};
 use crate::jobs::tree::{ProcessTree, ProgramFacts};
-use crate::machine::evidence::Evidence;
 use crate::machine::gpu::{Gpu, Instance};
 use crate::machine::process::{ControlGroup, Process};
 use crate::units::Pid;
-
-/// What a process does in a job.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Role {
-    /// Has a GPU context.
-    Trainer,
-    /// Works for a trainer: loads its data.
-    Worker,
-    /// Started trainers: one of their ancestors in the job.
-    Launcher,
-    /// Python's resource tracker or fork server, or a program that serves or monitors GPUs.
-    Helper,
-}
-
-impl fmt::Display for Role {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Self::Trainer => "trainer",
-            Self::Worker => "worker",
-            Self::Launcher => "launcher",
-            Self::Helper => "helper",
-        })
-    }
-}
+use crate::words::Evidence;
+pub use crate::words::Role;
 
 /// The role of a process, its GPUs and its trainer.
 #[derive(Debug, Clone, Default)]

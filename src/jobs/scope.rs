@@ -2,12 +2,13 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use crate::jobs::attribution::{Membership, Role};
+use crate::jobs::attribution::Membership;
 use crate::jobs::tree::ProcessTree;
 use crate::machine::gap::{Fact, Gap};
 use crate::machine::gpu::Gpu;
 use crate::machine::process::Process;
 use crate::units::Pid;
+use crate::words::Role;
 
 /// Which processes are judged and shown; all of a machine's by default.
 #[derive(Debug, Clone, Default)]

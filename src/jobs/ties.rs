@@ -2,9 +2,9 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use crate::machine::evidence::Evidence;
 use crate::machine::process::Process;
 use crate::units::{Pid, ranges};
+use crate::words::Evidence;
 
 /// The trainer that a worker belongs to.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -84,8 +84,6 @@ pub enum Fact {
     GpuMemoryNode(u32),
     /// The whole of `/sys/devices/system/node`.
     Nodes,
-    /// Whether something is as `--expect` says; the text names it.
-    Expected(String),
     /// A node's CPUs.
     NodeCpus(NodeId),
     /// A node's memory sizes.
@@ -143,7 +141,6 @@ impl Fact {
                 | Self::Processes
                 | Self::HiddenProcesses(_)
                 | Self::Process
-                | Self::Expected(_)
         )
     }
 }
@@ -156,7 +153,6 @@ impl fmt::Display for Fact {
             Self::GpuHomeNode(index) => write!(f, "home node of GPU {index}"),
             Self::GpuMemoryNode(index) => write!(f, "memory node of GPU {index}"),
             Self::Nodes => f.write_str("NUMA nodes"),
-            Self::Expected(what) => write!(f, "whether the {what} is as expected"),
             Self::NodeCpus(node) => write!(f, "CPUs of node {node}"),
             Self::NodeMemory(node) => write!(f, "memory of node {node}"),
             Self::NodeDistances(node) => write!(f, "distances of node {node}"),

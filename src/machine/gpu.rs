@@ -1,11 +1,12 @@
 //! GPUs, and the processes that use them.
 
+use crate::words::HomeSource;
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 
-use crate::machine::evidence::Evidence;
 use crate::machine::nvml_answer::MigDevice;
 use crate::units::{Bytes, NodeId, NodeSet, PciAddress, Pid};
+use crate::words::Evidence;
 
 /// One GPU, as the driver and sysfs describe it.
 #[derive(Debug, Clone, Default)]
@@ -51,42 +52,6 @@ pub struct DrmGpu {
     /// The host memory that is mapped for it (`mem_info_gtt_used`), which a GPU without its own memory uses. `None` where the
     /// driver does not report it.
     pub host_memory_used: Option<Bytes>,
-}
-
-/// Where a GPU's home nodes are known from, in the order in which the sources are believed.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub enum HomeSource {
-    /// `--gpu-node`.
-    Override,
-    /// A topology file of NCCL or hwloc.
-    TopologyFile,
-    /// `numa_node` of its PCI device.
-    Sysfs,
-    /// `numa_node` of the nearest PCI bridge above it that has one.
-    PciParent,
-    /// NVML's memory affinity.
-    NvmlMemoryAffinity,
-    /// NVML's CPU affinity.
-    NvmlCpuAffinity,
-    /// Only one node of the machine has CPUs.
-    SingleNode,
-    /// No source.
-    Unknown,
-}
-
-impl fmt::Display for HomeSource {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Self::Override => "override",
-            Self::TopologyFile => "topology-file",
-            Self::Sysfs => "sysfs",
-            Self::PciParent => "pci-parent",
-            Self::NvmlMemoryAffinity => "nvml-memory-affinity",
-            Self::NvmlCpuAffinity => "nvml-cpu-affinity",
-            Self::SingleNode => "single-node",
-            Self::Unknown => "unknown",
-        })
-    }
 }
 
 impl Gpu {

@@ -58,7 +58,9 @@ pub struct DriverGpu {
 }
 
 /// One MIG device: a compute instance of a GPU instance, nvidia-smi's `GI ID` and `CI ID`.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[derive(
+    Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, schemars::JsonSchema,
+)]
 pub struct MigDevice {
     /// The GPU instance.
     pub gpu_instance_id: u32,

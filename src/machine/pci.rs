@@ -1,7 +1,7 @@
 //! PCI devices.
 
 use crate::units::{NodeId, PciAddress};
-use std::fmt;
+use crate::words::PciClass;
 
 /// A PCI device that matters for placement besides the GPUs.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -14,28 +14,4 @@ pub struct PciDevice {
     pub names: Vec<String>,
     /// Its `numa_node`; `None` for -1, and where the file does not exist.
     pub node: Option<NodeId>,
-}
-
-/// The classes of the PCI devices that are shown, by the first byte of the class code.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum PciClass {
-    /// 01: disks and their controllers.
-    Storage,
-    /// 02: Ethernet, InfiniBand.
-    Network,
-    /// 03: VGA and 3D controllers. GPUs that can compute are not shown as devices.
-    Display,
-    /// 12: processing accelerators.
-    Accelerator,
-}
-
-impl fmt::Display for PciClass {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Self::Storage => "storage",
-            Self::Network => "network",
-            Self::Display => "display",
-            Self::Accelerator => "accelerator",
-        })
-    }
 }

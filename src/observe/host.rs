@@ -2,10 +2,11 @@
 
 use std::time::SystemTime;
 
-use crate::machine::{Host, Origin};
+use crate::machine::Host;
 use crate::observe::root::Root;
 use crate::observe::root::manifest::Manifest;
 use crate::units::value;
+use crate::words::Origin;
 
 /// The host name comes from the system or from the recording's manifest. Kernel and boot time come from files, so that
 /// a recording has them too.

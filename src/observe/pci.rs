@@ -1,10 +1,11 @@
 //! PCI devices: `/sys/bus/pci/devices`.
 
 use crate::machine::gap::{Fact, Gaps, Reason};
-use crate::machine::pci::{PciClass, PciDevice};
+use crate::machine::pci::PciDevice;
 use crate::observe::read::read_as;
 use crate::observe::root::Root;
 use crate::units::{Malformed, NodeId, PciAddress, malformed, number, value};
+use crate::words::PciClass;
 
 const PCI_DEVICES: &str = "sys/bus/pci/devices";
 

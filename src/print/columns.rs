@@ -14,21 +14,21 @@ pub(crate) struct Filled {
     pub colors: Vec<Option<Color>>,
 }
 
-/// How a column behaves where room is short.
+/// How a column behaves on a narrow terminal.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Room {
-    /// It is never left out, and no cell of it is broken over two lines.
+    /// It is never left out, and its cells are never broken into two lines.
     Whole,
-    /// Its cells may be broken between words; the greater the number, the sooner it is left out.
+    /// Its cells may be broken between words. The greater the number, the sooner it is left out.
     Words(u8),
-    /// The same, without being broken.
+    /// The same, but its cells are never broken.
     Short(u8),
-    /// Only from this width of the terminal on.
+    /// It is shown from this width of the terminal on.
     Wide(u16),
 }
 
 impl Filled {
-    /// The least width that the room allows: of the longest word, else of the longest line.
+    /// The least width: that of the longest word, or of the longest line where lines are never broken.
     fn least(&self) -> u16 {
         let longest = |text: &str, split: fn(char) -> bool| {
             let parts = text.split(split).map(|part| part.chars().count());
@@ -43,13 +43,12 @@ impl Filled {
         u16::try_from(cells.max().unwrap_or(0).max(header)).unwrap_or(u16::MAX)
     }
 
-    fn says_something(&self) -> bool {
+    fn is_used(&self) -> bool {
         self.cells.iter().any(|cell| !cell.is_empty())
     }
 }
 
-/// The table of those columns that say something and for which there is room; those that matter least are left out
-/// first.
+/// The table of the columns that are not empty and fit. The least important ones are left out first.
 pub(crate) fn draw(columns: impl Iterator<Item = Filled>, terminal: &Terminal) -> String {
     let columns = fitting(columns, terminal);
     let headers: Vec<&str> = columns.iter().map(|column| column.header).collect();
@@ -77,7 +76,7 @@ pub(crate) fn draw(columns: impl Iterator<Item = Filled>, terminal: &Terminal) -
 fn fitting(columns: impl Iterator<Item = Filled>, terminal: &Terminal) -> Vec<Filled> {
     let is_wide =
         |column: &Filled| matches!(column.room, Room::Wide(from) if from > terminal.width);
-    let columns = columns.filter(|column| !is_wide(column) && column.says_something());
+    let columns = columns.filter(|column| !is_wide(column) && column.is_used());
     let mut columns: Vec<Filled> = columns.collect();
     let needs = |columns: &[Filled]| {
         let widths = columns

@@ -1,25 +1,25 @@
-//! Two audits against each other, for people.
+//! Two audits compared, for group.
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use comfy_table::Color;
 use owo_colors::Style;
 
-use crate::audit::finding::Severity;
-use crate::audit::place::verdict::Verdict;
 use crate::compare::Diff;
+use crate::compare::fields::{CPU_VERDICT, LOCAL_FRACTION, MEMORY_VERDICT, VERDICT};
 use crate::compare::findings::{FindingChange, State};
-use crate::compare::processes::{Change, Facet, ProcessChange};
-use crate::document::outline::{LocalShare, Outline, ProcessOutline, SummaryOutline};
-use crate::print::cells::{bracketed, cpus, or_unknown, processes as counted};
+use crate::compare::processes::{Change, ProcessChange};
+use crate::document::{Document, LocalShare, ProcessEntry, Summary};
+use crate::print::cells::{
+    binding, color, cpus, known, or_unknown, processes as counted, role, shortened, verdict,
+};
 use crate::print::columns::{Filled, Room, draw};
-use crate::print::rows::{color, shortened};
-use crate::print::table::head;
+use crate::print::table::{counts, head};
 use crate::print::terminal::{Terminal, harmless};
-use crate::units::{NodeSet, node_list, percent_of_one as percent, ranges};
+use crate::units::{node_list, percent_of_one as percent, ranges};
+use crate::words::{Role, Severity};
 
-/// The whole of it. `all` shows what is as it was, too, and what is not judged, and gives every process a row of its
-/// own.
+/// The whole diff. `all` also shows unchanged processes and those that are not judged, and gives every process its own row.
 pub fn diff(diff: &Diff, all: bool, terminal: &Terminal) -> String {
     let mut out = side("before: ", diff.before, terminal);
     out += &side("after:  ", diff.after, terminal);
@@ -33,27 +33,18 @@ pub fn diff(diff: &Diff, all: bool, terminal: &Terminal) -> String {
 }
 
 /// One line: which machine, and when.
-fn side(mark: &str, outline: &Outline, terminal: &Terminal) -> String {
-    terminal.wrap(mark, &head_words(outline), mark.len())
-}
-
-fn head_words(outline: &Outline) -> String {
-    let unwrapped = Terminal {
-        width: u16::MAX,
-        color: false,
-    };
-    head(&outline.host, &unwrapped).trim_end().to_owned()
+fn side(mark: &str, document: &Document, terminal: &Terminal) -> String {
+    terminal.wrap(mark, &head(&document.host), mark.len())
 }
 
 fn machine(diff: &Diff, terminal: &Terminal) -> String {
-    let known = |text: &Option<String>| text.as_deref().map_or("?".to_owned(), harmless);
     let mut out = String::new();
     for change in &diff.machine {
         let text = format!(
             "{}: {} → {}",
             harmless(&change.what),
-            known(&change.before),
-            known(&change.after)
+            harmless(&known(change.before.as_ref())),
+            harmless(&known(change.after.as_ref()))
         );
         out += &terminal.wrap("  ", &text, 4);
     }
@@ -63,9 +54,9 @@ fn machine(diff: &Diff, terminal: &Terminal) -> String {
     }
 }
 
-/// A row: one process, or workers of which all that is shown is the same but PIDs and shares.
+/// A row: one process, or workers that differ only in PIDs and shares.
 struct Row<'a> {
-    people: Vec<&'a ProcessChange<'a>>,
+    group: Vec<&'a ProcessChange<'a>>,
     cells: Cells,
     pids: String,
 }
@@ -83,12 +74,12 @@ struct Cells {
     verdict: String,
 }
 
-/// A column: its header, how it behaves where room is short, and what it says of a row.
+/// A column: its header, how it behaves on a narrow terminal, and its cell for a row.
 type Column = (&'static str, Room, fn(&Row) -> String);
 
 const COLUMNS: &[Column] = &[
     ("CHANGE", Room::Whole, |row| row.cells.change.clone()),
-    ("ROLE", Room::Whole, |row| match row.people.len() {
+    ("ROLE", Room::Whole, |row| match row.group.len() {
         1 => row.cells.role.clone(),
         several => format!("{} ×{several}", row.cells.role),
     }),
@@ -115,15 +106,12 @@ fn processes(diff: &Diff, all: bool, terminal: &Terminal) -> String {
     let mut places: BTreeMap<Cells, usize> = BTreeMap::new();
     for change in diff.processes.iter().filter(is_shown) {
         let cells = cells(change, terminal);
-        let folds = !all
-            && change
-                .either()
-                .is_some_and(|of| of.role.as_deref() != Some("trainer"));
+        let folds = !all && change.either().is_some_and(|of| !of.is(Role::Trainer));
         let place = *places.entry(cells.clone()).or_insert(rows.len());
         match rows.get_mut(place) {
-            Some(row) if folds => row.people.push(change),
+            Some(row) if folds => row.group.push(change),
             _ => rows.push(Row {
-                people: vec![change],
+                group: vec![change],
                 cells,
                 pids: String::new(),
             }),
@@ -145,18 +133,18 @@ fn processes(diff: &Diff, all: bool, terminal: &Terminal) -> String {
 }
 
 fn painted(header: &str, row: &Row) -> Option<Color> {
-    let first = row.people.first()?;
+    let first = row.group.first()?;
     match (header, first.change) {
         ("CHANGE", _) if first.worsened_to.is_some() => Some(Color::Red),
         ("CHANGE", Change::NotJudged) => Some(Color::Magenta),
         ("CHANGE", Change::Better) => Some(Color::Green),
-        ("VERDICT", _) => color(Verdict::named(first.after?.verdict.as_deref()?)),
+        ("VERDICT", _) => color(first.after?.verdict.as_ref()),
         _ => None,
     }
 }
 
 fn cells(change: &ProcessChange, terminal: &Terminal) -> Cells {
-    let of_gpus = |of: &ProcessOutline| match of.gpus.is_empty() {
+    let of_gpus = |of: &ProcessEntry| match of.gpus.is_empty() {
         true => "-".to_owned(),
         false => ranges(of.gpus.iter().copied()),
     };
@@ -166,35 +154,31 @@ fn cells(change: &ProcessChange, terminal: &Terminal) -> Cells {
             (Change::NotJudged, _) => "not judged".to_owned(),
             (change, _) => change.to_string(),
         },
-        role: told(change, |of| {
-            of.role.as_deref().map_or("process".to_owned(), harmless)
-        }),
+        role: both(change, role),
         rank: change.rank.map_or("-".to_owned(), |rank| rank.to_string()),
-        gpus: told(change, of_gpus),
-        gpu_node: told(change, |of| match of.gpus.is_empty() {
+        gpus: both(change, of_gpus),
+        gpu_node: both(change, |of| match of.gpus.is_empty() {
             true => "-".to_owned(),
             false => or_unknown(node_list(&of.home_nodes)),
         }),
-        cpu_node: told(change, |of| {
-            or_unknown(of.cpu.node.map(|node| node.to_string()).unwrap_or_default())
-        }),
+        cpu_node: both(change, |of| known(of.cpu.node.as_ref())),
         cpus: broken(
-            told(change, |of| {
+            both(change, |of| {
                 cpus(of.cpu.affinity.as_ref(), &of.cpu.affinity_nodes)
             }),
             terminal,
         ),
-        binding: broken(told(change, binding), terminal),
+        binding: broken(both(change, |of| binding(&of.memory)), terminal),
         verdict: verdicts(change),
     }
 }
 
-/// `1 → 0`, or what it is where that is the same.
-fn told(change: &ProcessChange, tell: impl Fn(&ProcessOutline) -> String) -> String {
-    arrow(change.before.map(&tell), change.after.map(&tell))
+/// `1 → 0`, or one text where both are the same.
+fn both(change: &ProcessChange, text: impl Fn(&ProcessEntry) -> String) -> String {
+    arrow(change.before.map(&text), change.after.map(&text))
 }
 
-/// Where room is short, what is long goes on two lines.
+/// On a narrow terminal a long cell is broken into two lines.
 fn broken(cell: String, terminal: &Terminal) -> String {
     const ROOMY: u16 = 130;
     const SHORT: usize = 9;
@@ -211,35 +195,18 @@ fn arrow(before: Option<String>, after: Option<String>) -> String {
     }
 }
 
-/// As the audit's table has it: `[0, 1]`, `bind [0]`.
-fn binding(of: &ProcessOutline) -> String {
-    let listed = |nodes: &Option<NodeSet>| nodes.as_ref().map_or("[?]".to_owned(), bracketed);
-    let allowed = listed(&of.memory.mems_allowed);
-    match of.memory.policy.as_deref() {
-        None => format!("? {allowed}"),
-        Some("default") => allowed,
-        Some("local") => format!("local {allowed}"),
-        Some(mode) => format!("{} {}", harmless(mode), listed(&of.memory.policy_nodes)),
-    }
-}
-
-/// The verdict, and of those on CPUs and memory what is another where the verdict is none.
+/// The verdict; where it is the same, also the verdicts on CPU and memory that differ.
 fn verdicts(change: &ProcessChange) -> String {
-    let word = |verdict: Option<&str>| match verdict {
-        None => "-".to_owned(),
-        Some("mismatch") => "MISMATCH".to_owned(),
-        Some(word) => harmless(word),
-    };
-    let mut lines = vec![told(change, |of| word(of.verdict.as_deref()))];
-    if !change.changed.contains(&Facet::Verdict) {
-        let is_another = |facet: &Facet| change.changed.contains(facet);
-        if is_another(&Facet::CpuVerdict) {
-            let parts = told(change, |of| word(of.cpu.verdict.as_deref()));
-            lines.push(format!("CPU {parts}"));
+    let mut lines = vec![both(change, |of| verdict(of.verdict.as_ref()))];
+    let has_changed = |path| change.changed.contains(&path);
+    if !has_changed(VERDICT) {
+        if has_changed(CPU_VERDICT) {
+            let cpu = both(change, |of| verdict(of.cpu.verdict.as_ref()));
+            lines.push(format!("CPU {cpu}"));
         }
-        if is_another(&Facet::MemoryVerdict) {
-            let parts = told(change, |of| word(of.memory.verdict.as_deref()));
-            lines.push(format!("memory {parts}"));
+        if has_changed(MEMORY_VERDICT) {
+            let memory = both(change, |of| verdict(of.memory.verdict.as_ref()));
+            lines.push(format!("memory {memory}"));
         }
     }
     lines.join("\n")
@@ -247,11 +214,7 @@ fn verdicts(change: &ProcessChange) -> String {
 
 fn pids(row: &Row) -> String {
     let of_side = |side: fn(&ProcessChange) -> Option<u32>| {
-        let mut pids: Vec<u32> = row
-            .people
-            .iter()
-            .filter_map(|change| side(change))
-            .collect();
+        let mut pids: Vec<u32> = row.group.iter().filter_map(|change| side(change)).collect();
         pids.sort_unstable();
         (!pids.is_empty()).then(|| shortened(pids))
     };
@@ -263,16 +226,16 @@ fn pids(row: &Row) -> String {
 
 /// How much of the memory is local: of several processes from the least to the most.
 fn shares(row: &Row) -> String {
-    let has_moved = |change: &&ProcessChange| change.changed.contains(&Facet::LocalFraction);
+    let has_moved = |change: &&ProcessChange| change.changed.contains(&LOCAL_FRACTION);
     let of_side = |side: fn(&ProcessChange) -> Option<LocalShare>| {
-        let shares = row.people.iter().filter_map(|change| side(change));
+        let shares = row.group.iter().filter_map(|change| side(change));
         span(shares.collect())
     };
-    let before = of_side(|change| Some(change.before?.memory.local));
-    let after = of_side(|change| Some(change.after?.memory.local));
+    let before = of_side(|change| Some(change.before?.memory.local()));
+    let after = of_side(|change| Some(change.after?.memory.local()));
     let is_known = |text: &Option<String>| text.as_deref().is_some_and(|text| text != "?");
-    // What differs by less than it may be off is no move.
-    match is_known(&before) && is_known(&after) && !row.people.iter().any(has_moved) {
+    // A difference within the error is not a change.
+    match is_known(&before) && is_known(&after) && !row.group.iter().any(has_moved) {
         true => after.unwrap_or_default(),
         false => arrow(before, after),
     }
@@ -282,11 +245,11 @@ fn span(shares: Vec<LocalShare>) -> Option<String> {
     if shares.is_empty() {
         return None;
     }
-    let fractions: Option<Vec<f64>> = shares.iter().map(|share| share.fraction).collect();
+    let fractions: Option<Vec<f64>> = shares.iter().map(|share| share.local_fraction).collect();
     let Some(fractions) = fractions else {
         return Some("?".to_owned());
     };
-    let mark = match shares.iter().any(|share| share.is_estimate) {
+    let mark = match shares.iter().any(|share| !share.exact) {
         true => "~",
         false => "",
     };
@@ -299,12 +262,12 @@ fn span(shares: Vec<LocalShare>) -> Option<String> {
 }
 
 fn names(row: &Row) -> String {
-    let names = row.people.iter().filter_map(|change| change.either());
+    let names = row.group.iter().filter_map(|change| change.either());
     let names: BTreeSet<String> = names.map(|of| harmless(&of.name)).collect();
     names.into_iter().collect::<Vec<_>>().join(", ")
 }
 
-/// What is wrong that was not, what is wrong no more; and in one line what still is.
+/// The findings that are new or gone; and in one line those that remain.
 fn findings(diff: &Diff, all: bool, terminal: &Terminal) -> String {
     let mut out = String::new();
     let mut remaining: Vec<String> = Vec::new();
@@ -312,15 +275,15 @@ fn findings(diff: &Diff, all: bool, terminal: &Terminal) -> String {
         let finding = change.finding;
         let rule = format!(
             "{}[{}]",
-            harmless(&finding.severity),
+            harmless(finding.severity.as_str()),
             harmless(&finding.rule)
         );
         if change.state == State::Remains && !all {
-            let whom = match finding.pids.len() {
+            let processes = match finding.pids.len() {
                 0 => String::new(),
                 count => format!(" ({})", counted(count)),
             };
-            remaining.push(rule + &whom);
+            remaining.push(rule + &processes);
             continue;
         }
         let word = match change.state {
@@ -359,28 +322,21 @@ fn style(change: &FindingChange) -> Style {
     }
 }
 
-fn sum(mark: &str, summary: Option<&SummaryOutline>, terminal: &Terminal) -> String {
+fn sum(mark: &str, summary: Option<&Summary>, terminal: &Terminal) -> String {
     let text = match summary {
         None => "the machine alone, without processes".to_owned(),
         Some(summary) => {
-            let local = match span(vec![summary.local]).as_deref() {
+            let local = match span(vec![summary.local()]).as_deref() {
                 None | Some("?") => String::new(),
                 Some(share) => format!("; {share} of their memory local"),
             };
-            format!(
-                "{}: {} ok, {} at risk, {} mismatched, {} unknown{local}",
-                counted(summary.processes),
-                summary.ok,
-                summary.at_risk,
-                summary.mismatch,
-                summary.unknown
-            )
+            format!("{}{local}", counts(summary))
         }
     };
     terminal.wrap(mark, &text, mark.len())
 }
 
-/// One line: what it comes to.
+/// One line: the outcome.
 fn outcome(diff: &Diff, terminal: &Terminal) -> String {
     let judged = || diff.processes.iter().filter(|change| change.is_judged());
     let several = |count: usize, one: &str, more: &str| match count {

@@ -1,27 +1,32 @@
-//! The JSON document of `diff`, schema_version 1 of its own. Fields may be added; none is ever removed or changed.
+//! The JSON document of `diff`, schema_version 1 of its own. Fields may be added; none is removed or changed.
 
-use serde::Serialize;
+use serde::ser::SerializeMap;
+use serde::{Serialize, Serializer};
+use serde_json::Value;
 
 use crate::compare::Diff;
+use crate::compare::fields::FIELDS;
 use crate::compare::findings::{FindingChange, State};
 use crate::compare::machine::MachineChange;
 use crate::compare::processes::{Change, ProcessChange};
-use crate::document::outline::{LocalShare, Outline, ProcessOutline, SummaryOutline};
-use crate::print::json::{HostJson, TOOL, Tool, document, host, ids};
+use crate::document::{Document, HostEntry, LocalShare, ProcessEntry, Summary, Tool};
+use crate::print::json;
+use crate::units::Pid;
+use crate::words::{Role, Severity, Verdict, Word};
 
 const SCHEMA_VERSION: u32 = 1;
 
-/// All of it; what is as it was too.
+/// The whole diff, unchanged processes included.
 pub fn diff(diff: &Diff) -> String {
-    document(&DiffJson {
+    json::text(&DiffJson {
         schema_version: SCHEMA_VERSION,
-        tool: TOOL,
+        tool: Tool::this(),
         before: side(diff.before),
         after: side(diff.after),
-        machine: diff.machine.iter().map(machine).collect(),
+        machine: &diff.machine,
         processes: diff.processes.iter().map(process).collect(),
         findings: diff.findings.iter().map(finding).collect(),
-        summary: summary(diff),
+        summary: counts(diff),
     })
 }
 
@@ -31,212 +36,160 @@ struct DiffJson<'a> {
     tool: Tool,
     before: SideJson<'a>,
     after: SideJson<'a>,
-    machine: Vec<MachineJson<'a>>,
-    processes: Vec<ChangeJson<'a>>,
-    findings: Vec<FindingJson<'a>>,
-    summary: SummaryJson,
+    machine: &'a [MachineChange],
+    processes: Vec<ProcessChangeJson<'a>>,
+    findings: Vec<FindingChangeJson<'a>>,
+    summary: CountsJson,
 }
 
 #[derive(Serialize)]
 struct SideJson<'a> {
-    host: HostJson<'a>,
-    /// `None` for the document of a machine alone.
-    summary: Option<SumJson<'a>>,
+    host: &'a HostEntry,
+    /// `None` for a map.
+    summary: Option<SideSummaryJson<'a>>,
 }
 
-fn side(outline: &Outline) -> SideJson<'_> {
+fn side(document: &Document) -> SideJson<'_> {
     SideJson {
-        host: host(&outline.host),
-        summary: outline.summary.as_ref().map(sum),
+        host: &document.host,
+        summary: document.summary.as_ref().map(side_summary),
     }
 }
 
 #[derive(Serialize)]
-struct SumJson<'a> {
-    verdict: &'a str,
+struct SideSummaryJson<'a> {
+    verdict: &'a Word<Verdict>,
     processes: usize,
     ok: usize,
     at_risk: usize,
     mismatch: usize,
     unknown: usize,
     #[serde(flatten)]
-    local: LocalJson,
+    local: LocalShare,
 }
 
-fn sum(summary: &SummaryOutline) -> SumJson<'_> {
-    SumJson {
+fn side_summary(summary: &Summary) -> SideSummaryJson<'_> {
+    SideSummaryJson {
         verdict: &summary.verdict,
         processes: summary.processes,
         ok: summary.ok,
         at_risk: summary.at_risk,
         mismatch: summary.mismatch,
         unknown: summary.unknown,
-        local: local(summary.local),
+        local: summary.local(),
     }
 }
 
 #[derive(Serialize)]
-struct LocalJson {
-    local_fraction: Option<f64>,
-    exact: bool,
-    /// On either side, from 0 to 1; `None` where it is not known.
-    error: Option<f64>,
-}
-
-fn local(share: LocalShare) -> LocalJson {
-    LocalJson {
-        local_fraction: share.fraction,
-        exact: !share.is_estimate,
-        error: share.error,
-    }
-}
-
-#[derive(Serialize)]
-struct MachineJson<'a> {
-    what: &'a str,
-    gpu: Option<u32>,
-    before: Option<&'a str>,
-    after: Option<&'a str>,
-}
-
-fn machine(change: &MachineChange) -> MachineJson<'_> {
-    MachineJson {
-        what: &change.what,
-        gpu: change.gpu,
-        before: change.before.as_deref(),
-        after: change.after.as_deref(),
-    }
-}
-
-#[derive(Serialize)]
-struct ChangeJson<'a> {
+struct ProcessChangeJson<'a> {
     change: String,
-    /// The worst verdict that it got worse to; `None` where nothing did.
-    worsened_to: Option<String>,
+    /// The worst verdict that it got worse to; `None` where nothing got worse.
+    worsened_to: Option<Word<Verdict>>,
     matched_by: Option<String>,
-    role: Option<&'a str>,
-    /// Of a worker its trainer's.
+    role: Option<&'a Word<Role>>,
+    /// Of a worker its trainer's rank.
     rank: Option<u32>,
-    /// The fields of `before` and `after` that are known in both and are another.
-    changed: Vec<String>,
-    before: Option<ProcessJson<'a>>,
-    after: Option<ProcessJson<'a>>,
+    /// The paths of the fields that are known on both sides and differ.
+    changed: &'a [&'static str],
+    before: Option<Fields>,
+    after: Option<Fields>,
 }
 
-fn process<'a>(change: &ProcessChange<'a>) -> ChangeJson<'a> {
-    ChangeJson {
+fn process<'a>(change: &'a ProcessChange) -> ProcessChangeJson<'a> {
+    ProcessChangeJson {
         change: change.change.to_string(),
-        worsened_to: change.worsened_to.map(|verdict| verdict.to_string()),
+        worsened_to: change.worsened_to.map(Word::from),
         matched_by: change.matched_by.map(|how| how.to_string()),
-        role: change.either().and_then(|of| of.role.as_deref()),
+        role: change.either().and_then(|of| of.role.as_ref()),
         rank: change.rank,
-        changed: change.changed.iter().map(ToString::to_string).collect(),
-        before: change.before.map(outline),
-        after: change.after.map(outline),
+        changed: &change.changed,
+        before: change.before.map(fields),
+        after: change.after.map(fields),
     }
 }
 
-/// A process, with the names that its audit's document has.
-#[derive(Serialize)]
-struct ProcessJson<'a> {
-    pid: u32,
-    start_time_ticks: Option<u64>,
-    name: &'a str,
-    role: Option<&'a str>,
-    gpus: &'a [u32],
-    home_nodes: Vec<u32>,
-    cpu: CpuJson<'a>,
-    memory: MemoryJson<'a>,
-    verdict: Option<&'a str>,
+/// The compared fields of a process: an object with its keys in the order in which they were put in.
+#[derive(Default)]
+struct Fields(Vec<(&'static str, Field)>);
+
+enum Field {
+    Value(Value),
+    Object(Fields),
 }
 
-#[derive(Serialize)]
-struct CpuJson<'a> {
-    node: Option<u32>,
-    affinity: Option<String>,
-    affinity_nodes: Vec<u32>,
-    bound: Option<bool>,
-    threads: ThreadsJson,
-    verdict: Option<&'a str>,
+fn fields(of: &ProcessEntry) -> Fields {
+    let mut fields = Fields::default();
+    for field in FIELDS {
+        fields.put(field.path, (field.value)(of));
+    }
+    fields
 }
 
-#[derive(Serialize)]
-struct ThreadsJson {
-    astray: Option<usize>,
+impl Fields {
+    /// Puts in a value by its path: `cpu.node`.
+    fn put(&mut self, path: &'static str, value: Value) {
+        let Some((key, rest)) = path.split_once('.') else {
+            if self.0.iter().all(|(known, _)| *known != path) {
+                self.0.push((path, Field::Value(value)));
+            }
+            return;
+        };
+        let known = self.0.iter_mut().find(|(known, _)| *known == key);
+        if let Some((_, Field::Object(fields))) = known {
+            fields.put(rest, value);
+        } else {
+            let mut fields = Self::default();
+            fields.put(rest, value);
+            self.0.push((key, Field::Object(fields)));
+        }
+    }
 }
 
-#[derive(Serialize)]
-struct MemoryJson<'a> {
-    node: Option<u32>,
-    policy: Option<&'a str>,
-    policy_nodes: Option<Vec<u32>>,
-    mems_allowed: Option<Vec<u32>>,
-    #[serde(flatten)]
-    local: LocalJson,
-    verdict: Option<&'a str>,
-}
-
-fn outline(process: &ProcessOutline) -> ProcessJson<'_> {
-    let (cpu, memory) = (&process.cpu, &process.memory);
-    ProcessJson {
-        pid: process.pid.0,
-        start_time_ticks: process.start_time_ticks,
-        name: &process.name,
-        role: process.role.as_deref(),
-        gpus: &process.gpus,
-        home_nodes: ids(&process.home_nodes),
-        cpu: CpuJson {
-            node: cpu.node.map(|node| node.0),
-            affinity: cpu.affinity.as_ref().map(ToString::to_string),
-            affinity_nodes: ids(&cpu.affinity_nodes),
-            bound: cpu.bound,
-            threads: ThreadsJson { astray: cpu.astray },
-            verdict: cpu.verdict.as_deref(),
-        },
-        memory: MemoryJson {
-            node: memory.node.map(|node| node.0),
-            policy: memory.policy.as_deref(),
-            policy_nodes: memory.policy_nodes.as_ref().map(ids),
-            mems_allowed: memory.mems_allowed.as_ref().map(ids),
-            local: local(memory.local),
-            verdict: memory.verdict.as_deref(),
-        },
-        verdict: process.verdict.as_deref(),
+impl Serialize for Fields {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let mut map = serializer.serialize_map(Some(self.0.len()))?;
+        for (key, field) in &self.0 {
+            match field {
+                Field::Value(value) => map.serialize_entry(key, value)?,
+                Field::Object(fields) => map.serialize_entry(key, fields)?,
+            }
+        }
+        map.end()
     }
 }
 
 #[derive(Serialize)]
-struct FindingJson<'a> {
+struct FindingChangeJson<'a> {
     change: String,
-    /// Whether more is wrong than was.
+    /// Whether more is wrong than before.
     worse: bool,
     rule: &'a str,
-    severity: &'a str,
+    severity: &'a Word<Severity>,
     gpus: &'a [u32],
-    pids: Vec<u32>,
-    /// Those that did not break it before.
-    joined_pids: Vec<u32>,
+    pids: &'a [Pid],
+    /// The processes that did not break the rule before.
+    joined_pids: &'a [Pid],
     message: &'a str,
 }
 
-fn finding<'a>(change: &FindingChange<'a>) -> FindingJson<'a> {
+fn finding<'a>(change: &'a FindingChange) -> FindingChangeJson<'a> {
     let finding = change.finding;
-    FindingJson {
+    FindingChangeJson {
         change: change.state.to_string(),
         worse: change.is_worse,
         rule: &finding.rule,
         severity: &finding.severity,
         gpus: &finding.gpus,
-        pids: finding.pids.iter().map(|pid| pid.0).collect(),
-        joined_pids: change.joined.iter().map(|pid| pid.0).collect(),
+        pids: &finding.pids,
+        joined_pids: &change.joined,
         message: &finding.message,
     }
 }
 
-/// How many became what: of processes those that are judged.
+/// Changes, counted: of the processes those that are judged.
 #[derive(Serialize)]
-struct SummaryJson {
-    /// Processes that got worse, new ones that are worse than their like among them.
+struct CountsJson {
+    /// Processes that got worse, and new processes that are worse than the matching ones.
     worse: usize,
     not_judged: usize,
     gone: usize,
@@ -255,11 +208,11 @@ struct SummaryJson {
     incomplete: bool,
 }
 
-fn summary(diff: &Diff) -> SummaryJson {
+fn counts(diff: &Diff) -> CountsJson {
     let judged = || diff.processes.iter().filter(|change| change.is_judged());
     let processes = |wanted| judged().filter(|of| of.change == wanted).count();
-    let of_findings = |wanted| diff.findings.iter().filter(|of| of.state == wanted).count();
-    SummaryJson {
+    let findings = |wanted| diff.findings.iter().filter(|of| of.state == wanted).count();
+    CountsJson {
         worse: judged().filter(|of| of.worsened_to.is_some()).count(),
         not_judged: processes(Change::NotJudged),
         gone: processes(Change::Gone),
@@ -268,12 +221,12 @@ fn summary(diff: &Diff) -> SummaryJson {
         better: processes(Change::Better),
         same: processes(Change::Same),
         findings_worse: diff.findings.iter().filter(|of| of.is_worse).count(),
-        findings_new: of_findings(State::New),
-        findings_spread: of_findings(State::Spread),
-        findings_not_judged: of_findings(State::NotJudged),
-        findings_remaining: of_findings(State::Remains),
-        findings_gone: of_findings(State::Gone),
-        findings_fixed: of_findings(State::Fixed),
+        findings_new: findings(State::New),
+        findings_spread: findings(State::Spread),
+        findings_not_judged: findings(State::NotJudged),
+        findings_remaining: findings(State::Remains),
+        findings_gone: findings(State::Gone),
+        findings_fixed: findings(State::Fixed),
         incomplete: diff.is_open,
     }
 }

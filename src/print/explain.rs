@@ -1,27 +1,28 @@
-//! The rules for people: the list of them, and one at length.
+//! The rules for people: the list of all, and one in full.
 
-use crate::audit::rules::{RULES, Rule};
+use crate::document::rule::RuleText;
 use crate::print::terminal::Terminal;
 
-/// All rules, a line or two each.
-pub fn rules(terminal: &Terminal) -> String {
+/// All rules, one or two lines each.
+pub fn rules(rules: &[RuleText], terminal: &Terminal) -> String {
     let mut table = terminal.table(&["RULE", "SEVERITY", "FINDS"]);
-    for rule in RULES {
+    for rule in rules {
+        let summary = rule.explanation.first().cloned();
         table.add_row([
             rule.name.to_owned(),
             rule.severity.to_string(),
-            rule.summary(),
+            summary.unwrap_or_default(),
         ]);
     }
     table.trim_fmt() + "\n"
 }
 
-/// What a rule finds, why that costs, what it cannot know and what to do.
-pub fn explain(rule: &Rule, terminal: &Terminal) -> String {
+/// One rule: what it finds, why that costs, what it cannot know and what to do.
+pub fn explain(rule: &RuleText, terminal: &Terminal) -> String {
     let mut out = format!("{} ({})\n", rule.name, rule.severity);
-    for paragraph in rule.explanation() {
+    for paragraph in &rule.explanation {
         out.push('\n');
-        out += &terminal.wrap("", &paragraph, 0);
+        out += &terminal.wrap("", paragraph, 0);
     }
     out
 }

@@ -1,138 +1,147 @@
-//! What could not be learnt, for people: one line for all of whom the same is missing, and what would help.
+//! What is missing, for people. Gaps with the same fact and reason share a line, with what would help.
 
 use std::collections::BTreeMap;
 
-use crate::audit::Report;
-use crate::machine::Origin;
-use crate::machine::gap::{Fact, Gap, Reason};
+use crate::document::{Document, GapEntry};
 use crate::print::terminal::{Terminal, harmless};
 use crate::units::{Bytes, ranges};
 
-/// Like lacks, which one line tells together.
-struct Lack<'a> {
+/// The section of missing facts. Empty where nothing is missing.
+pub fn gaps(document: &Document, terminal: &Terminal) -> String {
+    let lines = merged(&document.incomplete);
+    let lines = lines
+        .iter()
+        .map(|line| terminal.wrap("  ? ", &line.text(), 4));
+    let lines: String = lines.collect();
+    if lines.is_empty() {
+        lines
+    } else {
+        format!("\nUnknown:\n{lines}")
+    }
+}
+
+/// Gaps with the same fact and reason.
+struct Line {
+    /// The fact, without the number of its GPU.
     what: String,
-    gap: &'a Gap,
+    /// The reason, without the bytes in use that it begins with.
+    reason: String,
+    hint: Option<String>,
     pids: Vec<u32>,
     gpus: Vec<u32>,
-    in_use: Bytes,
+    in_use: Option<Bytes>,
 }
 
-/// What could not be learnt, and what would help; one line for all processes, or all GPUs, of the same lack. Empty where
-/// nothing is missing.
-pub fn gaps(report: &Report, terminal: &Terminal) -> String {
-    hinted(report, hint, terminal)
-}
-
-/// The same of a map, for which nobody looked for processes.
-pub(crate) fn gaps_of_map(report: &Report, terminal: &Terminal) -> String {
-    let hint: Hint = |report, gap| match gap.fact {
-        Fact::Driver => "",
-        _ => hint(report, gap),
-    };
-    hinted(report, hint, terminal)
-}
-
-/// What would help against a gap.
-type Hint = fn(&Report, &Gap) -> &'static str;
-
-fn hinted(report: &Report, hint: Hint, terminal: &Terminal) -> String {
-    let mut lacks: Vec<Lack> = Vec::new();
+fn merged(gaps: &[GapEntry]) -> Vec<Line> {
+    let mut lines: Vec<Line> = Vec::new();
     let mut places: BTreeMap<(String, String), usize> = BTreeMap::new();
-    for gap in &report.gaps {
-        let (what, gpu) = match gap.fact {
-            Fact::Thread(_) => ("some threads".to_owned(), None),
-            Fact::GpuProcesses(gpu) => ("processes of GPU".to_owned(), Some(gpu)),
-            _ => (gap.fact.to_string(), None),
-        };
-        let (why, in_use) = match gap.reason {
-            Reason::InUseByHidden(used) => ("in use".to_owned(), used),
-            _ => (gap.reason.to_string(), Bytes(0)),
-        };
-        let place = *places.entry((what.clone(), why)).or_insert(lacks.len());
-        if place == lacks.len() {
-            let (pids, gpus, in_use) = (Vec::new(), Vec::new(), Bytes(0));
-            lacks.push(Lack {
-                what,
-                gap,
-                pids,
-                gpus,
-                in_use,
+    for gap in gaps {
+        let key = (what(gap), reason(gap));
+        let place = *places.entry(key.clone()).or_insert(lines.len());
+        if place == lines.len() {
+            lines.push(Line {
+                what: key.0,
+                reason: key.1,
+                hint: gap.hint.clone(),
+                pids: Vec::new(),
+                gpus: Vec::new(),
+                in_use: None,
             });
         }
-        let lack = &mut lacks[place];
-        let pid = gap.pid.map(|pid| pid.0);
-        lack.pids
-            .extend(pid.filter(|pid| lack.pids.last() != Some(pid)));
-        lack.gpus.extend(gpu);
-        lack.in_use = [lack.in_use, in_use].into_iter().sum();
+        let line = &mut lines[place];
+        line.pids.extend(gap.pid.map(|pid| pid.0));
+        line.gpus.extend(gap.gpu);
+        let sizes = [line.in_use, gap.in_use_bytes].into_iter().flatten();
+        line.in_use = gap.in_use_bytes.map(|_| sizes.sum());
     }
-    let mut out = String::new();
-    for lack in &mut lacks {
-        lack.pids.sort_unstable();
-        let reason = match lack.gap.reason {
-            Reason::InUseByHidden(_) => Reason::InUseByHidden(lack.in_use).to_string(),
-            _ => lack.gap.reason.to_string(),
+    for line in &mut lines {
+        for numbers in [&mut line.pids, &mut line.gpus] {
+            numbers.sort_unstable();
+            numbers.dedup();
+        }
+    }
+    lines
+}
+
+/// `processes of GPU 3` without the number, and no thread by its number.
+fn what(gap: &GapEntry) -> String {
+    if gap.tid.is_some() {
+        return "some threads".to_owned();
+    }
+    let number = gap.gpu.map(|gpu| format!(" {gpu}"));
+    let stem = number.and_then(|number| gap.what.strip_suffix(&number));
+    stem.unwrap_or(&gap.what).to_owned()
+}
+
+fn reason(gap: &GapEntry) -> String {
+    let size = gap.in_use_bytes.map(|size| size.to_string());
+    let rest = size.and_then(|size| gap.reason.strip_prefix(&size));
+    rest.unwrap_or(&gap.reason).to_owned()
+}
+
+impl Line {
+    fn text(&self) -> String {
+        let size = self.in_use.map_or(String::new(), |size| size.to_string());
+        let mut text = format!("{}: {size}{}", self.whose(), self.reason);
+        if let Some(hint) = &self.hint {
+            text += "; ";
+            text += hint;
+        }
+        harmless(&text)
+    }
+
+    /// `memory of 3 processes (12-14)`
+    fn whose(&self) -> String {
+        let what = &self.what;
+        let pids = || ranges(self.pids.iter().copied());
+        match (self.pids.as_slice(), self.gpus.as_slice()) {
+            ([], []) => what.clone(),
+            ([], [gpu]) => format!("{what} {gpu}"),
+            ([], gpus) => format!("{what}s {}", ranges(gpus.iter().copied())),
+            ([pid], _) if what == "process" => format!("process {pid}"),
+            (_, _) if what == "process" => format!("processes {}", pids()),
+            ([pid], _) => format!("{what} of process {pid}"),
+            (several, _) => format!("{what} of {} processes ({})", several.len(), pids()),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::units::Pid;
+
+    fn texts(gaps: &[GapEntry]) -> Vec<String> {
+        merged(gaps).iter().map(Line::text).collect()
+    }
+
+    #[test]
+    fn equal_gaps_share_a_line() {
+        let memory = |pid| GapEntry {
+            pid: Some(Pid(pid)),
+            what: "memory".to_owned(),
+            reason: "permission denied".to_owned(),
+            hint: Some("run as root".to_owned()),
+            ..GapEntry::default()
         };
-        let text = format!(
-            "{}: {}{}",
-            whose(lack),
-            harmless(&reason),
-            hint(report, lack.gap)
+        assert_eq!(
+            texts(&[memory(12), memory(14), memory(13)]),
+            ["memory of 3 processes (12-14): permission denied; run as root"]
         );
-        out += &terminal.wrap("  ? ", &text, 4);
     }
-    if out.is_empty() {
-        out
-    } else {
-        format!("\nNot known:\n{out}")
-    }
-}
 
-/// `memory of 3 processes (12-14)`
-fn whose(lack: &Lack) -> String {
-    let what = &lack.what;
-    let pids = || ranges(lack.pids.iter().copied());
-    match (&lack.gap.fact, lack.pids.as_slice(), lack.gpus.as_slice()) {
-        (_, [], []) => what.clone(),
-        (_, [], [gpu]) => format!("{what} {gpu}"),
-        (_, [], gpus) => format!("{what}s {}", ranges(gpus.iter().copied())),
-        (Fact::Process, [pid], _) => format!("process {pid}"),
-        (Fact::Process, ..) => format!("processes {}", pids()),
-        (_, [pid], _) => format!("{what} of process {pid}"),
-        (_, several, _) => format!("{what} of {} processes ({})", several.len(), pids()),
-    }
-}
-
-fn hint(report: &Report, gap: &Gap) -> &'static str {
-    let is_named = || {
-        report
-            .gpus
-            .iter()
-            .any(|gpu| gap.pid.is_some_and(|pid| gpu.used_by(pid).is_some()))
-    };
-    match (&gap.fact, &gap.reason, report.host.origin) {
-        // Where processes were named, the advice was taken.
-        (Fact::Driver, ..) if !report.processes.is_empty() => {
-            "; whether they use a GPU is not known"
-        }
-        (Fact::Driver, ..) => {
-            "; without a driver's answer nobody tells which processes use a GPU: name processes with \
-             --pid PID, or a recording with --snapshot PATH"
-        }
-        (Fact::Process, Reason::Absent, _) if is_named() => {
-            "; the driver names it, and it is not to be seen here: it ended, runs in another PID namespace, or is hidden (hidepid)"
-        }
-        (_, Reason::Denied, Origin::Snapshot) => {
-            "; whoever recorded it was not permitted to read it"
-        }
-        (Fact::Memory | Fact::Environ, Reason::Denied, _) => {
-            "; run as its owner or as root (CAP_SYS_PTRACE and CAP_DAC_READ_SEARCH)"
-        }
-        (_, Reason::Denied, _) => "; run as root",
-        (_, Reason::TimedOut(_), Origin::Live) => {
-            "; it is stuck in the kernel (what in, /proc/PID/stack may tell)"
-        }
-        (_, Reason::Late(_), _) => "; --deadline gives it more time",
-        _ => "",
+    #[test]
+    fn memory_in_use_adds_up_over_gpus() {
+        let hidden = |gpu, mib: u64| GapEntry {
+            what: format!("processes of GPU {gpu}"),
+            reason: format!("{} in use", Bytes(mib << 20)),
+            gpu: Some(gpu),
+            in_use_bytes: Some(Bytes(mib << 20)),
+            ..GapEntry::default()
+        };
+        assert_eq!(
+            texts(&[hidden(0, 300), hidden(1, 200)]),
+            ["processes of GPUs 0-1: 500 MiB in use"]
+        );
     }
 }

@@ -1,70 +1,48 @@
-//! The remedies alone, as a shell script with comments.
+//! All fixes as a shell script with comments.
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use crate::audit::Report;
-use crate::jobs::attribution::Role;
-use crate::machine::environment::Environment;
+use crate::document::{Document, ProcessEntry};
 use crate::print::terminal::harmless;
 use crate::units::{NodeSet, node_list, ranges};
+use crate::words::Role;
 
-/// A script that does for the processes of this report what can be done while they run, and says in comments what has to
-/// be done at their next start.
-pub fn remedies(report: &Report) -> String {
-    let host = &report.host;
-    let name = host
-        .hostname
-        .as_deref()
-        .map_or("this machine".to_owned(), harmless);
-    let when = host
-        .recorded_at
-        .as_deref()
-        .map_or(String::new(), |when| format!(", {}", harmless(when)));
+/// A script that fixes what can be fixed while the processes run. Its comments say what has to change at their next start.
+pub fn remedies(document: &Document) -> String {
+    let host = &document.host;
+    let name = host.hostname.as_deref();
+    let name = name.map_or("this machine".to_owned(), harmless);
+    let when = host.recorded_at.as_deref();
+    let when = when.map_or(String::new(), |when| format!(", {}", harmless(when)));
     let mut out = format!(
-        "#!/bin/sh\n# numa-audit's remedies for {name}{when}. Nothing of this was run.\n\
-         # Process numbers are of that moment: do not run it later.\n"
+        "#!/bin/sh\n# Fixes by numa-audit for {name}{when}. None of these commands was run.\n\
+         # The PIDs are of that moment: do not run this script later.\n"
     );
-    let mut said = BTreeSet::new();
-    for finding in &report.findings {
-        let remedy = &finding.remedy;
-        out += &format!(
-            "\n# {}[{}]: {}\n",
-            finding.severity,
-            finding.rule,
-            harmless(&finding.message)
-        );
-        out += &format!("# to mend it: {}\n", harmless(&remedy.words));
-        if !remedy.but.is_empty() {
-            out += &format!("# but: {}\n", harmless(&remedy.but));
+    let mut printed = BTreeSet::new();
+    for finding in &document.findings {
+        let (severity, rule) = (finding.severity.as_str(), &finding.rule);
+        let mark = harmless(&format!("{severity}[{rule}]"));
+        out += &format!("\n# {mark}: {}\n", harmless(&finding.message));
+        out += &format!("# fix: {}\n", harmless(finding.fix()));
+        if let Some(note) = &finding.note {
+            out += &format!("# note: {}\n", harmless(note));
         }
-        for command in remedy
-            .commands
-            .iter()
-            .filter(|command| said.insert(*command))
-        {
+        let commands = finding.commands.iter();
+        for command in commands.filter(|command| printed.insert(*command)) {
             out += &format!("{}\n", harmless(command));
         }
     }
-    out + &rank_table(report)
+    out + &rank_tables(document)
 }
 
-/// A script to put between a launcher and its ranks, as numactl around the launcher would bind all to one node: one for
-/// each job whose ranks belong on several nodes.
-fn rank_table(report: &Report) -> String {
-    let trainers = report
-        .processes
-        .iter()
-        .filter(|of| of.membership.role == Some(Role::Trainer));
-    let mut jobs: BTreeMap<_, Vec<(&Environment, &NodeSet)>> = BTreeMap::new();
-    for trainer in trainers {
-        let environment = trainer.process.environment.as_ref();
-        if let Some(environment) = environment.filter(|_| !trainer.local_nodes.is_empty()) {
-            let met = (&environment.run_id, environment.master_port);
-            // Another user may claim any rank of any job.
-            let uid = trainer.process.uid;
-            let job = (met, &trainer.job, &trainer.container, uid);
-            let ranks = jobs.entry(job).or_default();
-            ranks.push((environment, &trainer.local_nodes));
+/// A script to put between a launcher and its ranks, for each job whose ranks belong on several nodes: numactl around the
+/// launcher would bind all ranks to one node.
+fn rank_tables(document: &Document) -> String {
+    let mut jobs: BTreeMap<u32, Vec<&ProcessEntry>> = BTreeMap::new();
+    for process in document.processes() {
+        let group = process.job_group.filter(|_| process.is(Role::Trainer));
+        if let Some(group) = group.filter(|_| !process.local_nodes.is_empty()) {
+            jobs.entry(group).or_default().push(process);
         }
     }
     let tables = jobs.into_values().filter_map(|ranks| {
@@ -77,17 +55,17 @@ fn rank_table(report: &Report) -> String {
     tables.collect()
 }
 
-/// The nodes of each rank, by the number that it has. `None` where one number means several places, and where all belong
-/// on the same nodes.
+/// The nodes of each rank by its number. `None` where one number stands for several places, and where all ranks belong on the
+/// same nodes.
 fn places<'a>(
-    ranks: &[(&Environment, &'a NodeSet)],
-    number: fn(&Environment) -> Option<u32>,
+    ranks: &[&'a ProcessEntry],
+    number: fn(&ProcessEntry) -> Option<u32>,
 ) -> Option<BTreeMap<u32, &'a NodeSet>> {
     let mut places = BTreeMap::new();
-    for (environment, nodes) in ranks {
-        let rank = number(environment)?;
-        let before = places.insert(rank, *nodes);
-        if before.is_some_and(|before| before != *nodes) {
+    for process in ranks {
+        let nodes = &process.local_nodes;
+        let before = places.insert(number(process)?, nodes);
+        if before.is_some_and(|before| before != nodes) {
             return None;
         }
     }
@@ -113,7 +91,7 @@ fn table(variable: &str, places: &BTreeMap<u32, &NodeSet>) -> String {
             ranges(ranks)
         );
     }
-    out + "#   *) exec \"$@\" ;; # a rank that was not here\n\
+    out + "#   *) exec \"$@\" ;; # a rank that did not exist in this audit\n\
            #   esac\n\
            #   exec numactl --cpunodebind=\"$nodes\" --membind=\"$nodes\" \"$@\"\n"
 }

@@ -1,31 +1,23 @@
-//! The rows of the table, a column at a time; like workers folded into one row.
+//! The rows of the table, one column at a time. Workers with equal cells share a row.
 
-use std::cmp::Reverse;
 use std::collections::{BTreeMap, BTreeSet};
-use std::time::Duration;
 
 use comfy_table::Color;
 
-use crate::audit::place::memory::PagePlace;
-use crate::audit::place::verdict::Verdict;
-use crate::audit::{PlacedProcess, Report};
-use crate::jobs::attribution::Role;
-use crate::machine::evidence::Evidence;
-use crate::machine::memory::Mode;
-use crate::machine::process::Process;
-use crate::machine::window::CpuTime;
+use crate::document::{Document, ProcessEntry};
 use crate::print::age::age;
-use crate::print::cells::{bracketed, cpus, or_unknown};
+use crate::print::cells::{binding, color, cpus, known, or_unknown, role, shortened, verdict};
 use crate::print::columns::{Filled, Room, draw};
 use crate::print::terminal::{Terminal, harmless};
-use crate::units::{Bytes, NodeId, NodeSet, node_list, percent_of_time, ranges};
+use crate::units::{Bytes, NodeBytes, NodeId, NodeSet, Pid, node_list, percent_of_one, ranges};
+use crate::words::{Evidence, MemoryKind, Role, Word};
 
-/// What a row shows.
+/// A row.
 struct Row<'a> {
-    people: Vec<&'a PlacedProcess>,
-    /// All but PIDs and sizes. Processes with equal cells fold into one row.
+    group: Vec<&'a ProcessEntry>,
+    /// All but PIDs and sizes. Processes with equal cells share a row.
     cells: Cells,
-    /// Since when the first of them is there.
+    /// The age of the first process.
     age: String,
 }
 
@@ -39,7 +31,7 @@ struct Cells {
     cpu_node: String,
     cpus: String,
     binding: String,
-    memory_nodes: Vec<u32>,
+    memory_nodes: Vec<NodeId>,
     verdict: String,
     user: String,
     job: String,
@@ -57,68 +49,74 @@ const VERDICT: &str = "VERDICT";
 const COLUMNS: &[Column] = &[
     column("GPU", Room::Words(0), |row| row.cells.gpus.clone()),
     column("ROLE", Room::Whole, |row| row.role()),
-    column("PID", Room::Whole, |row| pids(&row.people)),
-    column("INNER PID", Room::Words(5), |row| inner_pids(&row.people)),
+    column("PID", Room::Whole, |row| pids(&row.group)),
+    column("INNER PID", Room::Words(5), |row| inner_pids(&row.group)),
     column("USER", Room::Wide(130), |row| row.cells.user.clone()),
     column("AGE", Room::Wide(130), |row| row.age.clone()),
     column("RANK", Room::Words(4), |row| row.cells.rank.clone()),
     column("GPU NODE", Room::Words(0), |row| row.cells.gpu_node.clone()),
     column("MIG", Room::Words(1), |row| row.cells.mig.clone()),
     column("CPU NODE", Room::Short(0), |row| {
-        cpu_nodes(&row.people).unwrap_or_else(|| row.cells.cpu_node.clone())
+        cpu_nodes(&row.group).unwrap_or_else(|| row.cells.cpu_node.clone())
     }),
     column("CPUS", Room::Words(1), |row| row.cells.cpus.clone()),
     column("MEM BINDING", Room::Words(3), |row| {
         row.cells.binding.clone()
     }),
-    column("MEMORY BY NODE", Room::Whole, |row| memory(&row.people)),
+    column("MEMORY BY NODE", Room::Whole, |row| memory(&row.group)),
     column(VERDICT, Room::Whole, |row| row.cells.verdict.clone()),
     column("NAME", Room::Wide(130), |row| {
-        row.each(|of| Some(harmless(&of.process.name)))
+        row.each(|of| Some(harmless(&of.name)))
     }),
     column("TASK", Room::Wide(180), |row| row.each(task)),
     column("KNOWN BY", Room::Wide(170), |row| row.each(known_by)),
     column("JOB", Room::Wide(130), |row| row.cells.job.clone()),
-    column("KINDS OF MEMORY", Room::Wide(130), |row| kinds(&row.people)),
+    column("KINDS OF MEMORY", Room::Wide(130), |row| kinds(&row.group)),
 ];
 
 const fn column(header: &'static str, room: Room, cell: fn(&Row) -> String) -> Column {
     Column { header, room, cell }
 }
 
-/// The table of these processes. `all` gives each a row of its own.
-pub fn rows(group: &[&PlacedProcess], all: bool, report: &Report, terminal: &Terminal) -> String {
-    let rows = folded(group, all, report);
+/// The table of these processes. `all` gives each its own row.
+pub(crate) fn rows(
+    group: &[&ProcessEntry],
+    all: bool,
+    document: &Document,
+    terminal: &Terminal,
+) -> String {
+    let rows = folded(group, all, document);
     let columns = COLUMNS.iter().map(|column| {
-        let color = |row: &Row| match column.header {
-            VERDICT => color(row.people[0].verdict),
+        let colors = rows.iter().map(|row| match column.header {
+            VERDICT => color(row.group[0].verdict.as_ref()),
             _ => None,
-        };
+        });
+        let colors: Vec<Option<Color>> = colors.collect();
         Filled {
             header: column.header,
             room: column.room,
             cells: rows.iter().map(column.cell).collect(),
-            colors: rows.iter().map(color).collect(),
+            colors,
         }
     });
     draw(columns, terminal)
 }
 
-fn folded<'a>(group: &[&'a PlacedProcess], all: bool, report: &Report) -> Vec<Row<'a>> {
+fn folded<'a>(group: &[&'a ProcessEntry], all: bool, document: &Document) -> Vec<Row<'a>> {
+    let without_environment = document.pids_without("environ");
     let mut rows: Vec<Row> = Vec::new();
-    for audited in group {
-        let cells = cells(audited, report);
-        // A trainer stands for itself: each has a rank and a GPU of its own.
-        let folds = !all && audited.membership.role != Some(Role::Trainer);
-        let like = |row: &&mut Row| {
-            row.cells == cells && row.people[0].membership.trainer == audited.membership.trainer
-        };
-        match rows.iter_mut().find(like) {
-            Some(row) if folds => row.people.push(audited),
+    for process in group {
+        let cells = cells(process, &without_environment);
+        // Each trainer has its own row: it has its own rank and GPU.
+        let folds = !all && !process.is(Role::Trainer);
+        let is_like =
+            |row: &&mut Row| row.cells == cells && row.group[0].trainer_pid == process.trainer_pid;
+        match rows.iter_mut().find(is_like) {
+            Some(row) if folds => row.group.push(process),
             _ => rows.push(Row {
-                people: vec![audited],
+                group: vec![process],
                 cells,
-                age: age(&audited.process, &report.host).unwrap_or_default(),
+                age: age(process, &document.host).unwrap_or_default(),
             }),
         }
     }
@@ -127,222 +125,157 @@ fn folded<'a>(group: &[&'a PlacedProcess], all: bool, report: &Report) -> Vec<Ro
 
 impl Row<'_> {
     fn role(&self) -> String {
-        match self.people.len() {
+        match self.group.len() {
             1 => self.cells.role.clone(),
             several => format!("{} ×{several}", self.cells.role),
         }
     }
 
-    /// What is told of one after another, each once.
-    fn each(&self, tell: fn(&PlacedProcess) -> Option<String>) -> String {
-        let told: BTreeSet<String> = self.people.iter().filter_map(|of| tell(of)).collect();
-        told.into_iter().collect::<Vec<_>>().join(", ")
+    /// A text of each process, every text once.
+    fn each(&self, text: fn(&ProcessEntry) -> Option<String>) -> String {
+        let texts: BTreeSet<String> = self.group.iter().filter_map(|of| text(of)).collect();
+        texts.into_iter().collect::<Vec<_>>().join(", ")
     }
 }
 
-fn cells(audited: &PlacedProcess, report: &Report) -> Cells {
-    let process = &audited.process;
-    let pages = audited.memory.pages.as_ref();
-    let role = audited.membership.role.map(|role| role.to_string());
-    let judged_on = match audited.membership.role {
-        Some(Role::Launcher) => "-".to_owned(),
-        _ if audited.membership.gpus.is_empty() => "-".to_owned(),
-        _ => or_unknown(node_list(&audited.home_nodes)),
-    };
-    // It is told by its environment alone for which GPU.
-    let is_hint = audited.membership.gpu_source == Some(Evidence::Environ);
+fn cells(process: &ProcessEntry, without_environment: &BTreeSet<Pid>) -> Cells {
+    let is_judged_by_gpu = !process.is(Role::Launcher) && !process.gpus.is_empty();
+    // Only its environment says which GPU it uses.
+    let is_hint = matches!(&process.gpu_source, Some(source) if *source == Evidence::Environ);
     let mark = if is_hint { "?" } else { "" };
+    let by_node = process.memory.by_node_bytes.as_ref();
     Cells {
-        role: role.map_or_else(|| "process".to_owned(), |role| format!("{role}{mark}")),
-        job: job(audited),
-        rank: rank(process),
-        gpus: ranges(audited.membership.gpus.iter().copied()),
-        gpu_node: judged_on,
-        mig: mig(audited),
-        cpu_node: audited.cpu.node.map_or("?".into(), |node| node.to_string()),
-        cpus: cpus(audited.cpu.affinity.as_ref(), &audited.cpu.affinity_nodes),
-        binding: binding(audited),
-        memory_nodes: pages
-            .map(|pages| pages.by_node.keys().map(|node| node.0).collect())
-            .unwrap_or_default(),
-        verdict: match audited.verdict {
+        role: role(process) + mark,
+        job: job(process),
+        rank: match process.rank.or(process.local_rank) {
+            Some(rank) => rank.to_string(),
+            None if without_environment.contains(&process.pid) => "?".to_owned(),
             None => "-".to_owned(),
-            Some(Verdict::Mismatch) => "MISMATCH".to_owned(),
-            Some(verdict) => verdict.to_string(),
         },
-        user: match process.uid {
-            None => "?".to_owned(),
-            Some(uid) => report
-                .users
-                .get(&uid)
-                .map_or(uid.to_string(), |name| harmless(name)),
+        gpus: ranges(process.gpus.iter().copied()),
+        gpu_node: if is_judged_by_gpu {
+            or_unknown(node_list(&process.home_nodes))
+        } else {
+            "-".to_owned()
         },
+        mig: mig(process),
+        cpu_node: known(process.cpu.node.as_ref()),
+        cpus: cpus(process.cpu.affinity.as_ref(), &process.cpu.affinity_nodes),
+        binding: binding(&process.memory),
+        memory_nodes: by_node.map_or_else(Vec::new, |nodes| nodes.keys().copied().collect()),
+        verdict: verdict(process.verdict.as_ref()),
+        user: process.user.as_deref().map_or("?".to_owned(), harmless),
     }
 }
 
-/// Where they spent CPU time while they were watched, the node with most first: its share, if there are several. `None`
-/// where they used none, and where nobody looked for longer than a moment.
-fn cpu_nodes(people: &[&PlacedProcess]) -> Option<String> {
-    let mut all = CpuTime::default();
-    people
-        .iter()
-        .filter_map(|audited| audited.cpu_time())
-        .for_each(|time| all.add_all(time));
-    let mut by_node: Vec<(NodeId, Duration)> = all.iter().collect();
-    by_node.sort_by_key(|(_, time)| Reverse(*time));
+/// With --for the nodes on which the processes used CPU time, the largest share first. `None` where they used none, and
+/// without --for.
+fn cpu_nodes(group: &[&ProcessEntry]) -> Option<String> {
+    let mut by_node: BTreeMap<NodeId, f64> = BTreeMap::new();
+    let windows = group.iter().filter_map(|of| of.cpu.window.as_ref());
+    for (node, seconds) in windows.flat_map(|window| &window.cpu_seconds_by_node) {
+        *by_node.entry(*node).or_default() += seconds;
+    }
+    let total: f64 = by_node.values().sum();
+    let mut by_node: Vec<(NodeId, f64)> = by_node.into_iter().collect();
+    by_node.sort_by(|one, other| other.1.total_cmp(&one.1));
     match by_node.as_slice() {
         [] => None,
         [(node, _)] => Some(node.to_string()),
         several => {
-            let total = all.total();
-            let told = several.iter();
-            let told =
-                told.map(|(node, time)| format!("{node}: {}", percent_of_time(*time, total)));
-            Some(told.collect::<Vec<_>>().join("\n"))
+            let shares = several.iter();
+            let shares = shares
+                .map(|(node, seconds)| format!("{node}: {}", percent_of_one(seconds / total)));
+            Some(shares.collect::<Vec<_>>().join("\n"))
         }
     }
 }
 
 /// The MIG instances that it works for, in nvidia-smi's words.
-fn mig(audited: &PlacedProcess) -> String {
-    let instances = audited.membership.instances.iter();
-    let told: Vec<String> = instances
-        .map(|(_, instance)| instance.to_string())
-        .collect();
-    told.join(", ")
+fn mig(process: &ProcessEntry) -> String {
+    let instances = process.mig_instances.iter().map(|instance| {
+        let gpu = instance.gpu_instance_id;
+        match instance.compute_instance_id {
+            Some(compute) => format!("GI {gpu} CI {compute}"),
+            None => format!("GI {gpu}"),
+        }
+    });
+    instances.collect::<Vec<_>>().join(", ")
 }
 
-fn task(audited: &PlacedProcess) -> Option<String> {
-    let task = audited.membership.task?;
-    Some(format!("{} {}", task.framework, task.name))
+fn task(process: &ProcessEntry) -> Option<String> {
+    let (framework, task) = (process.framework.as_ref()?, process.task.as_ref()?);
+    Some(harmless(&format!("{framework} {task}")))
 }
 
-fn known_by(audited: &PlacedProcess) -> Option<String> {
-    audited.membership.attribution.map(|how| how.to_string())
+fn known_by(process: &ProcessEntry) -> Option<String> {
+    let attribution = process.attribution.as_ref();
+    attribution.map(|how| harmless(how.as_str()))
 }
 
-/// For whom it runs: Slurm's job, Kubernetes' pod, the container by as many digits as `docker ps` shows.
-fn job(audited: &PlacedProcess) -> String {
+/// Slurm's job, Kubernetes' pod, and of the container's ID as many digits as `docker ps` shows.
+fn job(process: &ProcessEntry) -> String {
     const SHOWN: usize = 12;
-    let slurm = audited.job.as_ref().map(|job| format!("Slurm {job}"));
-    let pod = audited.pod.as_ref().map(|pod| format!("pod {pod}"));
-    let container = audited
-        .container
-        .as_ref()
-        .map(|id| format!("container {}", &id[..SHOWN]));
-    let told: Vec<String> = [slurm, pod, container].into_iter().flatten().collect();
-    told.join(", ")
+    let slurm = process.job.as_ref().map(|job| format!("Slurm {job}"));
+    let pod = process.pod.as_ref().map(|pod| format!("pod {pod}"));
+    let container = process.container.as_ref().map(|id| {
+        let shown: String = id.chars().take(SHOWN).collect();
+        format!("container {shown}")
+    });
+    let texts: Vec<String> = [slurm, pod, container].into_iter().flatten().collect();
+    harmless(&texts.join(", "))
 }
 
-/// Their PIDs in their own namespace, where that is another one than ours.
-fn inner_pids(people: &[&PlacedProcess]) -> String {
-    let pids = people
-        .iter()
-        .filter_map(|audited| audited.process.inner_pids.last());
+/// The PIDs in the processes' own namespace, where that differs from the observer's.
+fn inner_pids(group: &[&ProcessEntry]) -> String {
+    let pids = group.iter().filter_map(|of| of.inner_pids.last());
     shortened(pids.copied().collect())
 }
 
-/// `-` where it has none, `?` where that could not be read.
-fn rank(process: &Process) -> String {
-    let Some(environment) = &process.environment else {
+fn pids(group: &[&ProcessEntry]) -> String {
+    shortened(group.iter().map(|of| of.pid.0).collect())
+}
+
+/// The working memory by node: shares and sizes; of several processes the largest size. `~` marks an estimate.
+fn memory(group: &[&ProcessEntry]) -> String {
+    let known: Option<Vec<&NodeBytes>> = group
+        .iter()
+        .map(|of| of.memory.by_node_bytes.as_ref())
+        .collect();
+    let Some(known) = known else {
         return "?".to_owned();
     };
-    let rank = environment.rank.or(environment.local_rank);
-    rank.map_or("-".to_owned(), |rank| rank.to_string())
-}
-
-/// `[0, 1]`, `bind [0]`: the nodes that memory may come from, and the policy that says so.
-fn binding(audited: &PlacedProcess) -> String {
-    let allowed = audited.memory.mems_allowed.as_ref();
-    let allowed = || allowed.map_or("?".to_owned(), bracketed);
-    let Some(pages) = &audited.memory.pages else {
-        // Within these, whatever the policy says.
-        return format!("? {}", allowed());
-    };
-    match &pages.policy.mode {
-        Mode::Default => allowed(),
-        Mode::Local => format!("local {}", allowed()),
-        mode if pages.policy.truncated => format!("{} [?]", harmless(&mode.to_string())),
-        mode => format!(
-            "{} {}",
-            harmless(&mode.to_string()),
-            bracketed(&pages.policy.nodes)
-        ),
-    }
-}
-
-/// The PIDs of a row, shortened where they are many.
-fn pids(people: &[&PlacedProcess]) -> String {
-    shortened(people.iter().map(|audited| audited.process.pid.0).collect())
-}
-
-pub(crate) fn shortened(pids: Vec<u32>) -> String {
-    const READABLE: usize = 13;
-    let list = ranges(pids.iter().copied());
-    match pids.as_slice() {
-        [first, .., last] if list.len() > READABLE => format!("{first}…{last}"),
-        _ => list,
-    }
-}
-
-/// The working memory by node: shares, and the sizes; of several processes the largest. An estimate is marked `~`.
-fn memory(people: &[&PlacedProcess]) -> String {
-    let pages: Vec<&PagePlace> = people
-        .iter()
-        .filter_map(|a| a.memory.pages.as_ref())
-        .collect();
-    if pages.len() < people.len() {
-        return "?".to_owned();
-    }
-    let all: Bytes = pages
-        .iter()
-        .flat_map(|pages| pages.by_node.values())
-        .copied()
-        .sum();
-    let nodes: NodeSet = pages
-        .iter()
-        .flat_map(|pages| pages.by_node.keys())
-        .copied()
-        .collect();
-    let at_most = if people.len() > 1 { "≤" } else { "" };
-    let is_estimate = pages.iter().any(|pages| pages.estimate.is_some());
+    let all: Bytes = known.iter().flat_map(|of| of.values()).copied().sum();
+    let nodes: NodeSet = known.iter().flat_map(|of| of.keys()).copied().collect();
+    let at_most = if group.len() > 1 { "≤" } else { "" };
+    let is_estimate = group.iter().any(|of| of.memory.is_estimate());
     let about = if is_estimate { "~" } else { "" };
-    let told = nodes.iter().map(|node| {
-        let sizes = pages
-            .iter()
-            .filter_map(|pages| pages.by_node.get(node))
-            .copied();
+    let lines = nodes.iter().map(|node| {
+        let sizes = known.iter().filter_map(|of| of.get(node)).copied();
         let here: Bytes = sizes.clone().sum();
         let largest = sizes.max().unwrap_or_default();
         format!("{node}: {about}{} {at_most}{largest}", here.percent_of(all))
     });
-    let told: Vec<String> = told.collect();
-    if told.is_empty() {
+    let lines: Vec<String> = lines.collect();
+    if lines.is_empty() {
         "none".to_owned()
     } else {
-        told.join("\n")
+        lines.join("\n")
     }
 }
 
-fn kinds(people: &[&PlacedProcess]) -> String {
-    let pages: Vec<&PagePlace> = people
-        .iter()
-        .filter_map(|a| a.memory.pages.as_ref())
-        .collect();
-    let mut largest: BTreeMap<_, Bytes> = BTreeMap::new();
-    for (kind, by_node) in pages.iter().flat_map(|pages| &pages.by_kind) {
-        let size = largest.entry(*kind).or_default();
+/// The largest size of each kind of memory, in the order of the kinds; unknown kinds come last.
+fn kinds(group: &[&ProcessEntry]) -> String {
+    let kinds = group.iter().filter_map(|of| of.memory.by_kind.as_ref());
+    let mut largest: BTreeMap<(bool, Option<MemoryKind>, &Word<MemoryKind>), Bytes> =
+        BTreeMap::new();
+    for (kind, by_node) in kinds.flatten() {
+        let order = (kind.known().is_none(), kind.known(), kind);
+        let size = largest.entry(order).or_default();
         *size = (*size).max(by_node.values().copied().sum());
     }
-    let told = largest.iter().map(|(kind, size)| format!("{kind} {size}"));
-    told.collect::<Vec<_>>().join(", ")
-}
-
-pub(crate) fn color(verdict: Option<Verdict>) -> Option<Color> {
-    Some(match verdict? {
-        Verdict::Ok | Verdict::SingleNode => Color::Green,
-        Verdict::AtRisk => Color::Yellow,
-        Verdict::Unknown => Color::Magenta,
-        Verdict::Mismatch => Color::Red,
-    })
+    let texts = largest
+        .iter()
+        .map(|((.., kind), size)| format!("{} {size}", harmless(kind.as_str())));
+    texts.collect::<Vec<_>>().join(", ")
 }

@@ -1,76 +1,64 @@
-//! The report for people: the GPUs, their processes with like workers folded into one row, and what is wrong.
+//! The document for people: the GPUs, their processes with equal workers in one row, and the findings.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
 
 use owo_colors::Style;
 
-use crate::audit::finding::{Remedy, Severity};
-use crate::audit::place::home::GpuPlace;
-use crate::audit::place::verdict::Verdict;
-use crate::audit::{PlacedProcess, Report};
-use crate::jobs::attribution::Role;
-use crate::machine::window::Counters;
-use crate::machine::{Host, Origin};
+use crate::document::{Document, Finding, GpuEntry, HostEntry, ProcessEntry, Summary};
 use crate::print::cells::processes;
 use crate::print::gaps::gaps;
 use crate::print::rows::rows;
 use crate::print::terminal::{Terminal, harmless};
 use crate::units::{CpuSet, length, node_list, ranges};
+use crate::words::{Origin, Role, Severity, Verdict};
 
-/// The whole report. `all` gives every process a row of its own.
-pub fn report(report: &Report, all: bool, terminal: &Terminal) -> String {
-    let mut out = head(&report.host, terminal);
-    out += &nodes(report, terminal);
-    out += &window(report, terminal);
-    out += &gpus(report, all, terminal);
-    for (heading, group) in groups(report) {
+/// The whole audit. `all` gives every process its own row.
+pub fn report(document: &Document, all: bool, terminal: &Terminal) -> String {
+    let mut out = terminal.wrap("", &head(&document.host), 2);
+    out += &nodes(document, terminal);
+    out += &window(document, terminal);
+    out += &gpus(document, all, terminal);
+    for (heading, group) in groups(document.processes()) {
         out.push('\n');
         if !heading.is_empty() {
             out += &terminal.wrap("", heading, 2);
         }
-        out += &rows(&group, all, report, terminal);
+        out += &rows(&group, all, document, terminal);
     }
-    out += &findings(report, terminal);
-    out += &gaps(report, terminal);
+    out += &findings(document, terminal);
+    out += &gaps(document, terminal);
     out.push('\n');
-    out + &sum(report, terminal)
+    out + &sum(document, terminal)
 }
 
 /// One line: which machine, and when.
-pub fn head(host: &Host, terminal: &Terminal) -> String {
-    let mut words = vec![harmless(
-        host.hostname
-            .as_deref()
-            .unwrap_or("a machine without a name"),
-    )];
-    words.extend(
-        host.kernel
-            .as_ref()
-            .map(|kernel| format!("Linux {}", harmless(kernel))),
-    );
+pub(crate) fn head(host: &HostEntry) -> String {
+    let name = host.hostname.as_deref();
+    let mut words = vec![name.unwrap_or("a machine without a name").to_owned()];
+    words.extend(host.kernel.as_ref().map(|kernel| format!("Linux {kernel}")));
     let driver = host.driver_version.as_ref();
-    words.extend(driver.map(|version| format!("NVIDIA driver {}", harmless(version))));
-    let when = host.recorded_at.as_deref().map(harmless);
-    words.push(match (host.origin, when) {
-        (Origin::Live, when) => when.unwrap_or_default(),
-        (Origin::Snapshot, Some(when)) => format!("snapshot of {when}"),
-        (Origin::Snapshot, None) => "snapshot".to_owned(),
+    words.extend(driver.map(|version| format!("NVIDIA driver {version}")));
+    words.push(match (host.source.known(), &host.recorded_at) {
+        (Some(Origin::Snapshot), Some(when)) => format!("snapshot of {when}"),
+        (Some(Origin::Snapshot), None) => "snapshot".to_owned(),
+        (_, when) => when.clone().unwrap_or_default(),
     });
     words.retain(|word| !word.is_empty());
-    terminal.wrap("", &words.join(", "), 2)
+    harmless(&words.join(", "))
 }
 
 /// One line: the nodes with their CPUs.
-fn nodes(report: &Report, terminal: &Terminal) -> String {
-    let nodes = report.topology.nodes();
-    let told = nodes.iter().map(|(id, node)| match &node.cpus {
-        None => format!("node {id} CPUs ?"),
-        Some(cpus) if cpus.is_empty() => format!("node {id} without CPUs"),
-        Some(cpus) => format!("node {id} CPUs {}", brief(cpus)),
+fn nodes(document: &Document, terminal: &Terminal) -> String {
+    let nodes = document.topology.nodes.iter();
+    let nodes = nodes.map(|node| match &node.cpus {
+        None => format!("node {} CPUs ?", node.id),
+        Some(cpus) if cpus.is_empty() => format!("node {} without CPUs", node.id),
+        Some(cpus) => format!("node {} {}", node.id, brief(cpus)),
     });
-    let told: Vec<String> = told.collect();
-    match told.as_slice() {
-        [] => "No NUMA nodes to be seen\n".to_owned(),
+    let nodes: Vec<String> = nodes.collect();
+    match nodes.as_slice() {
+        [] => "No NUMA nodes visible\n".to_owned(),
         [one] => terminal.wrap("", &format!("1 NUMA node: {one}"), 2),
         several => {
             let text = format!("{} NUMA nodes: {}", several.len(), several.join("; "));
@@ -79,178 +67,160 @@ fn nodes(report: &Report, terminal: &Terminal) -> String {
     }
 }
 
-/// For how long it was looked, and what the kernel counted meanwhile; nothing where that was a moment.
-fn window(report: &Report, terminal: &Terminal) -> String {
-    let Some(window) = &report.window else {
+/// `CPUs 0-23`, `with 96 CPUs` where the list is too long to read.
+fn brief(cpus: &CpuSet) -> String {
+    const READABLE: usize = 30;
+    let list = cpus.to_string();
+    match list.len() {
+        0..=READABLE => format!("CPUs {list}"),
+        _ => format!("with {} CPUs", cpus.iter().count()),
+    }
+}
+
+/// How long the machine was observed, and what the kernel counted meanwhile. Empty without --for.
+fn window(document: &Document, terminal: &Terminal) -> String {
+    let Some(window) = &document.window else {
         return String::new();
     };
-    let looked = length(window.length);
-    let asked = length(window.asked);
-    let of = match window.is_cut_short() {
-        true => format!(" of {asked} (interrupted)"),
-        false => String::new(),
+    let text = |seconds: f64| length(Duration::try_from_secs_f64(seconds).unwrap_or_default());
+    let of = if window.is_cut_short() {
+        format!(" of {} (interrupted)", text(window.asked_seconds))
+    } else {
+        String::new()
     };
     let times = match window.looks {
         1 => "once".to_owned(),
         looks => format!("{looks} times"),
     };
-    let mut out = terminal.wrap("", &format!("Looked for {looked}{of}, {times}"), 2);
+    let observed = text(window.seconds);
+    let mut out = terminal.wrap("", &format!("Observed for {observed}{of}, {times}"), 2);
     let nodes = window.node_counters.iter().filter_map(|(node, counters)| {
-        let told = counted(counters, &["numa_miss", "other_node"]);
-        (!told.is_empty()).then(|| format!("node {node} {told}"))
+        let counts = counted(counters, &["numa_miss", "other_node"]);
+        (!counts.is_empty()).then(|| format!("node {node} {counts}"))
     });
     let nodes: Vec<String> = nodes.collect();
     if !nodes.is_empty() {
         let text = format!("Pages allocated meanwhile: {}", nodes.join("; "));
         out += &terminal.wrap("", &text, 2);
     }
-    let moved = [
+    let balancing = [
         "numa_pages_migrated",
         "numa_hint_faults",
         "numa_hint_faults_local",
     ];
-    let told = counted(&window.vmstat, &moved);
-    if !told.is_empty() {
-        out += &terminal.wrap("", &format!("NUMA balancing meanwhile: {told}"), 2);
+    let counts = counted(&window.vmstat, &balancing);
+    if !counts.is_empty() {
+        out += &terminal.wrap("", &format!("NUMA balancing meanwhile: {counts}"), 2);
     }
     out
 }
 
-/// Those of these counters that are not 0, by the kernel's names.
-fn counted(counters: &Counters, names: &[&str]) -> String {
+/// The counters with these names that are not 0.
+fn counted(counters: &BTreeMap<String, u64>, names: &[&str]) -> String {
     let counts = names
         .iter()
-        .filter_map(|name| Some((name, counters.get(name)?)));
+        .filter_map(|name| Some((name, counters.get(*name)?)));
     let counts = counts.filter(|(_, count)| **count > 0);
-    let told: Vec<String> = counts
+    let texts: Vec<String> = counts
         .map(|(name, count)| format!("{name} {count}"))
         .collect();
-    told.join(", ")
+    texts.join(", ")
 }
 
-/// A list that is short enough to be read, else how many they are.
-fn brief(cpus: &CpuSet) -> String {
-    const READABLE: usize = 30;
-    let list = cpus.to_string();
-    match list.len() {
-        0..=READABLE => list,
-        _ => format!("{} in all", cpus.iter().count()),
-    }
-}
-
-/// The GPUs that matter: those that were asked for, and those of the processes that are shown. Neighbours of which the same
-/// is to be said share a line, unless `all` gives each its own.
-fn gpus(report: &Report, all: bool, terminal: &Terminal) -> String {
-    let used: BTreeSet<u32> = report
-        .processes
-        .iter()
-        .flat_map(|of| of.membership.gpus.clone())
-        .collect();
-    let is_shown = |index: u32| used.contains(&index) || report.gpus_in_scope.contains(&index);
-    let mut runs: Vec<(Vec<&GpuPlace>, String)> = Vec::new();
-    for place in report.gpus.iter().filter(|of| is_shown(of.gpu.index)) {
-        let who = match report.users_are_known(place.gpu.index) {
-            _ if used.contains(&place.gpu.index) => "",
-            true => ": no process",
-            false => ": processes not known",
+/// The GPUs in scope and those of the processes that are shown. Neighbours with the same text share a line, unless `all` gives
+/// each its own.
+fn gpus(document: &Document, all: bool, terminal: &Terminal) -> String {
+    let processes = document.processes().iter();
+    let used: BTreeSet<u32> = processes.flat_map(|of| of.gpus.iter().copied()).collect();
+    let gpus = document.topology.gpus.iter();
+    // A document of an older version does not say what was in scope.
+    let shown = gpus.filter(|gpu| used.contains(&gpu.index) || gpu.in_scope.unwrap_or(true));
+    let mut runs: Vec<(Vec<&GpuEntry>, String)> = Vec::new();
+    for gpu in shown {
+        let users = match gpu.processes_known {
+            _ if used.contains(&gpu.index) => "",
+            Some(true) => ": no process",
+            Some(false) => ": processes unknown",
+            None => ": processes ?",
         };
-        let home = home(place) + who;
+        let home = home(gpu) + users;
         match runs.last_mut() {
-            Some((run, said)) if !all && *said == home && run[0].gpu.name == place.gpu.name => {
-                run.push(place);
-            }
-            _ => runs.push((vec![place], home)),
+            Some((run, text)) if !all && *text == home && run[0].name == gpu.name => run.push(gpu),
+            _ => runs.push((vec![gpu], home)),
         }
     }
-    let mut out = String::new();
-    for (run, home) in runs {
-        out += &terminal.wrap("", &format!("{}  {home}", gpu_names(&run)), 2);
-    }
-    if out.is_empty() {
-        out
+    let lines = runs.iter();
+    let lines =
+        lines.map(|(run, home)| terminal.wrap("", &format!("{}  {home}", gpu_names(run)), 2));
+    let lines: String = lines.collect();
+    if lines.is_empty() {
+        lines
     } else {
-        format!("\n{out}")
+        format!("\n{lines}")
     }
 }
 
 /// `GPU 0  NVIDIA A100  0000:10:1c.0`, `GPUs 0-3  NVIDIA A100`
-fn gpu_names(run: &[&GpuPlace]) -> String {
-    let first = &run[0].gpu;
-    let indexes = ranges(run.iter().map(|place| place.gpu.index));
+fn gpu_names(run: &[&GpuEntry]) -> String {
+    let first = run[0];
+    let indexes = ranges(run.iter().map(|gpu| gpu.index));
     let word = if run.len() == 1 { "GPU" } else { "GPUs" };
     let mut words = vec![format!("{word} {indexes}")];
     words.extend(first.name.as_deref().map(harmless));
-    let address = first.address.filter(|_| run.len() == 1);
+    let address = first.pci_bus_id.filter(|_| run.len() == 1);
     words.extend(address.map(|address| address.to_string()));
     words.join("  ")
 }
 
-fn home(place: &GpuPlace) -> String {
-    let (home, source) = (node_list(&place.home_nodes), place.source);
-    match place.home_nodes.len() {
+fn home(gpu: &GpuEntry) -> String {
+    let (nodes, source) = (
+        node_list(&gpu.home_nodes),
+        harmless(gpu.home_source.as_str()),
+    );
+    match gpu.home_nodes.len() {
         0 => "home node unknown".to_owned(),
-        1 => format!("home node {home} ({source})"),
-        _ => format!("home nodes {home} ({source})"),
+        1 => format!("home node {nodes} ({source})"),
+        _ => format!("home nodes {nodes} ({source})"),
     }
 }
 
-/// The tables with what stands above each: the processes of GPUs; then those of none.
-fn groups(report: &Report) -> Vec<(&'static str, Vec<&PlacedProcess>)> {
-    let (mut with_gpu, without): (Vec<&PlacedProcess>, Vec<&PlacedProcess>) = report
-        .processes
-        .iter()
-        .partition(|audited| !audited.membership.gpus.is_empty());
-    let order = |of: &&PlacedProcess| {
-        (
-            of.membership.gpus.clone(),
-            of.membership.trainer,
-            of.membership.role,
-            of.process.pid,
-        )
-    };
-    with_gpu.sort_by_key(order);
-    let mut groups = vec![("", with_gpu)];
-    type Belongs = fn(Option<Role>) -> bool;
-    let headings: [(&str, Belongs); 3] = [
-        ("Workers whose trainer is not known", |role| {
-            role == Some(Role::Worker)
-        }),
-        ("Launchers and their helpers (not judged)", |role| {
-            matches!(role, Some(Role::Launcher | Role::Helper))
+/// The tables with their headings: processes with GPUs, then processes without.
+fn groups(processes: &[ProcessEntry]) -> Vec<(&'static str, Vec<&ProcessEntry>)> {
+    type Belongs = fn(&ProcessEntry) -> bool;
+    const HEADINGS: [(&str, Belongs); 3] = [
+        ("Workers without a known trainer", |of| of.is(Role::Worker)),
+        ("Launchers and their helpers (not judged)", |of| {
+            of.is(Role::Launcher) || of.is(Role::Helper)
         }),
         (
-            "Processes without a GPU: memory against the node they run on",
-            |role| role.is_none(),
+            "Processes without a GPU: their memory is compared with the node that they run on",
+            |of| of.known_role().is_none(),
         ),
     ];
-    for (heading, is_here) in headings {
-        let group = without
-            .iter()
-            .filter(|audited| is_here(audited.membership.role));
-        groups.push((heading, group.copied().collect()));
+    let (mut with_gpu, without): (Vec<&ProcessEntry>, Vec<&ProcessEntry>) =
+        processes.iter().partition(|of| !of.gpus.is_empty());
+    with_gpu.sort_by_key(|of| (&of.gpus, of.trainer_pid, of.known_role(), of.pid));
+    let mut groups = vec![("", with_gpu)];
+    for (heading, belongs) in HEADINGS {
+        let group = without.iter().copied().filter(|of| belongs(of));
+        groups.push((heading, group.collect()));
     }
     groups.retain(|(_, group)| !group.is_empty());
     groups
 }
 
-/// What is wrong, the worst first, and what would mend it: of several findings with the same remedy it stands with the
-/// first.
-pub fn findings(report: &Report, terminal: &Terminal) -> String {
+/// The findings, the worst first, with their fixes. A fix of several findings is printed with the first of them.
+pub(crate) fn findings(document: &Document, terminal: &Terminal) -> String {
     let mut out = String::new();
-    let mut said = BTreeSet::new();
-    for finding in &report.findings {
-        let mark = format!("{}[{}]: ", finding.severity, finding.rule);
-        // A file of --expect may have chosen words of it.
+    let mut printed = BTreeSet::new();
+    for finding in &document.findings {
+        let mark = harmless(&format!("{}[{}]: ", finding.severity, finding.rule));
         let text = terminal.wrap(&mark, &harmless(&finding.message), 2);
-        let style = match finding.severity {
-            Severity::Error => Style::new().red(),
-            Severity::Warning => Style::new().yellow(),
-            Severity::Info => Style::new(),
-        };
-        out += &terminal.paint(text.trim_end(), style);
+        let severity = finding.severity.known();
+        out += &terminal.paint(text.trim_end(), severity_style(severity));
         out.push('\n');
-        if finding.severity < Severity::Info {
-            out += &remedy(&finding.remedy, &mut said, terminal);
+        if severity.is_some_and(|severity| severity < Severity::Info) {
+            out += &fix(finding, &mut printed, terminal);
         }
     }
     if out.is_empty() {
@@ -260,52 +230,70 @@ pub fn findings(report: &Report, terminal: &Terminal) -> String {
     }
 }
 
-fn remedy<'a>(remedy: &'a Remedy, said: &mut BTreeSet<&'a str>, terminal: &Terminal) -> String {
-    let Remedy {
-        words,
-        commands,
-        but,
-    } = remedy;
+pub(crate) fn severity_style(severity: Option<Severity>) -> Style {
+    match severity {
+        Some(Severity::Error) => Style::new().red(),
+        Some(Severity::Warning) => Style::new().yellow(),
+        Some(Severity::Info) | None => Style::new(),
+    }
+}
+
+fn fix(finding: &Finding, printed: &mut BTreeSet<String>, terminal: &Terminal) -> String {
+    const ELSEWHERE: &str = "  run now: see numa-audit --remedies\n";
     let mut out = String::new();
-    if said.insert(words) {
-        out += &terminal.wrap("  to mend it: ", words, 4);
+    let text = harmless(finding.fix());
+    if printed.insert(text.clone()) {
+        out += &terminal.wrap("  fix: ", &text, 4);
     }
-    let lines = commands.iter().filter(|command| said.insert(command));
-    let lines: Vec<String> = lines.map(|command| format!("  now: {command}\n")).collect();
-    // A line that was broken could not be pasted.
-    let width = usize::from(terminal.width);
-    const ELSEWHERE: &str = "  now: numa-audit --remedies prints what to paste\n";
-    match lines.iter().all(|line| line.chars().count() <= width) {
-        true => out += &lines.concat(),
-        false if said.insert(ELSEWHERE) => out += ELSEWHERE,
-        false => {}
+    let commands = finding.commands.iter().map(|command| harmless(command));
+    let commands: Vec<String> = commands
+        .filter(|command| printed.insert(command.clone()))
+        .map(|command| format!("  run now: {command}\n"))
+        .collect();
+    // A line that is broken cannot be pasted.
+    let fits = |line: &String| line.chars().count() <= usize::from(terminal.width);
+    if commands.iter().all(fits) {
+        out += &commands.concat();
+    } else if printed.insert(ELSEWHERE.to_owned()) {
+        out += ELSEWHERE;
     }
-    if !but.is_empty() && said.insert(but) {
-        out += &terminal.wrap("  but: ", but, 4);
+    if let Some(note) = finding.note.as_deref().map(harmless)
+        && printed.insert(note.clone())
+    {
+        out += &terminal.wrap("  note: ", &note, 4);
     }
     out
 }
 
-fn sum(report: &Report, terminal: &Terminal) -> String {
-    let summary = &report.summary;
-    let single = match summary.verdict {
-        Verdict::SingleNode => " (single node)",
+fn sum(document: &Document, terminal: &Terminal) -> String {
+    let Some(summary) = &document.summary else {
+        return String::new();
+    };
+    let verdict = summary.verdict.known();
+    let single = match verdict {
+        Some(Verdict::SingleNode) => " (single node)",
         _ => "",
     };
-    let text = format!(
-        "{}: {} ok, {} at risk, {} mismatched, {} unknown{single}",
+    let text = format!("{}{single}", counts(summary));
+    let text = terminal.wrap("", &text, 2);
+    let style = match verdict {
+        Some(Verdict::Ok | Verdict::SingleNode) => Style::new().green(),
+        Some(Verdict::AtRisk) => Style::new().yellow(),
+        Some(Verdict::Unknown) => Style::new().magenta(),
+        Some(Verdict::Mismatch) => Style::new().red(),
+        None => Style::new(),
+    };
+    terminal.paint(text.trim_end(), style) + "\n"
+}
+
+/// `5 processes: 2 ok, 0 at risk, 3 mismatched, 0 unknown`
+pub(crate) fn counts(summary: &Summary) -> String {
+    format!(
+        "{}: {} ok, {} at risk, {} mismatched, {} unknown",
         processes(summary.processes),
         summary.ok,
         summary.at_risk,
         summary.mismatch,
         summary.unknown
-    );
-    let text = terminal.wrap("", &text, 2);
-    let style = match summary.verdict {
-        Verdict::Ok | Verdict::SingleNode => Style::new().green(),
-        Verdict::AtRisk => Style::new().yellow(),
-        Verdict::Unknown => Style::new().magenta(),
-        Verdict::Mismatch => Style::new().red(),
-    };
-    terminal.paint(text.trim_end(), style) + "\n"
+    )
 }

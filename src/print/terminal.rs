@@ -1,4 +1,4 @@
-//! What the terminal can do, and what it must not be given.
+//! What the terminal can do, and text that cannot act on it.
 
 use std::ffi::OsStr;
 use std::fmt::Write;
@@ -11,7 +11,7 @@ use owo_colors::{OwoColorize, Style};
 pub struct Terminal {
     /// In columns.
     pub width: u16,
-    /// Whether to use colour. Nothing is told by colour alone.
+    /// Whether to use colour. Colour never carries information alone.
     pub color: bool,
 }
 
@@ -27,12 +27,12 @@ pub enum ColorChoice {
     Never,
 }
 
-/// What is known of where the output goes.
+/// What is known about the output.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct Surroundings<'a> {
     /// Whether it is a terminal.
     pub is_terminal: bool,
-    /// That terminal's own width.
+    /// The width that the terminal reports.
     pub columns: Option<u16>,
     /// The environment's COLUMNS.
     pub columns_variable: Option<&'a OsStr>,
@@ -45,7 +45,7 @@ pub struct Surroundings<'a> {
 impl Terminal {
     /// The width where there is no terminal.
     const WIDTH: u16 = 100;
-    /// Narrower than this nothing can be read.
+    /// Narrower text cannot be read.
     const NARROWEST: u16 = 50;
 
     /// Decides once for everything that is printed.
@@ -61,7 +61,7 @@ impl Terminal {
         };
         let variable = around.columns_variable.and_then(OsStr::to_str);
         let variable = variable.and_then(|columns| columns.parse().ok());
-        // A terminal knows better than a variable that it may have outgrown.
+        // The terminal may have been resized since the variable was set.
         let width = around.columns.or(variable).unwrap_or(Self::WIDTH);
         Self {
             width: width.max(Self::NARROWEST),
@@ -69,7 +69,7 @@ impl Terminal {
         }
     }
 
-    /// Blanks between the columns of a table; on a narrow terminal one has to do.
+    /// Blanks between the columns of a table: one on a narrow terminal.
     pub fn padding(&self) -> u16 {
         if self.width < Self::WIDTH { 1 } else { 2 }
     }
@@ -130,8 +130,7 @@ impl Terminal {
     }
 }
 
-/// Somebody else's text, made harmless: what would move the cursor, change colours or reorder the line
-/// is shown as an escape.
+/// Text from outside, made harmless: letters that would move the cursor, change colours or reorder the line are escaped.
 pub fn harmless(text: &str) -> String {
     let mut out = String::with_capacity(text.len());
     for letter in text.chars() {
@@ -144,8 +143,8 @@ pub fn harmless(text: &str) -> String {
     out
 }
 
-/// Whether a letter is none to be seen, but does something to those around it or hides among them: the controls, Unicode's
-/// format characters and line separators, and what is blank and no space.
+/// Whether a letter is invisible and affects or hides among its neighbours: controls, Unicode's format characters and line
+/// separators, and blanks other than the space.
 pub(crate) fn acts(letter: char) -> bool {
     letter.is_control()
         || matches!(letter,
@@ -171,8 +170,7 @@ pub(crate) fn acts(letter: char) -> bool {
             | '\u{E0000}'..='\u{E0FFF}')
 }
 
-/// What a table's cell holds of a text. comfy-table counts widths in 16 bits, and a recorded tree may have names and lists
-/// that are longer.
+/// A table's cell with this text. comfy-table counts widths in 16 bits, so longer lines are cut.
 pub(crate) fn cell(text: &str) -> Cell {
     const LONGEST: usize = 4096;
     let shortened = |line: &str| match line.char_indices().nth(LONGEST) {
@@ -193,7 +191,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn colour_is_for_terminals_that_do_not_refuse_it() {
+    fn colour_is_used_on_terminals_that_do_not_refuse_it() {
         let terminal = Surroundings {
             is_terminal: true,
             ..Surroundings::default()
@@ -224,7 +222,7 @@ mod tests {
     }
 
     #[test]
-    fn other_peoples_text_cannot_act() {
+    fn text_from_outside_cannot_act() {
         assert_eq!(
             harmless("a\x1b[31m\n\u{202E}b\u{9b}ü"),
             "a\\u{1b}[31m\\n\\u{202e}b\\u{9b}ü"

@@ -1,74 +1,70 @@
-//! The map of a machine: what is where, without its processes.
+//! The map of a machine, without processes.
 
 use comfy_table::Cell;
 
-use crate::audit::Report;
-use crate::machine::pci::{PciClass, PciDevice};
-use crate::machine::topology::Node;
-use crate::print::gaps::gaps_of_map;
+use crate::document::{DeviceEntry, Document, NodeEntry};
+use crate::print::cells::{known, or_unknown};
+use crate::print::gaps::gaps;
 use crate::print::table::{findings, head};
 use crate::print::terminal::{Terminal, cell, harmless};
-use crate::units::{Bytes, NodeId, node_list};
+use crate::units::node_list;
+use crate::words::PciClass;
 
 /// The whole map.
-pub fn topology(report: &Report, terminal: &Terminal) -> String {
-    let mut out = head(&report.host, terminal);
+pub fn topology(document: &Document, terminal: &Terminal) -> String {
+    let mut out = terminal.wrap("", &head(&document.host), 2);
     out.push('\n');
-    out += &nodes(report, terminal);
-    out += &gpus(report, terminal);
-    out += &devices(report, terminal);
-    out += &findings(report, terminal);
-    out + &gaps_of_map(report, terminal)
+    out += &nodes(document, terminal);
+    out += &gpus(document, terminal);
+    out += &devices(document, terminal);
+    out += &findings(document, terminal);
+    out + &gaps(document, terminal)
 }
 
-fn nodes(report: &Report, terminal: &Terminal) -> String {
-    let nodes = report.topology.nodes();
+fn nodes(document: &Document, terminal: &Terminal) -> String {
+    let nodes = &document.topology.nodes;
     if nodes.is_empty() {
-        return "No NUMA nodes to be seen: a kernel without NUMA, or a tree without /sys\n"
-            .to_owned();
+        return "No NUMA nodes visible: a kernel without NUMA, or a tree without /sys\n".to_owned();
     }
-    let columns: Vec<String> = nodes.keys().map(|id| format!("TO {id}")).collect();
+    let columns: Vec<String> = nodes.iter().map(|node| format!("TO {}", node.id)).collect();
     let mut header = vec![
         "NODE", "CPUS", "MEMORY", "FREE", "GPUS", "NETWORK", "STORAGE",
     ];
     header.extend(columns.iter().map(String::as_str));
     let mut table = terminal.table(&header);
-    for (id, node) in nodes {
-        table.add_row(node_row(report, *id, node));
+    for node in nodes {
+        table.add_row(node_row(document, node));
     }
     if let Some(cpus) = table.column_mut(1) {
-        // Of a long list each line holds whole numbers.
+        // Each line of a long list holds whole numbers.
         cpus.set_delimiter(',');
     }
     table.trim_fmt() + "\n"
 }
 
-fn node_row(report: &Report, id: NodeId, node: &Node) -> Vec<Cell> {
-    let gpus = report
-        .gpus
-        .iter()
-        .filter(|place| place.home_nodes.contains(&id));
-    let gpus: Vec<String> = gpus.map(|place| place.gpu.index.to_string()).collect();
-    let of_class = |class| {
-        let here = report
-            .devices
-            .iter()
-            .filter(|device| device.node == Some(id));
-        named(here.filter(|device| device.class == class))
+fn node_row(document: &Document, node: &NodeEntry) -> Vec<Cell> {
+    let topology = &document.topology;
+    let gpus = topology.gpus.iter();
+    let gpus = gpus.filter(|gpu| gpu.home_nodes.contains(&node.id));
+    let gpus: Vec<String> = gpus.map(|gpu| gpu.index.to_string()).collect();
+    let of_class = |class: PciClass| {
+        let devices = topology.devices.iter();
+        let here = devices.filter(|device| device.node == Some(node.id) && device.class == class);
+        named(&here.collect::<Vec<_>>())
     };
-    let distances = report.topology.nodes().keys().map(|to| {
-        let distance = node.distances.get(to);
-        distance.map_or("?".to_owned(), u32::to_string)
+    let distances = topology.nodes.iter().map(|to| {
+        let distances = node.distances.as_ref();
+        known(distances.and_then(|distances| distances.get(&to.id)))
     });
     let mut cells = vec![
-        id.to_string(),
+        node.id.to_string(),
         match &node.cpus {
             None => "?".to_owned(),
             Some(cpus) if cpus.is_empty() => "none".to_owned(),
             Some(cpus) => cpus.to_string(),
         },
-        size(node.memory_total),
-        size(node.memory_free),
+        known(node.memory_total_bytes.as_ref()),
+        known(node.memory_free_bytes.as_ref()),
         if gpus.is_empty() {
             "-".to_owned()
         } else {
@@ -81,13 +77,12 @@ fn node_row(report: &Report, id: NodeId, node: &Node) -> Vec<Cell> {
     cells.iter().map(|text| cell(text)).collect()
 }
 
-/// Devices by their names, or how many they are where these are too long.
-fn named<'a>(devices: impl Iterator<Item = &'a PciDevice>) -> String {
+/// Devices by their names, or their number where the names are too long.
+fn named(devices: &[&DeviceEntry]) -> String {
     const READABLE: usize = 20;
-    let devices: Vec<&PciDevice> = devices.collect();
-    let names = devices.iter().map(|device| match device.names.first() {
+    let names = devices.iter().map(|device| match names(device).first() {
         Some(name) => harmless(name),
-        None => device.address.to_string(),
+        None => device.pci_bus_id.to_string(),
     });
     let names = names.collect::<Vec<_>>().join(",");
     match devices.len() {
@@ -98,13 +93,14 @@ fn named<'a>(devices: impl Iterator<Item = &'a PciDevice>) -> String {
     }
 }
 
-fn size(bytes: Option<Bytes>) -> String {
-    bytes.map_or("?".to_owned(), |bytes| bytes.to_string())
+fn names(device: &DeviceEntry) -> Vec<&str> {
+    let names = device.name.as_deref();
+    names.map_or_else(Vec::new, |names| names.split(',').collect())
 }
 
-fn gpus(report: &Report, terminal: &Terminal) -> String {
-    if report.gpus.is_empty() {
-        return "\nNo GPU to be seen\n".to_owned();
+fn gpus(document: &Document, terminal: &Terminal) -> String {
+    if document.topology.gpus.is_empty() {
+        return "\nNo GPU visible\n".to_owned();
     }
     let mut table = terminal.table(&[
         "GPU",
@@ -115,19 +111,16 @@ fn gpus(report: &Report, terminal: &Terminal) -> String {
         "LOCAL NODES",
         "MEMORY",
     ]);
-    for place in &report.gpus {
-        let gpu = &place.gpu;
-        let known = |text: Option<String>| text.unwrap_or_else(|| "?".to_owned());
-        let list = |nodes| Some(node_list(nodes)).filter(|list| !list.is_empty());
+    for gpu in &document.topology.gpus {
         table.add_row(
             [
                 gpu.index.to_string(),
-                known(gpu.name.as_deref().map(harmless)),
-                known(gpu.address.map(|address| address.to_string())),
-                known(list(&place.home_nodes)),
-                place.source.to_string(),
-                known(list(&place.local_nodes)),
-                size(gpu.memory_total),
+                gpu.name.as_deref().map_or("?".to_owned(), harmless),
+                known(gpu.pci_bus_id.as_ref()),
+                or_unknown(node_list(&gpu.home_nodes)),
+                harmless(gpu.home_source.as_str()),
+                or_unknown(node_list(&gpu.local_nodes)),
+                known(gpu.memory_total_bytes.as_ref()),
             ]
             .map(|text| cell(&text)),
         );
@@ -135,21 +128,23 @@ fn gpus(report: &Report, terminal: &Terminal) -> String {
     format!("\n{}\n", table.trim_fmt())
 }
 
-fn devices(report: &Report, terminal: &Terminal) -> String {
-    if report.devices.is_empty() {
+fn devices(document: &Document, terminal: &Terminal) -> String {
+    if document.topology.devices.is_empty() {
         return String::new();
     }
     let mut table = terminal.table(&["DEVICE", "CLASS", "NAME", "NODE"]);
-    for device in &report.devices {
+    for device in &document.topology.devices {
+        let names = names(device).join(", ");
         table.add_row(
             [
-                device.address.to_string(),
-                device.class.to_string(),
-                match device.names.as_slice() {
-                    [] => "-".to_owned(),
-                    names => harmless(&names.join(", ")),
+                device.pci_bus_id.to_string(),
+                harmless(device.class.as_str()),
+                if names.is_empty() {
+                    "-".to_owned()
+                } else {
+                    harmless(&names)
                 },
-                device.node.map_or("?".to_owned(), |node| node.to_string()),
+                known(device.node.as_ref()),
             ]
             .map(|text| cell(&text)),
         );

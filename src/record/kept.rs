@@ -4,9 +4,9 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Component, Path};
 
 use crate::machine::Machine;
-use crate::machine::evidence::Evidence;
 use crate::machine::gap::Fact;
 use crate::units::Pid;
+use crate::words::Evidence;
 
 /// The processes whose files are kept. Files of other processes do not leave the machine.
 #[derive(Debug)]

@@ -217,11 +217,11 @@ fn sees_the_placements_of_p4d(left: &Left, report: &Value) {
         panic!("{messages:#?}");
     };
     assert!(
-        chosen.ends_with("bound there by choice: the control group leaves more)"),
+        chosen.ends_with("by CPU affinity; the cpuset also allows local CPUs)"),
         "{chosen}"
     );
     assert!(
-        given.ends_with("(bound there: the control group leaves nothing else)"),
+        given.ends_with("(by the cpuset, which allows no local CPUs)"),
         "{given}"
     );
 }

@@ -6,19 +6,20 @@ use std::path::{Path, PathBuf};
 /// The layers with those that they may use besides themselves.
 const MAY_USE: &[(&str, &[&str])] = &[
     ("units", &[]),
-    ("machine", &["units"]),
-    ("jobs", &["units", "machine"]),
-    ("observe", &["units", "machine", "jobs", "document"]),
-    ("document", &["units", "machine"]),
+    ("words", &[]),
+    ("machine", &["units", "words"]),
+    ("document", &["units", "words"]),
+    ("jobs", &["units", "words", "machine"]),
+    (
+        "observe",
+        &["units", "words", "machine", "jobs", "document"],
+    ),
+    ("compare", &["units", "words", "document"]),
     (
         "audit",
-        &["units", "machine", "jobs", "document", "compare"],
+        &["units", "words", "machine", "jobs", "document", "compare"],
     ),
-    ("compare", &["units", "machine", "document", "audit"]),
-    (
-        "print",
-        &["units", "machine", "jobs", "audit", "document", "compare"],
-    ),
+    ("print", &["units", "words", "document", "compare"]),
     ("record", &["units", "machine", "jobs", "observe"]),
 ];
 

@@ -6,12 +6,14 @@ use std::process::{Command, Stdio};
 use crate::live::Sleeper;
 use crate::program::{Run, fixture, program, run};
 
-const SUBCOMMANDS: [&str; 6] = ["audit", "topology", "diff", "record", "rules", "explain"];
+const SUBCOMMANDS: [&str; 7] = [
+    "audit", "topology", "diff", "show", "record", "rules", "explain",
+];
 
 /// The arguments without which a subcommand does not start.
 fn needed(subcommand: &str) -> &'static [&'static str] {
     match subcommand {
-        "diff" => &["/nonexistent"],
+        "diff" | "show" => &["/nonexistent"],
         "record" => &["/nonexistent/new"],
         "explain" => &["cpu-remote"],
         _ => &[],
@@ -47,10 +49,11 @@ const OPTIONS: &[(&[&str], &[&str])] = &[
     (&["--remote-mib", "5"], &["audit", "diff"]),
     (&["--strict-node"], &["audit", "diff"]),
     (&["--allow", "cpu-remote"], &["audit", "diff"]),
-    (&["--fail-on", "never"], &["audit", "diff"]),
-    (&["--json"], &["audit", "topology", "diff", "rules"]),
+    (&["--fail-on", "never"], &["audit", "diff", "show"]),
+    (&["--json"], &["audit", "topology", "diff", "show", "rules"]),
+    (&["--csv"], &["audit", "show"]),
     (&["--remedies"], &["audit"]),
-    (&["--all"], &["audit", "diff"]),
+    (&["--all"], &["audit", "diff", "show"]),
     (&["--note", "text"], &["record"]),
     (&["--redact"], &["record"]),
     (&["--color", "never"], &SUBCOMMANDS),

@@ -2,9 +2,8 @@
 
 use std::path::{Path, PathBuf};
 
-use numa_audit::audit::outline::outline;
-use numa_audit::audit::{Settings, audit};
-use numa_audit::document::read::parse_report;
+use numa_audit::audit::{self, Settings};
+use numa_audit::document;
 use numa_audit::observe::{Source, Subjects, observe};
 use serde_json::{Value, json};
 use snapbox::str;
@@ -33,7 +32,7 @@ fn diff(before: &Tree, after: &Tree, arguments: &[&str]) -> Run {
 }
 
 /// A document on disk. The folder has to be kept.
-fn document(text: &str) -> (tempfile::TempDir, PathBuf) {
+fn saved(text: &str) -> (tempfile::TempDir, PathBuf) {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("audit.json");
     std::fs::write(&path, text).unwrap();
@@ -125,19 +124,19 @@ Changes of the machine:
  better  worker ×3  0     265-267 →    0         1 → 0  0-7 →    [0, 1] →  0% → 100%  MISMATCH → ok
                           265,268,271                   0-1,4-5  bind [0]
 
-new: warning[numa-balancing-on]: kernel.numa_balancing is on: it costs bound processes page faults,
-  and moves pages under them
-fixed: error[cpu-remote]: GPU and CPU NUMA nodes do NOT match: GPU 0 hangs on node 0, trainer 254
-  and 4 workers on node 1 (last ran there, and nothing holds them there)
-fixed: error[memory-remote]: GPU and memory NUMA nodes do NOT match: GPU 0 hangs on node 0, trainer
-  254 and 4 workers have up to 100% of the working memory on node 1 (up to 80 MiB each: anonymous 68
-  MiB, pinned 24 MiB, shared 4.0 MiB)
-fixed: error[pinned-remote]: GPU 0 hangs on node 0, trainer 254 has 24 MiB pinned on node 1: every
-  batch crosses the interconnect, and it cannot migrate
-fixed: info[node-crowded]: trainer 254 and 4 workers belong on node 0, which has 4 CPUs: binding
-  them all can hurt
-fixed: info[node-without-gpus]: no GPU hangs on node 1: who binds every rank to its GPU's node
-  leaves these CPUs unused
+new: warning[numa-balancing-on]: kernel.numa_balancing is on: it causes page faults in bound
+  processes and may move their pages
+fixed: error[cpu-remote]: GPU and CPU NUMA nodes do NOT match: GPU 0 is attached to node 0, but
+  trainer 254 and 4 workers run on node 1 (they last ran there; no CPU affinity binds them there)
+fixed: error[memory-remote]: GPU and memory NUMA nodes do NOT match: GPU 0 is attached to node 0,
+  but trainer 254 and 4 workers have up to 100% of their working memory on node 1 (at most 80 MiB
+  per process: anonymous 68 MiB, pinned 24 MiB, shared 4.0 MiB)
+fixed: error[pinned-remote]: GPU 0 is attached to node 0, but trainer 254 has 24 MiB of pinned
+  memory on node 1: every batch crosses the interconnect, and pinned pages cannot migrate
+fixed: info[node-crowded]: trainer 254 and 4 workers belong on node 0, which has 4 CPUs: binding all
+  may slow them down
+fixed: info[node-without-gpus]: no GPU is attached to node 1: binding every rank to its GPU's node
+  leaves the CPUs of node 1 unused
 
 before: 5 processes: 0 ok, 0 at risk, 5 mismatched, 0 unknown; 0% of their memory local
 after:  7 processes: 7 ok, 0 at risk, 0 mismatched, 0 unknown; 100% of their memory local
@@ -179,20 +178,22 @@ new, worse worker    0    1        0-7       [0, 1]     0%        MISMATCH
 gone       trainer   1    1        2-3,6-7   bind [1]   100%      ok
 gone       worker ×2 1    1        2-3,6-7   bind [1]   100%      ok
 
-new: error[cpu-remote]: GPU and CPU NUMA nodes do NOT match: GPU 0 hangs on node
-  0, trainer 254 and 4 workers on node 1 (last ran there, and nothing holds them
-  there)
-new: error[memory-remote]: GPU and memory NUMA nodes do NOT match: GPU 0 hangs
-  on node 0, trainer 254 and 4 workers have up to 100% of the working memory on
-  node 1 (up to 80 MiB each: anonymous 68 MiB, pinned 24 MiB, shared 4.0 MiB)
-new: error[pinned-remote]: GPU 0 hangs on node 0, trainer 254 has 24 MiB pinned
-  on node 1: every batch crosses the interconnect, and it cannot migrate
+new: error[cpu-remote]: GPU and CPU NUMA nodes do NOT match: GPU 0 is attached
+  to node 0, but trainer 254 and 4 workers run on node 1 (they last ran there;
+  no CPU affinity binds them there)
+new: error[memory-remote]: GPU and memory NUMA nodes do NOT match: GPU 0 is
+  attached to node 0, but trainer 254 and 4 workers have up to 100% of their
+  working memory on node 1 (at most 80 MiB per process: anonymous 68 MiB, pinned
+  24 MiB, shared 4.0 MiB)
+new: error[pinned-remote]: GPU 0 is attached to node 0, but trainer 254 has 24
+  MiB of pinned memory on node 1: every batch crosses the interconnect, and
+  pinned pages cannot migrate
 new: info[node-crowded]: trainer 254 and 4 workers belong on node 0, which has 4
-  CPUs: binding them all can hurt
-new: info[node-without-gpus]: no GPU hangs on node 1: who binds every rank to
-  its GPU's node leaves these CPUs unused
-fixed: warning[numa-balancing-on]: kernel.numa_balancing is on: it costs bound
-  processes page faults, and moves pages under them
+  CPUs: binding all may slow them down
+new: info[node-without-gpus]: no GPU is attached to node 1: binding every rank
+  to its GPU's node leaves the CPUs of node 1 unused
+fixed: warning[numa-balancing-on]: kernel.numa_balancing is on: it causes page
+  faults in bound processes and may move their pages
 
 before: 7 processes: 7 ok, 0 at risk, 0 mismatched, 0 unknown; 100% of their
         memory local
@@ -369,7 +370,7 @@ fn one_process_that_went_astray() {
       "joined_pids": [
         100
       ],
-      "message": "GPU and CPU NUMA nodes do NOT match: GPU 0 hangs on node 0, trainer 100 on node 1 (bound there)"
+      "message": "GPU and CPU NUMA nodes do NOT match: GPU 0 is attached to node 0, but trainer 100 is bound to node 1 (by CPU affinity)"
     },
     {
       "change": "new",
@@ -385,7 +386,7 @@ fn one_process_that_went_astray() {
       "joined_pids": [
         100
       ],
-      "message": "GPU and memory NUMA nodes do NOT match: GPU 0 hangs on node 0, trainer 100 has 100% of the working memory on node 1 (100 MiB: anonymous 100 MiB)"
+      "message": "GPU and memory NUMA nodes do NOT match: GPU 0 is attached to node 0, but trainer 100 has 100% of its working memory on node 1 (100 MiB: anonymous 100 MiB)"
     },
     {
       "change": "remains",
@@ -395,7 +396,7 @@ fn one_process_that_went_astray() {
       "gpus": [],
       "pids": [],
       "joined_pids": [],
-      "message": "no GPU hangs on node 1: who binds every rank to its GPU's node leaves these CPUs unused"
+      "message": "no GPU is attached to node 1: binding every rank to its GPU's node leaves the CPUs of node 1 unused"
     }
   ],
   "summary": {
@@ -424,8 +425,8 @@ fn one_process_that_went_astray() {
 #[test]
 fn documents_and_recordings_are_one() {
     let (before, after) = ("p4d-do-not-match", "p4d-bound");
-    let (_one, before_path) = document(&replay(before, &["--json"]).stdout);
-    let (_other, after_path) = document(&replay(after, &["--json"]).stdout);
+    let (_one, before_path) = saved(&replay(before, &["--json"]).stdout);
+    let (_other, after_path) = saved(&replay(after, &["--json"]).stdout);
     let of_recordings = diff_of(&fixture(before), &fixture(after), &["--json"]);
     let of_documents = diff_of(&before_path, &after_path, &["--json"]);
     let mixed = diff_of(&before_path, &fixture(after), &["--json"]);
@@ -439,9 +440,8 @@ fn documents_and_recordings_are_one() {
     assert_eq!(alone.stdout, of_recordings.stdout);
 }
 
-/// Whatever the document tells, the outline that is made without it tells too.
 #[test]
-fn the_outline_of_a_report_is_that_of_its_document() {
+fn a_document_is_read_as_it_was_written() {
     for name in [
         "p4d-do-not-match",
         "p4d-bound",
@@ -449,12 +449,20 @@ fn the_outline_of_a_report_is_that_of_its_document() {
         "h200x4-torchrun-forkserver",
         "h200x2-mp-spawn",
     ] {
-        let source = Source::snapshot(&fixture(name)).unwrap();
-        let machine = observe(source, &Subjects::GpuUsers).machine;
-        let report = audit(machine, &Settings::default());
-        let document = numa_audit::print::json::report(&report);
-        let read = parse_report(document.as_bytes()).unwrap();
-        assert_eq!(read, outline(&report), "{name}");
+        for map in [false, true] {
+            let source = Source::snapshot(&fixture(name)).unwrap();
+            let machine = observe(source, &Subjects::GpuUsers).machine;
+            let settings = Settings::default();
+            let made = if map {
+                audit::map(machine, &settings)
+            } else {
+                audit::audit(machine, &settings)
+            };
+            let text = numa_audit::print::json::text(&made);
+            let read = document::read(text.as_bytes()).unwrap();
+            assert_eq!(read, made, "{name}");
+            assert_eq!(numa_audit::print::json::text(&read), text, "{name}");
+        }
     }
 }
 
@@ -570,12 +578,12 @@ after:  made-up, Linux 6.1.0, snapshot
  CHANGE      ROLE    RANK  PID  GPU  GPU NODE  CPU NODE  CPUS  MEM BINDING  LOCAL MEMORY  VERDICT
  new, worse  worker  -     150  0    0         1         2-3   [0, 1]       0%            MISMATCH
 
-new: error[cpu-remote]: GPU and CPU NUMA nodes do NOT match: GPU 0 hangs on node 0, worker 150 on
-  node 1 (bound there)
-new: error[memory-remote]: GPU and memory NUMA nodes do NOT match: GPU 0 hangs on node 0, worker 150
-  has 100% of the working memory on node 1 (100 MiB: anonymous 100 MiB)
-new: error[worker-split]: worker 150 on node 1 (bound there), and its trainer on node 0: samples
-  cross the interconnect
+new: error[cpu-remote]: GPU and CPU NUMA nodes do NOT match: GPU 0 is attached to node 0, but worker
+  150 is bound to node 1 (by CPU affinity)
+new: error[memory-remote]: GPU and memory NUMA nodes do NOT match: GPU 0 is attached to node 0, but
+  worker 150 has 100% of its working memory on node 1 (100 MiB: anonymous 100 MiB)
+new: error[worker-split]: worker 150 is bound to node 1 (by CPU affinity), but its trainer 100 runs
+  on node 0: samples cross the interconnect
 remains: info[node-crowded], info[node-without-gpus]
 
 before: 3 processes: 3 ok, 0 at risk, 0 mismatched, 0 unknown; 100% of their memory local
@@ -606,7 +614,7 @@ after:  made-up, Linux 6.1.0, snapshot
  gone    worker ×3  -     101-103  0    0         0         0-1   [0, 1]       100%    ok
 
 fixed: info[node-crowded]: trainer 100 and 3 workers are bound to node 0, which has 2 CPUs: they
-  wait for each other where all are busy
+  wait for each other when all are busy
 remains: info[node-without-gpus]
 
 before: 4 processes: 4 ok, 0 at risk, 0 mismatched, 0 unknown; 100% of their memory local
@@ -708,8 +716,8 @@ after:  made-up, Linux 6.1.0, snapshot
  worse   trainer  -     100  0    0     1         2-3   [0, 1]   100% → 0%  MISMATCH
                                                                             memory ok → MISMATCH
 
-new: error[memory-remote]: GPU and memory NUMA nodes do NOT match: GPU 0 hangs on node 0, trainer
-  100 has 100% of the working memory on node 1 (100 MiB: anonymous 100 MiB)
+new: error[memory-remote]: GPU and memory NUMA nodes do NOT match: GPU 0 is attached to node 0, but
+  trainer 100 has 100% of its working memory on node 1 (100 MiB: anonymous 100 MiB)
 remains: error[cpu-remote] (1 process), info[node-without-gpus]
 
 before: 1 process: 0 ok, 0 at risk, 1 mismatched, 0 unknown; 100% of their memory local
@@ -766,12 +774,12 @@ Changes of the machine:
                                                                          MEMORY
  worse   trainer  -     100  0    0 → 1     0         0-1   [0, 1]       100% → 0%  ok → MISMATCH
 
-new: error[cpu-remote]: GPU and CPU NUMA nodes do NOT match: GPU 0 hangs on node 1, trainer 100 on
-  node 0 (bound there)
-new: error[memory-remote]: GPU and memory NUMA nodes do NOT match: GPU 0 hangs on node 1, trainer
-  100 has 100% of the working memory on node 0 (100 MiB: anonymous 100 MiB)
-fixed: warning[numa-balancing-on]: kernel.numa_balancing is on: it costs bound processes page
-  faults, and moves pages under them
+new: error[cpu-remote]: GPU and CPU NUMA nodes do NOT match: GPU 0 is attached to node 1, but
+  trainer 100 is bound to node 0 (by CPU affinity)
+new: error[memory-remote]: GPU and memory NUMA nodes do NOT match: GPU 0 is attached to node 1, but
+  trainer 100 has 100% of its working memory on node 0 (100 MiB: anonymous 100 MiB)
+fixed: warning[numa-balancing-on]: kernel.numa_balancing is on: it causes page faults in bound
+  processes and may move their pages
 remains: info[node-without-gpus]
 
 before: 1 process: 1 ok, 0 at risk, 0 mismatched, 0 unknown; 100% of their memory local
@@ -790,8 +798,8 @@ fn an_estimate_moves_by_more_than_its_error_alone() {
                               "memory": {"local_fraction": fraction, "exact": false, "error": error}}]})
     };
     let changed = |one: Value, other: Value| {
-        let (_one, before) = document(&one.to_string());
-        let (_other, after) = document(&other.to_string());
+        let (_one, before) = saved(&one.to_string());
+        let (_other, after) = saved(&other.to_string());
         let run = diff_of(&before, &after, &["--json"]);
         assert_eq!(run.code, Some(0), "{}", run.stderr);
         run.json()["processes"][0]["changed"].clone()
@@ -806,8 +814,8 @@ fn an_estimate_moves_by_more_than_its_error_alone() {
         json!(["memory.local_fraction"])
     );
     assert_eq!(changed(share(0.9, none.clone()), share(0.95, none)), few);
-    let (_one, before) = document(&share(0.9, json!(0.01)).to_string());
-    let (_other, after) = document(&share(0.5, json!(0.01)).to_string());
+    let (_one, before) = saved(&share(0.9, json!(0.01)).to_string());
+    let (_other, after) = saved(&share(0.5, json!(0.01)).to_string());
     snapbox::assert_data_eq!(
         diff_of(&before, &after, &[]).stdout,
         str![[r#"
@@ -829,7 +837,7 @@ Nothing got worse. Processes: 1 moved
 #[test]
 fn machines_alone() {
     let map = replay("p4d-bound", &["topology", "--json"]).stdout;
-    let (_folder, path) = document(&map);
+    let (_folder, path) = saved(&map);
     assert_eq!(diff_of(&path, &path, &[]).code, Some(0));
     let run = diff_of(&path, &fixture("p4d-bound"), &[]);
     assert_eq!(run.code, Some(3), "processes on one side alone");
@@ -839,23 +847,23 @@ fn machines_alone() {
 fn what_is_no_audit_is_refused() {
     let fine = fixture("p4d-bound");
     let refuses = |text: &str, why: &str| {
-        let (_folder, path) = document(text);
+        let (_folder, path) = saved(text);
         let sentence = format!("cannot use {} as an audit: {why}", path.display());
         diff_of(&path, &fine, &[]).fails_with(&sentence);
         diff_of(&fine, &path, &[]).fails_with(&sentence);
     };
     refuses(
         "hello",
-        "it is no JSON object: no document of this program's",
+        "not a JSON object, so not a document of numa-audit",
     );
     refuses("{", "EOF while parsing an object at line 1 column 1");
     refuses(
         "{}",
-        "it has no schema_version: no document of this program's",
+        "it has no schema_version, so it is not a document of numa-audit",
     );
     refuses(
         r#"{"schema_version": 7}"#,
-        "schema_version 7, and this program reads 1",
+        "it has schema_version 7, and this program reads 1",
     );
     refuses(
         &(r#"{"x":"#.to_owned() + &"[".repeat(1 << 20)),
@@ -863,7 +871,7 @@ fn what_is_no_audit_is_refused() {
     );
     refuses(
         &diff_of(&fine, &fine, &["--json"]).stdout,
-        "it has no topology: no audit's document, nor topology --json's",
+        "it has no topology, so it is neither an audit nor a map of numa-audit",
     );
     let missing = Path::new("/no/such/file");
     diff_of(missing, &fine, &[])
@@ -891,7 +899,7 @@ fn what_is_no_audit_is_refused() {
 fn hostile_documents_are_shown_harmlessly() {
     let evil = "\u{1b}[31m\n\u{202e}x";
     let of = |pid: u32, verdict: &str| {
-        json!({"schema_version": 1, "tool": evil,
+        json!({"schema_version": 1, "tool": {"name": evil, "version": evil},
             "host": {"hostname": evil, "kernel": evil, "driver_version": evil, "recorded_at": evil},
             "topology": {"nodes": [{"id": u32::MAX, "cpus": "0-65535", "distances": {"4294967295": u32::MAX}}],
                          "gpus": [{"index": u32::MAX, "name": format!("{evil}{pid}"), "uuid": evil}]},
@@ -904,8 +912,8 @@ fn hostile_documents_are_shown_harmlessly() {
             "findings": [{"rule": evil, "severity": evil, "message": evil, "pids": [pid, 77], "gpus": [u32::MAX, 0]}],
             "summary": {"verdict": evil, "local_fraction": -1.0, "processes": u64::MAX}})
     };
-    let (_one, before) = document(&of(1, "ok").to_string());
-    let (_other, after) = document(&of(2, "mismatch").to_string());
+    let (_one, before) = saved(&of(1, "ok").to_string());
+    let (_other, after) = saved(&of(2, "mismatch").to_string());
     for arguments in [&[][..], &["--all"]] {
         let run = diff_of(&before, &after, arguments);
         assert_eq!(run.code, Some(1), "{}", run.stderr);

@@ -73,15 +73,15 @@ GPU 0  NVIDIA A100  0000:10:1c.0  home node 0 (sysfs)
 
 error[not-as-expected]: trainer on GPU 0: CPU nodes: 0 expected, 0-1 found; binding: bound expected,
   not bound found; verdict: ok expected, at-risk found
-  to mend it: put it right or, where the change is meant, write a new file for --expect with --json
-    or topology --json
-warning[cpu-unbound]: GPU 0 hangs on node 0, trainer 300 is there by chance: nothing holds it there,
-  nodes 0-1 are allowed
-  to mend it: start it with numactl --cpunodebind=0 --membind=0
-  now: taskset -a -p -c 0-1 300
-  but: what is in memory already stays where it is
-info[node-without-gpus]: no GPU hangs on node 1: who binds every rank to its GPU's node leaves these
-  CPUs unused
+  fix: fix the machine or the job or, if the change is intended, write a new file for --expect with
+    --json or topology --json
+warning[cpu-unbound]: GPU 0 is attached to node 0; trainer 300 runs there but is not bound there:
+  its CPU affinity allows nodes 0-1
+  fix: start it with numactl --cpunodebind=0 --membind=0
+  run now: taskset -a -p -c 0-1 300
+  note: memory that is already allocated stays where it is
+info[node-without-gpus]: no GPU is attached to node 1: binding every rank to its GPU's node leaves
+  the CPUs of node 1 unused
 
 1 process: 0 ok, 1 at risk, 0 mismatched, 0 unknown
 
@@ -106,7 +106,7 @@ info[node-without-gpus]: no GPU hangs on node 1: who binds every rank to its GPU
   "pids": [
     300
   ],
-  "remedy": "put it right or, where the change is meant, write a new file for --expect with --json or topology --json",
+  "remedy": "fix the machine or the job or, if the change is intended, write a new file for --expect with --json or topology --json",
   "rule": "not-as-expected",
   "severity": "error"
 }
@@ -256,14 +256,14 @@ fn a_topology_file() {
 fn what_is_neither_is_refused() {
     let fine = fixture("p4d-bound");
     for (text, why) in [
-        ("", "it is no JSON object: no document of this program's"),
+        ("", "not a JSON object, so not a document of numa-audit"),
         (
             "<html/>",
             "<html> is neither NCCL's <system> nor hwloc's <topology>",
         ),
         (
             r#"{"schema_version": 2}"#,
-            "schema_version 2, and this program reads 1",
+            "it has schema_version 2, and this program reads 1",
         ),
     ] {
         let (_folder, path) = written(text);

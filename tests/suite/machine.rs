@@ -356,7 +356,7 @@ fn bound_elsewhere_in_its_sleep() {
     let document = tree.judges("mismatch", "ok", 1);
     let message = document["findings"][0]["message"].as_str().unwrap();
     assert!(
-        message.ends_with("trainer 100 on node 1 (bound there)"),
+        message.ends_with("trainer 100 is bound to node 1 (by CPU affinity)"),
         "{message}"
     );
     // And the other way round.
@@ -535,8 +535,8 @@ fn several_nodes_are_no_answer() {
     let reason = document["incomplete"][0]["reason"].as_str().unwrap();
     assert_eq!(
         reason,
-        "ambiguous: nvml-memory-affinity names nodes 0-1, which is no answer, nvml-cpu-affinity names nodes 0-1, \
-         which is no answer; give it with --gpu-node or --topology"
+        "ambiguous: nvml-memory-affinity names several nodes (0-1), nvml-cpu-affinity names several nodes (0-1); set it \
+         with --gpu-node or --topology"
     );
 }
 
@@ -548,11 +548,11 @@ fn sources_that_contradict_each_other_are_told() {
     let finding = crate::program::finding(&document, "sources-disagree");
     assert_eq!(
         finding["message"],
-        "the sources of GPU 0's home node disagree: sysfs says node 0 and is believed, nvml-cpu-affinity says node 1"
+        "the sources for the home node of GPU 0 disagree: sysfs says node 0 and is used, but nvml-cpu-affinity says node 1"
     );
     let table = tree.audit(&[]).stdout;
     assert!(
-        table.contains("\nwarning[sources-disagree]: the sources of GPU 0's home node"),
+        table.contains("\nwarning[sources-disagree]: the sources for the home node of GPU 0"),
         "{table}"
     );
 }
@@ -731,7 +731,7 @@ fn a_remedy_can_be_carried_out() {
     assert_eq!(
         cpu,
         (
-            "start it with numactl --cpunodebind=0 --membind=0; what is in memory already stays where it is".into(),
+            "start it with numactl --cpunodebind=0 --membind=0; memory that is already allocated stays where it is".into(),
             json!(["taskset -a -p -c 0-1 100"])
         )
     );
@@ -750,7 +750,7 @@ fn a_remedy_can_be_carried_out() {
     );
     assert_eq!(
         memory.0,
-        "node 0 has no memory: nothing can be nearer than the nearest node that has some"
+        "node 0 has no memory: use the nearest node that has memory"
     );
 }
 
@@ -818,7 +818,8 @@ fn a_process_that_only_the_driver_sees() {
     assert_eq!(run.code, Some(3));
     assert_eq!(
         run.json()["incomplete"],
-        json!([{"pid": 4242, "what": "process", "reason": "absent"}])
+        json!([{"pid": 4242, "what": "process", "reason": "absent", "hint": "the driver lists it, and it is not visible here: it \
+             has ended, runs in another PID namespace, or is hidden (hidepid)"}])
     );
 }
 
@@ -1086,7 +1087,7 @@ fn without_a_gpu_memory_is_held_against_the_cpus_node() {
     let message = document["findings"][0]["message"].as_str().unwrap();
     assert_eq!(
         message,
-        "CPU and memory NUMA nodes do NOT match: process 100 runs on node 1 and has 100% of the working memory \
+        "CPU and memory NUMA nodes do NOT match: process 100 runs on node 1, but it has 100% of its working memory \
          on node 0 (100 MiB: anonymous 100 MiB)"
     );
 }
@@ -1105,12 +1106,12 @@ fn each_way_to_be_at_risk_says_which() {
     };
     assert_eq!(
         finding(&[(0, "0-3")]),
-        "cpu-unbound: GPU 0 hangs on node 0, trainer 100 is there by chance: nothing holds it there, nodes 0-1 are allowed"
+        "cpu-unbound: GPU 0 is attached to node 0; trainer 100 runs there but is not bound there: its CPU affinity allows nodes 0-1"
     );
     assert_eq!(
         finding(&[(0, "0-1"), (2, "2-3"), (0, "0-3")]),
-        "threads-astray: GPU 0 hangs on node 0, trainer 100 is held there in part: 2 of 3 threads may leave (python3 ×2), \
-         1 last ran elsewhere"
+        "threads-astray: GPU 0 is attached to node 0, but trainer 100 is bound there only in part: 2 of 3 threads may run \
+         elsewhere (python3 ×2), and 1 last ran elsewhere"
     );
 }
 
@@ -1133,8 +1134,8 @@ fn loose_threads_are_named_and_how_they_came_to_be() {
     let (message, evidence) = told(900);
     assert_eq!(
         message,
-        "GPU 0 hangs on node 0, trainer 100 is held there but for threads that are older than the binding: 3 of 5 threads may \
-         leave (pt_autograd ×2, cuda-EvtHandlr), 2 last ran elsewhere"
+        "GPU 0 is attached to node 0, but trainer 100 is bound there only in part (not the threads that are older than the \
+         binding): 3 of 5 threads may run elsewhere (pt_autograd ×2, cuda-EvtHandlr), and 2 last ran elsewhere"
     );
     assert_eq!(
         evidence,
@@ -1145,7 +1146,7 @@ fn loose_threads_are_named_and_how_they_came_to_be() {
     );
     let (message, evidence) = told(779);
     assert!(
-        message.contains(" held there in part: 3 of 5 "),
+        message.contains(" bound there only in part: 3 of 5 "),
         "{message}"
     );
     assert_eq!(

@@ -24,6 +24,8 @@ mod print;
 mod program;
 mod record;
 mod rules;
+mod schema;
+mod show;
 mod stuck;
 mod whose;
 mod window;

@@ -37,7 +37,7 @@ fn all_ranks_on_one_node_after_forkserver() {
     assert_data_eq!(
         line(&tree, "error[ranks-on-one-node]"),
         str![
-            "error[ranks-on-one-node]: 8 trainers of one job are all bound to node 0, and their GPUs hang on nodes 0-1"
+            "error[ranks-on-one-node]: 8 trainers of one job are all bound to node 0, but their GPUs are attached to nodes 0-1"
         ]
     );
 }
@@ -49,7 +49,7 @@ fn an_option_without_effect() {
     assert_data_eq!(
         line(&tree, "error[binding-not-in-effect]"),
         str![
-            "error[binding-not-in-effect]: --numa-bind asks for a binding, and trainer 100 may run on nodes 0-1 where its GPU hangs on node 0"
+            "error[binding-not-in-effect]: --numa-bind requests a binding, but trainer 100 may run on nodes 0-1 (GPU 0 is attached to node 0)"
         ]
     );
 }
@@ -68,7 +68,7 @@ fn a_start_method_that_the_tool_does_not_know() {
     assert_data_eq!(
         line(&tree, "error[binding-not-in-effect]"),
         str![
-            "error[binding-not-in-effect]: SGLANG_AUTO_NUMA_BIND asks for a binding, and trainer 100 may run on nodes 0-1 where its GPU hangs on node 0"
+            "error[binding-not-in-effect]: SGLANG_AUTO_NUMA_BIND requests a binding, but trainer 100 may run on nodes 0-1 (GPU 0 is attached to node 0)"
         ]
     );
 }
@@ -102,7 +102,7 @@ fn an_affinity_that_spans_the_nodes() {
     assert_data_eq!(
         line(&tree, "error[binding-not-in-effect]"),
         str![
-            "error[binding-not-in-effect]: ACCELERATE_CPU_AFFINITY asks for a binding, and trainer 100 may run on nodes 0-1 where its GPU hangs on node 0"
+            "error[binding-not-in-effect]: ACCELERATE_CPU_AFFINITY requests a binding, but trainer 100 may run on nodes 0-1 (GPU 0 is attached to node 0)"
         ]
     );
 }
@@ -140,7 +140,7 @@ fn the_gpus_memory_taken_for_a_node_of_cpus() {
     assert_data_eq!(
         line(&tree, "error[binding-not-in-effect]"),
         str![
-            "error[binding-not-in-effect]: --numa-bind asks for a binding, and trainer 100 may run on nodes 0-1 where its GPU hangs on node 1"
+            "error[binding-not-in-effect]: --numa-bind requests a binding, but trainer 100 may run on nodes 0-1 (GPU 1 is attached to node 1)"
         ]
     );
 }
@@ -156,7 +156,7 @@ fn host_memory_bound_to_the_gpus_memory() {
     assert_data_eq!(
         line(&tree, "error[policy-remote]"),
         str![
-            "error[policy-remote]: GPU 0 hangs on node 0, trainer 100 has the memory policy bind for node 2, the memory of GPU 0 itself: no CPU is there"
+            "error[policy-remote]: GPU 0 is attached to node 0, but trainer 100 has the memory policy bind for node 2, which is memory of GPU 0 itself and has no CPUs"
         ]
     );
 }
@@ -175,13 +175,13 @@ fn nodes_counted_that_have_no_cpus() {
     assert_data_eq!(
         line(&tree, "error[policy-remote]"),
         str![
-            "error[policy-remote]: GPU 1 hangs on node 1, trainer 100 has the memory policy prefer for node 2, the memory of GPU 0 itself: no CPU is there"
+            "error[policy-remote]: GPU 1 is attached to node 1, but trainer 100 has the memory policy prefer for node 2, which is memory of GPU 0 itself and has no CPUs"
         ]
     );
     assert_data_eq!(
         line(&tree, "error[memory-remote]"),
         str![
-            "error[memory-remote]: GPU and memory NUMA nodes do NOT match: GPU 1 hangs on node 1, trainer 100 has 100% of the working memory on node 2 (100 MiB: anonymous 100 MiB)"
+            "error[memory-remote]: GPU and memory NUMA nodes do NOT match: GPU 1 is attached to node 1, but trainer 100 has 100% of its working memory on node 2 (100 MiB: anonymous 100 MiB)"
         ]
     );
 }
@@ -197,7 +197,7 @@ fn cpus_right_and_pages_remote() {
     assert_data_eq!(
         line(&tree, "error[memory-remote]"),
         str![
-            "error[memory-remote]: GPU and memory NUMA nodes do NOT match: GPU 0 hangs on node 0, trainer 100 has 90% of the working memory on node 1 (90 MiB: anonymous 90 MiB)"
+            "error[memory-remote]: GPU and memory NUMA nodes do NOT match: GPU 0 is attached to node 0, but trainer 100 has 90% of its working memory on node 1 (90 MiB: anonymous 90 MiB)"
         ]
     );
 }
@@ -216,7 +216,7 @@ fn pinned_blocks_used_again() {
     assert_data_eq!(
         line(&tree, "error[pinned-remote]"),
         str![
-            "error[pinned-remote]: GPU 0 hangs on node 0, trainer 100 has 768 MiB pinned on node 1: every batch crosses the interconnect, and it cannot migrate"
+            "error[pinned-remote]: GPU 0 is attached to node 0, but trainer 100 has 768 MiB of pinned memory on node 1: every batch crosses the interconnect, and pinned pages cannot migrate"
         ]
     );
 }
@@ -231,13 +231,13 @@ fn minus_one_taken_for_node_zero() {
     assert_data_eq!(
         line(&tree, "error[binding-not-in-effect]"),
         str![
-            "error[binding-not-in-effect]: --numa-binding asks for a binding, and trainer 100 is bound to node 0 where its GPU hangs on node 1"
+            "error[binding-not-in-effect]: --numa-binding requests a binding, but trainer 100 is bound to node 0 (GPU 0 is attached to node 1)"
         ]
     );
     assert_data_eq!(
         line(&tree, "error[cpu-remote]"),
         str![
-            "error[cpu-remote]: GPU and CPU NUMA nodes do NOT match: GPU 0 hangs on node 1, trainer 100 on node 0 (bound there)"
+            "error[cpu-remote]: GPU and CPU NUMA nodes do NOT match: GPU 0 is attached to node 1, but trainer 100 is bound to node 0 (by CPU affinity)"
         ]
     );
     // Where no source knows better, that is what is said.
@@ -245,7 +245,7 @@ fn minus_one_taken_for_node_zero() {
     assert_data_eq!(
         line(&tree, "warning[gpu-node-unknown]"),
         str![
-            "warning[gpu-node-unknown]: nobody tells on which node GPU 0 hangs: tools that bind may take it for node 0"
+            "warning[gpu-node-unknown]: the home node of GPU 0 is unknown: binding tools may use node 0 instead"
         ]
     );
 }
@@ -270,7 +270,7 @@ fn cudas_number_taken_for_the_drivers() {
     assert_data_eq!(
         line(&tree, "error[binding-not-in-effect]"),
         str![
-            "error[binding-not-in-effect]: TLLM_NUMA_AWARE_WORKER_AFFINITY asks for a binding, and trainer 100 is bound to node 0 where its GPU hangs on node 1: as if CUDA_VISIBLE_DEVICES were not set"
+            "error[binding-not-in-effect]: TLLM_NUMA_AWARE_WORKER_AFFINITY requests a binding, but trainer 100 is bound to node 0 (GPU 4 is attached to node 1), as if CUDA_VISIBLE_DEVICES was not set"
         ]
     );
     // Without the variable nothing was taken for anything.
@@ -278,7 +278,7 @@ fn cudas_number_taken_for_the_drivers() {
     assert_data_eq!(
         line(&tree, "error[binding-not-in-effect]"),
         str![
-            "error[binding-not-in-effect]: TLLM_NUMA_AWARE_WORKER_AFFINITY asks for a binding, and trainer 100 is bound to node 0 where its GPU hangs on node 1"
+            "error[binding-not-in-effect]: TLLM_NUMA_AWARE_WORKER_AFFINITY requests a binding, but trainer 100 is bound to node 0 (GPU 4 is attached to node 1)"
         ]
     );
 }
@@ -302,7 +302,7 @@ fn everybody_on_one_cpu_after_an_import() {
     }
     assert_data_eq!(
         line(&tree, "warning[cpus-crowded]"),
-        str!["warning[cpus-crowded]: trainer 100 and 3 workers share no more than 1 CPU (0)"]
+        str!["warning[cpus-crowded]: trainer 100 and 3 workers share only one CPU (CPU 0)"]
     );
 }
 
@@ -319,7 +319,7 @@ fn every_rank_on_gpu_zero() {
     assert_data_eq!(
         line(&tree, "warning[stray-context]"),
         str![
-            "warning[stray-context]: 7 trainers have a context on GPU 0, which is that of their sibling 1000, besides their own on GPUs 1-7"
+            "warning[stray-context]: 7 trainers have a context on GPU 0, which belongs to trainer 1000 of the same job, besides their own GPUs 1-7"
         ]
     );
 }
@@ -335,7 +335,7 @@ fn a_container_without_the_gpus_node() {
     assert_data_eq!(
         line(&tree, "error[cpuset-excludes-gpu]"),
         str![
-            "error[cpuset-excludes-gpu]: GPU 0 hangs on node 0, trainer 100 is in a control group whose cpuset leaves only CPUs of node 1"
+            "error[cpuset-excludes-gpu]: GPU 0 is attached to node 0, but the cpuset of trainer 100 allows only CPUs of node 1"
         ]
     );
 }

@@ -196,15 +196,16 @@ GPU 1  AMD aldebaran  0000:c1:00.0  home node 1 (sysfs): no process
  0    trainer  100  -     0         1         2-3   [0, 1]       1: 100% 100 MiB  MISMATCH
  0    worker   101  -     0         1         2-3   [0, 1]       1: 100% 100 MiB  MISMATCH
 
-error[cpu-remote]: GPU and CPU NUMA nodes do NOT match: GPU 0 hangs on node 0, trainer 100 and
-  worker 101 on node 1 (bound there)
-  to mend it: start it with numactl --cpunodebind=0 --membind=0
-  now: for pid in 100 101; do taskset -a -p -c 0-1 $pid; done
-  but: what is in memory already stays where it is
-error[memory-remote]: GPU and memory NUMA nodes do NOT match: GPU 0 hangs on node 0, trainer 100 and
-  worker 101 have up to 100% of the working memory on node 1 (up to 100 MiB each: anonymous 100 MiB)
-  now: for pid in 100 101; do migratepages $pid 1 0; done
-  but: pinned pages do not move
+error[cpu-remote]: GPU and CPU NUMA nodes do NOT match: GPU 0 is attached to node 0, but trainer 100
+  and worker 101 are bound to node 1 (by CPU affinity)
+  fix: start it with numactl --cpunodebind=0 --membind=0
+  run now: for pid in 100 101; do taskset -a -p -c 0-1 $pid; done
+  note: memory that is already allocated stays where it is
+error[memory-remote]: GPU and memory NUMA nodes do NOT match: GPU 0 is attached to node 0, but
+  trainer 100 and worker 101 have up to 100% of their working memory on node 1 (at most 100 MiB per
+  process: anonymous 100 MiB)
+  run now: for pid in 100 101; do migratepages $pid 1 0; done
+  note: pinned pages do not move
 
 2 processes: 0 ok, 0 at risk, 2 mismatched, 0 unknown
 
@@ -284,7 +285,7 @@ fn minus_one_is_unknown_here_too() {
     lacks(
         &run,
         "home node of GPU 0",
-        "no source tells it: give it with --gpu-node or --topology",
+        "no source has it: set it with --gpu-node or --topology",
     );
     let trainer = of_role(&run.json(), "trainer")[0].clone();
     assert_eq!(trainer["verdict"], "unknown");
@@ -325,7 +326,7 @@ fn memory_that_nobody_visible_uses() {
          PID namespace",
     );
     let table = tree.audit(&[]).stdout;
-    assert!(table.contains("(sysfs): processes not known"), "{table}");
+    assert!(table.contains("(sysfs): processes unknown"), "{table}");
     let map = tree.audit(&["topology", "--json"]).json();
     assert_eq!(map["incomplete"], json!([]), "nobody was looked for");
     tree.vram(0, 11 << 20);
@@ -538,7 +539,7 @@ fn nvidias_driver_is_missed_where_it_has_a_gpu_alone() {
     assert_eq!(tree.audit(&["--gpu", "0"]).code, Some(3), "NVIDIA's");
     let table = tree.audit(&[]).stdout;
     assert!(
-        table.contains("GPU 0  0000:10:1c.0  home node 0 (sysfs): processes not known"),
+        table.contains("GPU 0  0000:10:1c.0  home node 0 (sysfs): processes unknown"),
         "{table}"
     );
     assert!(table.contains("(sysfs): no process"), "{table}");

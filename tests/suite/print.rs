@@ -30,24 +30,24 @@ Launchers and their helpers (not judged)
  ROLE      PID  RANK  GPU NODE  CPU NODE  CPUS  MEM BINDING  MEMORY BY NODE   VERDICT
  launcher  245  -     -         1         0-7   [0, 1]       1: 100% 4.0 MiB  -
 
-error[cpu-remote]: GPU and CPU NUMA nodes do NOT match: GPU 0 hangs on node 0, trainer 254 and 4
-  workers on node 1 (last ran there, and nothing holds them there)
-  to mend it: start it with torchrun --numa-binding=node (PyTorch 2.9 and later; binds CPUs alone,
-    before memory is touched)
+error[cpu-remote]: GPU and CPU NUMA nodes do NOT match: GPU 0 is attached to node 0, but trainer 254
+  and 4 workers run on node 1 (they last ran there; no CPU affinity binds them there)
+  to mend it: start it with torchrun --numa-binding=node (PyTorch 2.9+; binds CPUs only, before
+    memory is touched)
   now: for pid in 254 265 266 267 268; do taskset -a -p -c 0-1,4-5 $pid; done
-  but: what is in memory already stays where it is
-error[memory-remote]: GPU and memory NUMA nodes do NOT match: GPU 0 hangs on node 0, trainer 254 and
-  4 workers have up to 100% of the working memory on node 1 (up to 80 MiB each: anonymous 68 MiB,
-  pinned 24 MiB, shared 4.0 MiB)
-  now: for pid in 254 265 266 267 268; do migratepages $pid 1 0; done
-  but: pinned pages do not move
-error[pinned-remote]: GPU 0 hangs on node 0, trainer 254 has 24 MiB pinned on node 1: every batch
-  crosses the interconnect, and it cannot migrate
-  but: what is pinned already stays until the process ends
-info[node-crowded]: trainer 254 and 4 workers belong on node 0, which has 4 CPUs: binding them all
-  can hurt
-info[node-without-gpus]: no GPU hangs on node 1: who binds every rank to its GPU's node leaves these
-  CPUs unused
+  but: memory that is already allocated stays where it is
+error[memory-remote]: GPU and memory NUMA nodes do NOT match: GPU 0 is attached to node 0, but
+  trainer 254 and 4 workers have up to 100% of their working memory on node 1 (at most 80 MiB per
+  process: anonymous 68 MiB, pinned 24 MiB, shared 4.0 MiB)
+  run now: for pid in 254 265 266 267 268; do migratepages $pid 1 0; done
+  note: pinned pages do not move
+error[pinned-remote]: GPU 0 is attached to node 0, but trainer 254 has 24 MiB of pinned memory on
+  node 1: every batch crosses the interconnect, and pinned pages cannot migrate
+  note: memory that is already pinned stays where it is until the process ends
+info[node-crowded]: trainer 254 and 4 workers belong on node 0, which has 4 CPUs: binding all may
+  slow them down
+info[node-without-gpus]: no GPU is attached to node 1: binding every rank to its GPU's node leaves
+  the CPUs of node 1 unused
 
 5 processes: 0 ok, 0 at risk, 5 mismatched, 0 unknown
 
@@ -74,25 +74,27 @@ Launchers and their helpers (not judged)
 ROLE     PID RANK GPU NODE CPU NODE CPUS MEM BINDING MEMORY BY NODE  VERDICT
 launcher 245 -    -        1        0-7  [0, 1]      1: 100% 4.0 MiB -
 
-error[cpu-remote]: GPU and CPU NUMA nodes do NOT match: GPU 0 hangs on node 0,
-  trainer 254 and 4 workers on node 1 (last ran there, and nothing holds them
-  there)
-  to mend it: start it with torchrun --numa-binding=node (PyTorch 2.9 and later;
-    binds CPUs alone, before memory is touched)
+error[cpu-remote]: GPU and CPU NUMA nodes do NOT match: GPU 0 is attached to
+  node 0, but trainer 254 and 4 workers run on node 1 (they last ran there; no
+  CPU affinity binds them there)
+  to mend it: start it with torchrun --numa-binding=node (PyTorch 2.9+; binds
+    CPUs only, before memory is touched)
   now: for pid in 254 265 266 267 268; do taskset -a -p -c 0-1,4-5 $pid; done
-  but: what is in memory already stays where it is
-error[memory-remote]: GPU and memory NUMA nodes do NOT match: GPU 0 hangs on
-  node 0, trainer 254 and 4 workers have up to 100% of the working memory on
-  node 1 (up to 80 MiB each: anonymous 68 MiB, pinned 24 MiB, shared 4.0 MiB)
-  now: for pid in 254 265 266 267 268; do migratepages $pid 1 0; done
-  but: pinned pages do not move
-error[pinned-remote]: GPU 0 hangs on node 0, trainer 254 has 24 MiB pinned on
-  node 1: every batch crosses the interconnect, and it cannot migrate
-  but: what is pinned already stays until the process ends
+  but: memory that is already allocated stays where it is
+error[memory-remote]: GPU and memory NUMA nodes do NOT match: GPU 0 is attached
+  to node 0, but trainer 254 and 4 workers have up to 100% of their working
+  memory on node 1 (at most 80 MiB per process: anonymous 68 MiB, pinned 24 MiB,
+  shared 4.0 MiB)
+  run now: for pid in 254 265 266 267 268; do migratepages $pid 1 0; done
+  note: pinned pages do not move
+error[pinned-remote]: GPU 0 is attached to node 0, but trainer 254 has 24 MiB of
+  pinned memory on node 1: every batch crosses the interconnect, and pinned
+  pages cannot migrate
+  note: memory that is already pinned stays where it is until the process ends
 info[node-crowded]: trainer 254 and 4 workers belong on node 0, which has 4
-  CPUs: binding them all can hurt
-info[node-without-gpus]: no GPU hangs on node 1: who binds every rank to its
-  GPU's node leaves these CPUs unused
+  CPUs: binding all may slow them down
+info[node-without-gpus]: no GPU is attached to node 1: binding every rank to its
+  GPU's node leaves the CPUs of node 1 unused
 
 5 processes: 0 ok, 0 at risk, 5 mismatched, 0 unknown
 
@@ -121,19 +123,20 @@ Launchers and their helpers (not judged)
  ROLE      PID  USER  RANK  GPU NODE  CPU NODE  CPUS  MEM BINDING  MEMORY BY NODE   VERDICT  NAME        KINDS OF MEMORY
  launcher  245  0     -     -         1         0-7   [0, 1]       1: 100% 4.0 MiB  -        pt_elastic  anonymous 4.0 MiB, file 7.1 MiB
 
-error[cpu-remote]: GPU and CPU NUMA nodes do NOT match: GPU 0 hangs on node 0, trainer 254 and 4 workers on node 1 (last ran there, and nothing holds them
-  there)
-  to mend it: start it with torchrun --numa-binding=node (PyTorch 2.9 and later; binds CPUs alone, before memory is touched)
+error[cpu-remote]: GPU and CPU NUMA nodes do NOT match: GPU 0 is attached to node 0, but trainer 254 and 4 workers run on node 1 (they last ran there; no CPU
+  affinity binds them there)
+  to mend it: start it with torchrun --numa-binding=node (PyTorch 2.9+; binds CPUs only, before memory is touched)
   now: for pid in 254 265 266 267 268; do taskset -a -p -c 0-1,4-5 $pid; done
-  but: what is in memory already stays where it is
-error[memory-remote]: GPU and memory NUMA nodes do NOT match: GPU 0 hangs on node 0, trainer 254 and 4 workers have up to 100% of the working memory on node 1
-  (up to 80 MiB each: anonymous 68 MiB, pinned 24 MiB, shared 4.0 MiB)
-  now: for pid in 254 265 266 267 268; do migratepages $pid 1 0; done
-  but: pinned pages do not move
-error[pinned-remote]: GPU 0 hangs on node 0, trainer 254 has 24 MiB pinned on node 1: every batch crosses the interconnect, and it cannot migrate
-  but: what is pinned already stays until the process ends
-info[node-crowded]: trainer 254 and 4 workers belong on node 0, which has 4 CPUs: binding them all can hurt
-info[node-without-gpus]: no GPU hangs on node 1: who binds every rank to its GPU's node leaves these CPUs unused
+  but: memory that is already allocated stays where it is
+error[memory-remote]: GPU and memory NUMA nodes do NOT match: GPU 0 is attached to node 0, but trainer 254 and 4 workers have up to 100% of their working memory
+  on node 1 (at most 80 MiB per process: anonymous 68 MiB, pinned 24 MiB, shared 4.0 MiB)
+  run now: for pid in 254 265 266 267 268; do migratepages $pid 1 0; done
+  note: pinned pages do not move
+error[pinned-remote]: GPU 0 is attached to node 0, but trainer 254 has 24 MiB of pinned memory on node 1: every batch crosses the interconnect, and pinned pages
+  cannot migrate
+  note: memory that is already pinned stays where it is until the process ends
+info[node-crowded]: trainer 254 and 4 workers belong on node 0, which has 4 CPUs: binding all may slow them down
+info[node-without-gpus]: no GPU is attached to node 1: binding every rank to its GPU's node leaves the CPUs of node 1 unused
 
 5 processes: 0 ok, 0 at risk, 5 mismatched, 0 unknown
 
@@ -169,11 +172,11 @@ Launchers and their helpers (not judged)
  ROLE      PID  RANK  GPU NODE  CPU NODE  CPUS  MEM BINDING  MEMORY BY NODE   VERDICT
  launcher  242  -     -         1         0-7   [0, 1]       1: 100% 4.4 MiB  -
 
-warning[numa-balancing-on]: kernel.numa_balancing is on: it costs bound processes page faults, and
-  moves pages under them
-  to mend it: turn it off, if nothing else here needs it
-  now: sysctl kernel.numa_balancing=0
-  but: it does not move pages back
+warning[numa-balancing-on]: kernel.numa_balancing is on: it causes page faults in bound processes
+  and may move their pages
+  fix: turn it off, unless another program on this machine needs it
+  run now: sysctl kernel.numa_balancing=0
+  note: this does not move pages back
 
 7 processes: 7 ok, 0 at risk, 0 mismatched, 0 unknown
 

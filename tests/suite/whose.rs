@@ -134,8 +134,7 @@ fn evidence_that_conflicts_leaves_it_unattributed() {
     );
     let run = tree.audit(&[]);
     assert!(
-        run.stdout
-            .contains("\nWorkers whose trainer is not known\n"),
+        run.stdout.contains("\nWorkers without a known trainer\n"),
         "{}",
         run.stdout
     );
@@ -286,16 +285,14 @@ fn a_cpuset_is_not_a_choice() {
         rules(&given_only_this),
         json!(["cpuset-excludes-gpu", "cpu-remote"])
     );
-    assert!(
-        message(&given_only_this).ends_with("(bound there: the control group leaves nothing else)")
-    );
+    assert!(message(&given_only_this).ends_with("(by the cpuset, which allows no local CPUs)"));
     assert_eq!(
         finding(&given_only_this, "cpu-remote")["remedy"],
-        "no binding of its own can: see cpuset-excludes-gpu"
+        "change the cpuset first (see cpuset-excludes-gpu): it does not allow the right nodes"
     );
     assert_eq!(
         finding(&given_only_this, "cpuset-excludes-gpu")["message"],
-        "GPU 0 hangs on node 0, trainer 100 is in a control group whose cpuset leaves only CPUs of node 1"
+        "GPU 0 is attached to node 0, but the cpuset of trainer 100 allows only CPUs of node 1"
     );
     let cpu = &of_role(&given_only_this, "trainer")[0]["cpu"];
     assert_eq!(
@@ -305,9 +302,7 @@ fn a_cpuset_is_not_a_choice() {
 
     let chose_this = given("0-3\n", "0-1\n");
     assert_eq!(rules(&chose_this), json!(["cpu-remote"]));
-    assert!(
-        message(&chose_this).ends_with("(bound there by choice: the control group leaves more)")
-    );
+    assert!(message(&chose_this).ends_with("(by CPU affinity; the cpuset also allows local CPUs)"));
 }
 
 #[test]
@@ -475,9 +470,9 @@ GPU 0  NVIDIA A100  0000:10:1c.0  home node 0 (sysfs)
  0    trainer  200  -     0         GI 2       0         0-1   [0, 1]   0: 100% 100 MiB  ok
 
 info[node-crowded]: 2 trainers and worker 101 are bound to node 0, which has 2 CPUs: they wait for
-  each other where all are busy
-info[node-without-gpus]: no GPU hangs on node 1: who binds every rank to its GPU's node leaves these
-  CPUs unused
+  each other when all are busy
+info[node-without-gpus]: no GPU is attached to node 1: binding every rank to its GPU's node leaves
+  the CPUs of node 1 unused
 
 3 processes: 3 ok, 0 at risk, 0 mismatched, 0 unknown
 

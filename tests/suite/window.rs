@@ -2,7 +2,8 @@
 
 use std::time::Duration;
 
-use numa_audit::audit::{Report, Settings, audit};
+use numa_audit::audit::{Settings, audit};
+use numa_audit::document::Document;
 use numa_audit::machine::window::{Counters, CpuTime, ProcessActivity, ThreadActivity, Window};
 use numa_audit::observe::{Source, Subjects, observe};
 use numa_audit::print::terminal::Terminal;
@@ -16,7 +17,7 @@ use crate::machine::{PLACED, Process, Tree, with_trainer};
 use crate::program::finding;
 
 /// A window of 10 seconds over a made-up machine.
-struct Watch {
+pub struct Watch {
     tree: Tree,
     window: Window,
 }
@@ -64,11 +65,11 @@ impl Watch {
         self.window.processes.get_mut(&Pid(pid)).unwrap()
     }
 
-    fn report(&self) -> Report {
-        self.report_of(&Subjects::GpuUsers)
+    fn document(&self) -> Document {
+        self.document_of(&Subjects::GpuUsers)
     }
 
-    fn report_of(&self, subjects: &Subjects) -> Report {
+    fn document_of(&self, subjects: &Subjects) -> Document {
         // What NVML says is written by an audit.
         self.tree.audit(&[]);
         let source = Source::snapshot(self.tree.folder.path()).unwrap();
@@ -77,13 +78,13 @@ impl Watch {
         audit(machine, &Settings::default())
     }
 
-    fn json(&self) -> Value {
-        serde_json::from_str(&json::report(&self.report())).unwrap()
+    pub fn json(&self) -> Value {
+        serde_json::from_str(&json::text(&self.document())).unwrap()
     }
 
-    fn table(&self, width: u16) -> String {
+    pub fn table(&self, width: u16) -> String {
         let color = false;
-        table::report(&self.report(), false, &Terminal { width, color })
+        table::report(&self.document(), false, &Terminal { width, color })
     }
 
     #[track_caller]
@@ -104,8 +105,8 @@ fn cpu_time_tells_more_than_where_it_last_ran() {
     watch.judges("mismatch");
     watch.says(
         "cpu-remote",
-        "GPU and CPU NUMA nodes do NOT match: GPU 0 hangs on node 0, trainer 100 on node 1 (spent 83% of its CPU time \
-         there in 10 s and moved between nodes 14 times, and nothing holds it there)",
+        "GPU and CPU NUMA nodes do NOT match: GPU 0 is attached to node 0, but trainer 100 runs on node 1 (it \
+         spent 83% of its CPU time there in 10 s and moved between nodes 14 times; no CPU affinity binds it there)",
     );
     let document = watch.json();
     let evidence = &finding(&document, "cpu-remote")["evidence"];
@@ -126,8 +127,8 @@ fn bound_ones_beside_one_that_is_not() {
     watch.saw(200, [0, 4000], 0);
     watch.says(
         "cpu-remote",
-        "GPU and CPU NUMA nodes do NOT match: GPU 0 hangs on node 0, 2 trainers on node 1 (1 of 2 bound there; spent 88% \
-         of their CPU time there in 10 s and moved between nodes 3 times)",
+        "GPU and CPU NUMA nodes do NOT match: GPU 0 is attached to node 0, but 2 trainers run on node 1 (1 of 2 is \
+         bound there by CPU affinity; they spent 88% of their CPU time there in 10 s and moved between nodes 3 times)",
     );
 }
 
@@ -138,8 +139,8 @@ fn a_visit_is_no_mismatch() {
     watch.judges("at-risk");
     watch.says(
         "cpu-unbound",
-        "GPU 0 hangs on node 0, trainer 100 is there by chance: nothing holds it there, nodes 0-1 are allowed (spent 90% of \
-         its CPU time there in 10 s and moved between nodes once)",
+        "GPU 0 is attached to node 0; trainer 100 runs there but is not bound there: its CPU affinity allows nodes 0-1 (it \
+         spent 90% of its CPU time there in 10 s and moved between nodes once)",
     );
     watch.saw(100, [8990, 1010], 1);
     watch.judges("mismatch");
@@ -161,8 +162,8 @@ fn one_that_did_nothing_is_judged_as_at_a_glance() {
         ..PLACED
     });
     watch.saw(100, [0, 0], 0);
-    let at_a_glance = "GPU and CPU NUMA nodes do NOT match: GPU 0 hangs on node 0, trainer 100 on node 1 (last ran \
-                       there, and nothing holds it there)";
+    let at_a_glance = "GPU and CPU NUMA nodes do NOT match: GPU 0 is attached to node 0, but trainer 100 runs on \
+                       node 1 (it last ran there; no CPU affinity binds it there)";
     watch.says("cpu-remote", at_a_glance);
     let none = json!({"cpu_seconds_by_node": {}, "migrations": 0, "threads_moved": 0});
     assert_eq!(watch.json()["processes"][0]["cpu"]["window"], none);
@@ -186,19 +187,19 @@ fn without_a_gpu_it_belongs_where_it_ran_most() {
         ..PLACED
     });
     watch.saw(200, [2000, 3000], 7);
-    let report = watch.report_of(&Subjects::Named(vec![Pid(200)]));
-    let document: Value = serde_json::from_str(&json::report(&report)).unwrap();
+    let report = watch.document_of(&Subjects::Named(vec![Pid(200)]));
+    let document: Value = serde_json::from_str(&json::text(&report)).unwrap();
     let process = &document["processes"][0];
     assert_eq!(process["local_nodes"], json!([1]));
     assert_eq!(process["cpu"]["verdict"], "at-risk");
     assert_eq!(
         finding(&document, "memory-remote")["message"],
-        "CPU and memory NUMA nodes do NOT match: process 200 runs on node 1 and has 100% of the working memory on node 0 \
+        "CPU and memory NUMA nodes do NOT match: process 200 runs on node 1, but it has 100% of its working memory on node 0 \
          (100 MiB: anonymous 100 MiB)"
     );
     assert_eq!(
         finding(&document, "cpu-unbound")["message"],
-        "process 200 runs on node 1 and is there by chance: nothing holds it there, nodes 0-1 are allowed (spent 60% of its \
+        "process 200 runs on node 1 but is not bound there: its CPU affinity allows nodes 0-1 (it spent 60% of its \
          CPU time there in 10 s and moved between nodes 7 times)"
     );
 }
@@ -213,8 +214,8 @@ fn on_another_node_of_the_socket() {
     watch.saw(100, [0, 9000], 0);
     watch.says(
         "cpu-near",
-        "GPU 0 hangs on node 0, trainer 100 on node 1 of the same socket (spent 100% of its CPU time there in 10 s, \
-         and nothing holds it there)",
+        "GPU 0 is attached to node 0, but trainer 100 runs on node 1 of the same socket (it spent 100% of its CPU time \
+         there in 10 s; no CPU affinity binds it there)",
     );
 }
 
@@ -233,8 +234,8 @@ fn a_worker_that_works_elsewhere() {
     }
     watch.says(
         "worker-split",
-        "2 workers on node 1 (spent 75% of their CPU time there in 10 s and moved between nodes 4 times, and nothing \
-         holds them there), and their trainer on node 0: samples cross the interconnect",
+        "2 workers run on node 1 (they spent 75% of their CPU time there in 10 s and moved between nodes 4 times; no CPU \
+         affinity binds them there), but their trainer 100 runs on node 0: samples cross the interconnect",
     );
 }
 
@@ -257,8 +258,8 @@ fn threads_are_where_they_spent_their_time() {
     watch.saw(100, [2700, 300], 0).threads = threads.into();
     watch.says(
         "threads-astray",
-        "GPU 0 hangs on node 0, trainer 100 is held there by the main thread alone, as taskset -p without -a does it: 3 of 4 \
-         threads may leave (pt_autograd ×2, cuda-EvtHandlr), 2 ran elsewhere most of the time; it spent 10% of its CPU \
+        "GPU 0 is attached to node 0, but trainer 100 is bound there only in part (only the main thread, as by taskset -p \
+         without -a): 3 of 4 threads may run elsewhere (pt_autograd ×2, cuda-EvtHandlr), and 2 ran elsewhere most of the time; it spent 10% of its CPU \
          time elsewhere in 10 s",
     );
     let threads = &watch.json()["processes"][0]["cpu"]["threads"];
@@ -266,7 +267,7 @@ fn threads_are_where_they_spent_their_time() {
 }
 
 /// A trainer that moved about, two workers, and counters.
-fn busy() -> Watch {
+pub fn busy() -> Watch {
     let mut watch = Watch::of_unbound();
     watch.saw(100, [1700, 5810], 14).pages_migrated = Some(25_600);
     for pid in [101, 102] {
@@ -305,7 +306,7 @@ fn what_people_see() {
         str![[r#"
 made-up, Linux 6.1.0, snapshot
 2 NUMA nodes: node 0 CPUs 0-1; node 1 CPUs 2-3
-Looked for 10 s, 100 times
+Observed for 10 s, 100 times
 Pages allocated meanwhile: node 0 numa_miss 12, other_node 512
 NUMA balancing meanwhile: numa_pages_migrated 25600, numa_hint_faults 700
 
@@ -317,20 +318,21 @@ GPU ROLE      PID     RANK GPU    CPU    CPUS MEM     MEMORY BY NODE   VERDICT
                                   0: 23%
 0   worker ×2 101-102 -    0      0      0-1  [0, 1]  0: 100% ≤100 MiB ok
 
-error[cpu-remote]: GPU and CPU NUMA nodes do NOT match: GPU 0 hangs on node 0,
-  trainer 100 on node 1 (spent 77% of its CPU time there in 10 s and moved
-  between nodes 14 times, and nothing holds it there)
-  to mend it: start it with numactl --cpunodebind=0 --membind=0
-  now: taskset -a -p -c 0-1 100
-  but: what is in memory already stays where it is
-error[worker-split]: 2 workers on node 0 (bound there), and their trainer on
-  node 1: samples cross the interconnect, and cross it back to the GPU
-  to mend it: start its trainer with numactl --cpunodebind=0 --membind=0:
-    workers inherit that
+error[cpu-remote]: GPU and CPU NUMA nodes do NOT match: GPU 0 is attached to
+  node 0, but trainer 100 runs on node 1 (it spent 77% of its CPU time there in
+  10 s and moved between nodes 14 times; no CPU affinity binds it there)
+  fix: start it with numactl --cpunodebind=0 --membind=0
+  run now: taskset -a -p -c 0-1 100
+  note: memory that is already allocated stays where it is
+error[worker-split]: 2 workers are bound to node 0 (by CPU affinity), but their
+  trainer 100 runs on node 1: samples cross the interconnect, and cross it back
+  to the GPU
+  fix: start the trainer with numactl --cpunodebind=0 --membind=0 (workers
+    inherit the binding)
 info[node-crowded]: trainer 100 and 2 workers belong on node 0, which has 2
-  CPUs: binding them all can hurt
-info[node-without-gpus]: no GPU hangs on node 1: who binds every rank to its
-  GPU's node leaves these CPUs unused
+  CPUs: binding all may slow them down
+info[node-without-gpus]: no GPU is attached to node 1: binding every rank to its
+  GPU's node leaves the CPUs of node 1 unused
 
 3 processes: 2 ok, 0 at risk, 1 mismatched, 0 unknown
 
@@ -341,7 +343,7 @@ info[node-without-gpus]: no GPU hangs on node 1: who binds every rank to its
         str![[r#"
 made-up, Linux 6.1.0, snapshot
 2 NUMA nodes: node 0 CPUs 0-1; node 1 CPUs 2-3
-Looked for 10 s, 100 times
+Observed for 10 s, 100 times
 Pages allocated meanwhile: node 0 numa_miss 12, other_node 512
 NUMA balancing meanwhile: numa_pages_migrated 25600, numa_hint_faults 700
 
@@ -352,15 +354,15 @@ GPU 0  NVIDIA A100  0000:10:1c.0  home node 0 (sysfs)
                                                 0: 23%
  0    worker ×2  101-102  7     -     0         0         0-1   [0, 1]       0: 100% ≤100 MiB  ok        pt_data_worker  PyTorch data loader  ancestor  anonymous 100 MiB
 
-error[cpu-remote]: GPU and CPU NUMA nodes do NOT match: GPU 0 hangs on node 0, trainer 100 on node 1 (spent 77% of its CPU time there in 10 s and moved between nodes 14 times, and nothing holds it
-  there)
-  to mend it: start it with numactl --cpunodebind=0 --membind=0
-  now: taskset -a -p -c 0-1 100
-  but: what is in memory already stays where it is
-error[worker-split]: 2 workers on node 0 (bound there), and their trainer on node 1: samples cross the interconnect, and cross it back to the GPU
-  to mend it: start its trainer with numactl --cpunodebind=0 --membind=0: workers inherit that
-info[node-crowded]: trainer 100 and 2 workers belong on node 0, which has 2 CPUs: binding them all can hurt
-info[node-without-gpus]: no GPU hangs on node 1: who binds every rank to its GPU's node leaves these CPUs unused
+error[cpu-remote]: GPU and CPU NUMA nodes do NOT match: GPU 0 is attached to node 0, but trainer 100 runs on node 1 (it spent 77% of its CPU time there in 10 s and moved between nodes 14 times; no CPU
+  affinity binds it there)
+  fix: start it with numactl --cpunodebind=0 --membind=0
+  run now: taskset -a -p -c 0-1 100
+  note: memory that is already allocated stays where it is
+error[worker-split]: 2 workers are bound to node 0 (by CPU affinity), but their trainer 100 runs on node 1: samples cross the interconnect, and cross it back to the GPU
+  fix: start the trainer with numactl --cpunodebind=0 --membind=0 (workers inherit the binding)
+info[node-crowded]: trainer 100 and 2 workers belong on node 0, which has 2 CPUs: binding all may slow them down
+info[node-without-gpus]: no GPU is attached to node 1: binding every rank to its GPU's node leaves the CPUs of node 1 unused
 
 3 processes: 2 ok, 0 at risk, 1 mismatched, 0 unknown
 
@@ -370,7 +372,7 @@ info[node-without-gpus]: no GPU hangs on node 1: who binds every rank to its GPU
     watch.window.looks = 33;
     let table = watch.table(100);
     assert!(
-        table.contains("\nLooked for 3.2 s of 10 s (interrupted), 33 times\n"),
+        table.contains("\nObserved for 3.2 s of 10 s (interrupted), 33 times\n"),
         "{table}"
     );
 }

@@ -1,233 +1,263 @@
-//! Where a process's threads run and may run.
+//! Where the threads of a process run and may run.
 
 use std::collections::BTreeMap;
 
-use crate::audit::place::threads::LooseThreads;
-use crate::audit::place::verdict::{Judged, Locality, Verdict};
+use crate::audit::place::binding::Binding;
+use crate::audit::place::threads::{UnboundThreads, bindings};
+use crate::audit::place::verdict::{LocalNodes, Locality, Verdict};
 use crate::machine::process::{Process, Thread};
 use crate::machine::topology::Topology;
 use crate::machine::window::{CpuTime, ProcessActivity};
 use crate::units::{CpuSet, NodeId, NodeSet};
 
-/// A process's CPU side. The main thread speaks for the process.
+/// The CPU placement of a process. The main thread stands for the process.
 #[derive(Debug, Clone)]
 pub struct CpuPlace {
-    /// The node on which it spent most CPU time over a while; where it used none, or nobody looked so long, the one on
+    /// The node on which the process used most CPU time during the window. Without a window or CPU time, the node on
     /// which the main thread last ran.
     pub node: Option<NodeId>,
-    /// The CPUs on which the main thread may run, offline ones among them.
+    /// The CPUs on which the main thread may run, including offline CPUs.
     pub affinity: Option<CpuSet>,
-    /// The nodes of these.
+    /// The nodes of `affinity`.
     pub affinity_nodes: NodeSet,
-    /// The nodes of the CPUs that its control group leaves it; `None` where that is not known.
+    /// The nodes of the CPUs that the cpuset of the control group allows; `None` if unknown.
     pub cpuset_nodes: Option<NodeSet>,
-    /// Whether its affinity lies inside the local nodes; `None` where either is not known.
-    pub bound: Option<bool>,
-    /// All threads; `None` where they could not be listed.
+    /// How `affinity_nodes` relate to the local nodes; `None` if either is unknown.
+    pub binding: Option<Binding>,
+    /// `None` if the threads could not be listed.
     pub threads: Option<Threads>,
-    /// Where the main thread stands; `None` where that cannot be told.
-    pub standing: Option<Standing>,
+    /// The placement of the main thread; `None` if it cannot be known.
+    pub placement: Option<CpuPlacement>,
     /// `None` for a process that is not judged.
     pub verdict: Option<Verdict>,
 }
 
-/// A process's threads in numbers.
+impl CpuPlace {
+    /// Whether the affinity allows only local nodes; `None` if unknown.
+    pub fn bound(&self) -> Option<bool> {
+        self.binding.map(|binding| binding == Binding::Local)
+    }
+
+    /// Whether the affinity decides where the process is: it allows one node only, or no local node. Otherwise the
+    /// process is where it ran.
+    pub(crate) fn is_fixed(&self) -> bool {
+        self.affinity_nodes.len() == 1 || self.binding == Some(Binding::Elsewhere)
+    }
+
+    /// The nodes that the process is on; empty if unknown.
+    pub(crate) fn nodes(&self) -> NodeSet {
+        if self.is_fixed() {
+            self.affinity_nodes.clone()
+        } else {
+            self.node.into_iter().collect()
+        }
+    }
+}
+
+/// The threads of a process in numbers.
 #[derive(Debug, Clone)]
 pub struct Threads {
-    /// How many there are.
+    /// How many threads the process has.
     pub total: usize,
-    /// Where they ran: of one that used CPU time while it was watched, where it used most; else where it last ran.
+    /// Threads by the node on which each used most CPU time during the window, or else last ran.
     pub by_node: BTreeMap<NodeId, usize>,
-    /// How many of them ran off the local nodes; `None` where these are not known.
+    /// How many of them ran outside the local nodes; `None` if the local nodes are unknown.
     pub astray: Option<usize>,
-    /// Those that may leave the local nodes; `None` where these are not known.
-    pub loose: Option<LooseThreads>,
+    /// Those that may leave the local nodes; `None` if the local nodes are unknown.
+    pub unbound: Option<UnboundThreads>,
 }
 
-/// Where a thread is and may go.
+/// Where a thread is, and whether it may leave.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Standing {
-    /// It may run on local nodes alone.
-    Held,
+pub enum CpuPlacement {
+    /// It may run on local nodes only.
+    Bound,
     /// It is on a local node and may leave it.
-    Loose,
-    /// It is off the local nodes, this far.
-    Off(Locality),
+    Unbound,
+    /// It is on a node that is not local: near or remote.
+    NonLocal(Locality),
 }
 
-/// Of the CPU time of a process that nothing holds, beyond which share on other nodes it is off its local ones. Less than
-/// that is a visit.
-const OFF_SHARE: f64 = 0.10;
+/// If more than this share of the CPU time of an unbound process was used on nodes that are not local, the process is
+/// not local. A smaller share is a short visit.
+const NON_LOCAL_SHARE: f64 = 0.10;
 
-/// The CPU time that a process used while it was watched; `None` where it used none, or was not watched.
-pub fn spent(watched: Option<&ProcessActivity>) -> Option<&CpuTime> {
+/// The CPU time that a process used during the window; `None` without a window, and if it used none.
+pub fn cpu_time(watched: Option<&ProcessActivity>) -> Option<&CpuTime> {
     let time = &watched?.cpu_time;
     (!time.is_none()).then_some(time)
 }
 
-/// Looks at a process's threads.
-pub fn place(process: &Process, watched: Option<&ProcessActivity>, judged: &Judged) -> CpuPlace {
-    let topology = judged.topology;
+/// PciNodes the threads of a process.
+pub(crate) fn place(
+    process: &Process,
+    watched: Option<&ProcessActivity>,
+    local: &LocalNodes,
+) -> CpuPlace {
+    let topology = local.topology;
     let affinity_nodes = nodes(process.affinity.as_ref(), topology);
-    let last = topology.node_of(process.last_cpu);
-    let spent = spent(watched);
-    let threads = process.threads.as_ref();
-    let ran_on: Vec<NodeId> = threads
-        .into_iter()
-        .flatten()
-        .filter_map(|thread| ran_on(thread, watched, topology))
-        .collect();
-    let mut by_node = BTreeMap::new();
-    ran_on
-        .iter()
-        .for_each(|node| *by_node.entry(*node).or_default() += 1);
-    let astray = ran_on
-        .iter()
-        .filter(|node| judged.locality(**node) != Locality::Local)
-        .count();
-    let node = spent.and_then(CpuTime::most).or(last);
-    let whereabouts = match spent {
-        Some(time) if judged.has_gpu => Some(of_time(time, judged)),
-        _ => node.map(|node| judged.locality(node)),
+    let binding = Binding::of(&affinity_nodes, local.nodes);
+    let time = cpu_time(watched);
+    let node = time
+        .and_then(CpuTime::most)
+        .or_else(|| topology.node_of(process.last_cpu));
+    let ran = match time {
+        Some(time) if local.has_gpu => Some(locality_of_time(time, local)),
+        _ => node.map(|node| local.locality(node)),
     };
-    let standing = standing(&affinity_nodes, whereabouts, judged);
+    let placement = placement(binding, &affinity_nodes, ran, local);
+    let threads = process.threads.as_deref();
+    let bindings = threads.map(|threads| bindings(threads, local));
     CpuPlace {
         node,
         affinity: process.affinity.clone(),
         cpuset_nodes: process
             .cpuset
             .as_ref()
-            // A node whose list could not be read would pass for one that it does not leave.
+            // A node whose CPU list could not be read would look like a node that the cpuset excludes.
             .filter(|_| topology.is_whole())
             .map(|cpuset| topology.nodes_of(&cpuset.cpus)),
-        bound: (!judged.local.is_empty() && !affinity_nodes.is_empty())
-            .then(|| affinity_nodes.is_subset(judged.local)),
+        binding,
         affinity_nodes,
-        threads: threads.map(|threads| Threads {
-            total: threads.len(),
-            by_node,
-            astray: (!judged.local.is_empty()).then_some(astray),
-            loose: (!judged.local.is_empty()).then(|| LooseThreads::of(process, threads, judged)),
-        }),
-        standing,
-        verdict: Some(verdict(process, standing, judged)),
+        threads: threads
+            .zip(bindings.as_ref())
+            .map(|(threads, bindings)| threads_of(process, threads, bindings, watched, local)),
+        placement,
+        verdict: Some(verdict(placement, bindings.as_deref(), local)),
     }
 }
 
-/// The node on which a thread ran: where it used most CPU time while it was watched; where it used none, or was not
-/// watched, where it last ran.
+fn threads_of(
+    process: &Process,
+    threads: &[Thread],
+    bindings: &[Option<Binding>],
+    watched: Option<&ProcessActivity>,
+    local: &LocalNodes,
+) -> Threads {
+    let mut by_node: BTreeMap<NodeId, usize> = BTreeMap::new();
+    for thread in threads {
+        if let Some(node) = ran_on(thread, watched, local.topology) {
+            *by_node.entry(node).or_default() += 1;
+        }
+    }
+    let is_known = !local.nodes.is_empty();
+    let astray = by_node
+        .iter()
+        .filter(|(node, _)| local.locality(**node) != Locality::Local)
+        .map(|(_, count)| count)
+        .sum();
+    Threads {
+        total: threads.len(),
+        by_node,
+        astray: is_known.then_some(astray),
+        unbound: is_known.then(|| UnboundThreads::of(process, threads, bindings)),
+    }
+}
+
+/// The node on which a thread used most CPU time during the window; if it used none, or without a window, the node on
+/// which it last ran.
 fn ran_on(
     thread: &Thread,
     watched: Option<&ProcessActivity>,
     topology: &Topology,
 ) -> Option<NodeId> {
-    let watched = watched.and_then(|watched| watched.threads.get(&thread.tid));
-    let watched = watched.filter(|of| thread.start_time_ticks == Some(of.start_time_ticks));
-    let most = watched.and_then(|watched| watched.cpu_time.most());
-    most.or_else(|| topology.node_of(thread.last_cpu?))
+    watched
+        .and_then(|watched| watched.threads.get(&thread.tid))
+        .filter(|watched| thread.start_time_ticks == Some(watched.start_time_ticks))
+        .and_then(|watched| watched.cpu_time.most())
+        .or_else(|| topology.node_of(thread.last_cpu?))
 }
 
-/// How far from the local nodes a process was that spent its CPU time so.
-fn of_time(time: &CpuTime, judged: &Judged) -> Locality {
-    let most = time.total().mul_f64(OFF_SHARE);
-    let beyond = |from: Locality| time.on(|node| judged.locality(node) >= from) > most;
-    match (beyond(Locality::Remote), beyond(Locality::Near)) {
-        (true, _) => Locality::Remote,
-        (false, true) => Locality::Near,
-        (false, false) => Locality::Local,
+/// How far from the local nodes a process used its CPU time.
+fn locality_of_time(time: &CpuTime, local: &LocalNodes) -> Locality {
+    let limit = time.total().mul_f64(NON_LOCAL_SHARE);
+    let is_at_least = |least| time.on(|node| local.locality(node) >= least) > limit;
+    if is_at_least(Locality::Remote) {
+        Locality::Remote
+    } else if is_at_least(Locality::Near) {
+        Locality::Near
+    } else {
+        Locality::Local
     }
 }
 
-/// Of each thread, by where it may run: held on the local nodes, free to leave them, or not known.
-pub(crate) fn verdicts(threads: &[Thread], judged: &Judged) -> impl Iterator<Item = Verdict> {
-    // Most may run on the same CPUs as the one before.
-    let mut last: Option<(Option<&CpuSet>, Verdict)> = None;
-    threads.iter().map(move |thread| {
-        let affinity = thread.affinity.as_deref();
-        if let Some((_, verdict)) = last.filter(|(same, _)| *same == affinity) {
-            return verdict;
-        }
-        let allowed = nodes(affinity, judged.topology);
-        let verdict = match allowed.is_subset(judged.local) {
-            _ if allowed.is_empty() => Verdict::Unknown,
-            true => Verdict::Ok,
-            false => Verdict::AtRisk,
-        };
-        last = Some((affinity, verdict));
-        verdict
-    })
-}
-
-/// For a process without a GPU: the node that its memory should be on, which is the one that it runs on.
-pub fn own_node(
+/// For a process without a GPU: its own node, where its memory should be.
+pub(crate) fn own_node(
     process: &Process,
     watched: Option<&ProcessActivity>,
     topology: &Topology,
 ) -> NodeSet {
     let allowed = nodes(process.affinity.as_ref(), topology);
-    match allowed.len() {
-        // A thread that was bound in its sleep has not been there yet.
-        1 => allowed,
-        _ => {
-            let most = spent(watched).and_then(CpuTime::most);
-            let node = most.or_else(|| topology.node_of(process.last_cpu));
-            node.into_iter().collect()
-        }
+    // A process that was bound while it slept has not run there yet.
+    if allowed.len() == 1 {
+        return allowed;
     }
+    cpu_time(watched)
+        .and_then(CpuTime::most)
+        .or_else(|| topology.node_of(process.last_cpu))
+        .into_iter()
+        .collect()
 }
 
-/// The nodes of the CPUs on which a thread may run.
+/// The nodes of the CPUs in an affinity mask; empty if it is unknown.
 pub(crate) fn nodes(affinity: Option<&CpuSet>, topology: &Topology) -> NodeSet {
     affinity
         .map(|cpus| topology.nodes_of(cpus))
         .unwrap_or_default()
 }
 
-/// Where a thread last ran is stale while it sleeps, so that a thread which may only run on local nodes
-/// is not misplaced wherever that was, and one that may run on none of them is. `whereabouts` is how far from them it ran
-/// while it was watched, else where it last ran.
-fn standing(allowed: &NodeSet, whereabouts: Option<Locality>, judged: &Judged) -> Option<Standing> {
-    // A CPU of a node whose list could not be read would pass for one that is offline.
-    if judged.local.is_empty() || !judged.topology.is_whole() {
+/// The last CPU of a sleeping thread is stale. So the affinity decides first, and `ran` counts only where the affinity
+/// allows both local nodes and others, or is unknown.
+fn placement(
+    binding: Option<Binding>,
+    allowed: &NodeSet,
+    ran: Option<Locality>,
+    local: &LocalNodes,
+) -> Option<CpuPlacement> {
+    // A CPU of a node whose CPU list could not be read would look like an offline CPU.
+    if local.nodes.is_empty() || !local.topology.is_whole() {
         return None;
     }
-    if allowed.is_empty() {
-        // Where it runs is known, what holds it is not.
-        return whereabouts
-            .filter(|at| *at != Locality::Local)
-            .map(Standing::Off);
+    match binding {
+        Some(Binding::Local) => Some(CpuPlacement::Bound),
+        Some(Binding::Elsewhere) => {
+            let farthest = allowed.iter().map(|node| local.locality(*node)).max();
+            farthest.map(CpuPlacement::NonLocal)
+        }
+        Some(Binding::Partial) => ran.map(|ran| match ran {
+            Locality::Local => CpuPlacement::Unbound,
+            _ => CpuPlacement::NonLocal(ran),
+        }),
+        None => ran
+            .filter(|ran| *ran != Locality::Local)
+            .map(CpuPlacement::NonLocal),
     }
-    if allowed.is_subset(judged.local) {
-        return Some(Standing::Held);
-    }
-    if allowed.is_disjoint(judged.local) {
-        // It may have last run near, before it was bound.
-        let farthest = allowed.iter().map(|node| judged.locality(*node)).max();
-        return farthest.map(Standing::Off);
-    }
-    whereabouts.map(|at| match at {
-        Locality::Local => Standing::Loose,
-        off => Standing::Off(off),
-    })
 }
 
-fn verdict(process: &Process, main: Option<Standing>, judged: &Judged) -> Verdict {
-    if judged.is_single_node() {
+/// `threads` are the bindings of all threads; `None` if they could not be listed.
+fn verdict(
+    main: Option<CpuPlacement>,
+    threads: Option<&[Option<Binding>]>,
+    local: &LocalNodes,
+) -> Verdict {
+    if local.is_single_node() {
         return Verdict::SingleNode;
     }
-    let of_others = || {
-        let Some(threads) = &process.threads else {
-            return Verdict::Unknown;
-        };
-        match verdicts(threads, judged).any(|verdict| verdict == Verdict::AtRisk) {
-            true => Verdict::AtRisk,
-            false => verdicts(threads, judged).max().unwrap_or(Verdict::Unknown),
-        }
-    };
     match main {
         None => Verdict::Unknown,
-        Some(Standing::Off(Locality::Remote)) => Verdict::Mismatch,
-        Some(Standing::Off(_) | Standing::Loose) => Verdict::AtRisk,
-        Some(Standing::Held) => of_others(),
+        Some(CpuPlacement::NonLocal(Locality::Remote)) => Verdict::Mismatch,
+        Some(CpuPlacement::NonLocal(_) | CpuPlacement::Unbound) => Verdict::AtRisk,
+        Some(CpuPlacement::Bound) => threads.map_or(Verdict::Unknown, verdict_of_threads),
+    }
+}
+
+fn verdict_of_threads(bindings: &[Option<Binding>]) -> Verdict {
+    let may_leave = |binding: &Option<Binding>| binding.is_some_and(|of| of != Binding::Local);
+    if bindings.iter().any(may_leave) {
+        Verdict::AtRisk
+    } else if bindings.is_empty() || bindings.contains(&None) {
+        Verdict::Unknown
+    } else {
+        Verdict::Ok
     }
 }

@@ -1,48 +1,48 @@
-//! On which node a GPU hangs, and how that is known. A guess is worse than `unknown`: -1 is never
-//! taken for node 0.
+//! The NUMA node that a GPU is attached to, and how it is known. A guess is worse than `unknown`: -1 is never taken for
+//! node 0.
 
+use crate::words::{Evidence, HomeSource};
 use std::collections::BTreeMap;
 
-use crate::machine::evidence::Evidence;
 use crate::machine::gap::{Fact, Gap, Reason};
-use crate::machine::gpu::{Gpu, HomeSource};
+use crate::machine::gpu::Gpu;
 use crate::machine::topology::{PciNodes, Topology};
 use crate::units::{NodeSet, Pid, node_list};
 
-/// A GPU with its place.
+/// A GPU with its home nodes.
 #[derive(Debug, Clone)]
 pub struct GpuPlace {
     /// As it was observed.
     pub gpu: Gpu,
-    /// The nodes that it is attached to. Empty where that is not known.
+    /// The nodes that the GPU is attached to. Empty if unknown.
     pub home_nodes: NodeSet,
-    /// How that was learnt.
+    /// The source of `home_nodes`.
     pub source: HomeSource,
-    /// All that the sources say, in the order in which they are believed. Several nodes are no answer, but in an
-    /// override.
+    /// The answers of all sources, the most trusted first. An answer with several nodes is ambiguous and not used, except
+    /// in an override.
     pub answers: Vec<(HomeSource, NodeSet)>,
-    /// Where a process of it should run: the home nodes that have CPUs or, where none has, the
-    /// nearest that do. Empty where these are not known.
+    /// Where a process of this GPU should run: the home nodes that have CPUs or, if none has, the nearest nodes that have.
+    /// Empty if unknown.
     pub local_nodes: NodeSet,
 }
 
-/// What a person or a file says of GPUs' places.
+/// Home nodes from the command line.
 #[derive(Debug, Clone, Default)]
 pub struct Hints {
-    /// By the GPU's index.
+    /// `--gpu-node`, by GPU index.
     pub overrides: BTreeMap<u32, NodeSet>,
-    /// A topology file's.
+    /// `--topology`, by PCI address.
     pub places: PciNodes,
 }
 
 impl GpuPlace {
-    /// How it is known that this process works on it; `None` where nothing says so.
+    /// How it is known that a process uses this GPU; `None` if no source says so.
     pub fn used_by(&self, pid: Pid) -> Option<Evidence> {
         self.gpu.used_by(pid)
     }
 
-    /// The sources that name another node than the one that is believed. Some can only name nodes with CPUs: where
-    /// the home has none, they name the nearest.
+    /// The sources that contradict the home node. Some sources can only name nodes with CPUs: if the home node has none,
+    /// they name the nearest node with CPUs, which is not a contradiction.
     pub fn contradictions(&self) -> impl Iterator<Item = &(HomeSource, NodeSet)> {
         let is_near = |nodes: &NodeSet| {
             !nodes.is_disjoint(&self.home_nodes) || !nodes.is_disjoint(&self.local_nodes)
@@ -52,7 +52,7 @@ impl GpuPlace {
     }
 }
 
-/// Finds a GPU's home.
+/// Finds the home nodes of a GPU.
 pub fn place(gpu: Gpu, topology: &Topology, hints: &Hints) -> GpuPlace {
     let typed = hints.overrides.get(&gpu.index).cloned();
     let by_file = gpu
@@ -87,7 +87,7 @@ pub fn place(gpu: Gpu, topology: &Topology, hints: &Hints) -> GpuPlace {
     }
 }
 
-/// The home nodes that have CPUs or, where none has, the nearest that have.
+/// The home nodes that have CPUs or, if none has, the nearest nodes that have.
 fn local_nodes(home: &NodeSet, topology: &Topology) -> NodeSet {
     let with_cpus: NodeSet = home
         .intersection(&topology.cpu_bearing())
@@ -100,30 +100,28 @@ fn local_nodes(home: &NodeSet, topology: &Topology) -> NodeSet {
     }
 }
 
-/// What is not known of a GPU's place and of its users.
+/// What is unknown about the home nodes and the processes of a GPU.
 pub fn gaps(place: &GpuPlace) -> impl Iterator<Item = Gap> {
-    homeless(place).into_iter().chain(hidden_users(place))
+    unknown_home(place).into_iter().chain(hidden_users(place))
 }
 
-/// A GPU for which nobody can say where its processes should run.
-fn homeless(place: &GpuPlace) -> Option<Gap> {
+/// A gap if the local nodes of a GPU are unknown.
+fn unknown_home(place: &GpuPlace) -> Option<Gap> {
     if !place.local_nodes.is_empty() {
         return None;
     }
-    let several = place.answers.iter().map(|(source, nodes)| {
-        format!(
-            "{source} names nodes {}, which is no answer",
-            node_list(nodes)
-        )
-    });
+    let several = place
+        .answers
+        .iter()
+        .map(|(source, nodes)| format!("{source} names several nodes ({})", node_list(nodes)));
     let several: Vec<String> = several.collect();
     let why = match (place.home_nodes.is_empty(), several.is_empty()) {
-        (true, true) => "no source tells it: give it with --gpu-node or --topology".to_owned(),
+        (true, true) => "no source has it: set it with --gpu-node or --topology".to_owned(),
         (true, false) => format!(
-            "ambiguous: {}; give it with --gpu-node or --topology",
+            "ambiguous: {}; set it with --gpu-node or --topology",
             several.join(", ")
         ),
-        (false, _) => "its nearest node with CPUs is not known".to_owned(),
+        (false, _) => "the nearest node with CPUs is unknown".to_owned(),
     };
     Some(Gap {
         pid: None,
@@ -132,7 +130,7 @@ fn homeless(place: &GpuPlace) -> Option<Gap> {
     })
 }
 
-/// In another PID namespace the driver's lists are empty without a word, and memory is in use all the same.
+/// A gap if memory of a GPU is in use and no process is listed: in another PID namespace NVML's lists are empty.
 fn hidden_users(place: &GpuPlace) -> Option<Gap> {
     let gpu = &place.gpu;
     let used = gpu

@@ -1,49 +1,19 @@
-//! Where a process's memory lies.
+//! Where the memory of a process is.
 
 use std::collections::BTreeMap;
-use std::fmt;
 
 use crate::audit::place::sampling_error::error_of;
-use crate::audit::place::verdict::{Judged, Locality, Verdict};
+use crate::audit::place::verdict::{LocalNodes, Locality, Verdict};
 use crate::audit::{Limits, PlacedProcess};
 use crate::machine::gap::{Fact, Gap, Reason};
 use crate::machine::memory::{Backing, Exactness, Memory, Policy, Sample};
 use crate::machine::process::Process;
 use crate::units::{Bytes, NodeBytes, NodeId, NodeSet};
-
-/// What memory is to the process that has it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub enum MemoryKind {
-    /// Heap, stack, malloc's arenas.
-    Anonymous,
-    /// Page-locked for the GPU: the batches on their way to it. It cannot migrate.
-    Pinned,
-    /// Shared with other processes: workers hand their batches over here.
-    Shared,
-    /// hugetlbfs.
-    Huge,
-    /// CUDA's managed memory, touched by the CPU.
-    Managed,
-    /// Page cache and mapped files. No policy governs it, and it never is a mismatch.
-    File,
-}
-
-impl fmt::Display for MemoryKind {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Self::Anonymous => "anonymous",
-            Self::Pinned => "pinned",
-            Self::Shared => "shared",
-            Self::Huge => "huge",
-            Self::Managed => "managed",
-            Self::File => "file",
-        })
-    }
-}
+pub use crate::words::MemoryKind;
 
 impl MemoryKind {
-    /// The driver's pinned memory shows as any shared anonymous mapping does; it is pinned where the
-    /// process holds a GPU context.
+    /// Pinned memory of the driver looks like any other shared anonymous mapping. In a process that holds a GPU context
+    /// it is counted as pinned.
     fn of(backing: Backing, holds_context: bool) -> Self {
         match backing {
             Backing::Anonymous => Self::Anonymous,
@@ -57,87 +27,87 @@ impl MemoryKind {
     }
 }
 
-/// A process's memory side.
+/// The memory placement of a process.
 #[derive(Debug, Clone)]
 pub struct MemoryPlace {
-    /// The nodes that the cpuset leaves it.
+    /// The nodes whose memory the cpuset allows; `None` if unknown.
     pub mems_allowed: Option<NodeSet>,
-    /// `None` where they could not be read.
+    /// `None` if the pages could not be read.
     pub pages: Option<PagePlace>,
     /// `None` for a process that is not judged.
     pub verdict: Option<Verdict>,
 }
 
-/// A process's pages.
+/// The pages of a process by node.
 #[derive(Debug, Clone)]
 pub struct PagePlace {
-    /// The main thread's policy.
+    /// The memory policy of the main thread.
     pub policy: Policy,
-    /// The policies of its threads, and how many of those that were asked have each; empty where nobody asked.
+    /// How many threads have each policy. Empty if the threads were not examined.
     pub thread_policies: BTreeMap<Policy, usize>,
-    /// The node with most of the working memory, the lowest of equals; `None` where it has none.
+    /// The node with most of the working memory (the lowest of equal ones); `None` if there is no working memory.
     pub node: Option<NodeId>,
-    /// The working memory: every kind but `file`.
+    /// The working memory: every kind except `file`.
     pub by_node: NodeBytes,
-    /// How far each of these nodes is; empty where the local nodes are not known.
+    /// The locality of each node in `by_node`; empty if the local nodes are unknown.
     pub locality: BTreeMap<NodeId, Locality>,
-    /// All memory.
+    /// All memory, by kind.
     pub by_kind: BTreeMap<MemoryKind, NodeBytes>,
-    /// The working memory against the local nodes; `None` where these are not known.
+    /// How much of the working memory is local; `None` if the local nodes are unknown.
     pub share: Option<Share>,
-    /// How all this was estimated; `None` where every page was counted.
+    /// How exact these figures are; `None` if every page was counted.
     pub estimate: Option<Estimate>,
 }
 
-/// How a sample of pages stands for all of them.
+/// The size and the error of the sample from which figures were estimated.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Estimate {
-    /// How many pages were asked.
+    /// How many pages were sampled.
     pub asked: u64,
-    /// By how much the local share may be off, from 0 to 1, in 95 cases of 100; where the local nodes are not known, the share
-    /// on the node with most. `None` where no page was there.
+    /// The error of the local share, from 0 to 1, at 95 % confidence. If the local nodes are unknown, the error of the
+    /// share on the node with most memory. `None` if no sampled page was present.
     pub error: Option<f64>,
-    /// The same of the share on another socket.
+    /// The same for the share on remote nodes.
     pub remote_error: Option<f64>,
 }
 
-/// How much of a working memory is where.
+/// The working memory by locality.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Share {
-    /// On the local nodes, or on the GPU itself.
+    /// On local nodes, or on the GPU itself.
     pub local: Bytes,
-    /// Elsewhere.
+    /// On near and remote nodes.
     pub off: Bytes,
-    /// Of that: on another socket.
+    /// On remote nodes only.
     pub remote: Bytes,
-    /// All of it.
+    /// The whole working memory.
     pub all: Bytes,
 }
 
 impl Share {
-    /// From 0 to 1; `None` where there is no memory.
+    /// From 0 to 1; `None` if there is no working memory.
     pub fn local_fraction(&self) -> Option<f64> {
         (self.all.0 > 0).then(|| self.local.0 as f64 / self.all.0 as f64)
     }
 }
 
-/// Looks at a process's memory.
-pub fn place(
+/// PciNodes the memory of a process.
+pub(crate) fn place(
     process: &Process,
     holds_context: bool,
-    judged: &Judged,
+    local: &LocalNodes,
     limits: &Limits,
 ) -> MemoryPlace {
     let pages = process.memory.as_ref();
-    let pages = pages.map(|memory| pages_of(memory, holds_context, judged));
+    let pages = pages.map(|memory| pages_of(memory, holds_context, local));
     MemoryPlace {
         mems_allowed: process.mems_allowed.clone(),
-        verdict: Some(verdict(pages.as_ref(), judged, limits)),
+        verdict: Some(verdict(pages.as_ref(), local, limits)),
         pages,
     }
 }
 
-fn pages_of(memory: &Memory, holds_context: bool, judged: &Judged) -> PagePlace {
+fn pages_of(memory: &Memory, holds_context: bool, local: &LocalNodes) -> PagePlace {
     let mut by_kind: BTreeMap<MemoryKind, NodeBytes> = BTreeMap::new();
     for (backing, by_node) in &memory.pages {
         let kind = by_kind
@@ -150,13 +120,12 @@ fn pages_of(memory: &Memory, holds_context: bool, judged: &Judged) -> PagePlace 
         .iter()
         .filter(|(kind, _)| **kind != MemoryKind::File);
     working.for_each(|(_, pages)| add(&mut by_node, pages));
-    let locality: BTreeMap<NodeId, Locality> = match judged.local.is_empty() {
-        true => BTreeMap::new(),
-        false => by_node
-            .keys()
-            .map(|node| (*node, judged.locality(*node)))
-            .collect(),
-    };
+    let is_local_known = !local.nodes.is_empty();
+    let locality: BTreeMap<NodeId, Locality> = by_node
+        .keys()
+        .filter(|_| is_local_known)
+        .map(|node| (*node, local.locality(*node)))
+        .collect();
     let at_least = |far: Locality| {
         let there = by_node
             .iter()
@@ -171,17 +140,20 @@ fn pages_of(memory: &Memory, holds_context: bool, judged: &Judged) -> PagePlace 
         remote: at_least(Locality::Remote),
         all,
     };
-    // The last of the greatest, counted from behind, is the lowest node.
+    // `max_by_key` returns the last of equal ones: the lowest node, in reverse order.
     let most = by_node.iter().rev().max_by_key(|(_, bytes)| **bytes);
-    let is_home = |node: NodeId| match judged.local.is_empty() {
-        true => most.is_some_and(|(most, _)| *most == node),
-        false => judged.locality(node) == Locality::Local,
+    let is_counted = |node: NodeId| {
+        if is_local_known {
+            local.locality(node) == Locality::Local
+        } else {
+            most.is_some_and(|(most, _)| *most == node)
+        }
     };
     let estimate = |sample: &Sample| Estimate {
         asked: sample.asked(),
-        error: error_of(sample, &memory.pages, is_home),
+        error: error_of(sample, &memory.pages, is_counted),
         remote_error: error_of(sample, &memory.pages, |node| {
-            judged.locality(node) == Locality::Remote
+            local.locality(node) == Locality::Remote
         }),
     };
     PagePlace {
@@ -193,7 +165,7 @@ fn pages_of(memory: &Memory, holds_context: bool, judged: &Judged) -> PagePlace 
         },
         node: most.map(|(node, _)| *node),
         locality,
-        share: (!judged.local.is_empty()).then_some(share),
+        share: is_local_known.then_some(share),
         by_node,
         by_kind,
     }
@@ -206,11 +178,11 @@ fn add(sum: &mut NodeBytes, pages: &NodeBytes) {
     }
 }
 
-fn verdict(pages: Option<&PagePlace>, judged: &Judged, limits: &Limits) -> Verdict {
+fn verdict(pages: Option<&PagePlace>, local: &LocalNodes, limits: &Limits) -> Verdict {
     let Some(pages) = pages else {
         return Verdict::Unknown;
     };
-    if judged.is_single_node() {
+    if local.is_single_node() {
         return Verdict::SingleNode;
     }
     match pages.share {
@@ -221,15 +193,16 @@ fn verdict(pages: Option<&PagePlace>, judged: &Judged, limits: &Limits) -> Verdi
     }
 }
 
-/// Says of an estimate that it does not tell on which side of a limit the memory is. It is judged by what is most likely.
-pub fn near_limit(audited: &PlacedProcess, limits: &Limits) -> Option<Gap> {
+/// A gap for an estimate whose error is too large to say on which side of a limit the memory is. The verdict uses the most
+/// likely value.
+pub(crate) fn near_limit(audited: &PlacedProcess, limits: &Limits) -> Option<Gap> {
     let is_judged = audited.is_judged() && audited.memory.verdict != Some(Verdict::SingleNode);
     let pages = audited.memory.pages.as_ref().filter(|_| is_judged)?;
     is_near_limit(pages.share?, pages.estimate?, limits).then(|| Gap {
         pid: Some(audited.process.pid),
         fact: Fact::MemoryLimit,
         reason: Reason::Failed(
-            "its memory was estimated, and the limit lies within the error; --memory exact decides"
+            "memory is estimated, and the limit is within the error of the estimate: use --memory exact"
                 .into(),
         ),
     })
@@ -237,7 +210,7 @@ pub fn near_limit(audited: &PlacedProcess, limits: &Limits) -> Option<Gap> {
 
 fn is_near_limit(share: Share, estimate: Estimate, limits: &Limits) -> bool {
     let is_open = |part: Bytes, error: Option<f64>| {
-        // Without an error there is no memory.
+        // The error is missing only if there is no memory.
         let error = Bytes((share.all.0 as f64 * error.unwrap_or(0.0)) as u64);
         let least = Bytes(part.0.saturating_sub(error.0));
         let most = Bytes(part.0.saturating_add(error.0).min(share.all.0));
@@ -247,8 +220,8 @@ fn is_near_limit(share: Share, estimate: Estimate, limits: &Limits) -> bool {
 }
 
 impl Limits {
-    /// Whether so much of a working memory off the local nodes is more than both limits.
-    pub fn exceeds(&self, off: Bytes, all: Bytes) -> bool {
+    /// Whether `off` bytes of `all` exceed both limits.
+    pub(crate) fn exceeds(&self, off: Bytes, all: Bytes) -> bool {
         let share = u128::from(off.0) * 100;
         off > self.remote_bytes && share > u128::from(all.0) * u128::from(self.remote_percent)
     }
@@ -259,7 +232,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn an_estimate_near_the_limit_leaves_it_open() {
+    fn an_estimate_near_the_limit_does_not_decide() {
         let is_near = |off_mib: u64, remote_mib: u64, error| {
             let [local, off, remote, all] =
                 [1000 - off_mib, off_mib, remote_mib, 1000].map(|mib| Bytes(mib << 20));

@@ -1,19 +1,19 @@
-//! By how much a share that was estimated from a sample of pages may be off.
+//! The error of a share that was estimated from a sample of pages.
 
 use std::collections::BTreeMap;
 
 use crate::machine::memory::{Backing, Sample};
 use crate::units::{Bytes, NodeBytes, NodeId};
 
-/// The half width of the interval in which the share of the working memory on such nodes lies in 95 cases of 100, from 0 to 1.
-/// `None` where there is no memory.
+/// The half width of the 95 % confidence interval of the share of the working memory on matching nodes, from 0 to 1.
+/// `None` if there is no memory.
 ///
-/// It is the binomial error, as if each page had been drawn by itself. Memory is placed in long pieces and the pages are evenly
-/// spread, so that the true error is smaller, often by ten times.
+/// This is the binomial error, as if each page had been drawn independently. Memory is placed in long runs and the sampled
+/// pages are evenly spread, so the true error is smaller, often ten times smaller.
 pub(crate) fn error_of(
     sample: &Sample,
     pages: &BTreeMap<Backing, NodeBytes>,
-    is_such: impl Fn(NodeId) -> bool,
+    matches: impl Fn(NodeId) -> bool,
 ) -> Option<f64> {
     let working = || {
         pages
@@ -25,21 +25,21 @@ pub(crate) fn error_of(
         bytes.map(|(_, bytes)| *bytes).sum::<Bytes>().0 as f64
     };
     let all: f64 = working().map(|(_, by_node)| of(by_node, &|_| true)).sum();
-    let such: f64 = working().map(|(_, by_node)| of(by_node, &is_such)).sum();
+    let matching: f64 = working().map(|(_, by_node)| of(by_node, &matches)).sum();
     if all <= 0.0 {
         return None;
     }
-    let share = such / all;
+    let share = matching / all;
     let (mut variance, mut unseen) = (0.0, 0.0);
     for (backing, stratum) in &sample.strata {
-        // All of it was counted.
+        // Every page was counted.
         if stratum.asked >= stratum.pages {
             continue;
         }
         let asked = stratum.asked as f64;
         let present: u64 = stratum.present.values().sum();
         if present == 0 {
-            // Three in as many as were asked may be there without one having been met.
+            // Rule of three: up to 3 in `asked` pages may be present although no sampled page was.
             let room = stratum.pages as f64 * stratum.page.0 as f64;
             let missed = room * (3.0 / asked.max(3.0));
             unseen += stratum
@@ -47,28 +47,28 @@ pub(crate) fn error_of(
                 .map_or(missed, |most| missed.min(most.0 as f64));
             continue;
         }
-        let such: u64 = stratum
+        let matching: u64 = stratum
             .present
             .iter()
-            .filter(|(node, _)| is_such(**node))
+            .filter(|(node, _)| matches(**node))
             .map(|(_, count)| count)
             .sum();
-        // Two more of each, as for the interval of Agresti and Coull (1998): it does not call certain what was merely never met.
-        let (such, other, n) = (
-            such as f64 + 2.0,
-            (present - such) as f64 + 2.0,
+        // Agresti and Coull (1998): two more of each, so that a share of 0 or 1 in the sample does not count as certain.
+        let (matching, other, n) = (
+            matching as f64 + 2.0,
+            (present - matching) as f64 + 2.0,
             asked + 4.0,
         );
-        // A page counts 1 - share if it is such a one, -share if it is another, 0 if it is not there: the ratio of two
-        // estimated sizes, made linear.
-        let mean = (such * (1.0 - share) - other * share) / n;
-        let mean_square = (such * (1.0 - share).powi(2) + other * share.powi(2)) / n;
+        // The ratio of two estimated sizes, linearised: a page counts 1 - share if it matches, -share if it does not, and 0
+        // if it is not present.
+        let mean = (matching * (1.0 - share) - other * share) / n;
+        let mean_square = (matching * (1.0 - share).powi(2) + other * share.powi(2)) / n;
         let bytes = pages
             .get(backing)
             .map_or(0.0, |by_node| of(by_node, &|_| true));
         let weight = bytes / all * asked / present as f64;
-        let unasked = 1.0 - asked / stratum.pages as f64;
-        variance += weight.powi(2) * (mean_square - mean.powi(2)).max(0.0) / n * unasked;
+        let unsampled = 1.0 - asked / stratum.pages as f64;
+        variance += weight.powi(2) * (mean_square - mean.powi(2)).max(0.0) / n * unsampled;
     }
     // Two-sided, 95 %.
     const DEVIATIONS: f64 = 1.96;
@@ -108,7 +108,7 @@ mod tests {
         let found = found.unwrap();
         assert!(
             (found - expected).abs() < expected / 20.0,
-            "{found} is not {expected}"
+            "{found} instead of {expected}"
         );
     }
 
@@ -120,17 +120,17 @@ mod tests {
             error(&[(Anonymous, big, 2048, [1536, 512], big)]),
             1.96 * (0.75f64 * 0.25 / 2048.0).sqrt(),
         );
-        // Only those that were there count.
+        // Only present pages count.
         about(
             error(&[(Anonymous, big, 8192, [1536, 512], big)]),
             1.96 * (0.75f64 * 0.25 / 2048.0).sqrt(),
         );
-        // The rule of three.
+        // Rule of three.
         about(
             error(&[(Anonymous, big, 2048, [2048, 0], big)]),
             2.77 / 2048.0,
         );
-        // Half of all were asked.
+        // Half of all pages were sampled.
         about(
             error(&[(Anonymous, 4096, 2048, [1024, 1024], big)]),
             1.96 * (0.25f64 / 2048.0 / 2.0).sqrt(),
@@ -142,7 +142,7 @@ mod tests {
     }
 
     #[test]
-    fn strata_weigh_as_much_as_they_have() {
+    fn each_stratum_has_the_weight_of_its_memory() {
         use Backing::{Anonymous, SharedAnonymous};
         let whole = error(&[(Anonymous, 1 << 20, 2048, [1024, 1024], 0)]).unwrap();
         let half = error(&[
@@ -153,7 +153,7 @@ mod tests {
     }
 
     #[test]
-    fn what_was_never_met_may_be_there_all_the_same() {
+    fn pages_that_no_sample_met_may_still_exist() {
         use Backing::{Anonymous, Shared};
         let known = (Anonymous, 3000, 3000, [3000, 0], 3000);
         let unmet = |at_most| error(&[known, (Shared, 1 << 20, 1024, [0, 0], at_most)]);

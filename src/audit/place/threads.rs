@@ -1,37 +1,38 @@
-//! Threads that may leave the local nodes: who they are, and how that came about.
+//! Threads that may leave the local nodes: which ones, and how that happened.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 
-use crate::audit::place::cpu::verdicts;
-use crate::audit::place::verdict::{Judged, Verdict};
+use crate::audit::place::binding::Binding;
+use crate::audit::place::verdict::LocalNodes;
 use crate::machine::process::{Process, Thread};
+use crate::units::CpuSet;
 
 /// The threads of a process that may leave its local nodes.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct LooseThreads {
-    /// How many.
+pub struct UnboundThreads {
+    /// How many threads.
     pub count: usize,
-    /// How many of each name, the number at its end left out (`pt_autograd_3`). Threads that nobody named have that of the
-    /// process.
+    /// How many threads have each name. A number at the end of a name is cut off (`pt_autograd_3`). A thread that has no
+    /// name of its own has the name of the process.
     pub names: BTreeMap<String, usize>,
-    /// How it looks that they came to be loose where the main thread is not; `None` where that cannot be told.
-    pub pattern: Option<Pattern>,
+    /// How only a part of the threads came to be bound; `None` if that cannot be known.
+    pub pattern: Option<PartialBinding>,
 }
 
-/// How a process's main thread comes to be held where others are not. In each the loose ones still have one affinity
-/// together, that of before.
+/// Why the main thread is bound and other threads are not. In both cases all unbound threads still have the same
+/// affinity, the one from before the binding.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Pattern {
-    /// The main thread alone has its affinity: `taskset -p` without `-a`, or a call of sched_setaffinity when all the others
-    /// were there.
+pub enum PartialBinding {
+    /// No other thread has the affinity of the main thread: `taskset -p` without `-a`, or a call of sched_setaffinity
+    /// when all other threads existed already.
     LeaderOnly,
-    /// All that are loose are older than all that have the main thread's affinity: the binding came when they were there,
-    /// and those that came after it inherited it.
+    /// Every unbound thread is older than every thread that has the affinity of the main thread: the process was bound
+    /// when the unbound threads existed already, and later threads inherited the binding.
     LateBinding,
 }
 
-impl fmt::Display for Pattern {
+impl fmt::Display for PartialBinding {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
             Self::LeaderOnly => "leader-only",
@@ -40,65 +41,85 @@ impl fmt::Display for Pattern {
     }
 }
 
-impl LooseThreads {
-    /// Those of a process with these threads.
-    pub(crate) fn of(process: &Process, threads: &[Thread], judged: &Judged) -> Self {
-        // What is not known of a thread is a gap.
-        let judged_each = threads.iter().zip(verdicts(threads, judged));
-        let loose = judged_each.filter(|(_, verdict)| *verdict == Verdict::AtRisk);
-        let loose: Vec<&Thread> = loose.map(|(thread, _)| thread).collect();
+/// The binding of each thread; `None` for a thread whose affinity is unknown.
+pub(crate) fn bindings(threads: &[Thread], local: &LocalNodes) -> Vec<Option<Binding>> {
+    // Neighbours usually have equal masks.
+    let mut last: Option<(&CpuSet, Option<Binding>)> = None;
+    threads
+        .iter()
+        .map(|thread| {
+            let affinity = thread.affinity.as_deref()?;
+            if let Some((_, binding)) = last.filter(|(same, _)| *same == affinity) {
+                return binding;
+            }
+            let binding = Binding::of(&local.topology.nodes_of(affinity), local.nodes);
+            last = Some((affinity, binding));
+            binding
+        })
+        .collect()
+}
+
+impl UnboundThreads {
+    /// `bindings` has the binding of each thread. A thread whose affinity is unknown is not counted: it is a gap.
+    pub(crate) fn of(process: &Process, threads: &[Thread], bindings: &[Option<Binding>]) -> Self {
+        let unbound: Vec<&Thread> = threads
+            .iter()
+            .zip(bindings)
+            .filter(|(_, binding)| binding.is_some_and(|of| of != Binding::Local))
+            .map(|(thread, _)| thread)
+            .collect();
         let mut names = BTreeMap::new();
-        for name in loose.iter().filter_map(|thread| thread.name.as_deref()) {
-            *names.entry(unnumbered(name).to_owned()).or_default() += 1;
+        for name in unbound.iter().filter_map(|thread| thread.name.as_deref()) {
+            *names.entry(without_number(name).to_owned()).or_default() += 1;
         }
         Self {
-            count: loose.len(),
+            count: unbound.len(),
             names,
-            pattern: pattern(process, threads, &loose),
+            pattern: pattern(process, threads, &unbound),
         }
     }
 }
 
-/// A thread's name without the number that tells it from its like.
-fn unnumbered(name: &str) -> &str {
+/// A thread's name without the number that distinguishes it from similar threads.
+fn without_number(name: &str) -> &str {
     let stem = name.trim_end_matches(|letter: char| letter.is_ascii_digit());
-    // `python3` and `cuda00001c00008` are names as they are.
-    let ends = |letter: char| matches!(letter, '_' | '-' | ' ' | '#' | '/' | ':');
-    let shorter = stem.trim_end_matches(ends);
-    match stem.len() < name.len() && shorter.len() < stem.len() && !shorter.is_empty() {
-        true => shorter,
-        false => name,
+    // Without a separator the digits belong to the name: `python3`, `cuda00001c00008`.
+    let is_separator = |letter: char| matches!(letter, '_' | '-' | ' ' | '#' | '/' | ':');
+    let shorter = stem.trim_end_matches(is_separator);
+    if stem.len() < name.len() && shorter.len() < stem.len() && !shorter.is_empty() {
+        shorter
+    } else {
+        name
     }
 }
 
-fn pattern(process: &Process, threads: &[Thread], loose: &[&Thread]) -> Option<Pattern> {
+fn pattern(process: &Process, threads: &[Thread], unbound: &[&Thread]) -> Option<PartialBinding> {
     let (main, others): (Vec<&Thread>, Vec<&Thread>) = threads
         .iter()
         .partition(|thread| thread.tid == process.pid.0);
     let main = main.first()?;
-    let is_loose = |thread: &Thread| loose.iter().any(|of| of.tid == thread.tid);
-    let masks = loose.iter().map(|thread| &thread.affinity);
-    let is_alike = masks
-        .clone()
-        .zip(masks.skip(1))
-        .all(|(one, next)| one == next);
-    if loose.is_empty() || is_loose(main) || main.affinity.is_none() || !is_alike {
+    let first = unbound.first()?;
+    let is_main_unbound = unbound.iter().any(|thread| thread.tid == main.tid);
+    let has_one_mask = unbound
+        .iter()
+        .all(|thread| thread.affinity == first.affinity);
+    if is_main_unbound || main.affinity.is_none() || !has_one_mask {
         return None;
     }
-    // Others that are held elsewise have bound themselves, as those of NCCL do.
-    let alike = others
+    // Bound threads with another mask bound themselves, as NCCL's threads do.
+    let like_main: Vec<&Thread> = others
         .into_iter()
-        .filter(|thread| thread.affinity == main.affinity);
-    let alike: Vec<&Thread> = alike.collect();
-    if alike.is_empty() {
-        return Some(Pattern::LeaderOnly);
+        .filter(|thread| thread.affinity == main.affinity)
+        .collect();
+    if like_main.is_empty() {
+        return Some(PartialBinding::LeaderOnly);
     }
-    // Ticks of 10 ms: those of one tick cannot be told apart.
-    let is_late = starts(loose)?.last() < starts(&alike)?.first();
-    is_late.then_some(Pattern::LateBinding)
+    // A tick is 10 ms: the order of threads that started in the same tick is unknown.
+    let is_late = starts(unbound)?.last() < starts(&like_main)?.first();
+    is_late.then_some(PartialBinding::LateBinding)
 }
 
-/// When they started, ascending; `None` where that is not known of all.
+/// The start times of threads, ascending; `None` if one of them is unknown.
 fn starts(threads: &[&Thread]) -> Option<BTreeSet<u64>> {
     threads
         .iter()
@@ -116,8 +137,9 @@ mod tests {
         cpus.iter().copied().map(Cpu).collect()
     }
 
-    /// Threads with a name, their start and their CPUs, the main one first, on two nodes of two CPUs; at home on node 0.
-    fn loose(threads: &[(&str, u64, &[u32])]) -> LooseThreads {
+    /// The unbound ones of these threads (name, start, CPUs; the main thread first). The machine has two nodes of two
+    /// CPUs each; node 0 is local.
+    fn unbound(threads: &[(&str, u64, &[u32])]) -> UnboundThreads {
         let nodes = [(0, [0, 1]), (1, [2, 3])].map(|(id, own)| {
             let node = Node {
                 cpus: Some(cpus(&own)),
@@ -126,30 +148,35 @@ mod tests {
             (NodeId(id), node)
         });
         let topology = Topology::new(nodes.into());
-        let judged = Judged {
-            local: &NodeSet::from([NodeId(0)]),
+        let local = LocalNodes {
+            nodes: &NodeSet::from([NodeId(0)]),
             has_gpu: true,
-            pages_too: &NodeSet::new(),
+            memory_only: &NodeSet::new(),
             topology: &topology,
             strict_node: false,
         };
-        let threads = (100..).zip(threads);
-        let threads = threads.map(|(tid, (name, start, own))| Thread {
-            tid,
-            name: Some((*name).into()),
-            start_time_ticks: Some(*start),
-            last_cpu: Some(Cpu(0)),
-            affinity: Some(cpus(own).into()),
-        });
+        let threads = (100..)
+            .zip(threads)
+            .map(|(tid, (name, start, own))| Thread {
+                tid,
+                name: Some((*name).into()),
+                start_time_ticks: Some(*start),
+                last_cpu: Some(Cpu(0)),
+                affinity: Some(cpus(own).into()),
+            });
         let threads: Vec<Thread> = threads.collect();
-        LooseThreads::of(&Process::bare(Pid(100)), &threads, &judged)
+        UnboundThreads::of(
+            &Process::bare(Pid(100)),
+            &threads,
+            &bindings(&threads, &local),
+        )
     }
 
     const HERE: &[u32] = &[0, 1];
     const ALL: &[u32] = &[0, 1, 2, 3];
 
     #[test]
-    fn names_that_differ_in_a_number_are_one() {
+    fn names_that_differ_only_in_a_number_are_counted_together() {
         let threads = [
             ("python3", 1, HERE),
             ("pt_autograd_0", 2, ALL),
@@ -167,45 +194,51 @@ mod tests {
             ("python3", 1),
         ];
         let expected = expected.map(|(name, count)| (name.to_owned(), count));
-        assert_eq!(loose(&threads).names, expected.into());
+        assert_eq!(unbound(&threads).names, expected.into());
     }
 
     #[test]
     fn only_the_main_thread_is_bound() {
         let threads = [("python3", 1, HERE), ("a", 2, ALL), ("b", 3, ALL)];
-        let found = loose(&threads);
-        assert_eq!((found.count, found.pattern), (2, Some(Pattern::LeaderOnly)));
-        // NCCL bound its own.
+        let found = unbound(&threads);
+        assert_eq!(
+            (found.count, found.pattern),
+            (2, Some(PartialBinding::LeaderOnly))
+        );
+        // NCCL bound its own thread.
         let threads = [("python3", 1, HERE), ("a", 2, ALL), ("nccl", 3, &[0])];
-        let found = loose(&threads);
-        assert_eq!((found.count, found.pattern), (1, Some(Pattern::LeaderOnly)));
-        // Each of these was bound by itself.
+        let found = unbound(&threads);
+        assert_eq!(
+            (found.count, found.pattern),
+            (1, Some(PartialBinding::LeaderOnly))
+        );
+        // Each thread was bound separately.
         let threads = [("python3", 1, HERE), ("a", 2, ALL), ("b", 3, &[2])];
-        let found = loose(&threads);
+        let found = unbound(&threads);
         assert_eq!((found.count, found.pattern), (2, None));
     }
 
     #[test]
-    fn a_binding_that_came_late() {
+    fn the_binding_is_younger_than_the_unbound_threads() {
         let threads = [("python3", 1, HERE), ("a", 2, ALL), ("b", 7, HERE)];
-        assert_eq!(loose(&threads).pattern, Some(Pattern::LateBinding));
-        // In the same tick it cannot be told, nor where an old one is held.
+        assert_eq!(unbound(&threads).pattern, Some(PartialBinding::LateBinding));
+        // Unknown if both started in the same tick, or if an old thread is bound too.
         let threads = [("python3", 1, HERE), ("a", 7, ALL), ("b", 7, HERE)];
-        assert_eq!(loose(&threads).pattern, None);
+        assert_eq!(unbound(&threads).pattern, None);
         let threads = [
             ("python3", 1, HERE),
             ("a", 2, HERE),
             ("b", 3, ALL),
             ("c", 4, HERE),
         ];
-        assert_eq!(loose(&threads).pattern, None);
+        assert_eq!(unbound(&threads).pattern, None);
     }
 
     #[test]
-    fn none_is_loose_or_the_main_one_is() {
+    fn no_pattern_without_unbound_threads_or_with_an_unbound_main_thread() {
         let threads = [("python3", 1, HERE), ("nccl", 3, &[0][..])];
-        assert_eq!(loose(&threads), LooseThreads::default());
+        assert_eq!(unbound(&threads), UnboundThreads::default());
         let threads = [("python3", 1, ALL), ("a", 3, HERE)];
-        assert_eq!(loose(&threads).pattern, None);
+        assert_eq!(unbound(&threads).pattern, None);
     }
 }

@@ -1,92 +1,48 @@
-//! Verdicts, and what everything is judged against.
-
-use std::fmt;
+//! Verdicts, and the local nodes that they are made against.
 
 use crate::machine::topology::Topology;
 use crate::units::{NodeId, NodeSet};
+pub use crate::words::Verdict;
 
-/// How well something is placed; of two the greater is the worse.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Verdict {
-    /// One node has all CPUs: nothing to get wrong.
-    SingleNode,
-    /// On the local nodes, and held there.
-    Ok,
-    /// Local right now but nothing holds it there, or near.
-    AtRisk,
-    /// It could not be read, or the home node is not known.
-    Unknown,
-    /// Remote.
-    Mismatch,
-}
-
-impl Verdict {
-    /// All of them, the best first.
-    const ALL: [Self; 5] = [
-        Self::SingleNode,
-        Self::Ok,
-        Self::AtRisk,
-        Self::Unknown,
-        Self::Mismatch,
-    ];
-
-    /// The verdict of this word; `None` for a word that is none.
-    pub fn named(word: &str) -> Option<Self> {
-        let mut all = Self::ALL.into_iter();
-        all.find(|verdict| verdict.to_string() == word)
-    }
-}
-
-impl fmt::Display for Verdict {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Self::SingleNode => "single-node",
-            Self::Ok => "ok",
-            Self::AtRisk => "at-risk",
-            Self::Unknown => "unknown",
-            Self::Mismatch => "mismatch",
-        })
-    }
-}
-
-/// A node against the local ones; of two the greater is the farther.
+/// How far a node is from the local nodes. The greater locality is the farther one.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Locality {
-    /// One of them.
+    /// A local node.
     Local,
     /// Another node of the same socket.
     Near,
-    /// Another socket, or one that is not known to be the same.
+    /// A node of another socket, or of a socket that is not known to be the same.
     Remote,
 }
 
-/// What a process is judged against.
+/// The local nodes of a process, and how far other nodes are from them.
 #[derive(Debug, Clone, Copy)]
-pub struct Judged<'a> {
-    /// Where it should run. Empty where that is not known.
-    pub local: &'a NodeSet,
-    /// Whether a GPU says so. A process without one belongs where it runs, wherever that is.
+pub(crate) struct LocalNodes<'a> {
+    /// Where the process should run. Empty if unknown.
+    pub nodes: &'a NodeSet,
+    /// Whether the nodes come from a GPU. A process without a GPU is local where it runs.
     pub has_gpu: bool,
-    /// Where its pages are at home besides: on the GPUs' own memory, and on home nodes that have no CPUs.
-    pub pages_too: &'a NodeSet,
-    /// The machine's nodes.
+    /// Nodes that are local for memory only: the memory of the GPUs themselves, and home nodes without CPUs.
+    pub memory_only: &'a NodeSet,
+    /// The nodes of the machine.
     pub topology: &'a Topology,
-    /// Whether near is as bad as remote.
+    /// Whether a near node counts as remote (`--strict-node`).
     pub strict_node: bool,
 }
 
-impl Judged<'_> {
-    /// Whether one node has all CPUs, so that there is nothing to get wrong.
+impl LocalNodes<'_> {
+    /// Whether only one node has CPUs, so that placement cannot be wrong.
     pub fn is_single_node(&self) -> bool {
         self.topology.single_node().is_some()
     }
 
-    /// Where a node is.
+    /// How far `node` is from the local nodes.
     pub fn locality(&self, node: NodeId) -> Locality {
-        let mut local = self.local.iter();
-        if self.local.contains(&node) || self.pages_too.contains(&node) {
-            Locality::Local
-        } else if !self.strict_node && local.any(|local| self.topology.same_package(*local, node)) {
+        if self.nodes.contains(&node) || self.memory_only.contains(&node) {
+            return Locality::Local;
+        }
+        let is_near = |local: &NodeId| self.topology.same_package(*local, node);
+        if !self.strict_node && self.nodes.iter().any(is_near) {
             Locality::Near
         } else {
             Locality::Remote

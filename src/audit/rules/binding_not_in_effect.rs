@@ -1,27 +1,28 @@
-//! A command line or an environment asks for a binding, and the process is not bound so.
+//! A command line or an environment variable requests a binding, but the process is not bound as
+//! requested.
 //!
-//! Why it costs: whoever typed the option believes that it is done. Binding tools fail silently: without the numactl
-//! program, without a right, for a GPU whose node sysfs does not tell, for a start method that they do not know.
+//! Why it costs: the user believes that the job is bound. Binding tools fail silently: no numactl program, no permission,
+//! no node for the GPU in sysfs, or a start method that the tool does not support.
 //!
-//! What it cannot know: what the tool meant to do instead. It knows torchrun --numa-binding, vLLM --numa-bind, SGLang
-//! --numa-node, DeepSpeed --bind_cores_to_rank, accelerate --enable_cpu_affinity, what the variables of accelerate, SGLang
-//! and TensorRT-LLM say, and numactl and taskset in a launcher's command line: a numactl that became the process that it
-//! started leaves no trace. A binding to the GPU's socket counts as one.
+//! What it cannot know: what the tool did instead. It recognises torchrun --numa-binding, vLLM --numa-bind, SGLang
+//! --numa-node, DeepSpeed --bind_cores_to_rank, accelerate --enable_cpu_affinity, the variables of accelerate, SGLang and
+//! TensorRT-LLM, and numactl and taskset in the command line of a launcher. A numactl that became the process itself
+//! leaves no trace. A binding to the socket of the GPU counts as a binding.
 //!
-//! What to do: look into the tool's log; bind by hand until it works.
+//! What to do: read the log of the tool. Bind by hand until the tool works.
 
 use std::collections::BTreeSet;
 
 use crate::audit::PlacedProcess;
 use crate::audit::finding::{Evidence, Remedy, Severity, Value};
 use crate::audit::place::verdict::Locality;
-use crate::audit::rules::context::{gpus_of, is_bound_off, lacks_cpus};
-use crate::audit::rules::remedy::{bind, by_hand};
-use crate::audit::rules::words::{each, on_nodes, who};
+use crate::audit::rules::group::Group;
+use crate::audit::rules::remedy::{POLICY_STAYS, bind, by_hand};
+use crate::audit::rules::words::node_names;
 use crate::audit::rules::{Rule, RuleContext, Violation};
 use crate::machine::binding_request::{BindTo, BindingRequest};
 use crate::machine::memory::Mode;
-use crate::units::{CpuSet, NodeId, NodeSet, Pid};
+use crate::units::{CpuSet, NodeSet, Pid};
 
 pub(crate) const RULE: Rule = Rule {
     name: "binding-not-in-effect",
@@ -30,216 +31,219 @@ pub(crate) const RULE: Rule = Rule {
     check,
 };
 
-/// What was asked for and what is there instead.
+/// A binding that was requested, and what is there instead.
 #[derive(PartialEq, Eq, PartialOrd, Ord)]
-struct Missed {
+struct FailedBinding {
     option: &'static str,
-    /// What it names, where it names anything.
-    wanted: String,
-    instead: Instead,
+    /// What the option names: `node 0`; `None` if it only asks for a binding to the GPU's node.
+    requested: Option<String>,
+    actual: Actual,
 }
 
 #[derive(PartialEq, Eq, PartialOrd, Ord)]
-enum Instead {
-    /// It may run on these nodes.
+enum Actual {
+    /// The CPU affinity allows these nodes.
     Nodes(NodeSet),
-    /// It is bound, and to these nodes.
+    /// As `Nodes`, and none of them is local.
     WrongNodes(NodeSet),
-    /// It may run on these CPUs.
+    /// The CPU affinity is this list of CPUs.
     Cpus(String),
-    /// It has this memory policy.
+    /// The memory policy is this one.
     Policy(String),
 }
 
 fn check(context: &RuleContext) -> Vec<Violation> {
-    if context.is_single_node() || !context.topology.is_whole() {
+    if context.is_single_node() || !context.machine.topology.is_whole() {
         return Vec::new();
     }
-    let starters = context.above_trainers();
-    let missed = |audited: &PlacedProcess| -> Option<Missed> {
-        let audited = context.process(audited.process.pid)?;
-        let mut asks = context.asks(audited).into_iter();
-        asks.find_map(|ask| missed(ask, audited, context))
-    };
     let trainers: BTreeSet<Pid> = context.trainers().map(|of| of.process.pid).collect();
-    let is_meant = |audited: &PlacedProcess| {
-        let pid = &audited.process.pid;
-        // A server that holds a context besides is not what its option is for: those that it starts are.
-        trainers.contains(pid) && !starters.contains(pid) && !lacks_cpus(audited)
+    let ancestors = context.ancestors_of_trainers();
+    let failed = |placed: &PlacedProcess| -> Option<FailedBinding> {
+        let pid = placed.process.pid;
+        // A server may hold a context, but its option is for the trainers that it starts.
+        let is_meant = trainers.contains(&pid) && !ancestors.contains(&pid);
+        let placed = context.process(pid)?;
+        // cpuset-excludes-gpu reports why.
+        if !is_meant || placed.cpuset_excludes_cpus() {
+            return None;
+        }
+        let requests = context.binding_requests(placed);
+        requests
+            .into_iter()
+            .find_map(|request| failed_binding(context, request, placed))
     };
-    let groups = context.groups_by(|of| is_meant(of) && missed(of).is_some(), missed);
-    let broken = groups
-        .into_iter()
-        .filter_map(|group| Some(broken(context, &group, &missed(group[0])?)));
-    broken.collect()
+    let groups = context.groups_by(|placed| failed(placed).is_some(), failed);
+    groups
+        .iter()
+        .filter_map(|group| Some(violation(context, group, &failed(group.first())?)))
+        .collect()
 }
 
-/// What is there instead of what was asked for; `None` where that is there, and where it is not known.
-fn missed(ask: &BindingRequest, audited: &PlacedProcess, context: &RuleContext) -> Option<Missed> {
-    let missed = |wanted: String, instead| {
-        Some(Missed {
-            option: ask.option,
-            wanted,
-            instead,
-        })
-    };
-    let allowed = &audited.cpu.affinity_nodes;
-    let is_at_home = audited.cpu.bound == Some(true);
-    match &ask.to {
-        _ if allowed.is_empty() => None,
-        BindTo::GpuNode => {
-            let mut nodes = allowed.iter();
-            let is_remote = |node: &NodeId| audited.locality(*node) == Some(Locality::Remote);
-            // Where the GPU hangs nobody knows, and all that there is is no binding.
-            let is_loose =
-                || *allowed == context.topology.cpu_bearing() && audited.membership.gpus.len() == 1;
-            let is_missed = match audited.local_nodes.is_empty() {
-                true => is_loose(),
-                false => nodes.any(is_remote),
-            };
-            let instead = match is_bound_off(audited) && !audited.local_nodes.is_empty() {
-                true => Instead::WrongNodes(allowed.clone()),
-                false => Instead::Nodes(allowed.clone()),
-            };
-            is_missed.then(|| missed(String::new(), instead))?
+/// `None` if the request is in effect, and if that is unknown.
+fn failed_binding(
+    context: &RuleContext,
+    request: &BindingRequest,
+    placed: &PlacedProcess,
+) -> Option<FailedBinding> {
+    let allowed = &placed.cpu.affinity_nodes;
+    if allowed.is_empty() {
+        return None;
+    }
+    let is_local = placed.cpu.bound() == Some(true);
+    let (requested, actual) = match &request.to {
+        BindTo::GpuNode => (None, not_on_gpu_node(context, placed)?),
+        // A binding to the local nodes is right, whatever was requested.
+        BindTo::Nodes(_) | BindTo::Cpus(_) if is_local => return None,
+        BindTo::Nodes(nodes) => {
+            let is_failed = !allowed.is_subset(nodes);
+            let actual = is_failed.then(|| Actual::Nodes(allowed.clone()))?;
+            (Some(node_names(nodes)), actual)
         }
-        BindTo::Nodes(nodes) if !is_at_home && !allowed.is_subset(nodes) => {
-            missed(on_nodes(nodes), Instead::Nodes(allowed.clone()))
-        }
-        BindTo::Cpus(wanted) if !is_at_home => {
-            let allowed = audited.cpu.affinity.as_ref()?;
-            let online: CpuSet = allowed
-                .iter()
-                .filter(|cpu| context.topology.node_of(*cpu).is_some())
-                .collect();
-            let is_missed = online.iter().any(|cpu| !wanted.contains(cpu));
-            is_missed
-                .then(|| missed(format!("CPUs {wanted}"), Instead::Cpus(online.to_string())))?
+        BindTo::Cpus(cpus) => {
+            let affinity = placed.cpu.affinity.as_ref()?;
+            let topology = context.machine.topology;
+            let is_online = |cpu: &_| topology.node_of(*cpu).is_some();
+            let online: CpuSet = affinity.iter().filter(is_online).collect();
+            let is_failed = online.iter().any(|cpu| !cpus.contains(cpu));
+            let actual = is_failed.then(|| Actual::Cpus(online.to_string()))?;
+            (Some(format!("CPUs {cpus}")), actual)
         }
         BindTo::Memory(nodes) => {
-            let policy = &audited.memory.pages.as_ref()?.policy;
+            let policy = &placed.memory.pages.as_ref()?.policy;
             let is_bound_to =
                 |nodes: &NodeSet| policy.mode == Mode::Bind && policy.nodes.is_subset(nodes);
-            let is_there =
-                policy.truncated || is_bound_to(nodes) || is_bound_to(&audited.local_nodes);
-            let instead = Instead::Policy(policy.mode.to_string());
-            (!is_there).then(|| missed(format!("memory of {}", on_nodes(nodes)), instead))?
+            let is_in_effect =
+                policy.truncated || is_bound_to(nodes) || is_bound_to(&placed.local_nodes);
+            let actual = (!is_in_effect).then(|| Actual::Policy(policy.mode.to_string()))?;
+            (Some(format!("memory of {}", node_names(nodes))), actual)
         }
-        BindTo::Nodes(_) | BindTo::Cpus(_) => None,
-    }
+    };
+    Some(FailedBinding {
+        option: request.option,
+        requested,
+        actual,
+    })
 }
 
-fn broken(context: &RuleContext, group: &[&PlacedProcess], missed: &Missed) -> Violation {
-    let Missed {
-        option,
-        wanted,
-        instead,
-    } = missed;
-    let who = who(group);
-    let home = &group[0].home_nodes;
-    let hang = match home.is_empty() {
-        true => String::new(),
-        false => format!(
-            " where {} {} on {}",
-            each(group, "its", "their"),
-            match gpus_of(group).len() {
-                1 => "GPU hangs",
-                _ => "GPUs hang",
-            },
-            on_nodes(home)
-        ),
-    };
-    let (nodes, there) = match instead {
-        Instead::Nodes(nodes) => (
-            Some(nodes),
-            format!("{who} may run on {}{hang}", on_nodes(nodes)),
-        ),
-        Instead::WrongNodes(nodes) => (
-            Some(nodes),
-            format!(
-                "{who} {} bound to {}{hang}{}",
-                each(group, "is", "are"),
-                on_nodes(nodes),
-                mistaken(context, group)
-            ),
-        ),
-        Instead::Cpus(cpus) => (None, format!("{who} may run on CPUs {cpus}")),
-        Instead::Policy(mode) => (
-            None,
-            format!(
-                "{who} {} the memory policy {mode}",
-                each(group, "has", "have")
-            ),
-        ),
-    };
-    let a_binding = if wanted.is_empty() {
-        "a binding"
+/// Where a process may run that should be bound to the node of its GPU; `None` if it is bound there, or to its socket.
+fn not_on_gpu_node(context: &RuleContext, placed: &PlacedProcess) -> Option<Actual> {
+    let allowed = &placed.cpu.affinity_nodes;
+    let is_failed = if placed.local_nodes.is_empty() {
+        // The GPU's node is unknown, but an affinity that allows every node is not a binding.
+        *allowed == context.machine.topology.cpu_bearing() && placed.membership.gpus.len() == 1
     } else {
-        wanted
+        let remote = Some(Locality::Remote);
+        allowed.iter().any(|node| placed.locality(*node) == remote)
     };
+    is_failed.then(|| {
+        if placed.is_bound_elsewhere() {
+            Actual::WrongNodes(allowed.clone())
+        } else {
+            Actual::Nodes(allowed.clone())
+        }
+    })
+}
+
+fn violation(context: &RuleContext, group: &Group, failed: &FailedBinding) -> Violation {
+    let FailedBinding {
+        option,
+        requested,
+        actual,
+    } = failed;
+    let names = group.names();
+    let home = group.home_nodes();
+    let gpus = if home.is_empty() {
+        String::new()
+    } else {
+        format!(" ({})", group.gpus_attached())
+    };
+    let actually = match actual {
+        Actual::Nodes(nodes) => format!("{names} may run on {}{gpus}", node_names(nodes)),
+        Actual::WrongNodes(nodes) => format!(
+            "{names} {} bound to {}{gpus}{}",
+            group.agree("is", "are"),
+            node_names(nodes),
+            if has_mistaken_gpus(context, group) {
+                ", as if CUDA_VISIBLE_DEVICES was not set"
+            } else {
+                ""
+            }
+        ),
+        Actual::Cpus(cpus) => format!("{names} may run on CPUs {cpus}"),
+        Actual::Policy(mode) => {
+            let have = group.agree("has", "have");
+            format!("{names} {have} the memory policy {mode}")
+        }
+    };
+    let requested = requested.as_deref().unwrap_or("a binding");
+    let message = format!("{option} requests {requested}, but {actually}");
     let mut evidence = Evidence::from([
         ("option", Value::Text((*option).to_owned())),
-        ("home_nodes", Value::Nodes(home.clone())),
+        ("home_nodes", Value::Nodes(home)),
     ]);
-    evidence.extend(nodes.map(|nodes| ("affinity_nodes", Value::Nodes(nodes.clone()))));
-    if let Instead::Policy(mode) = instead {
-        evidence.insert("policy", Value::Text(mode.clone()));
+    match actual {
+        Actual::Nodes(nodes) | Actual::WrongNodes(nodes) => {
+            evidence.insert("affinity_nodes", Value::Nodes(nodes.clone()));
+        }
+        Actual::Policy(mode) => {
+            evidence.insert("policy", Value::Text(mode.clone()));
+        }
+        Actual::Cpus(_) => {}
     }
-    Violation::by(
-        group,
-        format!("{option} asks for {a_binding}, and {there}"),
-        evidence,
-        remedy(context, group, missed),
-    )
+    let remedy = remedy(context, group, failed);
+    Violation::by(group, message, evidence, remedy)
 }
 
-/// Whether they are where GPUs hang that have for number what each of them has for place in CUDA_VISIBLE_DEVICES: a
-/// tool that took CUDA's number for the driver's would bind so.
-fn mistaken(context: &RuleContext, group: &[&PlacedProcess]) -> &'static str {
-    let is_mistaken = |audited: &&PlacedProcess| {
-        let variables = audited.process.environment.as_ref();
-        let visible = variables.and_then(|of| of.visible_devices.as_deref());
-        let [gpu] = audited.membership.gpus.as_slice() else {
-            return false;
+/// Whether each process is bound to the node of the GPU whose NVML index equals the position of its own GPU in
+/// CUDA_VISIBLE_DEVICES: the tool confused the two numberings.
+fn has_mistaken_gpus(context: &RuleContext, group: &Group) -> bool {
+    let is_mistaken = |placed: &PlacedProcess| {
+        let environment = placed.process.environment.as_ref()?;
+        let visible = environment.visible_devices.as_deref()?;
+        let [gpu] = placed.membership.gpus.as_slice() else {
+            return None;
         };
-        let mut names = visible.unwrap_or_default().split(',');
-        let number = names.position(|name| name.trim().parse() == Ok(*gpu));
-        let taken_for = number.filter(|number| u32::try_from(*number) != Ok(*gpu));
-        let place = taken_for.and_then(|number| context.gpus.get(number));
-        place.is_some_and(|place| audited.cpu.affinity_nodes.is_subset(&place.local_nodes))
+        let position = visible
+            .split(',')
+            .position(|name| name.trim().parse() == Ok(*gpu))
+            .filter(|position| u32::try_from(*position) != Ok(*gpu))?;
+        let mistaken = context.machine.gpus.get(position)?;
+        Some(placed.cpu.affinity_nodes.is_subset(&mistaken.local_nodes))
     };
-    match group.iter().all(is_mistaken) {
-        true => ": as if CUDA_VISIBLE_DEVICES were not set",
-        false => "",
-    }
+    group.iter().all(|placed| is_mistaken(placed) == Some(true))
 }
 
-fn remedy(context: &RuleContext, group: &[&PlacedProcess], missed: &Missed) -> Remedy {
-    let now = bind(context, group);
-    let local = &group[0].local_nodes;
-    let by_hand = match local.is_empty() {
-        true => "bind by hand".to_owned(),
-        false => format!("start each rank with {}", by_hand(context, local)),
-    };
-    let why = match &missed.instead {
-        Instead::WrongNodes(_) => {
-            "what was to bind it took another GPU for this one, or a numa_node of -1 for 0, or deals CPUs out by rank \
+fn remedy(context: &RuleContext, group: &Group, failed: &FailedBinding) -> Remedy {
+    let cause = match (&failed.actual, &failed.requested) {
+        (Actual::WrongNodes(_), _) => {
+            "the binding tool used the node of another GPU, or used node 0 because sysfs has -1, or gives out CPUs by rank \
              (DeepSpeed)"
         }
-        _ if missed.wanted.is_empty() => {
-            "the log of what was to bind it should say why (no numactl program, no right to set a policy, a numa_node of \
-             -1, a start method that it does not know)"
+        (_, None) => {
+            "the log of the binding tool should say why (no numactl program, no permission to set a policy, -1 as the GPU's \
+             node in sysfs, an unsupported start method)"
         }
-        _ => "find out what came between (a right that was missing, a program that binds itself)",
+        (_, Some(_)) => {
+            "find out what prevented it (a missing permission, a program that binds itself)"
+        }
     };
-    let words = format!("{why}; until then {by_hand}");
-    match missed.instead {
-        // Nobody else can change a running process's policy.
-        Instead::Policy(_) => Remedy {
-            words,
+    let local = group.local_nodes();
+    let until_then = if local.is_empty() {
+        "bind by hand".to_owned()
+    } else {
+        format!("start each rank with {}", by_hand(context, local))
+    };
+    let words = format!("{cause}; until then {until_then}");
+    if matches!(failed.actual, Actual::Policy(_)) {
+        Remedy {
+            text: words,
             commands: Vec::new(),
-            but: "a running process keeps its policy".to_owned(),
-        },
-        _ => Remedy { words, ..now },
+            note: POLICY_STAYS.to_owned(),
+        }
+    } else {
+        Remedy {
+            text: words,
+            ..bind(context, group)
+        }
     }
 }

@@ -1,244 +1,247 @@
-//! What a rule looks at: a whole machine, judged, and what its processes have to do with each other.
+//! What a rule reads, and how to write one.
+//!
+//! A rule is one file, named as the rule (`cpu_remote.rs` for cpu-remote), and its two lines in `rules.rs`. Copy
+//! `policy_interleaved.rs`: it is the shortest rule about processes. `zone_reclaim_on.rs` is one about the machine, and
+//! `gpu_node_unknown.rs` one about GPUs. The file has four parts:
+//!
+//! 1. **Header.** `numa-audit explain RULE` prints it. Four paragraphs: what the rule finds, "Why it costs: ", "What it
+//!    cannot know: ", "What to do: ". A test checks the form.
+//! 2. **`RULE`.** The name, the severity, the text (`include_str!` of the file itself) and the function `check`.
+//! 3. **`check(&RuleContext) -> Vec<Violation>`.** It has no other input. A fact that is unknown (`None`, an empty set of
+//!    nodes) breaks no rule: it is reported as a gap elsewhere.
+//!    - [`RuleContext::groups`] finds the processes that break the rule and puts those together that should be on the same
+//!      nodes. [`RuleContext::groups_by`] also separates them by a key of the rule. [`RuleContext::jobs`] has the trainers
+//!      of each job.
+//!    - [`PlacedProcess`] has the facts: `process` (as observed), `membership` (role, GPUs), `cpu`, `memory`,
+//!      `home_nodes`, `local_nodes`. Its methods `is_local`, `is_bound_elsewhere` and `cpuset_excludes_cpus` answer what
+//!      rules ask most.
+//! 4. **Violation**, made by `Violation::by(&group, ..)`, `of_gpu` or `of_machine`, of:
+//!    - *message*: one sentence. Start with [`Group::but`] ("GPU 0 is attached to node 0, but trainer 100"), add a verb
+//!      with [`Group::agree`] ("has", "have") and nodes with [`node_names`](super::words::node_names). [`Group::names`] is
+//!      the subject alone. For where processes run use [`Running`](super::running::Running), for where memory is
+//!      [`NonLocalMemory`](super::non_local_memory::NonLocalMemory), for CPU time of --for
+//!      [`CpuTimeShare`](super::cpu_time_share::CpuTimeShare).
+//!    - *evidence*: the same facts as values, by name. JSON has it, and names are never changed.
+//!    - *fix*: [`bind`](super::remedy::bind) for processes that must run elsewhere,
+//!      [`bind_and_move`](super::remedy::bind_and_move) if their memory must move too; else `Remedy::in_words`.
+//!
+//! **Rules yield by their conditions, not by order.** No rule knows the findings of another one. Two rules about one fact
+//! have conditions that exclude each other:
+//! - cpu-remote, cpu-near, cpu-unbound and threads-astray take different values of `cpu.placement`. A new rule about where
+//!   a process runs must take one that they do not, or be about a group (as ranks-on-one-node and worker-split).
+//! - memory-remote and memory-near take different values of `memory.verdict`. pinned-remote is about a part of the memory,
+//!   and stands beside them.
+//! - cpus-crowded leaves masks of whole nodes to node-crowded.
+//! - If a cpuset is the cause, the other rules still report the effect, and `bind` refers to cpuset-excludes-gpu. Only
+//!   binding-not-in-effect is silent then.
+//!
+//! Return nothing on a machine of a single node ([`RuleContext::is_single_node`]), unless the rule holds there too.
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use crate::audit::place::home::GpuPlace;
 use crate::audit::place::verdict::Locality;
+use crate::audit::rules::group::Group;
 use crate::audit::{Limits, PlacedProcess};
-use crate::compare::expected::Unexpected;
-use crate::jobs::attribution::Role;
 use crate::jobs::tree::ProcessTree;
 use crate::machine::binding_request::BindingRequest;
 use crate::machine::kernel_settings::KernelSettings;
 use crate::machine::topology::Topology;
 use crate::machine::window::Window;
 use crate::units::{Bytes, NodeId, NodeSet, Pid};
+use crate::words::Role;
 
-/// A machine as the rules see it.
-pub(crate) struct RuleContext<'a> {
+/// A machine whose GPUs and processes have been placed.
+#[derive(Clone, Copy)]
+pub(crate) struct PlacedMachine<'a> {
+    /// By PID.
     pub processes: &'a [PlacedProcess],
+    /// By index.
     pub gpus: &'a [GpuPlace],
     pub topology: &'a Topology,
-    pub settings: KernelSettings,
+    pub kernel: KernelSettings,
+    /// `None` without --for.
     pub window: Option<&'a Window>,
+}
+
+/// Everything that a rule may use.
+pub(crate) struct RuleContext<'a> {
+    pub machine: PlacedMachine<'a>,
     pub limits: Limits,
-    /// What is not as it was expected to be.
-    pub unexpected: Vec<Unexpected>,
-    family: ProcessTree,
+    tree: ProcessTree,
     by_pid: BTreeMap<Pid, &'a PlacedProcess>,
 }
 
-/// Processes that break a rule alike.
-pub(crate) type Group<'a> = Vec<&'a PlacedProcess>;
-
 impl<'a> RuleContext<'a> {
-    pub fn new(
-        processes: &'a [PlacedProcess],
-        gpus: &'a [GpuPlace],
-        topology: &'a Topology,
-        settings: KernelSettings,
-        window: Option<&'a Window>,
-        limits: Limits,
-        unexpected: Vec<Unexpected>,
-    ) -> Self {
-        let pairs = processes.iter().map(|of| (of.process.pid, of.process.ppid));
+    pub fn new(machine: PlacedMachine<'a>, limits: Limits) -> Self {
+        let processes = machine.processes.iter();
         Self {
-            family: ProcessTree::new(pairs),
-            by_pid: processes.iter().map(|of| (of.process.pid, of)).collect(),
-            processes,
-            gpus,
-            topology,
-            settings,
-            window,
+            tree: ProcessTree::new(
+                processes
+                    .clone()
+                    .map(|placed| (placed.process.pid, placed.process.ppid)),
+            ),
+            by_pid: processes
+                .map(|placed| (placed.process.pid, placed))
+                .collect(),
+            machine,
             limits,
-            unexpected,
         }
     }
 
-    /// Whether one node has all CPUs, so that there is nothing to get wrong.
+    /// Whether only one node has CPUs, so that placement cannot be wrong.
     pub fn is_single_node(&self) -> bool {
-        self.topology.single_node().is_some()
+        self.machine.topology.single_node().is_some()
     }
 
-    /// The processes that have a verdict.
-    pub fn judged(&self) -> impl Iterator<Item = &'a PlacedProcess> + '_ {
-        self.processes.iter().filter(|audited| audited.is_judged())
-    }
-
-    /// The trainers.
-    pub fn trainers(&self) -> impl Iterator<Item = &'a PlacedProcess> + '_ {
-        self.judged()
-            .filter(|of| of.membership.role == Some(Role::Trainer))
-    }
-
-    /// A process by its number.
     pub fn process(&self, pid: Pid) -> Option<&'a PlacedProcess> {
         self.by_pid.get(&pid).copied()
     }
 
-    /// The judged processes for which `is_broken` holds. Those that belong on the same nodes stand together, and apart
-    /// from these those that can do nothing about it. A process without a GPU stands for itself.
+    /// The processes that have a verdict: trainers, workers, and processes named by --pid.
+    pub fn judged(&self) -> impl Iterator<Item = &'a PlacedProcess> + '_ {
+        self.machine
+            .processes
+            .iter()
+            .filter(|placed| placed.is_judged())
+    }
+
+    pub fn trainers(&self) -> impl Iterator<Item = &'a PlacedProcess> + '_ {
+        self.judged()
+            .filter(|placed| placed.membership.role == Some(Role::Trainer))
+    }
+
+    /// The trainer that a worker works for.
+    pub fn trainer_of(&self, worker: &PlacedProcess) -> Option<&'a PlacedProcess> {
+        self.process(worker.membership.trainer?)
+    }
+
+    /// The judged processes for which `is_broken` holds. Processes are in one group if they have the same home and local
+    /// nodes and a cpuset keeps all or none of them from there. A process without a GPU is a group of its own.
     pub fn groups(&self, is_broken: impl Fn(&PlacedProcess) -> bool) -> Vec<Group<'a>> {
         self.groups_by(is_broken, |_| ())
     }
 
-    /// The same, and of each only those for which `key` is the same.
+    /// As [`Self::groups`]. All processes of a group also have the same `key`.
     pub fn groups_by<K: Ord>(
         &self,
         is_broken: impl Fn(&PlacedProcess) -> bool,
         key: impl Fn(&PlacedProcess) -> K,
     ) -> Vec<Group<'a>> {
-        let mut groups: BTreeMap<_, Group> = BTreeMap::new();
-        for audited in self.judged().filter(|audited| is_broken(audited)) {
-            let alone = audited
-                .membership
-                .gpus
-                .is_empty()
-                .then_some(audited.process.pid);
-            let place = (audited.home_nodes.clone(), audited.local_nodes.clone());
-            let key = (place, self.is_walled(audited), key(audited), alone);
-            groups.entry(key).or_default().push(audited);
+        let mut groups: BTreeMap<_, Vec<&PlacedProcess>> = BTreeMap::new();
+        for placed in self.judged().filter(|placed| is_broken(placed)) {
+            let has_gpu = !placed.membership.gpus.is_empty();
+            let place = (placed.home_nodes.clone(), placed.local_nodes.clone());
+            let alone = (!has_gpu).then_some(placed.process.pid);
+            let key = (place, self.is_blocked_by_cpuset(placed), key(placed), alone);
+            groups.entry(key).or_default().push(placed);
         }
-        groups.into_values().collect()
+        groups.into_values().filter_map(Group::new).collect()
     }
 
-    /// The trainers of each job that has several: those of one user, meeting point, launcher and Slurm job. Trainers that have
-    /// neither in common are of no job, be they of one parent: a shell and an init start anything.
+    /// The trainers of each job with several trainers. Trainers are of one job if they have the same user, container,
+    /// rendezvous, topmost launcher and Slurm job. A common parent alone makes no job: a shell or init can start
+    /// anything.
     pub fn jobs(&self) -> Vec<Group<'a>> {
-        let mut jobs: BTreeMap<_, Group> = BTreeMap::new();
+        let mut jobs: BTreeMap<_, Vec<&PlacedProcess>> = BTreeMap::new();
         for trainer in self.trainers() {
             let environment = trainer.process.environment.as_ref();
-            let met = environment.and_then(|environment| environment.rank_of_job());
-            let met = met.map(|(_, run, port)| (run, port));
-            let above = self.launchers(trainer);
-            let top = above.last().map(|of| of.process.pid);
-            let slurm = trainer.job.as_deref();
-            if met.is_some() || top.is_some() || slurm.is_some() {
-                // A port is a container's own. Another user may claim any.
+            let rendezvous = environment
+                .and_then(|environment| environment.rank_of_job())
+                .map(|(_, run, port)| (run, port));
+            let launcher = self.launchers(trainer).last().map(|of| of.process.pid);
+            let slurm_job = trainer.job.as_deref();
+            if rendezvous.is_some() || launcher.is_some() || slurm_job.is_some() {
+                // Each container has its own ports. Another user may claim any port.
                 let container = trainer.container.as_deref();
-                let job = (met, top, slurm, container, trainer.process.uid);
+                let uid = trainer.process.uid;
+                let job = (rendezvous, launcher, slurm_job, container, uid);
                 jobs.entry(job).or_default().push(trainer);
             }
         }
-        jobs.into_values().filter(|job| job.len() > 1).collect()
-    }
-
-    /// The bindings that its own command line and environment and its launchers' command lines ask for, nearest first.
-    pub fn asks(&self, audited: &'a PlacedProcess) -> Vec<&'a BindingRequest> {
-        let variables = audited.process.environment.iter();
-        let own = audited.process.asks.iter();
-        let own = own.chain(variables.flat_map(|environment| &environment.asks));
-        let above = self.launchers(audited).into_iter();
-        own.chain(above.flat_map(|launcher| &launcher.process.asks))
+        jobs.into_values()
+            .filter(|trainers| trainers.len() > 1)
+            .filter_map(Group::new)
             .collect()
     }
 
-    /// All from which trainers descend, trainers among them.
-    pub fn above_trainers(&self) -> BTreeSet<Pid> {
-        self.family.above(self.trainers().map(|of| of.process.pid))
+    /// The launchers above a process, the nearest first.
+    pub fn launchers(&self, placed: &PlacedProcess) -> Vec<&'a PlacedProcess> {
+        self.tree
+            .ancestors(placed.process.pid)
+            .into_iter()
+            .filter_map(|pid| self.process(pid))
+            .filter(|above| above.membership.role == Some(Role::Launcher))
+            .collect()
     }
 
-    /// The GPU, by index, whose own memory this node is.
+    /// All processes that have a trainer below them. They may be trainers themselves.
+    pub fn ancestors_of_trainers(&self) -> BTreeSet<Pid> {
+        let trainers = self.trainers().map(|trainer| trainer.process.pid);
+        self.tree.above(trainers)
+    }
+
+    /// The bindings that the command line and the environment of a process request, and the command lines of its
+    /// launchers; the nearest first.
+    pub fn binding_requests(&self, placed: &'a PlacedProcess) -> Vec<&'a BindingRequest> {
+        let environment = placed.process.environment.iter();
+        let own = placed.process.asks.iter();
+        let launchers = self.launchers(placed).into_iter();
+        own.chain(environment.flat_map(|environment| &environment.asks))
+            .chain(launchers.flat_map(|launcher| &launcher.process.asks))
+            .collect()
+    }
+
+    /// The index of the GPU whose own memory is this node.
     pub fn gpu_of_memory(&self, node: NodeId) -> Option<u32> {
-        let mut places = self.gpus.iter();
-        let place = places.find(|place| place.gpu.own_memory_node == Some(node))?;
-        Some(place.gpu.index)
+        self.machine
+            .gpus
+            .iter()
+            .find(|place| place.gpu.own_memory_node == Some(node))
+            .map(|place| place.gpu.index)
     }
 
-    /// The launchers above a process, nearest first.
-    pub fn launchers(&self, audited: &PlacedProcess) -> Vec<&'a PlacedProcess> {
-        let above = self.family.ancestors(audited.process.pid).into_iter();
-        let above = above.filter_map(|pid| self.process(pid));
-        above
-            .filter(|of| of.membership.role == Some(Role::Launcher))
-            .collect()
-    }
-
-    /// Whether a node is one of these, or of the socket of one.
+    /// Whether a node is one of `nodes`, or is of the same socket as one of them.
     pub fn is_near_any(&self, node: NodeId, nodes: &NodeSet) -> bool {
-        let mut others = nodes.iter();
-        others.any(|other| node == *other || self.topology.same_package(node, *other))
+        let is_near = |other: &NodeId| self.machine.topology.same_package(node, *other);
+        nodes.contains(&node) || nodes.iter().any(is_near)
     }
 
-    /// Whether its control group keeps it from its local nodes, so that it cannot go there itself.
-    pub fn is_walled(&self, audited: &PlacedProcess) -> bool {
-        lacks_cpus(audited) || self.lacks_memory(audited)
-    }
-
-    /// Whether its control group allows it none of its local nodes' memory, where these have any.
-    pub fn lacks_memory(&self, audited: &PlacedProcess) -> bool {
-        let (allowed, local) = (&audited.memory.mems_allowed, &audited.local_nodes);
-        let is_off = |allowed: &NodeSet| {
-            // No list of nodes is none that a kernel writes.
-            !local.is_empty() && !allowed.is_empty() && allowed.is_disjoint(local)
-        };
-        allowed.as_ref().is_some_and(is_off) && self.has_memory(local)
-    }
-
-    /// Whether memory can be bound to these nodes, as far as is known.
+    /// Whether memory can be bound to these nodes, as far as it is known.
     pub fn has_memory(&self, nodes: &NodeSet) -> bool {
-        let none = Some(Bytes(0));
-        let mut nodes = nodes.iter().filter_map(|id| self.topology.nodes().get(id));
-        nodes.all(|node| node.memory_total != none)
+        nodes
+            .iter()
+            .filter_map(|id| self.machine.topology.nodes().get(id))
+            .all(|node| node.memory_total != Some(Bytes(0)))
+    }
+
+    /// Whether the cpuset keeps a process from its local nodes, so that no affinity or policy of its own can be right.
+    pub fn is_blocked_by_cpuset(&self, placed: &PlacedProcess) -> bool {
+        placed.cpuset_excludes_cpus() || self.cpuset_excludes_memory(placed)
+    }
+
+    /// Whether the cpuset allows no memory of the local nodes, although they have memory. `false` if unknown.
+    pub fn cpuset_excludes_memory(&self, placed: &PlacedProcess) -> bool {
+        let allowed = placed.memory.mems_allowed.as_ref();
+        excludes(allowed, &placed.local_nodes) && self.has_memory(&placed.local_nodes)
     }
 }
 
-/// Whether its control group leaves it no CPU on its local nodes, so that no affinity could be right. `false` where that
-/// is not known.
-pub(crate) fn lacks_cpus(audited: &PlacedProcess) -> bool {
-    let (given, local) = (&audited.cpu.cpuset_nodes, &audited.local_nodes);
-    given
-        .as_ref()
-        .is_some_and(|given| !local.is_empty() && !given.is_empty() && given.is_disjoint(local))
-}
+impl PlacedProcess {
+    /// Whether a node is one of its local nodes.
+    pub(crate) fn is_local(&self, node: NodeId) -> bool {
+        self.locality(node) == Some(Locality::Local)
+    }
 
-/// Whether it may run on none of its local nodes.
-pub(crate) fn is_bound_off(audited: &PlacedProcess) -> bool {
-    let allowed = &audited.cpu.affinity_nodes;
-    !allowed.is_empty() && allowed.is_disjoint(&audited.local_nodes)
-}
-
-/// Whether its affinity tells where it is, wherever it last ran.
-pub(crate) fn is_held(audited: &PlacedProcess) -> bool {
-    audited.cpu.affinity_nodes.len() == 1 || is_bound_off(audited)
-}
-
-/// The nodes that a process is on: where it is held off its local nodes, as a sleeper's last CPU is old news; where it
-/// may run on one node alone, that one; else where it ran most, as far as was seen. Empty where that is not known.
-pub(crate) fn nodes_of(audited: &PlacedProcess) -> NodeSet {
-    match is_held(audited) {
-        true => audited.cpu.affinity_nodes.clone(),
-        false => audited.cpu.node.into_iter().collect(),
+    /// Whether the cpuset allows no CPU of the local nodes. `false` if unknown.
+    pub(crate) fn cpuset_excludes_cpus(&self) -> bool {
+        excludes(self.cpu.cpuset_nodes.as_ref(), &self.local_nodes)
     }
 }
 
-/// The nodes on which a group is that is off its local ones.
-pub(crate) fn off_nodes_of_all(group: &[&PlacedProcess]) -> NodeSet {
-    let off_nodes = |audited: &&PlacedProcess| match audited.cpu_time() {
-        Some(time) if !is_bound_off(audited) => {
-            let nodes = time.iter().map(|(node, _)| node);
-            nodes.filter(|node| is_off(audited, *node)).collect()
-        }
-        _ => nodes_of(audited),
-    };
-    group.iter().flat_map(off_nodes).collect()
-}
-
-/// Whether a node is none of its local ones.
-pub(crate) fn is_off(audited: &PlacedProcess, node: NodeId) -> bool {
-    audited.locality(node) != Some(Locality::Local)
-}
-
-/// The GPUs that a group works for, by index.
-pub(crate) fn gpus_of(group: &[&PlacedProcess]) -> Vec<u32> {
-    let gpus: BTreeSet<u32> = group
-        .iter()
-        .flat_map(|of| of.membership.gpus.clone())
-        .collect();
-    gpus.into_iter().collect()
-}
-
-/// Its processes' numbers.
-pub(crate) fn pids_of(group: &[&PlacedProcess]) -> Vec<Pid> {
-    group.iter().map(|audited| audited.process.pid).collect()
+fn excludes(allowed: Option<&NodeSet>, local: &NodeSet) -> bool {
+    // The kernel never writes an empty list of allowed nodes: an empty set is unknown.
+    allowed.is_some_and(|allowed| {
+        !allowed.is_empty() && !local.is_empty() && allowed.is_disjoint(local)
+    })
 }

@@ -1,18 +1,17 @@
-//! A process runs on another node of its GPU's socket (sub-NUMA clusters, NPS2 and NPS4).
+//! A process runs on another NUMA node of the socket that its GPU is attached to (sub-NUMA clustering, NPS2, NPS4).
 //!
-//! Why it costs: nothing crosses the sockets, and the way to the GPU and to memory is longer than it need be, by some
+//! Why it costs: nothing crosses the sockets, but the path to the GPU and to memory is longer than necessary, by a few
 //! percent.
 //!
-//! What it cannot know: how much that costs on this machine. --strict-node takes near for remote.
+//! What it cannot know: how much this costs on this machine. With --strict-node a near node counts as remote.
 //!
-//! What to do: bind it to the GPU's own node, if that has CPUs enough for all that is to run there.
+//! What to do: bind the process to the node of its GPU, if that node has enough CPUs for everything that runs there.
 
-use crate::audit::finding::Severity;
-use crate::audit::place::cpu::Standing;
+use crate::audit::finding::{Severity, Value};
+use crate::audit::place::cpu::CpuPlacement;
 use crate::audit::place::verdict::Locality;
-use crate::audit::rules::off_cpus::OffCpus;
 use crate::audit::rules::remedy::bind;
-use crate::audit::rules::words::{on_nodes, subject};
+use crate::audit::rules::running::Running;
 use crate::audit::rules::{Rule, RuleContext, Violation};
 
 pub(crate) const RULE: Rule = Rule {
@@ -23,21 +22,20 @@ pub(crate) const RULE: Rule = Rule {
 };
 
 fn check(context: &RuleContext) -> Vec<Violation> {
-    let near = Some(Standing::Off(Locality::Near));
-    let groups = context.groups(|audited| audited.cpu.standing == near);
-    let broken = groups.into_iter().map(|group| {
-        let off = OffCpus::of(context, &group);
-        Violation::by(
-            &group,
-            format!(
-                "{} on {} of the same socket ({})",
-                subject(&group),
-                on_nodes(&off.nodes),
-                off.held(&group),
-            ),
-            off.evidence(&group),
-            bind(context, &group),
-        )
+    let near = Some(CpuPlacement::NonLocal(Locality::Near));
+    let groups = context.groups(|placed| placed.cpu.placement == near);
+    let violations = groups.iter().map(|group| {
+        let running = Running::off_local_nodes(context, group);
+        let message = format!(
+            "{} {} of the same socket ({})",
+            group.but(),
+            running.predicate(group),
+            running.basis(group),
+        );
+        let mut evidence = running.evidence();
+        evidence.insert("home_nodes", Value::Nodes(group.home_nodes()));
+        evidence.insert("cpu_nodes", Value::Nodes(running.nodes));
+        Violation::by(group, message, evidence, bind(context, group))
     });
-    broken.collect()
+    violations.collect()
 }

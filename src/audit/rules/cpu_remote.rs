@@ -1,21 +1,21 @@
-//! GPU and CPU NUMA nodes do NOT match: a process runs, or may only run, on another socket than its GPU's.
+//! GPU and CPU NUMA nodes do NOT match: a process runs, or may only run, on another socket than its GPU.
 //!
-//! Why it costs: every batch that it makes or sends crosses the interconnect between the sockets, and so does every
-//! launch of a kernel. 19 to 30 % of throughput were measured.
+//! Why it costs: every batch that the process prepares or sends crosses the interconnect between the sockets, and so does
+//! every kernel launch. Measured losses are 19 to 30 % of throughput.
 //!
-//! What it cannot know: where a thread last ran is old news while it sleeps, so that what it may do counts before that;
-//! a process that nothing holds may be elsewhere a moment later. --for looks longer: then more than a tenth of the CPU
-//! time that it used counts. Whether it chose its CPUs is told where its control group's cpuset can be read.
+//! What it cannot know: where a sleeping thread will run. Its last CPU may be out of date, so its CPU affinity counts
+//! first. A process that is not bound may move at any moment. With --for, a process is remote if it used more than a
+//! tenth of its CPU time on remote nodes. Whether a cpuset or the process itself set the affinity is only known if the
+//! cpuset can be read.
 //!
-//! What to do: bind it to the GPU's node at its start, before it touches memory. A running one moves with taskset -a
-//! (without -a its main thread alone does), and its memory does not come along.
+//! What to do: bind the process to the node of its GPU when it starts, before it allocates memory. taskset -a moves a
+//! running process (without -a only its main thread), but not its memory.
 
-use crate::audit::finding::Severity;
-use crate::audit::place::cpu::Standing;
+use crate::audit::finding::{Severity, Value};
+use crate::audit::place::cpu::CpuPlacement;
 use crate::audit::place::verdict::Locality;
-use crate::audit::rules::off_cpus::OffCpus;
 use crate::audit::rules::remedy::bind;
-use crate::audit::rules::words::{on_nodes, subject};
+use crate::audit::rules::running::Running;
 use crate::audit::rules::{Rule, RuleContext, Violation};
 
 pub(crate) const RULE: Rule = Rule {
@@ -26,21 +26,20 @@ pub(crate) const RULE: Rule = Rule {
 };
 
 fn check(context: &RuleContext) -> Vec<Violation> {
-    let remote = Some(Standing::Off(Locality::Remote));
-    let groups = context.groups(|audited| audited.cpu.standing == remote);
-    let broken = groups.into_iter().map(|group| {
-        let off = OffCpus::of(context, &group);
-        Violation::by(
-            &group,
-            format!(
-                "GPU and CPU NUMA nodes do NOT match: {} on {} ({})",
-                subject(&group),
-                on_nodes(&off.nodes),
-                off.held(&group),
-            ),
-            off.evidence(&group),
-            bind(context, &group),
-        )
+    let remote = Some(CpuPlacement::NonLocal(Locality::Remote));
+    let groups = context.groups(|placed| placed.cpu.placement == remote);
+    let violations = groups.iter().map(|group| {
+        let running = Running::off_local_nodes(context, group);
+        let message = format!(
+            "GPU and CPU NUMA nodes do NOT match: {} {} ({})",
+            group.but(),
+            running.predicate(group),
+            running.basis(group),
+        );
+        let mut evidence = running.evidence();
+        evidence.insert("home_nodes", Value::Nodes(group.home_nodes()));
+        evidence.insert("cpu_nodes", Value::Nodes(running.nodes));
+        Violation::by(group, message, evidence, bind(context, group))
     });
-    broken.collect()
+    violations.collect()
 }

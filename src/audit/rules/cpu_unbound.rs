@@ -1,17 +1,18 @@
-//! A process is on its GPU's nodes now, and may run on others: nothing holds it.
+//! A process runs on the NUMA node of its GPU now, but is not bound to it: its CPU affinity also allows other nodes.
 //!
-//! Why it costs: the scheduler moves it when it likes, and memory that it touches elsewhere stays there.
+//! Why it costs: the scheduler may move the process at any time. Memory that it then allocates on the other node stays
+//! there.
 //!
-//! What it cannot know: how often it moves. --for looks for a while, and says where its CPU time went.
+//! What it cannot know: how often the process moves. --for measures where it uses its CPU time.
 //!
-//! What to do: bind it, at its start.
+//! What to do: bind the process when it starts.
 
 use crate::audit::finding::{Evidence, Severity, Value};
-use crate::audit::place::cpu::Standing;
-use crate::audit::rules::context::is_off;
+use crate::audit::place::cpu::CpuPlacement;
+use crate::audit::rules::cpu_time_share::{CpuTimeShare, evidence};
+use crate::audit::rules::group::Group;
 use crate::audit::rules::remedy::bind;
-use crate::audit::rules::spent::{Spent, evidence, in_brackets};
-use crate::audit::rules::words::{each, on_nodes, subject};
+use crate::audit::rules::words::{in_parentheses, node_names};
 use crate::audit::rules::{Rule, RuleContext, Violation};
 use crate::units::NodeSet;
 
@@ -23,34 +24,42 @@ pub(crate) const RULE: Rule = Rule {
 };
 
 fn check(context: &RuleContext) -> Vec<Violation> {
-    // A single node holds everybody.
     if context.is_single_node() {
         return Vec::new();
     }
-    let groups = context.groups(|audited| audited.cpu.standing == Some(Standing::Loose));
-    let broken = groups.into_iter().map(|group| {
-        let allowed = group.iter().flat_map(|audited| &audited.cpu.affinity_nodes);
-        let allowed: NodeSet = allowed.copied().collect();
-        let spent = Spent::of(context, &group, |of, node| !is_off(of, node));
-        let told = spent.as_ref().map(|spent| spent.told(&group, "there"));
+    let unbound = Some(CpuPlacement::Unbound);
+    let groups = context.groups(|placed| placed.cpu.placement == unbound);
+    let violations = groups.iter().map(|group| {
+        let allowed: NodeSet = group
+            .iter()
+            .flat_map(|placed| placed.cpu.affinity_nodes.iter().copied())
+            .collect();
+        let time = CpuTimeShare::of(context, group, |placed, node| placed.is_local(node));
+        let message = format!(
+            "{} but {} not bound there: {} CPU affinity allows {}{}",
+            runs_local(group),
+            group.agree("is", "are"),
+            group.agree("its", "their"),
+            node_names(&allowed),
+            in_parentheses(time.as_ref().map(|time| time.sentence(group, "there"))),
+        );
         let mut facts = Evidence::from([
-            ("home_nodes", Value::Nodes(group[0].home_nodes.clone())),
-            ("affinity_nodes", Value::Nodes(allowed.clone())),
+            ("home_nodes", Value::Nodes(group.home_nodes())),
+            ("affinity_nodes", Value::Nodes(allowed)),
         ]);
-        facts.extend(evidence(spent.as_ref()));
-        Violation::by(
-            &group,
-            format!(
-                "{} {} there by chance: nothing holds {} there, {} are allowed{}",
-                subject(&group),
-                each(&group, "is", "are"),
-                each(&group, "it", "them"),
-                on_nodes(&allowed),
-                in_brackets(told),
-            ),
-            facts,
-            bind(context, &group),
-        )
+        facts.extend(evidence(time.as_ref()));
+        Violation::by(group, message, facts, bind(context, group))
     });
-    broken.collect()
+    violations.collect()
+}
+
+/// `GPU 0 is attached to node 0; trainer 100 runs there` or, without a GPU, `process 250 runs on node 1`
+fn runs_local(group: &Group) -> String {
+    let names = group.names();
+    if group.gpus().is_empty() {
+        format!("{names} runs on {}", node_names(group.local_nodes()))
+    } else {
+        let run = group.agree("runs", "run");
+        format!("{}; {names} {run} there", group.gpus_attached())
+    }
 }

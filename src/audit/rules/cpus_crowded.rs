@@ -1,22 +1,22 @@
-//! More processes than the CPUs that they may share, where their node has more CPUs than these.
+//! More processes share a CPU mask than it has CPUs, while their node has more CPUs.
 //!
-//! Why it costs: they wait for each other: single-CPU masks, or all workers of a rank stacked on a few CPUs, make data
-//! loading slower than no binding would.
+//! Why it costs: the processes wait for each other. Masks of a single CPU, or all workers of a rank on a few CPUs, make
+//! data loading slower than no binding at all.
 //!
-//! What it cannot know: which of them are busy. As many workers as CPUs are not too many, and processes that have whole
-//! nodes are node-crowded's business.
+//! What it cannot know: which of the processes are busy. One worker for each CPU is accepted. For processes that may use
+//! whole nodes see node-crowded.
 //!
-//! What to do: give them the whole node's CPUs, or start fewer workers.
+//! What to do: let the processes use all CPUs of the node, or start fewer workers.
 
 use std::collections::BTreeMap;
 
 use crate::audit::PlacedProcess;
 use crate::audit::finding::{Evidence, Remedy, Severity, Value};
+use crate::audit::rules::group::Group;
 use crate::audit::rules::remedy::{bind, cpus_of};
-use crate::audit::rules::words::{each, who};
 use crate::audit::rules::{Rule, RuleContext, Violation};
-use crate::jobs::attribution::Role;
 use crate::units::{CpuSet, NodeSet};
+use crate::words::Role;
 
 pub(crate) const RULE: Rule = Rule {
     name: "cpus-crowded",
@@ -25,105 +25,113 @@ pub(crate) const RULE: Rule = Rule {
     check,
 };
 
-/// Those that may run on the very same CPUs.
-struct Sharing<'a> {
+/// The processes that have exactly this CPU mask.
+struct SharedMask<'a> {
     cpus: CpuSet,
     processes: Vec<&'a PlacedProcess>,
 }
 
-fn check(context: &RuleContext) -> Vec<Violation> {
-    if !context.topology.is_whole() {
-        return Vec::new();
+impl SharedMask<'_> {
+    fn cpu_count(&self) -> usize {
+        self.cpus.iter().count()
     }
-    let mut by_nodes: BTreeMap<&NodeSet, Vec<Sharing>> = BTreeMap::new();
-    for sharing in by_cpus(context)
-        .into_iter()
-        .filter(|of| is_crowded(context, of))
-    {
-        let nodes = &sharing.processes[0].local_nodes;
-        by_nodes.entry(nodes).or_default().push(sharing);
-    }
-    let groups = by_nodes.into_values();
-    groups.map(|crowded| broken(context, &crowded)).collect()
 }
 
-/// The processes by the online CPUs on which they may run.
-fn by_cpus<'a>(context: &RuleContext<'a>) -> Vec<Sharing<'a>> {
-    let mut found: BTreeMap<String, Sharing> = BTreeMap::new();
-    let with_gpu = context.judged().filter(|of| !of.membership.gpus.is_empty());
-    for audited in with_gpu {
-        let allowed = audited.cpu.affinity.iter().flat_map(CpuSet::iter);
-        let online = allowed.filter(|cpu| context.topology.node_of(*cpu).is_some());
-        let cpus: CpuSet = online.collect();
-        let sharing = found.entry(cpus.to_string()).or_insert_with(|| Sharing {
-            cpus,
-            processes: Vec::new(),
-        });
-        sharing.processes.push(audited);
+fn check(context: &RuleContext) -> Vec<Violation> {
+    if !context.machine.topology.is_whole() {
+        return Vec::new();
     }
-    found
-        .into_values()
-        .filter(|of| !of.cpus.is_empty())
+    let mut by_local_nodes: BTreeMap<&NodeSet, Vec<SharedMask>> = BTreeMap::new();
+    for mask in shared_masks(context) {
+        if is_crowded(context, &mask) {
+            let local = &mask.processes[0].local_nodes;
+            by_local_nodes.entry(local).or_default().push(mask);
+        }
+    }
+    by_local_nodes
+        .values()
+        .filter_map(|masks| violation(context, masks))
         .collect()
 }
 
-fn is_crowded(context: &RuleContext, sharing: &Sharing) -> bool {
-    let cpus = sharing.cpus.iter().count();
-    let of_role = |role| {
-        let processes = sharing.processes.iter();
-        processes
-            .filter(|of| of.membership.role == Some(role))
-            .count()
-    };
-    let (trainers, workers) = (of_role(Role::Trainer), of_role(Role::Worker));
-    // A trainer has more threads to run than one CPU can.
-    let is_single = cpus == 1 && trainers > 0;
-    let has_whole_nodes =
-        sharing.cpus == cpus_of(&context.topology.nodes_of(&sharing.cpus), context.topology);
-    (workers > cpus || trainers > cpus || is_single) && !has_whole_nodes
+/// All masks of online CPUs, with the processes that have them.
+fn shared_masks<'a>(context: &RuleContext<'a>) -> Vec<SharedMask<'a>> {
+    let mut masks: BTreeMap<String, SharedMask> = BTreeMap::new();
+    let with_gpu = context
+        .judged()
+        .filter(|placed| !placed.membership.gpus.is_empty());
+    for placed in with_gpu {
+        let allowed = placed.cpu.affinity.iter().flat_map(CpuSet::iter);
+        let cpus: CpuSet = allowed
+            .filter(|cpu| context.machine.topology.node_of(*cpu).is_some())
+            .collect();
+        if !cpus.is_empty() {
+            let mask = masks.entry(cpus.to_string()).or_insert(SharedMask {
+                cpus,
+                processes: Vec::new(),
+            });
+            mask.processes.push(placed);
+        }
+    }
+    masks.into_values().collect()
 }
 
-fn broken(context: &RuleContext, crowded: &[Sharing]) -> Violation {
-    let processes: Vec<&PlacedProcess> =
-        crowded.iter().flat_map(|of| of.processes.clone()).collect();
-    let cpus: CpuSet = crowded.iter().flat_map(|of| of.cpus.iter()).collect();
+fn is_crowded(context: &RuleContext, mask: &SharedMask) -> bool {
+    let count = |role| {
+        let has_role = |placed: &&&PlacedProcess| placed.membership.role == Some(role);
+        mask.processes.iter().filter(has_role).count()
+    };
+    let (cpus, trainers, workers) = (mask.cpu_count(), count(Role::Trainer), count(Role::Worker));
+    // A trainer has more busy threads than one CPU can run.
+    let is_one_cpu = cpus == 1 && trainers > 0;
+    let topology = context.machine.topology;
+    let has_whole_nodes = mask.cpus == cpus_of(&topology.nodes_of(&mask.cpus), topology);
+    (workers > cpus || trainers > cpus || is_one_cpu) && !has_whole_nodes
+}
+
+fn violation(context: &RuleContext, masks: &[SharedMask]) -> Option<Violation> {
+    let processes = masks.iter().flat_map(|mask| mask.processes.clone());
+    let group = Group::new(processes.collect())?;
+    let cpus: CpuSet = masks.iter().flat_map(|mask| mask.cpus.iter()).collect();
     let count = cpus.iter().count();
-    let word = if count == 1 { "CPU" } else { "CPUs" };
-    let fullest = crowded.iter().max_by_key(|of| of.processes.len());
-    let fullest = fullest.map_or((0, 0), |of| (of.processes.len(), of.cpus.iter().count()));
-    let stacked = match crowded.len() {
-        1 => String::new(),
-        _ if fullest.1 == 1 => format!(", up to {} of them the same one", fullest.0),
-        _ => format!(", up to {} of them the same {}", fullest.0, fullest.1),
+    let fullest = masks.iter().max_by_key(|mask| mask.processes.len())?;
+    let most = fullest.processes.len();
+    let most_share = match (masks.len(), fullest.cpu_count()) {
+        (1, _) => String::new(),
+        (_, 1) => format!("; up to {most} of them share one CPU"),
+        (_, several) => format!("; up to {most} of them share the same {several} CPUs"),
     };
-    Violation::by(
-        &processes,
-        format!(
-            "{} {} {count} {word} ({cpus}){stacked}",
-            who(&processes),
-            each(&processes, "may run on no more than", "share no more than"),
-        ),
-        Evidence::from([
-            ("processes", Value::Count(processes.len())),
-            ("cpu_count", Value::Count(count)),
-            ("affinity", Value::Cpus(cpus.clone())),
-            ("most_processes_sharing", Value::Count(fullest.0)),
-        ]),
-        remedy(context, &processes, &cpus),
-    )
+    let message = format!(
+        "{} {} {}{most_share}",
+        group.names(),
+        group.agree("may run on only", "share only"),
+        if count == 1 {
+            format!("one CPU (CPU {cpus})")
+        } else {
+            format!("{count} CPUs ({cpus})")
+        },
+    );
+    let evidence = Evidence::from([
+        ("processes", Value::Count(group.len())),
+        ("cpu_count", Value::Count(count)),
+        ("affinity", Value::Cpus(cpus.clone())),
+        ("most_processes_sharing", Value::Count(most)),
+    ]);
+    let remedy = remedy(context, &group, &cpus);
+    Some(Violation::by(&group, message, evidence, remedy))
 }
 
-fn remedy(context: &RuleContext, processes: &[&PlacedProcess], cpus: &CpuSet) -> Remedy {
-    let given = processes[0].process.cpuset.as_ref();
-    if given.is_some_and(|given| given.cpus.iter().all(|cpu| cpus.contains(cpu))) {
+fn remedy(context: &RuleContext, group: &Group, cpus: &CpuSet) -> Remedy {
+    let cpuset = group.first().process.cpuset.as_ref();
+    if cpuset.is_some_and(|cpuset| cpuset.cpus.iter().all(|cpu| cpus.contains(cpu))) {
         return Remedy::in_words(
-            "the control group has no more: start fewer workers, or ask for more CPUs (Slurm: --cpus-per-task)",
+            "start fewer workers, or request more CPUs (Slurm: --cpus-per-task): the cpuset has no more CPUs",
         );
     }
     Remedy {
-        words: "undo what binds them so tightly (OMP_PROC_BIND, GOMP_CPU_AFFINITY, KMP_AFFINITY, a worker_init_fn, taskset), \
-                or start fewer workers"
+        text: "remove the setting that restricts the CPUs (OMP_PROC_BIND, GOMP_CPU_AFFINITY, KMP_AFFINITY, a worker_init_fn, \
+                taskset), or start fewer workers"
             .to_owned(),
-        ..bind(context, processes)
+        ..bind(context, group)
     }
 }

@@ -1,16 +1,16 @@
-//! A process's control group leaves it no CPU, or no memory, on its GPU's nodes.
+//! The cpuset of a process allows no CPUs, or no memory, of the NUMA node of its GPU.
 //!
-//! Why it costs: as cpu-remote and memory-remote do, and no binding of the process's own can mend it.
+//! Why it costs: as for cpu-remote and memory-remote. No binding by the process itself can fix it.
 //!
-//! What it cannot know: who made the group, and why. Where /sys/fs/cgroup is not to be seen, only memory is told.
+//! What it cannot know: who created the control group, and why. If /sys/fs/cgroup is not visible, only the memory nodes
+//! are known.
 //!
-//! What to do: only the scheduler or the administrator can mend it: the job must be given CPUs and memory of the nodes on
-//! which its GPUs hang.
+//! What to do: ask the scheduler or the administrator. Only they can give the job CPUs and memory of the nodes that its
+//! GPUs are attached to.
 
 use crate::audit::PlacedProcess;
 use crate::audit::finding::{Evidence, Remedy, Severity, Value};
-use crate::audit::rules::context::lacks_cpus;
-use crate::audit::rules::words::{each, on_nodes, subject};
+use crate::audit::rules::words::node_names;
 use crate::audit::rules::{Rule, RuleContext, Violation};
 use crate::units::NodeSet;
 
@@ -22,62 +22,65 @@ pub(crate) const RULE: Rule = Rule {
 };
 
 fn check(context: &RuleContext) -> Vec<Violation> {
-    let is_broken =
-        |audited: &PlacedProcess| !audited.membership.gpus.is_empty() && context.is_walled(audited);
-    // Who can mend it for one job cannot for another.
-    let made_for = |audited: &PlacedProcess| {
+    let is_broken = |placed: &PlacedProcess| {
+        !placed.membership.gpus.is_empty() && context.is_blocked_by_cpuset(placed)
+    };
+    // Each job has a cpuset of its own, and a fix of its own.
+    let owner = |placed: &PlacedProcess| {
         let PlacedProcess {
             job,
             pod,
             container,
             ..
-        } = audited;
+        } = placed;
         (job.clone(), pod.clone(), container.clone())
     };
-    let groups = context.groups_by(is_broken, made_for);
-    let broken = groups.into_iter().map(|group| {
-        let given = |of: fn(&PlacedProcess) -> Option<&NodeSet>| -> NodeSet {
-            let nodes = group.iter().filter_map(|audited| of(audited));
-            nodes.flatten().copied().collect()
+    let groups = context.groups_by(is_broken, owner);
+    let violations = groups.iter().map(|group| {
+        let nodes = |of: fn(&PlacedProcess) -> Option<&NodeSet>| -> NodeSet {
+            group.iter().filter_map(of).flatten().copied().collect()
         };
-        let cpus = given(|audited| audited.cpu.cpuset_nodes.as_ref());
-        let mems = given(|audited| audited.memory.mems_allowed.as_ref());
-        let mut lacking = Vec::new();
-        if group.iter().any(|audited| lacks_cpus(audited)) {
-            lacking.push(format!("only CPUs of {}", on_nodes(&cpus)));
+        let cpus = nodes(|placed| placed.cpu.cpuset_nodes.as_ref());
+        let memory = nodes(|placed| placed.memory.mems_allowed.as_ref());
+        let mut allowed = Vec::new();
+        if group.iter().any(PlacedProcess::cpuset_excludes_cpus) {
+            allowed.push(format!("only CPUs of {}", node_names(&cpus)));
         }
-        if group.iter().any(|audited| context.lacks_memory(audited)) {
-            lacking.push(format!("only memory of {}", on_nodes(&mems)));
+        if group.iter().any(|of| context.cpuset_excludes_memory(of)) {
+            allowed.push(format!("only memory of {}", node_names(&memory)));
         }
-        Violation::by(
-            &group,
-            format!(
-                "{} {} in a control group whose cpuset leaves {}",
-                subject(&group),
-                each(&group, "is", "are"),
-                lacking.join(" and ")
-            ),
-            Evidence::from([
-                ("home_nodes", Value::Nodes(group[0].home_nodes.clone())),
-                ("cpuset_nodes", Value::Nodes(cpus)),
-                ("mems_allowed", Value::Nodes(mems)),
-            ]),
-            remedy(group[0]),
-        )
+        let message = format!(
+            "{}, but the cpuset of {} allows {}",
+            group.gpus_attached(),
+            group.names(),
+            allowed.join(" and ")
+        );
+        let evidence = Evidence::from([
+            ("home_nodes", Value::Nodes(group.home_nodes())),
+            ("cpuset_nodes", Value::Nodes(cpus)),
+            ("mems_allowed", Value::Nodes(memory)),
+        ]);
+        Violation::by(group, message, evidence, remedy(group.first()))
     });
-    broken.collect()
+    violations.collect()
 }
 
-/// In the words of whoever gave it the group.
-fn remedy(audited: &PlacedProcess) -> Remedy {
-    let nodes = on_nodes(&audited.local_nodes);
-    let by = match (&audited.job, &audited.pod) {
-        (Some(job), _) => format!("Slurm's job {job} needs CPUs there: sbatch --gres-flags=enforce-binding"),
-        (None, Some(_)) => "Kubernetes gives them with kubelet's topology manager policy single-numa-node, and its static CPU and memory managers".to_owned(),
-        (None, None) if audited.container.is_some() => "start the container with --cpuset-cpus and --cpuset-mems of that node".to_owned(),
-        (None, None) => "cpuset.cpus and cpuset.mems of the group".to_owned(),
+/// In the words of what created the control group.
+fn remedy(placed: &PlacedProcess) -> Remedy {
+    let how = match (&placed.job, &placed.pod) {
+        (Some(job), _) => {
+            format!("request CPUs there for Slurm job {job} (sbatch --gres-flags=enforce-binding)")
+        }
+        (None, Some(_)) => "Kubernetes does this with the kubelet's topology manager policy single-numa-node and its \
+                            static CPU and memory managers"
+            .to_owned(),
+        (None, None) if placed.container.is_some() => {
+            "start the container with --cpuset-cpus and --cpuset-mems of that node".to_owned()
+        }
+        (None, None) => "set cpuset.cpus and cpuset.mems of the control group".to_owned(),
     };
     Remedy::in_words(format!(
-        "only who made the group can: its cpuset must have {nodes}; {by}"
+        "the cpuset must allow {}: {how}",
+        node_names(&placed.local_nodes)
     ))
 }

@@ -1,15 +1,15 @@
-//! A GPU whose home node is not known, or from whose home node, which has no CPUs, nobody tells which node with CPUs is
-//! nearest.
+//! The home node of a GPU is unknown, or it has no CPUs and the nearest node with CPUs is unknown.
 //!
-//! Why it costs: nobody can say where its processes belong, this program included. Tools that bind take such a GPU for
-//! one of node 0, silently: in virtual machines and on boards whose firmware does not tell, sysfs has -1 for it.
+//! Why it costs: the processes of this GPU cannot be judged, and binding tools may silently bind them to node 0. In virtual
+//! machines, and where the firmware does not report the node, sysfs has -1.
 //!
-//! What it cannot know: anything that the sources of the ladder do not tell.
+//! What it cannot know: the node of a GPU if no source has it. The sources are the command line, a topology file, sysfs,
+//! PCI bridges and NVML.
 //!
-//! What to do: give it with --gpu-node, or with the topology file that the cloud's maker publishes (--topology).
+//! What to do: set the node with --gpu-node, or with the topology file that the cloud provider publishes (--topology).
 
 use crate::audit::finding::{Evidence, Remedy, Severity, Value};
-use crate::audit::rules::words::on_nodes;
+use crate::audit::rules::words::node_names;
 use crate::audit::rules::{Rule, RuleContext, Violation};
 
 pub(crate) const RULE: Rule = Rule {
@@ -20,27 +20,25 @@ pub(crate) const RULE: Rule = Rule {
 };
 
 fn check(context: &RuleContext) -> Vec<Violation> {
-    let unknown = context
-        .gpus
-        .iter()
-        .filter(|place| place.local_nodes.is_empty());
-    let broken = unknown.map(|place| {
+    let gpus = context.machine.gpus.iter();
+    let unknown = gpus.filter(|place| place.local_nodes.is_empty());
+    let violations = unknown.map(|place| {
         let (index, home) = (place.gpu.index, &place.home_nodes);
-        Violation::of_gpu(
-            index,
-            match home.is_empty() {
-                true => format!("nobody tells on which node GPU {index} hangs: tools that bind may take it for node 0"),
-                false => format!(
-                    "GPU {index} hangs on {}, and nobody tells which node with CPUs is nearest",
-                    on_nodes(home)
-                ),
-            },
-            match home.is_empty() {
-                true => Evidence::new(),
-                false => Evidence::from([("home_nodes", Value::Nodes(home.clone()))]),
-            },
-            Remedy::in_words("give it with --gpu-node or --topology, to this program and to the tool that binds"),
-        )
+        let (message, evidence) = if home.is_empty() {
+            let message = format!(
+                "the home node of GPU {index} is unknown: binding tools may use node 0 instead"
+            );
+            (message, Evidence::new())
+        } else {
+            let message = format!(
+                "GPU {index} is attached to {}, which has no CPUs, and the nearest node with CPUs is unknown",
+                node_names(home)
+            );
+            let home = Value::Nodes(home.clone());
+            (message, Evidence::from([("home_nodes", home)]))
+        };
+        let remedy = "set the node with --gpu-node or --topology, here and in the tool that binds";
+        Violation::of_gpu(index, message, evidence, Remedy::in_words(remedy))
     });
-    broken.collect()
+    violations.collect()
 }

@@ -1,15 +1,16 @@
-//! More of a process's working memory than the limits allow lies on another node of its GPU's socket, or on a node of
-//! memory only (HBM, CXL) that belongs to it.
+//! More of the working memory of a process than the limits allow is on another node of its GPU's socket, or on a node
+//! without CPUs (HBM, CXL) of that socket.
 //!
-//! Why it costs: nothing crosses the sockets, and the way is longer than it need be.
+//! Why it costs: nothing crosses the sockets, but the path to this memory is longer than necessary.
 //!
-//! What it cannot know: whether that memory was chosen, as for its size or speed. --strict-node takes near for remote.
+//! What it cannot know: whether the memory was chosen, for its size or its speed. With --strict-node a near node counts
+//! as remote.
 //!
-//! What to do: bind the memory too (numactl --membind), or leave it, if the node's own does not suffice.
+//! What to do: bind the memory as well (numactl --membind), or leave it if the home node has too little memory.
 
-use crate::audit::finding::{Severity, Value};
+use crate::audit::finding::Severity;
 use crate::audit::place::verdict::{Locality, Verdict};
-use crate::audit::rules::off_memory::OffMemory;
+use crate::audit::rules::non_local_memory::NonLocalMemory;
 use crate::audit::rules::remedy::bind_and_move;
 use crate::audit::rules::{Rule, RuleContext, Violation};
 
@@ -22,13 +23,12 @@ pub(crate) const RULE: Rule = Rule {
 
 fn check(context: &RuleContext) -> Vec<Violation> {
     let at_risk = Some(Verdict::AtRisk);
-    let groups = context.groups(|audited| audited.memory.verdict == at_risk);
-    let broken = groups.into_iter().map(|group| {
-        let off = OffMemory::of(&group, Locality::Near);
-        let mut evidence = off.evidence();
-        evidence.insert("home_nodes", Value::Nodes(group[0].home_nodes.clone()));
-        let remedy = bind_and_move(context, &group, &off.from);
-        Violation::by(&group, off.sentence(&group), evidence, remedy)
+    let groups = context.groups(|placed| placed.memory.verdict == at_risk);
+    let violations = groups.iter().map(|group| {
+        let memory = NonLocalMemory::of(group, Locality::Near);
+        let message = memory.sentence(group);
+        let remedy = bind_and_move(context, group, &memory.nodes);
+        Violation::by(group, message, memory.evidence(group), remedy)
     });
-    broken.collect()
+    violations.collect()
 }

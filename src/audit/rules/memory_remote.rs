@@ -1,19 +1,18 @@
-//! GPU and memory NUMA nodes do NOT match: more of a process's working memory than the limits allow lies on another
-//! socket than its GPU's.
+//! GPU and memory NUMA nodes do NOT match: more of the working memory of a process than the limits allow is on another
+//! socket than its GPU.
 //!
-//! Why it costs: every read of it crosses the interconnect, whichever node the process runs on; a copy to the GPU from
-//! there was seen to be three times slower.
+//! Why it costs: data in this memory crosses the interconnect on its way to the GPU, whichever node the process runs on. A
+//! copy from there to the GPU was measured to be three times slower.
 //!
-//! What it cannot know: which pages are used. Page cache and mapped files do not count. Pages that several processes
-//! share count in each.
+//! What it cannot know: which pages are used. Page cache and mapped files do not count. Pages that several processes share
+//! count in each of them.
 //!
-//! What to do: memory lies where it was first touched, so that a process has to be bound before it begins. migratepages
-//! moves what is not pinned.
+//! What to do: bind the process before it starts, because memory stays on the node where it was first touched.
+//! migratepages moves pages that are not pinned.
 
-use crate::audit::finding::{Severity, Value};
+use crate::audit::finding::Severity;
 use crate::audit::place::verdict::{Locality, Verdict};
-use crate::audit::rules::context::gpus_of;
-use crate::audit::rules::off_memory::OffMemory;
+use crate::audit::rules::non_local_memory::NonLocalMemory;
 use crate::audit::rules::remedy::bind_and_move;
 use crate::audit::rules::{Rule, RuleContext, Violation};
 
@@ -26,25 +25,17 @@ pub(crate) const RULE: Rule = Rule {
 
 fn check(context: &RuleContext) -> Vec<Violation> {
     let mismatch = Some(Verdict::Mismatch);
-    let groups = context.groups(|audited| audited.memory.verdict == mismatch);
-    let broken = groups.into_iter().map(|group| {
-        let off = OffMemory::of(&group, Locality::Remote);
-        let mut evidence = off.evidence();
-        evidence.insert("home_nodes", Value::Nodes(group[0].home_nodes.clone()));
-        let side = if gpus_of(&group).is_empty() {
-            "CPU"
-        } else {
-            "GPU"
-        };
-        Violation::by(
-            &group,
-            format!(
-                "{side} and memory NUMA nodes do NOT match: {}",
-                off.sentence(&group)
-            ),
-            evidence,
-            bind_and_move(context, &group, &off.from),
-        )
+    let groups = context.groups(|placed| placed.memory.verdict == mismatch);
+    let violations = groups.iter().map(|group| {
+        let memory = NonLocalMemory::of(group, Locality::Remote);
+        let has_gpu = !group.gpus().is_empty();
+        let message = format!(
+            "{} and memory NUMA nodes do NOT match: {}",
+            if has_gpu { "GPU" } else { "CPU" },
+            memory.sentence(group)
+        );
+        let remedy = bind_and_move(context, group, &memory.nodes);
+        Violation::by(group, message, memory.evidence(group), remedy)
     });
-    broken.collect()
+    violations.collect()
 }

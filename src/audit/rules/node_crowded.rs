@@ -1,20 +1,21 @@
-//! Binding everyone to the node of their GPU puts, or would put, more processes on it than it has CPUs.
+//! More processes belong on a NUMA node, or are bound to it, than the node has CPUs.
 //!
-//! Why it costs: processes that wait for a CPU lose more than remote memory costs: pinning can hurt.
+//! Why it costs: processes that wait for a CPU lose more time than remote memory costs. Binding can make such a job
+//! slower.
 //!
-//! What it cannot know: how busy each of them is. It counts trainers and workers, each as one.
+//! What it cannot know: how busy each process is. It counts every trainer and every worker as one.
 //!
-//! What to do: start fewer workers before you bind, or bind to the socket instead of the node.
+//! What to do: start fewer workers before you bind them, or bind to the socket instead of the node.
 
 use std::collections::BTreeMap;
 
 use crate::audit::PlacedProcess;
 use crate::audit::finding::{Evidence, Remedy, Severity, Value};
-use crate::audit::rules::context::gpus_of;
+use crate::audit::rules::group::Group;
 use crate::audit::rules::remedy::cpus_of;
-use crate::audit::rules::words::{on_nodes, who};
+use crate::audit::rules::words::node_names;
 use crate::audit::rules::{Rule, RuleContext, Violation};
-use crate::units::NodeSet;
+use crate::units::{NodeSet, Pid};
 
 pub(crate) const RULE: Rule = Rule {
     name: "node-crowded",
@@ -27,50 +28,54 @@ fn check(context: &RuleContext) -> Vec<Violation> {
     if context.is_single_node() {
         return Vec::new();
     }
-    let mut by_nodes: BTreeMap<&NodeSet, Vec<&PlacedProcess>> = BTreeMap::new();
-    let with_place = context
-        .judged()
-        .filter(|of| !of.membership.gpus.is_empty() && !of.local_nodes.is_empty());
-    for audited in with_place {
-        by_nodes
-            .entry(&audited.local_nodes)
-            .or_default()
-            .push(audited);
+    let mut by_local_nodes: BTreeMap<&NodeSet, Vec<&PlacedProcess>> = BTreeMap::new();
+    for placed in context.judged() {
+        let nodes = &placed.local_nodes;
+        if !placed.membership.gpus.is_empty() && !nodes.is_empty() {
+            by_local_nodes.entry(nodes).or_default().push(placed);
+        }
     }
-    let broken = by_nodes.into_iter().filter_map(|(nodes, group)| {
-        let cpus = cpus_of(nodes, context.topology).iter().count();
-        let is_there_already = group.iter().all(|audited| audited.cpu.bound == Some(true));
-        let (are, so) = match is_there_already {
-            true => (
-                "are bound to",
-                "they wait for each other where all are busy",
-            ),
-            false => ("belong on", "binding them all can hurt"),
-        };
-        (group.len() > cpus && cpus > 0).then(|| Violation {
-            gpus: gpus_of(&group),
-            pids: Vec::new(),
-            message: format!(
-                "{} {are} {}, which {} CPUs: {so}",
-                who(&group),
-                on_nodes(nodes),
-                has(nodes, cpus)
-            ),
-            evidence: Evidence::from([
-                ("nodes", Value::Nodes(nodes.clone())),
-                ("processes", Value::Count(group.len())),
-                ("cpu_count", Value::Count(cpus)),
-            ]),
-            remedy: Remedy::in_words(match is_there_already {
-                true => "start fewer workers, or bind to the socket",
-                false => "start fewer workers before you bind, or bind to the socket",
-            }),
-        })
-    });
-    broken.collect()
+    let groups = by_local_nodes.into_values().filter_map(Group::new);
+    groups
+        .filter_map(|group| violation(context, &group))
+        .collect()
 }
 
-fn has(nodes: &NodeSet, cpus: usize) -> String {
-    let verb = if nodes.len() == 1 { "has" } else { "have" };
-    format!("{verb} {cpus}")
+fn violation(context: &RuleContext, group: &Group) -> Option<Violation> {
+    let nodes = group.local_nodes();
+    let cpus = cpus_of(nodes, context.machine.topology).iter().count();
+    if cpus == 0 || group.len() <= cpus {
+        return None;
+    }
+    let is_bound = group.iter().all(|placed| placed.cpu.bound() == Some(true));
+    let (belong, effect, fix) = if is_bound {
+        (
+            "are bound to",
+            "they wait for each other when all are busy",
+            "start fewer workers, or bind to the socket",
+        )
+    } else {
+        (
+            "belong on",
+            "binding all may slow them down",
+            "start fewer workers before you bind them, or bind to the socket",
+        )
+    };
+    let message = format!(
+        "{} {belong} {}, which {} {cpus} CPUs: {effect}",
+        group.names(),
+        node_names(nodes),
+        if nodes.len() == 1 { "has" } else { "have" },
+    );
+    let evidence = Evidence::from([
+        ("nodes", Value::Nodes(nodes.clone())),
+        ("processes", Value::Count(group.len())),
+        ("cpu_count", Value::Count(cpus)),
+    ]);
+    // It is about the node: the processes themselves break nothing.
+    let pids: Vec<Pid> = Vec::new();
+    Some(Violation {
+        pids,
+        ..Violation::by(group, message, evidence, Remedy::in_words(fix))
+    })
 }

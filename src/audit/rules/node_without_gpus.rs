@@ -1,14 +1,14 @@
-//! A node with CPUs and no GPU, where other nodes have some.
+//! A NUMA node has CPUs but no GPU, while other nodes have GPUs.
 //!
-//! Why it costs: binding every rank to its GPU's node leaves this node's CPUs and memory unused; with many workers that
-//! may cost more than it gains.
+//! Why it costs: binding every rank to its GPU's node leaves the CPUs and the memory of this node unused. With many
+//! workers that may cost more than the binding gains.
 //!
-//! What it cannot know: what else runs there.
+//! What it cannot know: what else runs on that node.
 //!
-//! What to do: mind it when workers are counted: they have the CPUs of the GPUs' nodes alone.
+//! What to do: choose the number of workers by the CPUs of the nodes that have GPUs.
 
 use crate::audit::finding::{Evidence, Remedy, Severity, Value};
-use crate::audit::rules::words::on_nodes;
+use crate::audit::rules::words::node_names;
 use crate::audit::rules::{Rule, RuleContext, Violation};
 use crate::units::NodeSet;
 
@@ -20,28 +20,25 @@ pub(crate) const RULE: Rule = Rule {
 };
 
 fn check(context: &RuleContext) -> Vec<Violation> {
-    let is_all_known = context
-        .gpus
-        .iter()
-        .all(|place| !place.local_nodes.is_empty());
-    if context.gpus.is_empty() || !is_all_known || !context.topology.is_whole() {
+    let (gpus, topology) = (context.machine.gpus, context.machine.topology);
+    let is_any_unknown = gpus.iter().any(|place| place.local_nodes.is_empty());
+    if gpus.is_empty() || is_any_unknown || !topology.is_whole() {
         return Vec::new();
     }
-    let used: NodeSet = context
-        .gpus
+    let used: NodeSet = gpus
         .iter()
-        .flat_map(|place| place.local_nodes.clone())
+        .flat_map(|place| place.local_nodes.iter().copied())
         .collect();
-    let unused = &context.topology.cpu_bearing() - &used;
+    let unused = &topology.cpu_bearing() - &used;
     if unused.is_empty() {
         return Vec::new();
     }
+    let names = node_names(&unused);
     vec![Violation::of_machine(
         format!(
-            "no GPU hangs on {}: who binds every rank to its GPU's node leaves these CPUs unused",
-            on_nodes(&unused)
+            "no GPU is attached to {names}: binding every rank to its GPU's node leaves the CPUs of {names} unused"
         ),
         Evidence::from([("nodes", Value::Nodes(unused))]),
-        Remedy::in_words("mind it when workers are counted"),
+        Remedy::in_words("choose the number of workers by the CPUs of the other nodes"),
     )]
 }

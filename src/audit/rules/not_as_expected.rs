@@ -1,22 +1,21 @@
-//! Something is not as the file of --expect says that it must be.
+//! The machine or the job differs from the file that --expect names.
 //!
-//! Why it costs: bindings, rank tables and topology files are made for one shape of machine and silently do something
-//! else on another: a BIOS with another number of nodes per socket, a GPU that fell off the bus, a rank that lost its
-//! binding.
+//! Why it costs: bindings, rank tables and topology files are made for one machine. On another one they silently do the
+//! wrong thing: the BIOS has another number of nodes per socket, a GPU is missing, or a rank has lost its binding.
 //!
-//! What it cannot know: which of the two is right. It compares, of a machine, the NUMA nodes with their CPUs, distances
-//! and memory (which may differ by 1 percent), the GPUs by PCI address with their index, name and home nodes, and
-//! kernel.numa_balancing and vm.zone_reclaim_mode; not the host's name, the kernel's and the driver's version nor
-//! GPUs' UUIDs. Of each trainer and worker in the file it compares the like one here (matched as by numa-audit diff):
-//! the nodes of its GPU, of the CPUs that it may run on and of its memory policy, whether that binds it, and that its
-//! verdict is no worse. Processes that the file does not have may be there. Of a topology file it compares the home
-//! node of each GPU alone. What the file does not tell is not compared.
+//! What it cannot know: which side is right. Of a machine it compares NUMA nodes (CPUs, distances, and memory to within
+//! 1 percent), GPUs (PCI address, index, name, home nodes), kernel.numa_balancing and vm.zone_reclaim_mode. It does not
+//! compare the host name, the versions of kernel and driver, or GPU UUIDs. Each trainer and each worker in the file is
+//! compared with the matching process here (matched as by numa-audit diff): the nodes of its GPU, of its CPU affinity and
+//! of its memory policy, whether it is bound, and whether its verdict is worse. Processes that are not in the file are
+//! ignored. Of a topology file only the home nodes of GPUs are compared. Facts that are missing in the file are not
+//! compared.
 //!
-//! What to do: mend the machine or the job; where the change is meant, write a new file with --json or topology --json.
+//! What to do: fix the machine or the job. If the change is intended, write a new file with --json or topology --json.
 
 use crate::audit::finding::{Evidence, Remedy, Severity, Value};
 use crate::audit::rules::{Rule, RuleContext, Violation};
-use crate::compare::expected::Difference;
+use crate::compare::expected::{Difference, Unexpected};
 
 pub(crate) const RULE: Rule = Rule {
     name: "not-as-expected",
@@ -25,27 +24,34 @@ pub(crate) const RULE: Rule = Rule {
     check,
 };
 
-fn check(context: &RuleContext) -> Vec<Violation> {
-    let broken = context.unexpected.iter().map(|unexpected| {
-        let all = |tell: fn(&Difference) -> &str| {
-            let told = unexpected.differences.iter();
-            let told: Vec<String> = told
-                .map(|of| format!("{}: {}", of.what, tell(of)))
-                .collect();
-            Value::Text(told.join("; "))
-        };
-        Violation {
-            gpus: unexpected.gpus.clone(),
-            pids: unexpected.pids.clone(),
-            message: unexpected.to_string(),
-            evidence: Evidence::from([
-                ("expected", all(|of| &of.expected)),
-                ("found", all(|of| &of.found)),
-            ]),
-            remedy: Remedy::in_words(
-                "put it right or, where the change is meant, write a new file for --expect with --json or topology --json",
-            ),
-        }
-    });
-    broken.collect()
+/// It compares documents, which rules do not see: [`violations`] is called when the document has been made.
+fn check(_: &RuleContext) -> Vec<Violation> {
+    Vec::new()
+}
+
+pub(super) fn violations(unexpected: &[Unexpected]) -> Vec<Violation> {
+    unexpected.iter().map(violation).collect()
+}
+
+fn violation(unexpected: &Unexpected) -> Violation {
+    let listed = |side: fn(&Difference) -> &str| {
+        let differences = unexpected.differences.iter();
+        let values: Vec<String> = differences
+            .map(|difference| format!("{}: {}", difference.what, side(difference)))
+            .collect();
+        Value::Text(values.join("; "))
+    };
+    Violation {
+        gpus: unexpected.gpus.clone(),
+        pids: unexpected.pids.clone(),
+        message: unexpected.to_string(),
+        evidence: Evidence::from([
+            ("expected", listed(|difference| &difference.expected)),
+            ("found", listed(|difference| &difference.found)),
+        ]),
+        remedy: Remedy::in_words(
+            "fix the machine or the job or, if the change is intended, write a new file for --expect with --json or \
+             topology --json",
+        ),
+    }
 }

@@ -1,9 +1,9 @@
-//! The kernel's NUMA balancing is on beside processes that are bound.
+//! Automatic NUMA balancing of the kernel is on, while processes are bound.
 //!
-//! Why it costs: it unmaps pages to see who uses them, and moves them after threads. Bound processes gain nothing by it;
-//! the kernel's own documentation and vendors of GPUs say to turn it off for them.
+//! Why it costs: the kernel unmaps pages to see which threads use them, and moves pages to these threads. Bound processes
+//! gain nothing from it. The kernel's documentation and GPU vendors recommend turning it off for such jobs.
 //!
-//! What it cannot know: what else runs here that gains by it.
+//! What it cannot know: whether other programs on this machine gain from it.
 //!
 //! What to do: sysctl kernel.numa_balancing=0.
 
@@ -17,22 +17,24 @@ pub(crate) const RULE: Rule = Rule {
     check,
 };
 
+/// The bit of kernel.numa_balancing that moves pages to the nodes of their threads (`NUMA_BALANCING_NORMAL`).
+const NORMAL: u32 = 1;
+
 fn check(context: &RuleContext) -> Vec<Violation> {
-    const MOVES_TO_USERS: u32 = 1;
-    let mode = context.settings.numa_balancing.unwrap_or(0);
-    let is_bound = context
+    let mode = context.machine.kernel.numa_balancing.unwrap_or(0);
+    let is_any_bound = context
         .judged()
-        .any(|audited| audited.cpu.bound == Some(true));
-    if mode & MOVES_TO_USERS == 0 || context.is_single_node() || !is_bound {
+        .any(|placed| placed.cpu.bound() == Some(true));
+    if mode & NORMAL == 0 || context.is_single_node() || !is_any_bound {
         return Vec::new();
     }
     vec![Violation::of_machine(
-        "kernel.numa_balancing is on: it costs bound processes page faults, and moves pages under them".to_owned(),
+        "kernel.numa_balancing is on: it causes page faults in bound processes and may move their pages".to_owned(),
         Evidence::from([("numa_balancing", Value::Count(mode as usize))]),
         Remedy {
-            words: "turn it off, if nothing else here needs it".to_owned(),
+            text: "turn it off, unless another program on this machine needs it".to_owned(),
             commands: vec!["sysctl kernel.numa_balancing=0".to_owned()],
-            but: "it does not move pages back".to_owned(),
+            note: "this does not move pages back".to_owned(),
         },
     )]
 }

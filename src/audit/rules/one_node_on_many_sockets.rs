@@ -1,12 +1,12 @@
-//! One NUMA node with the CPUs of several sockets: node interleaving in the firmware, or numa=off.
+//! A single NUMA node has the CPUs of several sockets: the firmware interleaves the nodes, or the kernel runs with numa=off.
 //!
-//! Why it costs: the sockets are still there, and so is the interconnect, but the kernel spreads pages over all of them
-//! and nobody can place anything. Every verdict here is void.
+//! Why it costs: accesses still cross the interconnect between the sockets, but the kernel spreads pages over all sockets,
+//! and no process can be placed. The verdicts on this machine mean nothing.
 //!
-//! What it cannot know: which of the two it is, and where a GPU hangs.
+//! What it cannot know: which of the two causes it is, and which socket a GPU is attached to.
 //!
-//! What to do: turn node interleaving off in the firmware (also called "NUMA: disabled"), and numa=off in the kernel's
-//! command line.
+//! What to do: turn off node interleaving in the firmware (some firmware calls this "NUMA: disabled"), and remove numa=off
+//! from the kernel command line.
 
 use crate::audit::finding::{Evidence, Remedy, Severity, Value};
 use crate::audit::rules::{Rule, RuleContext, Violation};
@@ -19,20 +19,18 @@ pub(crate) const RULE: Rule = Rule {
 };
 
 fn check(context: &RuleContext) -> Vec<Violation> {
-    let Some(sockets) = context
-        .settings
-        .sockets_of_single_node
-        .filter(|count| *count > 1)
-    else {
+    let sockets = context.machine.kernel.sockets_of_single_node.unwrap_or(1);
+    if sockets < 2 {
         return Vec::new();
-    };
+    }
     vec![Violation::of_machine(
         format!(
-            "one NUMA node has the CPUs of {sockets} sockets: placement is hidden from the kernel, and these verdicts are void"
+            "a single NUMA node has the CPUs of {sockets} sockets: the kernel cannot distinguish the sockets, and the verdicts mean \
+             nothing"
         ),
         Evidence::from([("sockets", Value::Count(sockets))]),
         Remedy::in_words(
-            "turn off node interleaving in the firmware, and numa=off in the kernel's command line",
+            "turn off node interleaving in the firmware, and remove numa=off from the kernel command line",
         ),
     )]
 }

@@ -1,15 +1,15 @@
-//! A trainer or a worker interleaves its memory over nodes.
+//! A trainer or a worker interleaves its memory over several NUMA nodes.
 //!
-//! Why it costs: of what it touches, the share of all nodes but the GPU's is remote by design. Interleaving serves many
-//! readers on many nodes, and this memory has one.
+//! Why it costs: the pages on all nodes except the GPU's node are remote by design. Interleaving helps memory with readers
+//! on many nodes, but this memory has one reader.
 //!
-//! What it cannot know: whether it is meant, as where one node's memory does not suffice.
+//! What it cannot know: whether it is intended, for example because the memory of one node is too small.
 //!
-//! What to do: start it without --interleave, or bind it.
+//! What to do: start the process without --interleave, or bind its memory.
 
 use crate::audit::PlacedProcess;
 use crate::audit::finding::{Evidence, Remedy, Severity, Value};
-use crate::audit::rules::words::{each, on_nodes, subject};
+use crate::audit::rules::words::node_names;
 use crate::audit::rules::{Rule, RuleContext, Violation};
 use crate::machine::memory::{Mode, Policy};
 use crate::units::NodeSet;
@@ -22,31 +22,33 @@ pub(crate) const RULE: Rule = Rule {
 };
 
 fn check(context: &RuleContext) -> Vec<Violation> {
-    let groups = context.groups(|audited| interleaved(audited).is_some());
-    let broken = groups.into_iter().map(|group| {
-        let nodes = group.iter().filter_map(|audited| interleaved(audited));
-        let nodes: NodeSet = nodes.flat_map(|policy| &policy.nodes).copied().collect();
-        Violation::by(
-            &group,
-            format!(
-                "{} {} memory over {}",
-                subject(&group),
-                each(&group, "interleaves its", "interleave their"),
-                on_nodes(&nodes)
-            ),
-            Evidence::from([("policy_nodes", Value::Nodes(nodes))]),
-            Remedy::in_words("start it without --interleave, if one node's memory suffices"),
-        )
+    let groups = context.groups(|placed| interleave_policy(placed).is_some());
+    let violations = groups.iter().map(|group| {
+        let nodes: NodeSet = group
+            .iter()
+            .filter_map(interleave_policy)
+            .flat_map(|policy| policy.nodes.iter().copied())
+            .collect();
+        let message = format!(
+            "{} {} memory over {}",
+            group.but(),
+            group.agree("interleaves its", "interleave their"),
+            node_names(&nodes)
+        );
+        let evidence = Evidence::from([("policy_nodes", Value::Nodes(nodes))]);
+        let remedy =
+            Remedy::in_words("start it without --interleave, if the memory of one node is enough");
+        Violation::by(group, message, evidence, remedy)
     });
-    broken.collect()
+    violations.collect()
 }
 
-/// The policy, if it interleaves over several nodes, other than the local ones among them.
-fn interleaved(audited: &PlacedProcess) -> Option<&Policy> {
-    let policy = &audited.memory.pages.as_ref()?.policy;
+/// The memory policy, if it interleaves over several nodes of which at least one is not local.
+fn interleave_policy(placed: &PlacedProcess) -> Option<&Policy> {
+    let policy = &placed.memory.pages.as_ref()?.policy;
     let interleaves = matches!(policy.mode, Mode::Interleave | Mode::WeightedInterleave);
-    // One process on GPUs of several nodes has several readers.
-    let local = &audited.local_nodes;
-    let leaves = !local.is_empty() && !policy.nodes.is_subset(local);
-    (interleaves && policy.nodes.len() > 1 && leaves).then_some(policy)
+    // A process with GPUs on several nodes has a reader on each of them.
+    let local = &placed.local_nodes;
+    let leaves_local = !local.is_empty() && !policy.nodes.is_subset(local);
+    (interleaves && policy.nodes.len() > 1 && leaves_local).then_some(policy)
 }

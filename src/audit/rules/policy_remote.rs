@@ -1,24 +1,25 @@
-//! A memory policy that binds or prefers nodes that are not the GPU's.
+//! The memory policy of a process binds or prefers nodes that are not the nodes of its GPU.
 //!
-//! Why it costs: what the process will touch goes there too, wherever it runs.
+//! Why it costs: memory that the process allocates from now on goes to these nodes, wherever the process runs.
 //!
-//! What it cannot know: policies that mappings have of their own (mbind). It judges the main thread's; --json has those of
-//! other threads too, where they could be read. A GPU's own memory can be bound to as well (Grace): whether that was meant
-//! it cannot know.
+//! What it cannot know: policies of single mappings (mbind). It judges the policy of the main thread. --json also has the
+//! policies of other threads that could be read. A policy can also name the memory of a GPU itself (Grace): whether
+//! that is intended is unknown.
 //!
-//! What to do: start it with the policy of its GPU's node (numactl --membind). Nobody else can change a running
-//! process's policy.
+//! What to do: start the process with a policy for its GPU's node (numactl --membind). The policy of a running process
+//! cannot be changed from outside.
 
 use std::collections::BTreeSet;
 
 use crate::audit::PlacedProcess;
 use crate::audit::finding::{Evidence, Remedy, Severity, Value};
 use crate::audit::place::verdict::Locality;
-use crate::audit::rules::remedy::{bind, by_hand};
-use crate::audit::rules::words::{each, on_nodes, subject};
+use crate::audit::rules::group::Group;
+use crate::audit::rules::remedy::{POLICY_STAYS, bind, by_hand};
+use crate::audit::rules::words::{gpu_names, node_names};
 use crate::audit::rules::{Rule, RuleContext, Violation};
 use crate::machine::memory::{Mode, Policy};
-use crate::units::{NodeId, NodeSet, ranges};
+use crate::units::{NodeId, NodeSet};
 
 pub(crate) const RULE: Rule = Rule {
     name: "policy-remote",
@@ -31,71 +32,80 @@ fn check(context: &RuleContext) -> Vec<Violation> {
     if context.is_single_node() {
         return Vec::new();
     }
-    let is_broken = |audited: &PlacedProcess| {
-        let policy = chosen(audited);
-        let is_off = |node: &NodeId| {
-            let is_remote = audited.locality(*node) == Some(Locality::Remote);
-            is_remote || context.gpu_of_memory(*node).is_some()
+    let is_broken = |placed: &PlacedProcess| {
+        let is_remote = |node: &NodeId| {
+            let is_gpu_memory = context.gpu_of_memory(*node).is_some();
+            placed.locality(*node) == Some(Locality::Remote) || is_gpu_memory
         };
-        let is_known = !audited.local_nodes.is_empty();
-        policy.is_some_and(|policy| is_known && policy.nodes.iter().all(is_off))
+        let is_local_known = !placed.local_nodes.is_empty();
+        is_local_known && policy(placed).is_some_and(|of| of.nodes.iter().all(is_remote))
     };
-    let mode = |audited: &PlacedProcess| chosen(audited).map(|policy| policy.mode.to_string());
     let groups = context.groups_by(is_broken, mode);
-    let broken = groups.into_iter().map(|group| {
-        let nodes = group
+    let violations = groups.iter().map(|group| {
+        let nodes: NodeSet = group
             .iter()
-            .filter_map(|audited| chosen(audited))
-            .flat_map(|policy| &policy.nodes);
-        let nodes: NodeSet = nodes.copied().collect();
-        let mode = mode(group[0]).unwrap_or_default();
-        let own = nodes.iter().filter_map(|node| context.gpu_of_memory(*node));
-        let own = ranges(own.collect::<BTreeSet<_>>());
-        let whose = match own.is_empty() {
-            true => String::new(),
-            false => format!(", the memory of GPU {own} itself: no CPU is there"),
-        };
-        Violation::by(
-            &group,
-            format!(
-                "{} {} the memory policy {mode} for {}{whose}",
-                subject(&group),
-                each(&group, "has", "have"),
-                on_nodes(&nodes),
-            ),
-            Evidence::from([
-                ("home_nodes", Value::Nodes(group[0].home_nodes.clone())),
-                ("policy", Value::Text(mode)),
-                ("policy_nodes", Value::Nodes(nodes)),
-            ]),
-            remedy(context, &group),
-        )
+            .filter_map(policy)
+            .flat_map(|policy| policy.nodes.iter().copied())
+            .collect();
+        let mode = mode(group.first()).unwrap_or_default();
+        let message = format!(
+            "{} {} the memory policy {mode} for {}{}",
+            group.but(),
+            group.agree("has", "have"),
+            node_names(&nodes),
+            gpu_memory(context, &nodes),
+        );
+        let evidence = Evidence::from([
+            ("home_nodes", Value::Nodes(group.home_nodes())),
+            ("policy", Value::Text(mode)),
+            ("policy_nodes", Value::Nodes(nodes)),
+        ]);
+        Violation::by(group, message, evidence, remedy(context, group))
     });
-    broken.collect()
+    violations.collect()
 }
 
-/// A framework's binding of CPUs changes no policy.
-fn remedy(context: &RuleContext, group: &[&PlacedProcess]) -> Remedy {
-    if context.is_walled(group[0]) {
+/// `, which is memory of GPU 0 itself and has no CPUs`, or nothing.
+fn gpu_memory(context: &RuleContext, nodes: &NodeSet) -> String {
+    let gpus = nodes.iter().filter_map(|node| context.gpu_of_memory(*node));
+    let gpus: Vec<u32> = gpus.collect::<BTreeSet<_>>().into_iter().collect();
+    match (gpus.is_empty(), nodes.len()) {
+        (true, _) => String::new(),
+        (false, 1) => format!(
+            ", which is memory of {} itself and has no CPUs",
+            gpu_names(&gpus)
+        ),
+        (false, _) => format!(" (memory of {} itself, without CPUs)", gpu_names(&gpus)),
+    }
+}
+
+/// The options of frameworks that bind CPUs do not change the policy: only numactl does.
+fn remedy(context: &RuleContext, group: &Group) -> Remedy {
+    if context.is_blocked_by_cpuset(group.first()) {
         return bind(context, group);
     }
-    let with = by_hand(context, &group[0].local_nodes);
-    let words = match context.launchers(group[0]).is_empty() {
-        true => format!("start it with {with}"),
-        false => format!(
-            "start its launcher without a policy of its own, and each rank with that of its GPU's node: here {with}"
-        ),
+    let numactl = by_hand(context, group.local_nodes());
+    let words = if context.launchers(group.first()).is_empty() {
+        format!("start it with {numactl}")
+    } else {
+        format!(
+            "start the launcher without a memory policy, and each rank with the policy of its GPU's node (here: {numactl})"
+        )
     };
     Remedy {
-        words,
+        text: words,
         commands: Vec::new(),
-        but: "a running process keeps its policy".to_owned(),
+        note: POLICY_STAYS.to_owned(),
     }
 }
 
-/// The policy, if it names nodes to take memory from.
-fn chosen(audited: &PlacedProcess) -> Option<&Policy> {
-    let policy = &audited.memory.pages.as_ref()?.policy;
-    let names = matches!(policy.mode, Mode::Bind | Mode::Prefer | Mode::PreferMany);
-    (names && !policy.nodes.is_empty() && !policy.truncated).then_some(policy)
+/// The memory policy, if it names the nodes to allocate on.
+fn policy(placed: &PlacedProcess) -> Option<&Policy> {
+    let policy = &placed.memory.pages.as_ref()?.policy;
+    let names_nodes = matches!(policy.mode, Mode::Bind | Mode::Prefer | Mode::PreferMany);
+    (names_nodes && !policy.nodes.is_empty() && !policy.truncated).then_some(policy)
+}
+
+fn mode(placed: &PlacedProcess) -> Option<String> {
+    policy(placed).map(|policy| policy.mode.to_string())
 }

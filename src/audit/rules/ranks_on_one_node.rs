@@ -1,17 +1,19 @@
-//! Trainers of one job whose GPUs hang on several nodes are all bound to one.
+//! The trainers of one job are all bound to one NUMA node, but their GPUs are attached to several nodes.
 //!
-//! Why it costs: the ranks of the other GPUs are remote, and all share one node's CPUs and memory. It is what a binding
-//! of the launcher does to its ranks (numactl around torchrun), and what tools do that take every GPU for one of node 0.
+//! Why it costs: the ranks of the other GPUs are remote, and all ranks share the CPUs and the memory of one node. This
+//! happens if the launcher is bound instead of its ranks (numactl before torchrun), or if a tool treats every GPU as a
+//! GPU of node 0.
 //!
-//! What it cannot know: of trainers that nothing holds, where they will be next; these do not count.
+//! What it cannot know: where trainers that are not bound will run. They do not count.
 //!
-//! What to do: bind each rank by itself, not the launcher.
+//! What to do: bind each rank separately, not the launcher.
 
 use crate::audit::finding::{Evidence, Remedy, Severity, Value};
-use crate::audit::place::cpu::Standing;
+use crate::audit::place::cpu::CpuPlacement;
 use crate::audit::place::verdict::Locality;
-use crate::audit::rules::context::{gpus_of, pids_of};
-use crate::audit::rules::words::{on_nodes, who};
+use crate::audit::rules::group::Group;
+use crate::audit::rules::remedy::CPUSET_FIRST;
+use crate::audit::rules::words::node_names;
 use crate::audit::rules::{Rule, RuleContext, Violation};
 use crate::units::NodeSet;
 
@@ -23,33 +25,44 @@ pub(crate) const RULE: Rule = Rule {
 };
 
 fn check(context: &RuleContext) -> Vec<Violation> {
-    let broken = context.jobs().into_iter().filter_map(|job| {
-        let bound_to: NodeSet = job.iter().flat_map(|rank| rank.cpu.affinity_nodes.clone()).collect();
-        let is_all_bound = job.iter().all(|rank| rank.cpu.affinity_nodes.len() == 1);
-        let first = &job[0].local_nodes;
-        let is_known = job.iter().all(|rank| !rank.local_nodes.is_empty());
-        let are_apart = job.iter().any(|rank| rank.local_nodes.is_disjoint(first));
-        // Nodes of one socket are cpu-near's business.
-        let is_far = job.iter().any(|rank| rank.cpu.standing == Some(Standing::Off(Locality::Remote)));
-        let home: NodeSet = job.iter().flat_map(|rank| rank.home_nodes.clone()).collect();
-        (is_all_bound && bound_to.len() == 1 && is_known && are_apart && is_far).then(|| Violation {
-            gpus: gpus_of(&job),
-            pids: pids_of(&job),
-            message: format!(
-                "{} of one job are all bound to {}, and their GPUs hang on {}",
-                who(&job),
-                on_nodes(&bound_to),
-                on_nodes(&home),
-            ),
-            evidence: Evidence::from([
-                ("home_nodes", Value::Nodes(home)),
-                ("cpu_nodes", Value::Nodes(bound_to)),
-            ]),
-            remedy: Remedy::in_words(match job.iter().any(|rank| context.is_walled(rank)) {
-                true => "no binding of its own can: see cpuset-excludes-gpu",
-                false => "bind each rank to its own GPU's node, and not the launcher: numa-audit --remedies has a table of the ranks",
-            }),
-        })
+    let jobs = context.jobs();
+    jobs.iter()
+        .filter_map(|job| violation(context, job))
+        .collect()
+}
+
+fn violation(context: &RuleContext, job: &Group) -> Option<Violation> {
+    let bound_to: NodeSet = job
+        .iter()
+        .flat_map(|rank| rank.cpu.affinity_nodes.iter().copied())
+        .collect();
+    let is_all_bound = job.iter().all(|rank| rank.cpu.affinity_nodes.len() == 1);
+    let is_all_known = job.iter().all(|rank| !rank.local_nodes.is_empty());
+    let is_job_split = job
+        .iter()
+        .any(|rank| rank.local_nodes.is_disjoint(job.local_nodes()));
+    // If all nodes are of one socket, only cpu-near applies.
+    let remote = Some(CpuPlacement::NonLocal(Locality::Remote));
+    let is_any_remote = job.iter().any(|rank| rank.cpu.placement == remote);
+    if !(is_all_bound && bound_to.len() == 1 && is_all_known && is_job_split && is_any_remote) {
+        return None;
+    }
+    let home = job.home_nodes();
+    let message = format!(
+        "{} of one job are all bound to {}, but their GPUs are attached to {}",
+        job.names(),
+        node_names(&bound_to),
+        node_names(&home),
+    );
+    let evidence = Evidence::from([
+        ("home_nodes", Value::Nodes(home)),
+        ("cpu_nodes", Value::Nodes(bound_to)),
+    ]);
+    let is_blocked = job.iter().any(|rank| context.is_blocked_by_cpuset(rank));
+    let remedy = Remedy::in_words(if is_blocked {
+        CPUSET_FIRST
+    } else {
+        "bind each rank to the node of its own GPU, not the launcher: numa-audit --remedies prints a table of the ranks"
     });
-    broken.collect()
+    Some(Violation::by(job, message, evidence, remedy))
 }

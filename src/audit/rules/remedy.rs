@@ -1,163 +1,180 @@
-//! What would mend a misplacement, made for the way in which the job was started.
+//! The fix for a misplacement, in the words of what started the job.
 
 use std::collections::BTreeMap;
 
 use crate::audit::PlacedProcess;
 use crate::audit::finding::Remedy;
-use crate::audit::rules::context::{RuleContext, pids_of};
-use crate::audit::rules::words::on_nodes;
-use crate::jobs::attribution::Role;
+use crate::audit::rules::context::RuleContext;
+use crate::audit::rules::group::Group;
+use crate::audit::rules::words::node_names;
 use crate::machine::binding_request::BindTo;
 use crate::machine::topology::Topology;
-use crate::units::{Cpu, CpuSet, NodeSet, node_list};
+use crate::units::{Cpu, CpuSet, NodeSet, Pid, node_list};
+use crate::words::Role;
 
-/// How to bring a group to its local nodes: at its next start, and now.
-pub(crate) fn bind(context: &RuleContext, group: &[&PlacedProcess]) -> Remedy {
-    if context.is_walled(group[0]) {
-        return Remedy::in_words("no binding of its own can: see cpuset-excludes-gpu");
+/// The fix where only a scheduler or an administrator can act.
+pub(crate) const CPUSET_FIRST: &str =
+    "change the cpuset first (see cpuset-excludes-gpu): it does not allow the right nodes";
+
+/// The note of a fix that changes a memory policy.
+pub(crate) const POLICY_STAYS: &str =
+    "the memory policy of a running process cannot be changed from outside";
+
+/// Binds a group to its local nodes: at the next start, and now.
+pub(crate) fn bind(context: &RuleContext, group: &Group) -> Remedy {
+    if context.is_blocked_by_cpuset(group.first()) {
+        return Remedy::in_words(CPUSET_FIRST);
     }
-    if group[0].local_nodes.is_empty() {
-        return Remedy::in_words("bind it to all CPUs of its GPU's node, which is not known");
+    if group.local_nodes().is_empty() {
+        return Remedy::in_words(
+            "bind it to the CPUs of its GPU's node, which is unknown here: set it with --gpu-node or --topology",
+        );
     }
     Remedy {
-        words: start(context, first(group)),
-        commands: taskset(context, group),
-        but: "what is in memory already stays where it is".to_owned(),
+        text: start(context, to_start(group)),
+        commands: taskset_lines(context, group.processes()),
+        note: "memory that is already allocated stays where it is".to_owned(),
     }
 }
 
-/// The same, and its pages with it.
-pub(crate) fn bind_and_move(
-    context: &RuleContext,
-    group: &[&PlacedProcess],
-    from: &NodeSet,
-) -> Remedy {
-    let local = &group[0].local_nodes;
-    if context.is_walled(group[0]) {
-        return bind(context, group);
+/// Binds a group to its local nodes and moves its pages there from the nodes `from`.
+pub(crate) fn bind_and_move(context: &RuleContext, group: &Group, from: &NodeSet) -> Remedy {
+    let local = group.local_nodes();
+    if context.is_blocked_by_cpuset(group.first()) {
+        return Remedy::in_words(CPUSET_FIRST);
     }
     if !context.has_memory(local) {
-        let verb = if local.len() == 1 { "has" } else { "have" };
+        let have = if local.len() == 1 { "has" } else { "have" };
         return Remedy::in_words(format!(
-            "{} {verb} no memory: nothing can be nearer than the nearest node that has some",
-            on_nodes(local)
+            "{} {have} no memory: use the nearest node that has memory",
+            node_names(local)
         ));
     }
-    let pages = of_each(
-        group,
-        &format!("migratepages $pid {} {}", node_list(from), node_list(local)),
-    );
-    let is_loose = |of: &&PlacedProcess| of.cpu.bound != Some(true);
-    let loose: Vec<&PlacedProcess> = group.iter().copied().filter(is_loose).collect();
-    let mut commands = taskset(context, &loose);
-    commands.push(pages);
-    Remedy {
-        words: start(context, first(group)),
-        commands,
-        but: "pinned pages do not move".to_owned(),
-    }
-}
-
-/// Who is to be started so: workers come after their trainers.
-fn first<'a>(group: &[&'a PlacedProcess]) -> &'a PlacedProcess {
-    let trainer = |of: &&&PlacedProcess| of.membership.role == Some(Role::Trainer);
-    group.iter().find(trainer).unwrap_or(&group[0])
-}
-
-/// How to start it, in the words of what started it.
-fn start(context: &RuleContext, audited: &PlacedProcess) -> String {
-    let local = &audited.local_nodes;
-    let trainer = audited
-        .membership
-        .trainer
-        .and_then(|pid| context.process(pid));
-    let is_worker = audited.membership.role == Some(Role::Worker);
-    if is_worker && trainer.is_some_and(|trainer| trainer.cpu.bound == Some(true)) {
-        return "its trainer is bound right, and workers inherit that: find what binds or frees them (a worker_init_fn, \
-                OMP_PROC_BIND, KMP_AFFINITY)"
-            .to_owned();
-    }
-    let above = context.launchers(audited);
-    let own = std::iter::once(audited).chain(above.iter().copied());
-    let frameworks: Vec<&str> = own
-        .filter_map(|of| of.membership.task)
-        .map(|task| task.framework)
+    let not_bound: Vec<&PlacedProcess> = group
+        .iter()
+        .filter(|placed| placed.cpu.bound() != Some(true))
         .collect();
-    let is = |name: &str| frameworks.contains(&name);
-    let has_agent = above.iter().any(|of| {
-        of.membership
-            .task
-            .is_some_and(|task| task.name == "torchrun agent")
-    });
-    // Who asked for it already, and did not get it, is not helped by asking again.
-    let asks = context.asks(audited);
-    let by_framework = !asks.iter().any(|ask| ask.to == BindTo::GpuNode);
-    if is("vLLM") && by_framework {
-        return "start vLLM with --numa-bind (CPUs and memory)".to_owned();
+    let mut commands = taskset_lines(context, &not_bound);
+    commands.push(for_each(
+        group.processes(),
+        &format!("migratepages $pid {} {}", node_list(from), node_list(local)),
+    ));
+    Remedy {
+        text: start(context, to_start(group)),
+        commands,
+        note: "pinned pages do not move".to_owned(),
     }
-    if is("SGLang") && by_framework {
-        return "start SGLang with --numa-node and each GPU's node (CPUs and memory)".to_owned();
-    }
-    if has_agent && by_framework {
-        return "start it with torchrun --numa-binding=node (PyTorch 2.9 and later; binds CPUs alone, before memory is touched)".to_owned();
-    }
-    if is("Accelerate") && by_framework {
-        return "start it with accelerate launch --enable_cpu_affinity (binds CPUs alone)"
+}
+
+/// The process of a group whose start matters most: a trainer, as workers inherit its binding.
+fn to_start<'a>(group: &Group<'a>) -> &'a PlacedProcess {
+    group
+        .iter()
+        .find(|placed| placed.membership.role == Some(Role::Trainer))
+        .unwrap_or(group.first())
+}
+
+/// How to start a process so that it is bound.
+fn start(context: &RuleContext, placed: &PlacedProcess) -> String {
+    let is_worker = placed.membership.role == Some(Role::Worker);
+    let trainer = context.trainer_of(placed);
+    if is_worker && trainer.is_some_and(|trainer| trainer.cpu.bound() == Some(true)) {
+        return "find what rebinds workers (worker_init_fn, OMP_PROC_BIND, KMP_AFFINITY): their trainer is bound correctly"
             .to_owned();
     }
-    let with = by_hand(context, local);
+    if let Some(words) = start_by_framework(context, placed) {
+        return words.to_owned();
+    }
+    let numactl = by_hand(context, &placed.local_nodes);
+    let has_gpu = !placed.membership.gpus.is_empty();
+    let has_launcher = !context.launchers(placed).is_empty();
     if is_worker {
-        return format!("start its trainer with {with}: workers inherit that");
-    }
-    match (audited.membership.gpus.as_slice(), above.is_empty()) {
-        ([_, ..], false) => {
-            format!("start this rank alone with {with} (a launcher would pass it on to all ranks)")
-        }
-        _ => format!("start it with {with}"),
-    }
-}
-
-/// The words to put before a command.
-pub(crate) fn by_hand(context: &RuleContext, local: &NodeSet) -> String {
-    match context.has_memory(local) {
-        true => format!("numactl --cpunodebind={0} --membind={0}", node_list(local)),
-        // numactl refuses a node without memory.
-        false => format!("taskset -c {}", cpus_of(local, context.topology)),
+        format!("start the trainer with {numactl} (workers inherit the binding)")
+    } else if has_gpu && has_launcher {
+        format!(
+            "start only this rank with {numactl} (a launcher would pass the binding on to all its ranks)"
+        )
+    } else {
+        format!("start it with {numactl}")
     }
 }
 
-/// Every thread of each process onto the local CPUs that its cpuset has: a line for those of each cpuset.
-fn taskset(context: &RuleContext, group: &[&PlacedProcess]) -> Vec<String> {
-    let Some(first) = group.first() else {
-        return Vec::new();
+/// The option of the framework that binds each rank. `None` if there is none, or if it was used already without effect.
+fn start_by_framework(context: &RuleContext, placed: &PlacedProcess) -> Option<&'static str> {
+    let requests = context.binding_requests(placed);
+    if requests.iter().any(|request| request.to == BindTo::GpuNode) {
+        return None;
+    }
+    let launchers = context.launchers(placed);
+    let is_started_by = |name: &str| {
+        let task = |of: &PlacedProcess| of.membership.task.is_some_and(|of| of.framework == name);
+        task(placed) || launchers.iter().any(|launcher| task(launcher))
     };
-    let local = cpus_of(&first.local_nodes, context.topology);
+    let has_torchrun = launchers.iter().any(|launcher| {
+        let task = launcher.membership.task;
+        task.is_some_and(|task| task.name == "torchrun agent")
+    });
+    if is_started_by("vLLM") {
+        Some("start vLLM with --numa-bind (binds CPUs and memory)")
+    } else if is_started_by("SGLang") {
+        Some("start SGLang with --numa-node and the node of each GPU (binds CPUs and memory)")
+    } else if has_torchrun {
+        Some(
+            "start it with torchrun --numa-binding=node (PyTorch 2.9+; binds CPUs only, before memory is touched)",
+        )
+    } else if is_started_by("Accelerate") {
+        Some("start it with accelerate launch --enable_cpu_affinity (binds CPUs only)")
+    } else {
+        None
+    }
+}
+
+/// The command to put before the command line of a process, to bind it to these nodes.
+pub(crate) fn by_hand(context: &RuleContext, nodes: &NodeSet) -> String {
+    if context.has_memory(nodes) {
+        let list = node_list(nodes);
+        format!("numactl --cpunodebind={list} --membind={list}")
+    } else {
+        // numactl refuses to bind memory to a node without memory.
+        let cpus = cpus_of(nodes, context.machine.topology);
+        format!("taskset -c {cpus}")
+    }
+}
+
+/// Moves every thread of each process to the local CPUs that its cpuset allows. One line for the processes that may
+/// have the same CPUs; none for those whose cpuset allows no local CPU.
+fn taskset_lines(context: &RuleContext, processes: &[&PlacedProcess]) -> Vec<String> {
     let mut by_cpus: BTreeMap<String, Vec<&PlacedProcess>> = BTreeMap::new();
-    for audited in group {
-        let given = audited.process.cpuset.as_ref().map(|cpuset| &cpuset.cpus);
-        let is_given = |cpu: &Cpu| given.is_none_or(|given| given.contains(*cpu));
-        let cpus: CpuSet = local.iter().filter(is_given).collect();
-        by_cpus.entry(cpus.to_string()).or_default().push(audited);
+    for placed in processes {
+        let cpuset = placed.process.cpuset.as_ref().map(|cpuset| &cpuset.cpus);
+        let is_allowed = |cpu: &Cpu| cpuset.is_none_or(|allowed| allowed.contains(*cpu));
+        let local = cpus_of(&placed.local_nodes, context.machine.topology);
+        let cpus: CpuSet = local.iter().filter(is_allowed).collect();
+        if !cpus.is_empty() {
+            by_cpus.entry(cpus.to_string()).or_default().push(placed);
+        }
     }
-    // One that is given none of them stays where it is.
-    let lines = by_cpus.iter().filter(|(cpus, _)| !cpus.is_empty());
-    let lines = lines.map(|(cpus, of)| of_each(of, &format!("taskset -a -p -c {cpus} $pid")));
-    lines.collect()
+    by_cpus
+        .iter()
+        .map(|(cpus, of)| for_each(of, &format!("taskset -a -p -c {cpus} $pid")))
+        .collect()
 }
 
-/// One line that runs a command for each process.
-fn of_each(group: &[&PlacedProcess], command: &str) -> String {
-    let pids: Vec<String> = pids_of(group).iter().map(ToString::to_string).collect();
-    match pids.as_slice() {
-        [pid] => command.replace("$pid", pid),
-        pids => format!("for pid in {}; do {command}; done", pids.join(" ")),
+/// One shell line that runs a command for each process. The command has `$pid`.
+fn for_each(processes: &[&PlacedProcess], command: &str) -> String {
+    let pids: Vec<Pid> = processes.iter().map(|placed| placed.process.pid).collect();
+    if let [pid] = pids.as_slice() {
+        return command.replace("$pid", &pid.to_string());
     }
+    let pids: Vec<String> = pids.iter().map(ToString::to_string).collect();
+    format!("for pid in {}; do {command}; done", pids.join(" "))
 }
 
-/// The CPUs of these nodes, as `taskset -c` takes them.
+/// All CPUs of these nodes.
 pub(crate) fn cpus_of(nodes: &NodeSet, topology: &Topology) -> CpuSet {
-    let nodes = nodes.iter().filter_map(|id| topology.nodes().get(id));
     nodes
-        .flat_map(|node| node.cpus.iter().flat_map(CpuSet::iter))
+        .iter()
+        .filter_map(|id| topology.nodes().get(id)?.cpus.as_ref())
+        .flat_map(CpuSet::iter)
         .collect()
 }

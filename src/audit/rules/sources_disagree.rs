@@ -1,13 +1,14 @@
-//! Two sources name different home nodes for a GPU.
+//! Two sources report different home nodes for a GPU.
 //!
-//! Why it costs: one of them is wrong, and every verdict on that GPU's processes hangs on which.
+//! Why it costs: one of them is wrong. If it is the one in use, every verdict on the processes of this GPU is wrong.
 //!
-//! What it cannot know: which. It believes the first of its ladder (see the README).
+//! What it cannot know: which source is wrong. It uses the first that answers, in this order: --gpu-node, topology file, sysfs,
+//! PCI bridges, NVML memory affinity, NVML CPU affinity.
 //!
-//! What to do: find out which is right, and give it with --gpu-node or --topology.
+//! What to do: find out which node is right, and set it with --gpu-node or --topology.
 
 use crate::audit::finding::{Evidence, Remedy, Severity, Value};
-use crate::audit::rules::words::on_nodes;
+use crate::audit::rules::words::node_names;
 use crate::audit::rules::{Rule, RuleContext, Violation};
 
 pub(crate) const RULE: Rule = Rule {
@@ -18,30 +19,32 @@ pub(crate) const RULE: Rule = Rule {
 };
 
 fn check(context: &RuleContext) -> Vec<Violation> {
-    let broken = context.gpus.iter().filter_map(|place| {
-        let others = place
+    let violations = context.machine.gpus.iter().filter_map(|place| {
+        let (index, home) = (place.gpu.index, &place.home_nodes);
+        let others: Vec<String> = place
             .contradictions()
-            .map(|(source, nodes)| format!("{source} says {}", on_nodes(nodes)));
-        let others: Vec<String> = others.collect();
-        (!others.is_empty()).then(|| {
-            Violation::of_gpu(
-                place.gpu.index,
-                format!(
-                    "the sources of GPU {}'s home node disagree: {} says {} and is believed, {}",
-                    place.gpu.index,
-                    place.source,
-                    on_nodes(&place.home_nodes),
-                    others.join(", "),
-                ),
-                Evidence::from([
-                    ("home_nodes", Value::Nodes(place.home_nodes.clone())),
-                    ("home_source", Value::Text(place.source.to_string())),
-                ]),
-                Remedy::in_words(
-                    "find out which is right, and give it with --gpu-node or --topology",
-                ),
-            )
-        })
+            .map(|(source, nodes)| format!("{source} says {}", node_names(nodes)))
+            .collect();
+        if others.is_empty() {
+            return None;
+        }
+        let message = format!(
+            "the sources for the home node of GPU {index} disagree: {} says {} and is used, but {}",
+            place.source,
+            node_names(home),
+            others.join(", "),
+        );
+        let evidence = Evidence::from([
+            ("home_nodes", Value::Nodes(home.clone())),
+            ("home_source", Value::Text(place.source.to_string())),
+        ]);
+        let remedy = "find out which node is right, and set it with --gpu-node or --topology";
+        Some(Violation::of_gpu(
+            index,
+            message,
+            evidence,
+            Remedy::in_words(remedy),
+        ))
     });
-    broken.collect()
+    violations.collect()
 }

@@ -1,20 +1,20 @@
-//! A process with contexts on several GPUs, one of which is a sibling's only one.
+//! A rank has contexts on several GPUs, and one of these GPUs is the only GPU of another rank of the same job.
 //!
-//! Why it costs: a rank that forgot torch.cuda.set_device holds memory on GPU 0, some 500 MiB and more, and copies through
-//! it; and it belongs on several nodes at once, so that its verdict says less.
+//! Why it costs: a rank that does not call torch.cuda.set_device holds memory on GPU 0 (500 MiB or more) and copies through
+//! it. It then belongs on several nodes at once, so its verdict says less.
 //!
-//! What it cannot know: whether it is meant, as by peer access or a model that is spread by hand.
+//! What it cannot know: whether it is intended, for example for peer access or for a model that is spread over GPUs.
 //!
-//! What to do: torch.cuda.set_device(local_rank) before the first use of CUDA, or CUDA_VISIBLE_DEVICES for each rank.
+//! What to do: call torch.cuda.set_device(local_rank) before the first use of CUDA, or set CUDA_VISIBLE_DEVICES for each
+//! rank.
 
 use std::collections::BTreeMap;
 
-use crate::audit::PlacedProcess;
 use crate::audit::finding::{Evidence, Remedy, Severity, Value};
-use crate::audit::rules::context::{gpus_of, pids_of};
-use crate::audit::rules::words::{each, who};
+use crate::audit::rules::group::Group;
+use crate::audit::rules::words::gpu_names;
 use crate::audit::rules::{Rule, RuleContext, Violation};
-use crate::units::{Pid, ranges};
+use crate::units::Pid;
 
 pub(crate) const RULE: Rule = Rule {
     name: "stray-context",
@@ -24,44 +24,45 @@ pub(crate) const RULE: Rule = Rule {
 };
 
 fn check(context: &RuleContext) -> Vec<Violation> {
-    let jobs = context.jobs().into_iter();
-    jobs.flat_map(|job| strays(&job)).collect()
+    context.jobs().iter().flat_map(violations).collect()
 }
 
-/// Of one job: all that are on one sibling's GPU stand together.
-fn strays(job: &[&PlacedProcess]) -> Vec<Violation> {
-    let only = job
+/// One violation for each GPU on which ranks have stray contexts.
+fn violations(job: &Group) -> Vec<Violation> {
+    let owners: BTreeMap<u32, Pid> = job
         .iter()
         .filter_map(|rank| match rank.membership.gpus.as_slice() {
             [gpu] => Some((*gpu, rank.process.pid)),
             _ => None,
-        });
-    let owners: BTreeMap<u32, Pid> = only.collect();
-    let broken = owners.into_iter().filter_map(|(gpu, owner)| {
-        let is_stray = |rank: &&&PlacedProcess| rank.membership.gpus.len() > 1 && rank.membership.gpus.contains(&gpu);
-        let strays: Vec<&PlacedProcess> = job.iter().filter(is_stray).copied().collect();
-        let gpus = gpus_of(&strays);
-        let others: Vec<u32> = gpus.iter().copied().filter(|other| *other != gpu).collect();
-        (!strays.is_empty()).then(|| Violation {
-            message: format!(
-                "{} {} a context on GPU {gpu}, which is that of {} sibling {owner}, besides {} own on {} {}",
-                who(&strays),
-                each(&strays, "has", "have"),
-                each(&strays, "its", "their"),
-                each(&strays, "its", "their"),
-                if others.len() == 1 { "GPU" } else { "GPUs" },
-                ranges(others),
-            ),
-            evidence: Evidence::from([
-                ("siblings_gpu", Value::Count(gpu as usize)),
-                ("sibling", Value::Pids(vec![owner])),
-            ]),
-            gpus,
-            pids: pids_of(&strays),
-            remedy: Remedy::in_words(
-                "torch.cuda.set_device(local_rank) before the first use of CUDA, or CUDA_VISIBLE_DEVICES for each rank",
-            ),
         })
+        .collect();
+    owners
+        .into_iter()
+        .filter_map(|(gpu, owner)| violation(job, gpu, owner))
+        .collect()
+}
+
+fn violation(job: &Group, gpu: u32, owner: Pid) -> Option<Violation> {
+    let strays = job.iter().filter(|rank| {
+        let gpus = &rank.membership.gpus;
+        gpus.len() > 1 && gpus.contains(&gpu)
     });
-    broken.collect()
+    let strays = Group::new(strays.collect())?;
+    let mut own = strays.gpus();
+    own.retain(|other| *other != gpu);
+    let message = format!(
+        "{} {} a context on GPU {gpu}, which belongs to trainer {owner} of the same job, besides {} own {}",
+        strays.names(),
+        strays.agree("has", "have"),
+        strays.agree("its", "their"),
+        gpu_names(&own),
+    );
+    let evidence = Evidence::from([
+        ("siblings_gpu", Value::Count(gpu as usize)),
+        ("sibling", Value::Pids(vec![owner])),
+    ]);
+    let remedy = Remedy::in_words(
+        "call torch.cuda.set_device(local_rank) before the first use of CUDA, or set CUDA_VISIBLE_DEVICES for each rank",
+    );
+    Some(Violation::by(&strays, message, evidence, remedy))
 }

@@ -1,24 +1,26 @@
-//! A process's main thread is held on its GPU's nodes, and other threads are not.
+//! The main thread of a process is bound to the node of its GPU, but other threads are not.
 //!
-//! Why it costs: affinity is each thread's own. Threads that were there before a late binding keep the old one, and
-//! taskset without -a moves the main thread alone; what runs elsewhere touches memory there and crosses the interconnect.
+//! Why it costs: each thread has a CPU affinity of its own. Threads that exist when a process is bound late keep the old
+//! affinity, and taskset without -a moves only the main thread. Threads that run elsewhere allocate memory there, and
+//! their accesses cross the interconnect.
 //!
-//! What it cannot know: what these threads do. Some only wait; NCCL binds its own near the GPU by itself. How they came to
-//! be loose it tells where their starts and the others' masks show it: threads made by loose ones later blur that.
+//! What it cannot know: what these threads do. Some only wait, and NCCL binds its own threads near the GPU. The likely
+//! reason is derived from the start times and the masks of the threads. It stays unknown if unbound threads have started
+//! other threads since.
 //!
-//! What to do: bind before the process starts its threads. taskset -a moves those that are there.
+//! What to do: bind the process before it starts its threads. taskset -a moves the threads that exist now.
 
 use std::cmp::Reverse;
 use std::collections::BTreeMap;
 
 use crate::audit::PlacedProcess;
 use crate::audit::finding::{Evidence, Severity, Value};
-use crate::audit::place::cpu::Standing;
-use crate::audit::place::threads::{LooseThreads, Pattern};
-use crate::audit::rules::context::is_off;
+use crate::audit::place::cpu::{CpuPlacement, Threads};
+use crate::audit::place::threads::{PartialBinding, UnboundThreads};
+use crate::audit::rules::cpu_time_share::{CpuTimeShare, evidence};
+use crate::audit::rules::group::Group;
 use crate::audit::rules::remedy::bind;
-use crate::audit::rules::spent::{Spent, evidence, in_brackets};
-use crate::audit::rules::words::{each, subject};
+use crate::audit::rules::words::in_parentheses;
 use crate::audit::rules::{Rule, RuleContext, Violation};
 
 pub(crate) const RULE: Rule = Rule {
@@ -32,86 +34,89 @@ fn check(context: &RuleContext) -> Vec<Violation> {
     if context.is_single_node() {
         return Vec::new();
     }
-    let loose = |audited: &PlacedProcess| {
-        let loose = audited.cpu.threads.as_ref()?.loose.as_ref()?;
-        let is_held = audited.cpu.standing == Some(Standing::Held);
-        (is_held && loose.count > 0).then(|| loose.clone())
-    };
-    let pattern = |audited: &PlacedProcess| loose(audited)?.pattern;
-    let groups = context.groups_by(|audited| loose(audited).is_some(), pattern);
-    let broken = groups.into_iter().map(|group| {
-        let threads = || {
-            group
-                .iter()
-                .filter_map(|audited| audited.cpu.threads.as_ref())
-        };
-        let total: usize = threads().map(|threads| threads.total).sum();
-        let astray: usize = threads().filter_map(|threads| threads.astray).sum();
-        let all_loose: Vec<LooseThreads> = group.iter().filter_map(|of| loose(of)).collect();
-        let count: usize = all_loose.iter().map(|loose| loose.count).sum();
-        let mut names: BTreeMap<&str, usize> = BTreeMap::new();
-        for (name, count) in all_loose.iter().flat_map(|loose| &loose.names) {
-            *names.entry(name).or_default() += count;
-        }
-        let pattern = pattern(group[0]);
-        let spent = Spent::of(context, &group, is_off);
-        let elsewhere = match &spent {
-            Some(spent) => {
-                let told = spent.told(&group, "elsewhere");
-                format!(
-                    "{astray} ran elsewhere most of the time; {} {told}",
-                    each(&group, "it", "they")
-                )
-            }
-            None => format!("{astray} last ran elsewhere"),
-        };
-        let mut facts = Evidence::from([
-            ("home_nodes", Value::Nodes(group[0].home_nodes.clone())),
-            ("threads", Value::Count(total)),
-            ("threads_loose", Value::Count(count)),
-            ("threads_astray", Value::Count(astray)),
-            ("loose_names", Value::Text(listed(&names, usize::MAX))),
-        ]);
-        facts.extend(pattern.map(|pattern| ("pattern", Value::Text(pattern.to_string()))));
-        facts.extend(evidence(spent.as_ref()));
-        Violation::by(
-            &group,
-            format!(
-                "{} {} held there {}: {count} of {total} threads may leave{}, {elsewhere}",
-                subject(&group),
-                each(&group, "is", "are"),
-                match pattern {
-                    Some(Pattern::LeaderOnly) =>
-                        "by the main thread alone, as taskset -p without -a does it",
-                    Some(Pattern::LateBinding) => "but for threads that are older than the binding",
-                    None => "in part",
-                },
-                in_brackets((!names.is_empty()).then(|| listed(&names, NAMED))),
-            ),
-            facts,
-            bind(context, &group),
-        )
-    });
-    broken.collect()
+    let pattern = |placed: &PlacedProcess| unbound_threads(placed)?.pattern;
+    let groups = context.groups_by(|placed| unbound_threads(placed).is_some(), pattern);
+    let violations = groups
+        .iter()
+        .map(|group| violation(context, group, pattern(group.first())));
+    violations.collect()
 }
 
-/// How many names a sentence has room for.
-const NAMED: usize = 4;
+/// The unbound threads of a process whose main thread is bound; `None` if there are none.
+fn unbound_threads(placed: &PlacedProcess) -> Option<&UnboundThreads> {
+    let unbound = placed.cpu.threads.as_ref()?.unbound.as_ref()?;
+    let is_main_bound = placed.cpu.placement == Some(CpuPlacement::Bound);
+    (is_main_bound && unbound.count > 0).then_some(unbound)
+}
 
-/// `python3 ×12, pt_autograd ×8, cuda-EvtHandlr`: the most frequent first, and how many threads the others are.
-fn listed(names: &BTreeMap<&str, usize>, room: usize) -> String {
+fn violation(context: &RuleContext, group: &Group, pattern: Option<PartialBinding>) -> Violation {
+    let threads: Vec<&Threads> = group
+        .iter()
+        .filter_map(|placed| placed.cpu.threads.as_ref())
+        .collect();
+    let total: usize = threads.iter().map(|of| of.total).sum();
+    let astray: usize = threads.iter().filter_map(|of| of.astray).sum();
+    let mut unbound = 0;
+    let mut names: BTreeMap<&str, usize> = BTreeMap::new();
+    for threads in group.iter().filter_map(unbound_threads) {
+        unbound += threads.count;
+        for (name, count) in &threads.names {
+            *names.entry(name).or_default() += count;
+        }
+    }
+    let time = CpuTimeShare::of(context, group, |placed, node| !placed.is_local(node));
+    let ran_elsewhere = match &time {
+        Some(time) => {
+            let time = time.sentence(group, "elsewhere");
+            format!("{astray} ran elsewhere most of the time; {time}")
+        }
+        None => format!("{astray} last ran elsewhere"),
+    };
+    let message = format!(
+        "{} {} bound there only in part{}: {unbound} of {total} threads may run elsewhere{}, and {ran_elsewhere}",
+        group.but(),
+        group.agree("is", "are"),
+        match pattern {
+            Some(PartialBinding::LeaderOnly) =>
+                " (only the main thread, as by taskset -p without -a)",
+            Some(PartialBinding::LateBinding) =>
+                " (not the threads that are older than the binding)",
+            None => "",
+        },
+        in_parentheses((!names.is_empty()).then(|| list(&names, NAMES_IN_MESSAGE))),
+    );
+    let mut facts = Evidence::from([
+        ("home_nodes", Value::Nodes(group.home_nodes())),
+        ("threads", Value::Count(total)),
+        ("threads_loose", Value::Count(unbound)),
+        ("threads_astray", Value::Count(astray)),
+        ("loose_names", Value::Text(list(&names, usize::MAX))),
+    ]);
+    facts.extend(pattern.map(|pattern| ("pattern", Value::Text(pattern.to_string()))));
+    facts.extend(evidence(time.as_ref()));
+    Violation::by(group, message, facts, bind(context, group))
+}
+
+/// More names make the message unreadable.
+const NAMES_IN_MESSAGE: usize = 4;
+
+/// `python3 ×12, pt_autograd ×8, cuda-EvtHandlr, 3 others`: the most frequent names first, and the number of other threads.
+fn list(names: &BTreeMap<&str, usize>, most: usize) -> String {
     let mut by_count: Vec<(&str, usize)> =
         names.iter().map(|(name, count)| (*name, *count)).collect();
-    // Stable: those of one count stay by name.
+    // The sort is stable: names with the same count stay in the order of names.
     by_count.sort_by_key(|(_, count)| Reverse(*count));
-    let told = by_count.iter().take(room).map(|(name, count)| match count {
-        1 => (*name).to_owned(),
-        several => format!("{name} ×{several}"),
-    });
-    let mut told: Vec<String> = told.collect();
-    let others: usize = by_count.iter().skip(room).map(|(_, count)| count).sum();
+    let mut items: Vec<String> = by_count
+        .iter()
+        .take(most)
+        .map(|(name, count)| match count {
+            1 => (*name).to_owned(),
+            several => format!("{name} ×{several}"),
+        })
+        .collect();
+    let others: usize = by_count.iter().skip(most).map(|(_, count)| count).sum();
     if others > 0 {
-        told.push(format!("{others} others"));
+        items.push(format!("{others} others"));
     }
-    told.join(", ")
+    items.join(", ")
 }

@@ -1,105 +1,118 @@
-//! The words that findings are made of.
+//! Words that messages of several rules use. [`Group`](super::group::Group) has those about processes.
 
-use crate::audit::PlacedProcess;
-use crate::audit::rules::context::{gpus_of, is_bound_off, lacks_cpus};
-use crate::jobs::attribution::Role;
-use crate::units::{NodeSet, node_list, ranges};
+use crate::units::{NodeSet, Pid, node_list, ranges};
+use crate::words::Role;
 
 /// `node 1`, `nodes 0-1`
-pub(crate) fn on_nodes(nodes: &NodeSet) -> String {
-    let word = if nodes.len() == 1 { "node" } else { "nodes" };
-    format!("{word} {}", node_list(nodes))
+pub(crate) fn node_names(nodes: &NodeSet) -> String {
+    let noun = if nodes.len() == 1 { "node" } else { "nodes" };
+    format!("{noun} {}", node_list(nodes))
 }
 
-/// `GPU 0 hangs on node 0`, `GPUs 0-3 hang on node 0`
-pub(crate) fn gpus_hang_on(gpus: &[u32], home: &NodeSet) -> String {
-    let list = ranges(gpus.iter().copied());
-    match gpus.len() {
-        1 if home.is_empty() => format!("the node of GPU {list} is not known"),
-        _ if home.is_empty() => format!("the nodes of GPUs {list} are not known"),
-        1 => format!("GPU {list} hangs on {}", on_nodes(home)),
-        _ => format!("GPUs {list} hang on {}", on_nodes(home)),
-    }
+/// `GPU 0`, `GPUs 0-3`
+pub(crate) fn gpu_names(gpus: &[u32]) -> String {
+    let noun = if gpus.len() == 1 { "GPU" } else { "GPUs" };
+    format!("{noun} {}", ranges(gpus.iter().copied()))
 }
 
-/// `GPU 0 hangs on node 0, trainer 254 and 4 workers` or, without a GPU, `process 250 runs on node 1 and`.
-pub(crate) fn subject(group: &[&PlacedProcess]) -> String {
-    let first = group[0];
-    match gpus_of(group).as_slice() {
-        [] => format!(
-            "{} runs on {} and",
-            who(group),
-            on_nodes(&first.local_nodes)
-        ),
-        gpus => format!("{}, {}", gpus_hang_on(gpus, &first.home_nodes), who(group)),
-    }
-}
-
-/// `trainer 254 and 4 workers`
-pub(crate) fn who(group: &[&PlacedProcess]) -> String {
-    let of_role = |role| {
-        group
-            .iter()
-            .filter(move |audited| audited.membership.role == role)
-    };
-    let mut words = Vec::new();
+/// `trainer 254 and 4 workers`, `process 250`
+pub(crate) fn process_names(
+    processes: impl Iterator<Item = (Option<Role>, Pid)> + Clone,
+) -> String {
+    let mut names = Vec::new();
     for (role, one, several) in [
         (Some(Role::Trainer), "trainer", "trainers"),
         (Some(Role::Worker), "worker", "workers"),
         (None, "process", "processes"),
     ] {
-        let pids: Vec<_> = of_role(role).map(|audited| audited.process.pid).collect();
+        let of_role = processes.clone().filter(|(of, _)| *of == role);
+        let pids: Vec<Pid> = of_role.map(|(_, pid)| pid).collect();
         match pids.as_slice() {
             [] => {}
-            [pid] => words.push(format!("{one} {pid}")),
-            pids => words.push(format!("{} {several}", pids.len())),
+            [pid] => names.push(format!("{one} {pid}")),
+            pids => names.push(format!("{} {several}", pids.len())),
         }
     }
-    words.join(" and ")
+    names.join(" and ")
 }
 
-/// `one` of one, else `several`.
-pub(crate) fn each(
-    group: &[&PlacedProcess],
-    one: &'static str,
-    several: &'static str,
-) -> &'static str {
-    match group {
-        [_] => one,
-        _ => several,
+/// `GPU 0 is attached to node 0`, `GPUs 0-3 are attached to node 4 (nearest CPUs: node 0)`
+pub(crate) fn gpus_attached(gpus: &[u32], home: &NodeSet, local: &NodeSet) -> String {
+    let names = gpu_names(gpus);
+    if home.is_empty() {
+        return format!("the home node of {names} is unknown");
     }
+    let are = if gpus.len() == 1 { "is" } else { "are" };
+    let cpus = if local.is_empty() || local == home {
+        String::new()
+    } else {
+        format!(" (nearest CPUs: {})", node_names(local))
+    };
+    format!("{names} {are} attached to {}{cpus}", node_names(home))
 }
 
-/// Whether they were put where they are, off their local nodes: `bound there`, or merely there now. `told` is where they
-/// spent their CPU time, where somebody looked for a while.
-pub(crate) fn held(group: &[&PlacedProcess], told: Option<String>) -> String {
-    let bound = group.iter().copied().filter(|of| is_bound_off(of));
-    let bound: Vec<&PlacedProcess> = bound.collect();
-    held_or_seen(group.len(), bound.len(), bound_by(&bound), told)
+/// ` (text)`, or nothing
+pub(crate) fn in_parentheses(text: Option<String>) -> String {
+    text.map_or(String::new(), |text| format!(" ({text})"))
 }
 
-/// The same of `all`, of which some are bound, in these words.
-pub(crate) fn held_or_seen(all: usize, bound: usize, by: &str, told: Option<String>) -> String {
-    if bound == 0 {
-        let ran = told.as_deref().unwrap_or("last ran there");
-        let them = if all == 1 { "it" } else { "them" };
-        return format!("{ran}, and nothing holds {them} there");
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::units::NodeId;
+
+    fn nodes(ids: &[u32]) -> NodeSet {
+        ids.iter().copied().map(NodeId).collect()
     }
-    if bound == all {
-        return by.to_owned();
-    }
-    let told = told.map_or(String::new(), |told| format!("; {told}"));
-    format!("{bound} of {all} {by}{told}")
-}
 
-/// Whether they chose it, or were given nothing else, as far as that is known.
-fn bound_by(group: &[&PlacedProcess]) -> &'static str {
-    let is_known = |audited: &&PlacedProcess| audited.cpu.cpuset_nodes.is_some();
-    match group.iter().any(|audited| lacks_cpus(audited)) {
-        true => "bound there: the control group leaves nothing else",
-        false if group.iter().all(is_known) => {
-            "bound there by choice: the control group leaves more"
-        }
-        false => "bound there",
+    #[test]
+    fn nouns_agree_with_the_number() {
+        assert_eq!(node_names(&nodes(&[1])), "node 1");
+        assert_eq!(node_names(&nodes(&[0, 1, 3])), "nodes 0-1,3");
+        assert_eq!(gpu_names(&[2]), "GPU 2");
+        assert_eq!(gpu_names(&[0, 1, 2, 5]), "GPUs 0-2,5");
+    }
+
+    #[test]
+    fn one_process_is_named_and_several_are_counted() {
+        let names = |processes: &[(Option<Role>, u32)]| {
+            let processes = processes.iter().map(|(role, pid)| (*role, Pid(*pid)));
+            process_names(processes)
+        };
+        let (trainer, worker) = (Some(Role::Trainer), Some(Role::Worker));
+        assert_eq!(names(&[(trainer, 254)]), "trainer 254");
+        assert_eq!(names(&[(worker, 9), (worker, 10)]), "2 workers");
+        assert_eq!(
+            names(&[(worker, 9), (trainer, 254), (worker, 10)]),
+            "trainer 254 and 2 workers"
+        );
+        assert_eq!(names(&[(None, 250)]), "process 250");
+    }
+
+    #[test]
+    fn the_nearest_cpus_are_named_where_the_home_nodes_are_not_local() {
+        let (zero, four) = (nodes(&[0]), nodes(&[4]));
+        assert_eq!(
+            gpus_attached(&[1], &zero, &zero),
+            "GPU 1 is attached to node 0"
+        );
+        assert_eq!(
+            gpus_attached(&[0, 1], &four, &zero),
+            "GPUs 0-1 are attached to node 4 (nearest CPUs: node 0)"
+        );
+        assert_eq!(
+            gpus_attached(&[1], &four, &nodes(&[])),
+            "GPU 1 is attached to node 4"
+        );
+        assert_eq!(
+            gpus_attached(&[1], &nodes(&[]), &nodes(&[])),
+            "the home node of GPU 1 is unknown"
+        );
+    }
+
+    #[test]
+    fn parentheses_only_around_text() {
+        assert_eq!(in_parentheses(Some("why".to_owned())), " (why)");
+        assert_eq!(in_parentheses(None), "");
     }
 }

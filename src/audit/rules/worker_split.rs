@@ -1,23 +1,23 @@
 //! A worker runs on another socket than its trainer.
 //!
-//! Why it costs: its samples cross the interconnect to the trainer and, where that is on the wrong node itself, cross it
-//! back to the GPU.
+//! Why it costs: its samples cross the interconnect to the trainer. If the trainer itself is on the wrong node, they cross
+//! it a second time to the GPU.
 //!
-//! What it cannot know: of processes that nothing holds, where they will be next.
+//! What it cannot know: where processes that are not bound will run next.
 //!
-//! What to do: bind the rank before it starts its workers: they inherit that.
+//! What to do: bind the rank before it starts its workers. They inherit the binding.
 
 use std::collections::BTreeSet;
 
 use crate::audit::PlacedProcess;
-use crate::audit::finding::{Evidence, Remedy, Severity, Value};
-use crate::audit::rules::context::{is_held, nodes_of};
+use crate::audit::finding::{Remedy, Severity, Value};
+use crate::audit::rules::group::Group;
 use crate::audit::rules::remedy::bind;
-use crate::audit::rules::spent::{Spent, evidence};
-use crate::audit::rules::words::{held_or_seen, on_nodes, who};
+use crate::audit::rules::running::Running;
+use crate::audit::rules::words::node_names;
 use crate::audit::rules::{Rule, RuleContext, Violation};
-use crate::jobs::attribution::Role;
 use crate::units::{NodeSet, Pid};
+use crate::words::Role;
 
 pub(crate) const RULE: Rule = Rule {
     name: "worker-split",
@@ -30,84 +30,82 @@ fn check(context: &RuleContext) -> Vec<Violation> {
     if context.is_single_node() {
         return Vec::new();
     }
-    let trainer_nodes = |worker: &PlacedProcess| -> NodeSet {
-        let trainer = worker
-            .membership
-            .trainer
-            .and_then(|pid| context.process(pid));
-        trainer.map(nodes_of).unwrap_or_default()
-    };
-    let is_split = |audited: &PlacedProcess| {
-        let (own, trainers) = (nodes_of(audited), trainer_nodes(audited));
-        let local = &audited.local_nodes;
-        let is_known = !own.is_empty() && !trainers.is_empty() && !local.is_empty();
-        // Who works for GPUs of several nodes may be on any of these.
-        let is_right = own.is_subset(local) && trainers.is_subset(local);
-        let is_apart = own
-            .iter()
-            .all(|node| !context.is_near_any(*node, &trainers));
-        audited.membership.role == Some(Role::Worker) && is_known && !is_right && is_apart
-    };
-    let key = |audited: &PlacedProcess| (trainer_nodes(audited), nodes_of(audited));
-    let groups = context.groups_by(is_split, key);
-    let broken = groups.into_iter().map(|group| {
-        let (trainers, own) = key(group[0]);
-        let local = &group[0].local_nodes;
-        let bound = group.iter().filter(|worker| is_held(worker)).count();
-        // The workers are where the GPU is, and the trainer between them is not.
-        let back = match own.is_subset(local) && trainers.is_disjoint(local) {
-            true => ", and cross it back to the GPU",
-            false => "",
-        };
-        let spent = Spent::of(context, &group, |_, node| own.contains(&node));
-        let told = spent.as_ref().map(|spent| spent.told(&group, "there"));
-        let mut facts = Evidence::from([
-            ("home_nodes", Value::Nodes(group[0].home_nodes.clone())),
-            ("worker_nodes", Value::Nodes(own.clone())),
-            ("trainer_nodes", Value::Nodes(trainers.clone())),
-            ("bound", Value::Count(bound)),
-        ]);
-        facts.extend(evidence(spent.as_ref()));
-        Violation::by(
-            &group,
-            format!(
-                "{} on {} ({}), and {} on {}: samples cross the interconnect{back}",
-                who(&group),
-                on_nodes(&own),
-                held_or_seen(group.len(), bound, "bound there", told),
-                theirs(&group),
-                on_nodes(&trainers),
-            ),
-            facts,
-            Remedy {
-                commands: bind(context, &those_to_move(context, &group)).commands,
-                ..bind(context, &group)
-            },
-        )
-    });
-    broken.collect()
-}
-
-/// Those of the workers and of their trainers that are off their local nodes: a worker that is where the GPU is stays there.
-fn those_to_move<'a>(
-    context: &RuleContext<'a>,
-    workers: &[&'a PlacedProcess],
-) -> Vec<&'a PlacedProcess> {
-    let trainers: BTreeSet<Pid> = workers
+    let key = |placed: &PlacedProcess| (trainer_nodes(context, placed), placed.cpu.nodes());
+    let groups = context.groups_by(|placed| is_split(context, placed), key);
+    groups
         .iter()
-        .filter_map(|of| of.membership.trainer)
-        .collect();
-    let trainers = trainers.into_iter().filter_map(|pid| context.process(pid));
-    let all = trainers.chain(workers.iter().copied());
-    all.filter(|of| !nodes_of(of).is_subset(&of.local_nodes))
+        .map(|group| violation(context, group))
         .collect()
 }
 
-fn theirs(workers: &[&PlacedProcess]) -> &'static str {
-    let trainers: BTreeSet<_> = workers.iter().map(|of| of.membership.trainer).collect();
-    match (workers.len(), trainers.len()) {
-        (1, _) => "its trainer",
-        (_, 1) => "their trainer",
-        _ => "their trainers",
+fn trainer_nodes(context: &RuleContext, worker: &PlacedProcess) -> NodeSet {
+    let trainer = context.trainer_of(worker);
+    trainer.map(|of| of.cpu.nodes()).unwrap_or_default()
+}
+
+fn is_split(context: &RuleContext, placed: &PlacedProcess) -> bool {
+    let (own, trainer) = (placed.cpu.nodes(), trainer_nodes(context, placed));
+    let local = &placed.local_nodes;
+    let is_known = !own.is_empty() && !trainer.is_empty() && !local.is_empty();
+    // If the GPUs are on several nodes, the worker and the trainer may be on different ones.
+    let is_right = own.is_subset(local) && trainer.is_subset(local);
+    let is_apart = !own.iter().any(|node| context.is_near_any(*node, &trainer));
+    placed.membership.role == Some(Role::Worker) && is_known && !is_right && is_apart
+}
+
+fn violation(context: &RuleContext, workers: &Group) -> Violation {
+    let first = workers.first();
+    let (own, trainer) = (first.cpu.nodes(), trainer_nodes(context, first));
+    let local = workers.local_nodes();
+    let is_crossed_twice = own.is_subset(local) && trainer.is_disjoint(local);
+    let back = if is_crossed_twice {
+        ", and cross it back to the GPU"
+    } else {
+        ""
+    };
+    let running = Running::on(context, workers, own.clone());
+    let message = format!(
+        "{} {} ({}), but {} on {}: samples cross the interconnect{back}",
+        workers.names(),
+        running.predicate(workers),
+        running.basis(workers),
+        trainers_run(workers),
+        node_names(&trainer),
+    );
+    let mut evidence = running.evidence();
+    evidence.insert("home_nodes", Value::Nodes(workers.home_nodes()));
+    evidence.insert("worker_nodes", Value::Nodes(own));
+    evidence.insert("trainer_nodes", Value::Nodes(trainer));
+    let to_move = Group::new(non_local(context, workers));
+    let remedy = Remedy {
+        commands: to_move.map_or(Vec::new(), |group| bind(context, &group).commands),
+        ..bind(context, workers)
+    };
+    Violation::by(workers, message, evidence, remedy)
+}
+
+/// The trainers and workers that are not on their local nodes. A worker that is on the node of its GPU stays there.
+fn non_local<'a>(context: &RuleContext<'a>, workers: &Group<'a>) -> Vec<&'a PlacedProcess> {
+    trainers(workers)
+        .into_iter()
+        .filter_map(|pid| context.process(pid))
+        .chain(workers.iter())
+        .filter(|placed| !placed.cpu.nodes().is_subset(&placed.local_nodes))
+        .collect()
+}
+
+fn trainers(workers: &Group) -> BTreeSet<Pid> {
+    workers
+        .iter()
+        .filter_map(|worker| worker.membership.trainer)
+        .collect()
+}
+
+/// `its trainer 100 runs`, `their trainers run`
+fn trainers_run(workers: &Group) -> String {
+    let trainers: Vec<Pid> = trainers(workers).into_iter().collect();
+    match trainers.as_slice() {
+        [pid] => format!("{} trainer {pid} runs", workers.agree("its", "their")),
+        _ => "their trainers run".to_owned(),
     }
 }

@@ -1,10 +1,10 @@
-//! vm.zone_reclaim_mode is on: a node that is full gives up page cache before memory of another node is taken.
+//! vm.zone_reclaim_mode is on: if a node is full, the kernel drops page cache before it uses memory of another node.
 //!
-//! Why it costs: data loaders that read files lose their cache, and allocations wait for pages to be reclaimed.
+//! Why it costs: data loaders lose cached files, and allocations wait until pages are reclaimed.
 //!
-//! What it cannot know: whether this machine's administrators measured it.
+//! What it cannot know: whether the administrators measured it on this machine.
 //!
-//! What to do: sysctl vm.zone_reclaim_mode=0, which is the kernel's default.
+//! What to do: sysctl vm.zone_reclaim_mode=0, which is the default of the kernel.
 
 use crate::audit::finding::{Evidence, Remedy, Severity, Value};
 use crate::audit::rules::{Rule, RuleContext, Violation};
@@ -17,19 +17,19 @@ pub(crate) const RULE: Rule = Rule {
 };
 
 fn check(context: &RuleContext) -> Vec<Violation> {
-    let mode = context.settings.zone_reclaim_mode.unwrap_or(0);
-    if mode == 0 || context.topology.nodes().len() < 2 {
+    let mode = context.machine.kernel.zone_reclaim_mode.unwrap_or(0);
+    if mode == 0 || context.machine.topology.nodes().len() < 2 {
         return Vec::new();
     }
     vec![Violation::of_machine(
         format!(
-            "vm.zone_reclaim_mode is {mode}: a full node gives up page cache before another node's memory is taken"
+            "vm.zone_reclaim_mode is {mode}: a full node drops page cache before memory of another node is used"
         ),
         Evidence::from([("zone_reclaim_mode", Value::Count(mode as usize))]),
         Remedy {
-            words: "turn it off, unless it was measured to help".to_owned(),
+            text: "turn it off, unless it was measured to help".to_owned(),
             commands: vec!["sysctl vm.zone_reclaim_mode=0".to_owned()],
-            but: String::new(),
+            note: String::new(),
         },
     )]
 }

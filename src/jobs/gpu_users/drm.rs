@@ -6,10 +6,10 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use crate::jobs::tree::ProcessTree;
-use crate::machine::evidence::Evidence;
 use crate::machine::gap::Reason;
 use crate::machine::gpu::Gpu;
 use crate::units::{Bytes, PciAddress, Pid, ranges};
+use crate::words::Evidence;
 
 /// A client of a device's driver: the device and its `drm-client-id`. Duplicated and inherited descriptors have the same.
 pub(crate) type ClientId = (PciAddress, Option<u64>);

@@ -4,10 +4,10 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use crate::jobs::known_programs::serves_gpus;
 use crate::machine::environment::Environment;
-use crate::machine::evidence::Evidence;
 use crate::machine::gap::{Fact, Gap, Reason};
 use crate::machine::gpu::Gpu;
 use crate::units::Pid;
+use crate::words::Evidence;
 
 /// How often a process has files of NVIDIA's driver open.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]

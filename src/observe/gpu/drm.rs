@@ -6,13 +6,13 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use crate::machine::gpu::{DrmGpu, Gpu};
-use crate::machine::pci::PciClass;
 use crate::observe::gpu::kfd;
 use crate::observe::gpu::kfd::KfdGpu;
 use crate::observe::pci::{SysfsPciDevice, parse_hex, vendor};
 use crate::observe::read::read_as;
 use crate::observe::root::Root;
 use crate::units::{Bytes, PciAddress, value};
+use crate::words::PciClass;
 
 /// The GPUs by address, without an index. A device is a GPU if it has a DRM render node or KFD lists it: the VGA controller
 /// of a board has neither.

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use crate::machine::gap::{Fact, Gaps, Reason};
-use crate::machine::gpu::{Context, Gpu, HomeSource, Instance};
+use crate::machine::gpu::{Context, Gpu, Instance};
 use crate::machine::nvml_answer::{DriverAnswer, DriverGpu, DriverProcess};
 use crate::machine::pci::PciDevice;
 use crate::machine::topology::Topology;
@@ -14,6 +14,7 @@ use crate::observe::root::Root;
 use crate::units::{
     Bytes, Malformed, NodeId, NodeSet, PciAddress, Pid, parse_cpu_list, parse_node_list,
 };
+use crate::words::HomeSource;
 
 /// Reads the GPUs, by index, and the other PCI devices. Where NVML did not answer, NVIDIA's GPUs are those on the PCI bus.
 /// The GPUs of AMD and Intel come after them.

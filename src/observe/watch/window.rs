@@ -14,17 +14,16 @@ use crate::machine::topology::Topology;
 use crate::machine::window::{Counters, ProcessActivity, Window};
 use crate::observe::deadline::Deadline;
 use crate::observe::gpu::gpus;
-use crate::observe::nodes;
 use crate::observe::process::pool::Readers;
 use crate::observe::process::stat::{parse_stat, ticks_after_boot};
 use crate::observe::process::{stat, threads};
 use crate::observe::root::Root;
-use crate::observe::selection;
 use crate::observe::source::{Source, Subjects};
 use crate::observe::watch::counters::{counted_between, read_numastat, read_vmstat};
 use crate::observe::watch::interrupt::Interrupt;
 use crate::observe::watch::sched::read_pages_migrated;
 use crate::observe::watch::tally::{Clock, Tallies, Tally, ThreadSample};
+use crate::observe::{nodes, selection};
 use crate::units::{NodeId, Pid};
 
 /// The most rounds in a window.

@@ -14,14 +14,14 @@ fn binding_not_in_effect() {
     assert_data_eq!(
         told(&tree, RULE),
         str![[r#"
-error[binding-not-in-effect]: --numa-binding asks for a binding, and trainer 100 may run on nodes
-  0-1 where its GPU hangs on node 0
-  to mend it: the log of what was to bind it should say why (no numactl program, no right to set a
-    policy, a numa_node of -1, a start method that it does not know); until then start each rank
+error[binding-not-in-effect]: --numa-binding requests a binding, but trainer 100 may run on nodes
+  0-1 (GPU 0 is attached to node 0)
+  fix: the log of the binding tool should say why (no numactl program, no permission to set a
+    policy, -1 as the GPU's node in sysfs, an unsupported start method); until then start each rank
     with numactl --cpunodebind=0 --membind=0
-  now: taskset -a -p -c 0-1 100
-  but: what is in memory already stays where it is
-{"commands":["taskset -a -p -c 0-1 100"],"evidence":{"affinity_nodes":[0,1],"home_nodes":[0],"option":"--numa-binding"},"gpu":0,"gpus":[0],"message":"--numa-binding asks for a binding, and trainer 100 may run on nodes 0-1 where its GPU hangs on node 0","pids":[100],"remedy":"the log of what was to bind it should say why (no numactl program, no right to set a policy, a numa_node of -1, a start method that it does not know); until then start each rank with numactl --cpunodebind=0 --membind=0; what is in memory already stays where it is","rule":"binding-not-in-effect","severity":"error"}
+  run now: taskset -a -p -c 0-1 100
+  note: memory that is already allocated stays where it is
+{"commands":["taskset -a -p -c 0-1 100"],"evidence":{"affinity_nodes":[0,1],"home_nodes":[0],"option":"--numa-binding"},"gpu":0,"gpus":[0],"message":"--numa-binding requests a binding, but trainer 100 may run on nodes 0-1 (GPU 0 is attached to node 0)","note":"memory that is already allocated stays where it is","pids":[100],"remedy":"the log of the binding tool should say why (no numactl program, no permission to set a policy, -1 as the GPU's node in sysfs, an unsupported start method); until then start each rank with numactl --cpunodebind=0 --membind=0; memory that is already allocated stays where it is","rule":"binding-not-in-effect","severity":"error"}
 
 "#]]
     );
@@ -52,11 +52,11 @@ fn binding_not_in_effect_not_known() {
     assert_data_eq!(
         told(&tree, RULE),
         str![[r#"
-error[binding-not-in-effect]: --numa-binding asks for a binding, and trainer 100 may run on nodes
+error[binding-not-in-effect]: --numa-binding requests a binding, but trainer 100 may run on nodes
   0-1
-  to mend it: the log of what was to bind it should say why (no numactl program, no right to set a
-    policy, a numa_node of -1, a start method that it does not know); until then bind by hand
-{"commands":[],"evidence":{"affinity_nodes":[0,1],"home_nodes":[],"option":"--numa-binding"},"gpu":0,"gpus":[0],"message":"--numa-binding asks for a binding, and trainer 100 may run on nodes 0-1","pids":[100],"remedy":"the log of what was to bind it should say why (no numactl program, no right to set a policy, a numa_node of -1, a start method that it does not know); until then bind by hand","rule":"binding-not-in-effect","severity":"error"}
+  fix: the log of the binding tool should say why (no numactl program, no permission to set a
+    policy, -1 as the GPU's node in sysfs, an unsupported start method); until then bind by hand
+{"commands":[],"evidence":{"affinity_nodes":[0,1],"home_nodes":[],"option":"--numa-binding"},"gpu":0,"gpus":[0],"message":"--numa-binding requests a binding, but trainer 100 may run on nodes 0-1","pids":[100],"remedy":"the log of the binding tool should say why (no numactl program, no permission to set a policy, -1 as the GPU's node in sysfs, an unsupported start method); until then bind by hand","rule":"binding-not-in-effect","severity":"error"}
 
 "#]]
     );
@@ -135,25 +135,25 @@ fn numactl_without_effect() {
     assert_data_eq!(
         told(&behind("numactl -N 0", "0-3", "default"), RULE),
         str![[r#"
-error[binding-not-in-effect]: --cpunodebind asks for node 0, and trainer 100 may run on nodes 0-1
-  where its GPU hangs on node 0
-  to mend it: find out what came between (a right that was missing, a program that binds itself);
-    until then start each rank with numactl --cpunodebind=0 --membind=0
-  now: taskset -a -p -c 0-1 100
-  but: what is in memory already stays where it is
-{"commands":["taskset -a -p -c 0-1 100"],"evidence":{"affinity_nodes":[0,1],"home_nodes":[0],"option":"--cpunodebind"},"gpu":0,"gpus":[0],"message":"--cpunodebind asks for node 0, and trainer 100 may run on nodes 0-1 where its GPU hangs on node 0","pids":[100],"remedy":"find out what came between (a right that was missing, a program that binds itself); until then start each rank with numactl --cpunodebind=0 --membind=0; what is in memory already stays where it is","rule":"binding-not-in-effect","severity":"error"}
+error[binding-not-in-effect]: --cpunodebind requests node 0, but trainer 100 may run on nodes 0-1
+  (GPU 0 is attached to node 0)
+  fix: find out what prevented it (a missing permission, a program that binds itself); until then
+    start each rank with numactl --cpunodebind=0 --membind=0
+  run now: taskset -a -p -c 0-1 100
+  note: memory that is already allocated stays where it is
+{"commands":["taskset -a -p -c 0-1 100"],"evidence":{"affinity_nodes":[0,1],"home_nodes":[0],"option":"--cpunodebind"},"gpu":0,"gpus":[0],"message":"--cpunodebind requests node 0, but trainer 100 may run on nodes 0-1 (GPU 0 is attached to node 0)","note":"memory that is already allocated stays where it is","pids":[100],"remedy":"find out what prevented it (a missing permission, a program that binds itself); until then start each rank with numactl --cpunodebind=0 --membind=0; memory that is already allocated stays where it is","rule":"binding-not-in-effect","severity":"error"}
 
 "#]]
     );
     assert_data_eq!(
         told(&behind("numactl -C 0-1", "0-2", "default"), RULE),
         str![[r#"
-error[binding-not-in-effect]: --physcpubind asks for CPUs 0-1, and trainer 100 may run on CPUs 0-2
-  to mend it: find out what came between (a right that was missing, a program that binds itself);
-    until then start each rank with numactl --cpunodebind=0 --membind=0
-  now: taskset -a -p -c 0-1 100
-  but: what is in memory already stays where it is
-{"commands":["taskset -a -p -c 0-1 100"],"evidence":{"home_nodes":[0],"option":"--physcpubind"},"gpu":0,"gpus":[0],"message":"--physcpubind asks for CPUs 0-1, and trainer 100 may run on CPUs 0-2","pids":[100],"remedy":"find out what came between (a right that was missing, a program that binds itself); until then start each rank with numactl --cpunodebind=0 --membind=0; what is in memory already stays where it is","rule":"binding-not-in-effect","severity":"error"}
+error[binding-not-in-effect]: --physcpubind requests CPUs 0-1, but trainer 100 may run on CPUs 0-2
+  fix: find out what prevented it (a missing permission, a program that binds itself); until then
+    start each rank with numactl --cpunodebind=0 --membind=0
+  run now: taskset -a -p -c 0-1 100
+  note: memory that is already allocated stays where it is
+{"commands":["taskset -a -p -c 0-1 100"],"evidence":{"home_nodes":[0],"option":"--physcpubind"},"gpu":0,"gpus":[0],"message":"--physcpubind requests CPUs 0-1, but trainer 100 may run on CPUs 0-2","note":"memory that is already allocated stays where it is","pids":[100],"remedy":"find out what prevented it (a missing permission, a program that binds itself); until then start each rank with numactl --cpunodebind=0 --membind=0; memory that is already allocated stays where it is","rule":"binding-not-in-effect","severity":"error"}
 
 "#]]
     );
@@ -165,12 +165,12 @@ fn membind_without_effect() {
     assert_data_eq!(
         told(&tree, RULE),
         str![[r#"
-error[binding-not-in-effect]: --membind asks for memory of node 0, and trainer 100 has the memory
+error[binding-not-in-effect]: --membind requests memory of node 0, but trainer 100 has the memory
   policy default
-  to mend it: find out what came between (a right that was missing, a program that binds itself);
-    until then start each rank with numactl --cpunodebind=0 --membind=0
-  but: a running process keeps its policy
-{"commands":[],"evidence":{"home_nodes":[0],"option":"--membind","policy":"default"},"gpu":0,"gpus":[0],"message":"--membind asks for memory of node 0, and trainer 100 has the memory policy default","pids":[100],"remedy":"find out what came between (a right that was missing, a program that binds itself); until then start each rank with numactl --cpunodebind=0 --membind=0; a running process keeps its policy","rule":"binding-not-in-effect","severity":"error"}
+  fix: find out what prevented it (a missing permission, a program that binds itself); until then
+    start each rank with numactl --cpunodebind=0 --membind=0
+  note: the memory policy of a running process cannot be changed from outside
+{"commands":[],"evidence":{"home_nodes":[0],"option":"--membind","policy":"default"},"gpu":0,"gpus":[0],"message":"--membind requests memory of node 0, but trainer 100 has the memory policy default","note":"the memory policy of a running process cannot be changed from outside","pids":[100],"remedy":"find out what prevented it (a missing permission, a program that binds itself); until then start each rank with numactl --cpunodebind=0 --membind=0; the memory policy of a running process cannot be changed from outside","rule":"binding-not-in-effect","severity":"error"}
 
 "#]]
     );
@@ -218,5 +218,8 @@ fn the_sockets_other_nodes_are_a_binding() {
     });
     silent(&tree, RULE);
     let loose = told(&tree, "cpu-unbound");
-    assert!(loose.contains("nodes 0-1 are allowed"), "{loose}");
+    assert!(
+        loose.contains("its CPU affinity allows nodes 0-1"),
+        "{loose}"
+    );
 }

@@ -14,12 +14,12 @@ fn cpu_remote_bound_there() {
     assert_data_eq!(
         told(&on(&[(2, "2-3")]), "cpu-remote"),
         str![[r#"
-error[cpu-remote]: GPU and CPU NUMA nodes do NOT match: GPU 0 hangs on node 0, trainer 100 on node 1
-  (bound there)
-  to mend it: start it with numactl --cpunodebind=0 --membind=0
-  now: taskset -a -p -c 0-1 100
-  but: what is in memory already stays where it is
-{"commands":["taskset -a -p -c 0-1 100"],"evidence":{"bound":1,"cpu_nodes":[1],"home_nodes":[0]},"gpu":0,"gpus":[0],"message":"GPU and CPU NUMA nodes do NOT match: GPU 0 hangs on node 0, trainer 100 on node 1 (bound there)","pids":[100],"remedy":"start it with numactl --cpunodebind=0 --membind=0; what is in memory already stays where it is","rule":"cpu-remote","severity":"error"}
+error[cpu-remote]: GPU and CPU NUMA nodes do NOT match: GPU 0 is attached to node 0, but trainer 100
+  is bound to node 1 (by CPU affinity)
+  fix: start it with numactl --cpunodebind=0 --membind=0
+  run now: taskset -a -p -c 0-1 100
+  note: memory that is already allocated stays where it is
+{"commands":["taskset -a -p -c 0-1 100"],"evidence":{"bound":1,"cpu_nodes":[1],"home_nodes":[0]},"gpu":0,"gpus":[0],"message":"GPU and CPU NUMA nodes do NOT match: GPU 0 is attached to node 0, but trainer 100 is bound to node 1 (by CPU affinity)","note":"memory that is already allocated stays where it is","pids":[100],"remedy":"start it with numactl --cpunodebind=0 --membind=0; memory that is already allocated stays where it is","rule":"cpu-remote","severity":"error"}
 
 "#]]
     );
@@ -30,12 +30,12 @@ fn cpu_remote_merely_there_now() {
     assert_data_eq!(
         told(&on(&[(2, "0-3")]), "cpu-remote"),
         str![[r#"
-error[cpu-remote]: GPU and CPU NUMA nodes do NOT match: GPU 0 hangs on node 0, trainer 100 on node 1
-  (last ran there, and nothing holds it there)
-  to mend it: start it with numactl --cpunodebind=0 --membind=0
-  now: taskset -a -p -c 0-1 100
-  but: what is in memory already stays where it is
-{"commands":["taskset -a -p -c 0-1 100"],"evidence":{"bound":0,"cpu_nodes":[1],"home_nodes":[0]},"gpu":0,"gpus":[0],"message":"GPU and CPU NUMA nodes do NOT match: GPU 0 hangs on node 0, trainer 100 on node 1 (last ran there, and nothing holds it there)","pids":[100],"remedy":"start it with numactl --cpunodebind=0 --membind=0; what is in memory already stays where it is","rule":"cpu-remote","severity":"error"}
+error[cpu-remote]: GPU and CPU NUMA nodes do NOT match: GPU 0 is attached to node 0, but trainer 100
+  runs on node 1 (it last ran there; no CPU affinity binds it there)
+  fix: start it with numactl --cpunodebind=0 --membind=0
+  run now: taskset -a -p -c 0-1 100
+  note: memory that is already allocated stays where it is
+{"commands":["taskset -a -p -c 0-1 100"],"evidence":{"bound":0,"cpu_nodes":[1],"home_nodes":[0]},"gpu":0,"gpus":[0],"message":"GPU and CPU NUMA nodes do NOT match: GPU 0 is attached to node 0, but trainer 100 runs on node 1 (it last ran there; no CPU affinity binds it there)","note":"memory that is already allocated stays where it is","pids":[100],"remedy":"start it with numactl --cpunodebind=0 --membind=0; memory that is already allocated stays where it is","rule":"cpu-remote","severity":"error"}
 
 "#]]
     );
@@ -60,12 +60,12 @@ fn cpu_remote_not_known() {
     assert_data_eq!(
         told(&tree, "cpu-remote"),
         str![[r#"
-error[cpu-remote]: GPU and CPU NUMA nodes do NOT match: GPU 0 hangs on node 0, trainer 100 on node 1
-  (last ran there, and nothing holds it there)
-  to mend it: start it with numactl --cpunodebind=0 --membind=0
-  now: taskset -a -p -c 0-1 100
-  but: what is in memory already stays where it is
-{"commands":["taskset -a -p -c 0-1 100"],"evidence":{"bound":0,"cpu_nodes":[1],"home_nodes":[0]},"gpu":0,"gpus":[0],"message":"GPU and CPU NUMA nodes do NOT match: GPU 0 hangs on node 0, trainer 100 on node 1 (last ran there, and nothing holds it there)","pids":[100],"remedy":"start it with numactl --cpunodebind=0 --membind=0; what is in memory already stays where it is","rule":"cpu-remote","severity":"error"}
+error[cpu-remote]: GPU and CPU NUMA nodes do NOT match: GPU 0 is attached to node 0, but trainer 100
+  runs on node 1 (it last ran there; its CPU affinity is unknown)
+  fix: start it with numactl --cpunodebind=0 --membind=0
+  run now: taskset -a -p -c 0-1 100
+  note: memory that is already allocated stays where it is
+{"commands":["taskset -a -p -c 0-1 100"],"evidence":{"bound":0,"cpu_nodes":[1],"home_nodes":[0]},"gpu":0,"gpus":[0],"message":"GPU and CPU NUMA nodes do NOT match: GPU 0 is attached to node 0, but trainer 100 runs on node 1 (it last ran there; its CPU affinity is unknown)","note":"memory that is already allocated stays where it is","pids":[100],"remedy":"start it with numactl --cpunodebind=0 --membind=0; memory that is already allocated stays where it is","rule":"cpu-remote","severity":"error"}
 
 "#]]
     );
@@ -84,11 +84,12 @@ fn cpu_near() {
     assert_data_eq!(
         told(&near(&[(2, "2-3")]), "cpu-near"),
         str![[r#"
-warning[cpu-near]: GPU 0 hangs on node 0, trainer 100 on node 1 of the same socket (bound there)
-  to mend it: start it with numactl --cpunodebind=0 --membind=0
-  now: taskset -a -p -c 0-1 100
-  but: what is in memory already stays where it is
-{"commands":["taskset -a -p -c 0-1 100"],"evidence":{"bound":1,"cpu_nodes":[1],"home_nodes":[0]},"gpu":0,"gpus":[0],"message":"GPU 0 hangs on node 0, trainer 100 on node 1 of the same socket (bound there)","pids":[100],"remedy":"start it with numactl --cpunodebind=0 --membind=0; what is in memory already stays where it is","rule":"cpu-near","severity":"warning"}
+warning[cpu-near]: GPU 0 is attached to node 0, but trainer 100 is bound to node 1 of the same
+  socket (by CPU affinity)
+  fix: start it with numactl --cpunodebind=0 --membind=0
+  run now: taskset -a -p -c 0-1 100
+  note: memory that is already allocated stays where it is
+{"commands":["taskset -a -p -c 0-1 100"],"evidence":{"bound":1,"cpu_nodes":[1],"home_nodes":[0]},"gpu":0,"gpus":[0],"message":"GPU 0 is attached to node 0, but trainer 100 is bound to node 1 of the same socket (by CPU affinity)","note":"memory that is already allocated stays where it is","pids":[100],"remedy":"start it with numactl --cpunodebind=0 --membind=0; memory that is already allocated stays where it is","rule":"cpu-near","severity":"warning"}
 
 "#]]
     );
@@ -114,12 +115,12 @@ fn cpu_unbound() {
     assert_data_eq!(
         told(&on(&[(0, "0-3")]), "cpu-unbound"),
         str![[r#"
-warning[cpu-unbound]: GPU 0 hangs on node 0, trainer 100 is there by chance: nothing holds it there,
-  nodes 0-1 are allowed
-  to mend it: start it with numactl --cpunodebind=0 --membind=0
-  now: taskset -a -p -c 0-1 100
-  but: what is in memory already stays where it is
-{"commands":["taskset -a -p -c 0-1 100"],"evidence":{"affinity_nodes":[0,1],"home_nodes":[0]},"gpu":0,"gpus":[0],"message":"GPU 0 hangs on node 0, trainer 100 is there by chance: nothing holds it there, nodes 0-1 are allowed","pids":[100],"remedy":"start it with numactl --cpunodebind=0 --membind=0; what is in memory already stays where it is","rule":"cpu-unbound","severity":"warning"}
+warning[cpu-unbound]: GPU 0 is attached to node 0; trainer 100 runs there but is not bound there:
+  its CPU affinity allows nodes 0-1
+  fix: start it with numactl --cpunodebind=0 --membind=0
+  run now: taskset -a -p -c 0-1 100
+  note: memory that is already allocated stays where it is
+{"commands":["taskset -a -p -c 0-1 100"],"evidence":{"affinity_nodes":[0,1],"home_nodes":[0]},"gpu":0,"gpus":[0],"message":"GPU 0 is attached to node 0; trainer 100 runs there but is not bound there: its CPU affinity allows nodes 0-1","note":"memory that is already allocated stays where it is","pids":[100],"remedy":"start it with numactl --cpunodebind=0 --membind=0; memory that is already allocated stays where it is","rule":"cpu-unbound","severity":"warning"}
 
 "#]]
     );
@@ -143,7 +144,7 @@ fn threads_astray() {
     let tree = on(&[(0, "0-1"), (2, "0-3"), (1, "0-1")]);
     let told = told(&tree, "threads-astray");
     assert!(
-        told.starts_with("warning[threads-astray]: GPU 0 hangs on node 0, trainer 100"),
+        told.starts_with("warning[threads-astray]: GPU 0 is attached to node 0, but trainer 100"),
         "{told}"
     );
 }
@@ -182,13 +183,13 @@ fn worker_split() {
     assert_data_eq!(
         told(&tree, "worker-split"),
         str![[r#"
-error[worker-split]: 2 workers on node 1 (bound there), and their trainer on node 0: samples cross
-  the interconnect
-  to mend it: its trainer is bound right, and workers inherit that: find what binds or frees them (a
-    worker_init_fn, OMP_PROC_BIND, KMP_AFFINITY)
+error[worker-split]: 2 workers are bound to node 1 (by CPU affinity), but their trainer 100 runs on
+  node 0: samples cross the interconnect
+  to mend it: find what rebinds workers (worker_init_fn, OMP_PROC_BIND, KMP_AFFINITY): their trainer
+    is bound correctly
   now: for pid in 110 120; do taskset -a -p -c 0-1 $pid; done
-  but: what is in memory already stays where it is
-{"commands":["for pid in 110 120; do taskset -a -p -c 0-1 $pid; done"],"evidence":{"bound":2,"home_nodes":[0],"trainer_nodes":[0],"worker_nodes":[1]},"gpu":0,"gpus":[0],"message":"2 workers on node 1 (bound there), and their trainer on node 0: samples cross the interconnect","pids":[110,120],"remedy":"its trainer is bound right, and workers inherit that: find what binds or frees them (a worker_init_fn, OMP_PROC_BIND, KMP_AFFINITY); what is in memory already stays where it is","rule":"worker-split","severity":"error"}
+  but: memory that is already allocated stays where it is
+{"commands":["for pid in 110 120; do taskset -a -p -c 0-1 $pid; done"],"evidence":{"bound":2,"home_nodes":[0],"trainer_nodes":[0],"worker_nodes":[1]},"gpu":0,"gpus":[0],"message":"2 workers are bound to node 1 (by CPU affinity), but their trainer 100 runs on node 0: samples cross the interconnect","pids":[110,120],"remedy":"find what rebinds workers (worker_init_fn, OMP_PROC_BIND, KMP_AFFINITY): their trainer is bound correctly; memory that is already allocated stays where it is","rule":"worker-split","severity":"error"}
 
 "#]]
     );
@@ -201,12 +202,13 @@ fn worker_split_across_and_back() {
     assert_data_eq!(
         told(&tree, "worker-split"),
         str![[r#"
-error[worker-split]: 2 workers on node 0 (last ran there, and nothing holds them there), and their
-  trainer on node 1: samples cross the interconnect, and cross it back to the GPU
-  to mend it: start its trainer with numactl --cpunodebind=0 --membind=0: workers inherit that
-  now: taskset -a -p -c 0-1 100
-  but: what is in memory already stays where it is
-{"commands":["taskset -a -p -c 0-1 100"],"evidence":{"bound":0,"home_nodes":[0],"trainer_nodes":[1],"worker_nodes":[0]},"gpu":0,"gpus":[0],"message":"2 workers on node 0 (last ran there, and nothing holds them there), and their trainer on node 1: samples cross the interconnect, and cross it back to the GPU","pids":[110,120],"remedy":"start its trainer with numactl --cpunodebind=0 --membind=0: workers inherit that; what is in memory already stays where it is","rule":"worker-split","severity":"error"}
+error[worker-split]: 2 workers run on node 0 (they last ran there; no CPU affinity binds them
+  there), but their trainer 100 runs on node 1: samples cross the interconnect, and cross it back to
+  the GPU
+  fix: start the trainer with numactl --cpunodebind=0 --membind=0 (workers inherit the binding)
+  run now: taskset -a -p -c 0-1 100
+  note: memory that is already allocated stays where it is
+{"commands":["taskset -a -p -c 0-1 100"],"evidence":{"bound":0,"home_nodes":[0],"trainer_nodes":[1],"worker_nodes":[0]},"gpu":0,"gpus":[0],"message":"2 workers run on node 0 (they last ran there; no CPU affinity binds them there), but their trainer 100 runs on node 1: samples cross the interconnect, and cross it back to the GPU","note":"memory that is already allocated stays where it is","pids":[110,120],"remedy":"start the trainer with numactl --cpunodebind=0 --membind=0 (workers inherit the binding); memory that is already allocated stays where it is","rule":"worker-split","severity":"error"}
 
 "#]]
     );

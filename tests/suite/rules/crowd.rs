@@ -35,12 +35,12 @@ fn cpus_crowded() {
     assert_data_eq!(
         told(&tree, "cpus-crowded"),
         str![[r#"
-warning[cpus-crowded]: 3 workers share no more than 2 CPUs (0-1)
-  to mend it: undo what binds them so tightly (OMP_PROC_BIND, GOMP_CPU_AFFINITY, KMP_AFFINITY, a
+warning[cpus-crowded]: 3 workers share only 2 CPUs (0-1)
+  fix: remove the setting that restricts the CPUs (OMP_PROC_BIND, GOMP_CPU_AFFINITY, KMP_AFFINITY, a
     worker_init_fn, taskset), or start fewer workers
-  now: for pid in 110 120 130; do taskset -a -p -c 0-7 $pid; done
-  but: what is in memory already stays where it is
-{"commands":["for pid in 110 120 130; do taskset -a -p -c 0-7 $pid; done"],"evidence":{"affinity":"0-1","cpu_count":2,"most_processes_sharing":3,"processes":3},"gpu":0,"gpus":[0],"message":"3 workers share no more than 2 CPUs (0-1)","pids":[110,120,130],"remedy":"undo what binds them so tightly (OMP_PROC_BIND, GOMP_CPU_AFFINITY, KMP_AFFINITY, a worker_init_fn, taskset), or start fewer workers; what is in memory already stays where it is","rule":"cpus-crowded","severity":"warning"}
+  run now: for pid in 110 120 130; do taskset -a -p -c 0-7 $pid; done
+  note: memory that is already allocated stays where it is
+{"commands":["for pid in 110 120 130; do taskset -a -p -c 0-7 $pid; done"],"evidence":{"affinity":"0-1","cpu_count":2,"most_processes_sharing":3,"processes":3},"gpu":0,"gpus":[0],"message":"3 workers share only 2 CPUs (0-1)","note":"memory that is already allocated stays where it is","pids":[110,120,130],"remedy":"remove the setting that restricts the CPUs (OMP_PROC_BIND, GOMP_CPU_AFFINITY, KMP_AFFINITY, a worker_init_fn, taskset), or start fewer workers; memory that is already allocated stays where it is","rule":"cpus-crowded","severity":"warning"}
 
 "#]]
     );
@@ -52,12 +52,12 @@ fn cpus_crowded_by_single_cpu_masks() {
     assert_data_eq!(
         told(&tree, "cpus-crowded"),
         str![[r#"
-warning[cpus-crowded]: 5 workers share no more than 2 CPUs (0-1), up to 3 of them the same one
-  to mend it: undo what binds them so tightly (OMP_PROC_BIND, GOMP_CPU_AFFINITY, KMP_AFFINITY, a
+warning[cpus-crowded]: 5 workers share only 2 CPUs (0-1); up to 3 of them share one CPU
+  fix: remove the setting that restricts the CPUs (OMP_PROC_BIND, GOMP_CPU_AFFINITY, KMP_AFFINITY, a
     worker_init_fn, taskset), or start fewer workers
-  now: for pid in 110 120 130 140 150; do taskset -a -p -c 0-7 $pid; done
-  but: what is in memory already stays where it is
-{"commands":["for pid in 110 120 130 140 150; do taskset -a -p -c 0-7 $pid; done"],"evidence":{"affinity":"0-1","cpu_count":2,"most_processes_sharing":3,"processes":5},"gpu":0,"gpus":[0],"message":"5 workers share no more than 2 CPUs (0-1), up to 3 of them the same one","pids":[110,120,130,140,150],"remedy":"undo what binds them so tightly (OMP_PROC_BIND, GOMP_CPU_AFFINITY, KMP_AFFINITY, a worker_init_fn, taskset), or start fewer workers; what is in memory already stays where it is","rule":"cpus-crowded","severity":"warning"}
+  run now: for pid in 110 120 130 140 150; do taskset -a -p -c 0-7 $pid; done
+  note: memory that is already allocated stays where it is
+{"commands":["for pid in 110 120 130 140 150; do taskset -a -p -c 0-7 $pid; done"],"evidence":{"affinity":"0-1","cpu_count":2,"most_processes_sharing":3,"processes":5},"gpu":0,"gpus":[0],"message":"5 workers share only 2 CPUs (0-1); up to 3 of them share one CPU","note":"memory that is already allocated stays where it is","pids":[110,120,130,140,150],"remedy":"remove the setting that restricts the CPUs (OMP_PROC_BIND, GOMP_CPU_AFFINITY, KMP_AFFINITY, a worker_init_fn, taskset), or start fewer workers; memory that is already allocated stays where it is","rule":"cpus-crowded","severity":"warning"}
 
 "#]]
     );
@@ -70,12 +70,12 @@ fn cpus_crowded_by_a_trainer_alone() {
     assert_data_eq!(
         told(&workers("3", &[]), "cpus-crowded"),
         str![[r#"
-warning[cpus-crowded]: trainer 100 may run on no more than 1 CPU (3)
-  to mend it: undo what binds them so tightly (OMP_PROC_BIND, GOMP_CPU_AFFINITY, KMP_AFFINITY, a
+warning[cpus-crowded]: trainer 100 may run on only one CPU (CPU 3)
+  fix: remove the setting that restricts the CPUs (OMP_PROC_BIND, GOMP_CPU_AFFINITY, KMP_AFFINITY, a
     worker_init_fn, taskset), or start fewer workers
-  now: taskset -a -p -c 0-7 100
-  but: what is in memory already stays where it is
-{"commands":["taskset -a -p -c 0-7 100"],"evidence":{"affinity":"3","cpu_count":1,"most_processes_sharing":1,"processes":1},"gpu":0,"gpus":[0],"message":"trainer 100 may run on no more than 1 CPU (3)","pids":[100],"remedy":"undo what binds them so tightly (OMP_PROC_BIND, GOMP_CPU_AFFINITY, KMP_AFFINITY, a worker_init_fn, taskset), or start fewer workers; what is in memory already stays where it is","rule":"cpus-crowded","severity":"warning"}
+  run now: taskset -a -p -c 0-7 100
+  note: memory that is already allocated stays where it is
+{"commands":["taskset -a -p -c 0-7 100"],"evidence":{"affinity":"3","cpu_count":1,"most_processes_sharing":1,"processes":1},"gpu":0,"gpus":[0],"message":"trainer 100 may run on only one CPU (CPU 3)","note":"memory that is already allocated stays where it is","pids":[100],"remedy":"remove the setting that restricts the CPUs (OMP_PROC_BIND, GOMP_CPU_AFFINITY, KMP_AFFINITY, a worker_init_fn, taskset), or start fewer workers; memory that is already allocated stays where it is","rule":"cpus-crowded","severity":"warning"}
 
 "#]]
     );
@@ -91,10 +91,10 @@ fn cpus_crowded_within_a_control_group() {
     assert_data_eq!(
         told(&tree, "cpus-crowded"),
         str![[r#"
-warning[cpus-crowded]: trainer 100 and 3 workers share no more than 2 CPUs (0-1)
-  to mend it: the control group has no more: start fewer workers, or ask for more CPUs (Slurm:
-    --cpus-per-task)
-{"commands":[],"evidence":{"affinity":"0-1","cpu_count":2,"most_processes_sharing":4,"processes":4},"gpu":0,"gpus":[0],"message":"trainer 100 and 3 workers share no more than 2 CPUs (0-1)","pids":[100,110,120,130],"remedy":"the control group has no more: start fewer workers, or ask for more CPUs (Slurm: --cpus-per-task)","rule":"cpus-crowded","severity":"warning"}
+warning[cpus-crowded]: trainer 100 and 3 workers share only 2 CPUs (0-1)
+  fix: start fewer workers, or request more CPUs (Slurm: --cpus-per-task): the cpuset has no more
+    CPUs
+{"commands":[],"evidence":{"affinity":"0-1","cpu_count":2,"most_processes_sharing":4,"processes":4},"gpu":0,"gpus":[0],"message":"trainer 100 and 3 workers share only 2 CPUs (0-1)","pids":[100,110,120,130],"remedy":"start fewer workers, or request more CPUs (Slurm: --cpus-per-task): the cpuset has no more CPUs","rule":"cpus-crowded","severity":"warning"}
 
 "#]]
     );
@@ -123,9 +123,9 @@ fn node_crowded() {
     assert_data_eq!(
         told(&tree, "node-crowded"),
         str![[r#"
-info[node-crowded]: trainer 100 and 8 workers belong on node 0, which has 8 CPUs: binding them all
-  can hurt
-{"commands":[],"evidence":{"cpu_count":8,"nodes":[0],"processes":9},"gpu":0,"gpus":[0],"message":"trainer 100 and 8 workers belong on node 0, which has 8 CPUs: binding them all can hurt","pids":[],"remedy":"start fewer workers before you bind, or bind to the socket","rule":"node-crowded","severity":"info"}
+info[node-crowded]: trainer 100 and 8 workers belong on node 0, which has 8 CPUs: binding all may
+  slow them down
+{"commands":[],"evidence":{"cpu_count":8,"nodes":[0],"processes":9},"gpu":0,"gpus":[0],"message":"trainer 100 and 8 workers belong on node 0, which has 8 CPUs: binding all may slow them down","pids":[],"remedy":"start fewer workers before you bind them, or bind to the socket","rule":"node-crowded","severity":"info"}
 
 "#]]
     );
@@ -138,8 +138,8 @@ fn node_crowded_already() {
         told(&tree, "node-crowded"),
         str![[r#"
 info[node-crowded]: trainer 100 and 8 workers are bound to node 0, which has 8 CPUs: they wait for
-  each other where all are busy
-{"commands":[],"evidence":{"cpu_count":8,"nodes":[0],"processes":9},"gpu":0,"gpus":[0],"message":"trainer 100 and 8 workers are bound to node 0, which has 8 CPUs: they wait for each other where all are busy","pids":[],"remedy":"start fewer workers, or bind to the socket","rule":"node-crowded","severity":"info"}
+  each other when all are busy
+{"commands":[],"evidence":{"cpu_count":8,"nodes":[0],"processes":9},"gpu":0,"gpus":[0],"message":"trainer 100 and 8 workers are bound to node 0, which has 8 CPUs: they wait for each other when all are busy","pids":[],"remedy":"start fewer workers, or bind to the socket","rule":"node-crowded","severity":"info"}
 
 "#]]
     );
@@ -163,9 +163,9 @@ fn node_without_gpus() {
     assert_data_eq!(
         told(&Tree::new(), "node-without-gpus"),
         str![[r#"
-info[node-without-gpus]: no GPU hangs on node 1: who binds every rank to its GPU's node leaves these
-  CPUs unused
-{"commands":[],"evidence":{"nodes":[1]},"gpu":null,"gpus":[],"message":"no GPU hangs on node 1: who binds every rank to its GPU's node leaves these CPUs unused","pids":[],"remedy":"mind it when workers are counted","rule":"node-without-gpus","severity":"info"}
+info[node-without-gpus]: no GPU is attached to node 1: binding every rank to its GPU's node leaves
+  the CPUs of node 1 unused
+{"commands":[],"evidence":{"nodes":[1]},"gpu":null,"gpus":[],"message":"no GPU is attached to node 1: binding every rank to its GPU's node leaves the CPUs of node 1 unused","pids":[],"remedy":"choose the number of workers by the CPUs of the other nodes","rule":"node-without-gpus","severity":"info"}
 
 "#]]
     );

@@ -13,10 +13,9 @@ fn gpu_node_unknown() {
     assert_data_eq!(
         told(&tree, "gpu-node-unknown"),
         str![[r#"
-warning[gpu-node-unknown]: nobody tells on which node GPU 0 hangs: tools that bind may take it for
-  node 0
-  to mend it: give it with --gpu-node or --topology, to this program and to the tool that binds
-{"commands":[],"evidence":{},"gpu":0,"gpus":[0],"message":"nobody tells on which node GPU 0 hangs: tools that bind may take it for node 0","pids":[],"remedy":"give it with --gpu-node or --topology, to this program and to the tool that binds","rule":"gpu-node-unknown","severity":"warning"}
+warning[gpu-node-unknown]: the home node of GPU 0 is unknown: binding tools may use node 0 instead
+  fix: set the node with --gpu-node or --topology, here and in the tool that binds
+{"commands":[],"evidence":{},"gpu":0,"gpus":[0],"message":"the home node of GPU 0 is unknown: binding tools may use node 0 instead","pids":[],"remedy":"set the node with --gpu-node or --topology, here and in the tool that binds","rule":"gpu-node-unknown","severity":"warning"}
 
 "#]]
     );
@@ -35,9 +34,10 @@ fn gpu_node_unknown_of_a_home_without_cpus() {
     assert_data_eq!(
         told(&tree, "gpu-node-unknown"),
         str![[r#"
-warning[gpu-node-unknown]: GPU 0 hangs on node 0, and nobody tells which node with CPUs is nearest
-  to mend it: give it with --gpu-node or --topology, to this program and to the tool that binds
-{"commands":[],"evidence":{"home_nodes":[0]},"gpu":0,"gpus":[0],"message":"GPU 0 hangs on node 0, and nobody tells which node with CPUs is nearest","pids":[],"remedy":"give it with --gpu-node or --topology, to this program and to the tool that binds","rule":"gpu-node-unknown","severity":"warning"}
+warning[gpu-node-unknown]: GPU 0 is attached to node 0, which has no CPUs, and the nearest node with
+  CPUs is unknown
+  fix: set the node with --gpu-node or --topology, here and in the tool that binds
+{"commands":[],"evidence":{"home_nodes":[0]},"gpu":0,"gpus":[0],"message":"GPU 0 is attached to node 0, which has no CPUs, and the nearest node with CPUs is unknown","pids":[],"remedy":"set the node with --gpu-node or --topology, here and in the tool that binds","rule":"gpu-node-unknown","severity":"warning"}
 
 "#]]
     );
@@ -59,10 +59,10 @@ fn sources_disagree() {
     assert_data_eq!(
         told(&tree, "sources-disagree"),
         str![[r#"
-warning[sources-disagree]: the sources of GPU 0's home node disagree: sysfs says node 0 and is
-  believed, nvml-cpu-affinity says node 1
-  to mend it: find out which is right, and give it with --gpu-node or --topology
-{"commands":[],"evidence":{"home_nodes":[0],"home_source":"sysfs"},"gpu":0,"gpus":[0],"message":"the sources of GPU 0's home node disagree: sysfs says node 0 and is believed, nvml-cpu-affinity says node 1","pids":[],"remedy":"find out which is right, and give it with --gpu-node or --topology","rule":"sources-disagree","severity":"warning"}
+warning[sources-disagree]: the sources for the home node of GPU 0 disagree: sysfs says node 0 and is
+  used, but nvml-cpu-affinity says node 1
+  fix: find out which node is right, and set it with --gpu-node or --topology
+{"commands":[],"evidence":{"home_nodes":[0],"home_source":"sysfs"},"gpu":0,"gpus":[0],"message":"the sources for the home node of GPU 0 disagree: sysfs says node 0 and is used, but nvml-cpu-affinity says node 1","pids":[],"remedy":"find out which node is right, and set it with --gpu-node or --topology","rule":"sources-disagree","severity":"warning"}
 
 "#]]
     );
@@ -92,12 +92,12 @@ fn numa_balancing_on() {
     assert_data_eq!(
         told(&tree, "numa-balancing-on"),
         str![[r#"
-warning[numa-balancing-on]: kernel.numa_balancing is on: it costs bound processes page faults, and
-  moves pages under them
-  to mend it: turn it off, if nothing else here needs it
-  now: sysctl kernel.numa_balancing=0
-  but: it does not move pages back
-{"commands":["sysctl kernel.numa_balancing=0"],"evidence":{"numa_balancing":1},"gpu":null,"gpus":[],"message":"kernel.numa_balancing is on: it costs bound processes page faults, and moves pages under them","pids":[],"remedy":"turn it off, if nothing else here needs it; it does not move pages back","rule":"numa-balancing-on","severity":"warning"}
+warning[numa-balancing-on]: kernel.numa_balancing is on: it causes page faults in bound processes
+  and may move their pages
+  fix: turn it off, unless another program on this machine needs it
+  run now: sysctl kernel.numa_balancing=0
+  note: this does not move pages back
+{"commands":["sysctl kernel.numa_balancing=0"],"evidence":{"numa_balancing":1},"gpu":null,"gpus":[],"message":"kernel.numa_balancing is on: it causes page faults in bound processes and may move their pages","note":"this does not move pages back","pids":[],"remedy":"turn it off, unless another program on this machine needs it; this does not move pages back","rule":"numa-balancing-on","severity":"warning"}
 
 "#]]
     );
@@ -136,11 +136,11 @@ fn zone_reclaim_on() {
     assert_data_eq!(
         told(&tree, "zone-reclaim-on"),
         str![[r#"
-warning[zone-reclaim-on]: vm.zone_reclaim_mode is 1: a full node gives up page cache before another
-  node's memory is taken
-  to mend it: turn it off, unless it was measured to help
-  now: sysctl vm.zone_reclaim_mode=0
-{"commands":["sysctl vm.zone_reclaim_mode=0"],"evidence":{"zone_reclaim_mode":1},"gpu":null,"gpus":[],"message":"vm.zone_reclaim_mode is 1: a full node gives up page cache before another node's memory is taken","pids":[],"remedy":"turn it off, unless it was measured to help","rule":"zone-reclaim-on","severity":"warning"}
+warning[zone-reclaim-on]: vm.zone_reclaim_mode is 1: a full node drops page cache before memory of
+  another node is used
+  fix: turn it off, unless it was measured to help
+  run now: sysctl vm.zone_reclaim_mode=0
+{"commands":["sysctl vm.zone_reclaim_mode=0"],"evidence":{"zone_reclaim_mode":1},"gpu":null,"gpus":[],"message":"vm.zone_reclaim_mode is 1: a full node drops page cache before memory of another node is used","pids":[],"remedy":"turn it off, unless it was measured to help","rule":"zone-reclaim-on","severity":"warning"}
 
 "#]]
     );
@@ -173,10 +173,10 @@ fn one_node_on_many_sockets() {
     assert_data_eq!(
         told(&tree, "one-node-on-many-sockets"),
         str![[r#"
-warning[one-node-on-many-sockets]: one NUMA node has the CPUs of 2 sockets: placement is hidden from
-  the kernel, and these verdicts are void
-  to mend it: turn off node interleaving in the firmware, and numa=off in the kernel's command line
-{"commands":[],"evidence":{"sockets":2},"gpu":null,"gpus":[],"message":"one NUMA node has the CPUs of 2 sockets: placement is hidden from the kernel, and these verdicts are void","pids":[],"remedy":"turn off node interleaving in the firmware, and numa=off in the kernel's command line","rule":"one-node-on-many-sockets","severity":"warning"}
+warning[one-node-on-many-sockets]: a single NUMA node has the CPUs of 2 sockets: the kernel cannot
+  distinguish the sockets, and the verdicts mean nothing
+  fix: turn off node interleaving in the firmware, and remove numa=off from the kernel command line
+{"commands":[],"evidence":{"sockets":2},"gpu":null,"gpus":[],"message":"a single NUMA node has the CPUs of 2 sockets: the kernel cannot distinguish the sockets, and the verdicts mean nothing","pids":[],"remedy":"turn off node interleaving in the firmware, and remove numa=off from the kernel command line","rule":"one-node-on-many-sockets","severity":"warning"}
 
 "#]]
     );

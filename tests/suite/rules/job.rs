@@ -13,11 +13,11 @@ fn ranks_on_one_node() {
     assert_data_eq!(
         told(&tree, "ranks-on-one-node"),
         str![[r#"
-error[ranks-on-one-node]: 2 trainers of one job are all bound to node 0, and their GPUs hang on
-  nodes 0-1
-  to mend it: bind each rank to its own GPU's node, and not the launcher: numa-audit --remedies has
-    a table of the ranks
-{"commands":[],"evidence":{"cpu_nodes":[0],"home_nodes":[0,1]},"gpu":0,"gpus":[0,1],"message":"2 trainers of one job are all bound to node 0, and their GPUs hang on nodes 0-1","pids":[100,200],"remedy":"bind each rank to its own GPU's node, and not the launcher: numa-audit --remedies has a table of the ranks","rule":"ranks-on-one-node","severity":"error"}
+error[ranks-on-one-node]: 2 trainers of one job are all bound to node 0, but their GPUs are attached
+  to nodes 0-1
+  fix: bind each rank to the node of its own GPU, not the launcher: numa-audit --remedies prints a
+    table of the ranks
+{"commands":[],"evidence":{"cpu_nodes":[0],"home_nodes":[0,1]},"gpu":0,"gpus":[0,1],"message":"2 trainers of one job are all bound to node 0, but their GPUs are attached to nodes 0-1","pids":[100,200],"remedy":"bind each rank to the node of its own GPU, not the launcher: numa-audit --remedies prints a table of the ranks","rule":"ranks-on-one-node","severity":"error"}
 
 "#]]
     );
@@ -79,11 +79,11 @@ fn stray_context() {
     assert_data_eq!(
         told(&stray(), "stray-context"),
         str![[r#"
-warning[stray-context]: trainer 200 has a context on GPU 0, which is that of its sibling 100,
-  besides its own on GPU 1
-  to mend it: torch.cuda.set_device(local_rank) before the first use of CUDA, or
+warning[stray-context]: trainer 200 has a context on GPU 0, which belongs to trainer 100 of the same
+  job, besides its own GPU 1
+  fix: call torch.cuda.set_device(local_rank) before the first use of CUDA, or set
     CUDA_VISIBLE_DEVICES for each rank
-{"commands":[],"evidence":{"sibling":[100],"siblings_gpu":0},"gpu":0,"gpus":[0,1],"message":"trainer 200 has a context on GPU 0, which is that of its sibling 100, besides its own on GPU 1","pids":[200],"remedy":"torch.cuda.set_device(local_rank) before the first use of CUDA, or CUDA_VISIBLE_DEVICES for each rank","rule":"stray-context","severity":"warning"}
+{"commands":[],"evidence":{"sibling":[100],"siblings_gpu":0},"gpu":0,"gpus":[0,1],"message":"trainer 200 has a context on GPU 0, which belongs to trainer 100 of the same job, besides its own GPU 1","pids":[200],"remedy":"call torch.cuda.set_device(local_rank) before the first use of CUDA, or set CUDA_VISIBLE_DEVICES for each rank","rule":"stray-context","severity":"warning"}
 
 "#]]
     );

@@ -27,12 +27,13 @@ fn memory_remote() {
     assert_data_eq!(
         told(&with(OFF), "memory-remote"),
         str![[r#"
-error[memory-remote]: GPU and memory NUMA nodes do NOT match: GPU 0 hangs on node 0, trainer 100 has
-  86% of the working memory on node 1 (120 MiB: anonymous 80 MiB, pinned 30 MiB, shared 10 MiB)
-  to mend it: start it with numactl --cpunodebind=0 --membind=0
-  now: migratepages 100 1 0
-  but: pinned pages do not move
-{"commands":["migratepages 100 1 0"],"evidence":{"home_nodes":[0],"memory_nodes":[1],"most_anonymous_bytes":83886080,"most_bytes":125829120,"most_pinned_bytes":31457280,"most_share":0.8571428571428571,"most_shared_bytes":10485760},"gpu":0,"gpus":[0],"message":"GPU and memory NUMA nodes do NOT match: GPU 0 hangs on node 0, trainer 100 has 86% of the working memory on node 1 (120 MiB: anonymous 80 MiB, pinned 30 MiB, shared 10 MiB)","pids":[100],"remedy":"start it with numactl --cpunodebind=0 --membind=0; pinned pages do not move","rule":"memory-remote","severity":"error"}
+error[memory-remote]: GPU and memory NUMA nodes do NOT match: GPU 0 is attached to node 0, but
+  trainer 100 has 86% of its working memory on node 1 (120 MiB: anonymous 80 MiB, pinned 30 MiB,
+  shared 10 MiB)
+  fix: start it with numactl --cpunodebind=0 --membind=0
+  run now: migratepages 100 1 0
+  note: pinned pages do not move
+{"commands":["migratepages 100 1 0"],"evidence":{"home_nodes":[0],"memory_nodes":[1],"most_anonymous_bytes":83886080,"most_bytes":125829120,"most_pinned_bytes":31457280,"most_share":0.8571428571428571,"most_shared_bytes":10485760},"gpu":0,"gpus":[0],"message":"GPU and memory NUMA nodes do NOT match: GPU 0 is attached to node 0, but trainer 100 has 86% of its working memory on node 1 (120 MiB: anonymous 80 MiB, pinned 30 MiB, shared 10 MiB)","note":"pinned pages do not move","pids":[100],"remedy":"start it with numactl --cpunodebind=0 --membind=0; pinned pages do not move","rule":"memory-remote","severity":"error"}
 
 "#]]
     );
@@ -63,12 +64,12 @@ fn memory_near() {
     assert_data_eq!(
         told(&tree, "memory-near"),
         str![[r#"
-warning[memory-near]: GPU 0 hangs on node 0, trainer 100 has 86% of the working memory on node 1
-  (120 MiB: anonymous 80 MiB, pinned 30 MiB, shared 10 MiB)
-  to mend it: start it with numactl --cpunodebind=0 --membind=0
-  now: migratepages 100 1 0
-  but: pinned pages do not move
-{"commands":["migratepages 100 1 0"],"evidence":{"home_nodes":[0],"memory_nodes":[1],"most_anonymous_bytes":83886080,"most_bytes":125829120,"most_pinned_bytes":31457280,"most_share":0.8571428571428571,"most_shared_bytes":10485760},"gpu":0,"gpus":[0],"message":"GPU 0 hangs on node 0, trainer 100 has 86% of the working memory on node 1 (120 MiB: anonymous 80 MiB, pinned 30 MiB, shared 10 MiB)","pids":[100],"remedy":"start it with numactl --cpunodebind=0 --membind=0; pinned pages do not move","rule":"memory-near","severity":"warning"}
+warning[memory-near]: GPU 0 is attached to node 0, but trainer 100 has 86% of its working memory on
+  node 1 (120 MiB: anonymous 80 MiB, pinned 30 MiB, shared 10 MiB)
+  fix: start it with numactl --cpunodebind=0 --membind=0
+  run now: migratepages 100 1 0
+  note: pinned pages do not move
+{"commands":["migratepages 100 1 0"],"evidence":{"home_nodes":[0],"memory_nodes":[1],"most_anonymous_bytes":83886080,"most_bytes":125829120,"most_pinned_bytes":31457280,"most_share":0.8571428571428571,"most_shared_bytes":10485760},"gpu":0,"gpus":[0],"message":"GPU 0 is attached to node 0, but trainer 100 has 86% of its working memory on node 1 (120 MiB: anonymous 80 MiB, pinned 30 MiB, shared 10 MiB)","note":"pinned pages do not move","pids":[100],"remedy":"start it with numactl --cpunodebind=0 --membind=0; pinned pages do not move","rule":"memory-near","severity":"warning"}
 
 "#]]
     );
@@ -98,11 +99,11 @@ fn pinned_remote() {
     assert_data_eq!(
         told(&with(OFF), "pinned-remote"),
         str![[r#"
-error[pinned-remote]: GPU 0 hangs on node 0, trainer 100 has 30 MiB pinned on node 1: every batch
-  crosses the interconnect, and it cannot migrate
-  to mend it: start it with numactl --cpunodebind=0 --membind=0
-  but: what is pinned already stays until the process ends
-{"commands":[],"evidence":{"home_nodes":[0],"memory_nodes":[1],"most_pinned_bytes":31457280},"gpu":0,"gpus":[0],"message":"GPU 0 hangs on node 0, trainer 100 has 30 MiB pinned on node 1: every batch crosses the interconnect, and it cannot migrate","pids":[100],"remedy":"start it with numactl --cpunodebind=0 --membind=0; what is pinned already stays until the process ends","rule":"pinned-remote","severity":"error"}
+error[pinned-remote]: GPU 0 is attached to node 0, but trainer 100 has 30 MiB of pinned memory on
+  node 1: every batch crosses the interconnect, and pinned pages cannot migrate
+  fix: start it with numactl --cpunodebind=0 --membind=0
+  note: memory that is already pinned stays where it is until the process ends
+{"commands":[],"evidence":{"home_nodes":[0],"memory_nodes":[1],"most_pinned_bytes":31457280},"gpu":0,"gpus":[0],"message":"GPU 0 is attached to node 0, but trainer 100 has 30 MiB of pinned memory on node 1: every batch crosses the interconnect, and pinned pages cannot migrate","note":"memory that is already pinned stays where it is until the process ends","pids":[100],"remedy":"start it with numactl --cpunodebind=0 --membind=0; memory that is already pinned stays where it is until the process ends","rule":"pinned-remote","severity":"error"}
 
 "#]]
     );

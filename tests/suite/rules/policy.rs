@@ -20,10 +20,11 @@ fn policy_remote() {
     assert_data_eq!(
         told(&of("bind:1"), "policy-remote"),
         str![[r#"
-error[policy-remote]: GPU 0 hangs on node 0, trainer 100 has the memory policy bind for node 1
-  to mend it: start it with numactl --cpunodebind=0 --membind=0
-  but: a running process keeps its policy
-{"commands":[],"evidence":{"home_nodes":[0],"policy":"bind","policy_nodes":[1]},"gpu":0,"gpus":[0],"message":"GPU 0 hangs on node 0, trainer 100 has the memory policy bind for node 1","pids":[100],"remedy":"start it with numactl --cpunodebind=0 --membind=0; a running process keeps its policy","rule":"policy-remote","severity":"error"}
+error[policy-remote]: GPU 0 is attached to node 0, but trainer 100 has the memory policy bind for
+  node 1
+  fix: start it with numactl --cpunodebind=0 --membind=0
+  note: the memory policy of a running process cannot be changed from outside
+{"commands":[],"evidence":{"home_nodes":[0],"policy":"bind","policy_nodes":[1]},"gpu":0,"gpus":[0],"message":"GPU 0 is attached to node 0, but trainer 100 has the memory policy bind for node 1","note":"the memory policy of a running process cannot be changed from outside","pids":[100],"remedy":"start it with numactl --cpunodebind=0 --membind=0; the memory policy of a running process cannot be changed from outside","rule":"policy-remote","severity":"error"}
 
 "#]]
     );
@@ -60,8 +61,9 @@ fn policy_interleaved() {
     assert_data_eq!(
         told(&of("interleave:0-1"), "policy-interleaved"),
         str![[r#"
-info[policy-interleaved]: GPU 0 hangs on node 0, trainer 100 interleaves its memory over nodes 0-1
-{"commands":[],"evidence":{"policy_nodes":[0,1]},"gpu":0,"gpus":[0],"message":"GPU 0 hangs on node 0, trainer 100 interleaves its memory over nodes 0-1","pids":[100],"remedy":"start it without --interleave, if one node's memory suffices","rule":"policy-interleaved","severity":"info"}
+info[policy-interleaved]: GPU 0 is attached to node 0, but trainer 100 interleaves its memory over
+  nodes 0-1
+{"commands":[],"evidence":{"policy_nodes":[0,1]},"gpu":0,"gpus":[0],"message":"GPU 0 is attached to node 0, but trainer 100 interleaves its memory over nodes 0-1","pids":[100],"remedy":"start it without --interleave, if the memory of one node is enough","rule":"policy-interleaved","severity":"info"}
 
 "#]]
     );

@@ -68,26 +68,26 @@ Launchers and their helpers (not judged)
  ROLE      PID  RANK  GPU NODE  CPU NODE  CPUS  MEM BINDING  MEMORY BY NODE   VERDICT
  launcher  500  -     -         1         0-95  [0, 1]       0: 100% 100 MiB  -
 
-error[cpu-remote]: GPU and CPU NUMA nodes do NOT match: GPU 0 hangs on node 0, 12 workers on node 1 (bound there)
-  to mend it: its trainer is bound right, and workers inherit that: find what binds or frees them (a worker_init_fn,
-    OMP_PROC_BIND, KMP_AFFINITY)
+error[cpu-remote]: GPU and CPU NUMA nodes do NOT match: GPU 0 is attached to node 0, but 12 workers are bound to node 1
+  (by CPU affinity)
+  to mend it: find what rebinds workers (worker_init_fn, OMP_PROC_BIND, KMP_AFFINITY): their trainer is bound correctly
   now: numa-audit --remedies prints what to paste
-  but: what is in memory already stays where it is
-error[cpu-remote]: GPU and CPU NUMA nodes do NOT match: GPUs 4-7 hang on node 1, 4 trainers and 48 workers on node 0
-  (last ran there, and nothing holds them there)
-  to mend it: start it with torchrun --numa-binding=node (PyTorch 2.9 and later; binds CPUs alone, before memory is
-    touched)
-error[memory-remote]: GPU and memory NUMA nodes do NOT match: GPU 0 hangs on node 0, 12 workers have up to 100% of the
-  working memory on node 1 (up to 100 MiB each: anonymous 100 MiB)
-  now: for pid in 1001 1002 1003 1004 1005 1006 1007 1008 1009 1010 1011 1012; do migratepages $pid 1 0; done
-  but: pinned pages do not move
-error[memory-remote]: GPU and memory NUMA nodes do NOT match: GPUs 4-7 hang on node 1, 4 trainers and 48 workers have up
-  to 100% of the working memory on node 0 (up to 100 MiB each: anonymous 100 MiB)
-error[worker-split]: 12 workers on node 1 (bound there), and their trainer on node 0: samples cross the interconnect
-warning[cpu-unbound]: GPUs 1-3 hang on node 0, 3 trainers and 36 workers are there by chance: nothing holds them there,
-  nodes 0-1 are allowed
-info[node-crowded]: 4 trainers and 48 workers belong on node 0, which has 48 CPUs: binding them all can hurt
-info[node-crowded]: 4 trainers and 48 workers belong on node 1, which has 48 CPUs: binding them all can hurt
+  but: memory that is already allocated stays where it is
+error[cpu-remote]: GPU and CPU NUMA nodes do NOT match: GPUs 4-7 are attached to node 1, but 4 trainers and 48 workers
+  run on node 0 (they last ran there; no CPU affinity binds them there)
+  to mend it: start it with torchrun --numa-binding=node (PyTorch 2.9+; binds CPUs only, before memory is touched)
+error[memory-remote]: GPU and memory NUMA nodes do NOT match: GPU 0 is attached to node 0, but 12 workers have up to
+  100% of their working memory on node 1 (at most 100 MiB per process: anonymous 100 MiB)
+  run now: for pid in 1001 1002 1003 1004 1005 1006 1007 1008 1009 1010 1011 1012; do migratepages $pid 1 0; done
+  note: pinned pages do not move
+error[memory-remote]: GPU and memory NUMA nodes do NOT match: GPUs 4-7 are attached to node 1, but 4 trainers and 48
+  workers have up to 100% of their working memory on node 0 (at most 100 MiB per process: anonymous 100 MiB)
+error[worker-split]: 12 workers are bound to node 1 (by CPU affinity), but their trainer 1000 runs on node 0: samples
+  cross the interconnect
+warning[cpu-unbound]: GPUs 1-3 are attached to node 0; 3 trainers and 36 workers run there but are not bound there:
+  their CPU affinity allows nodes 0-1
+info[node-crowded]: 4 trainers and 48 workers belong on node 0, which has 48 CPUs: binding all may slow them down
+info[node-crowded]: 4 trainers and 48 workers belong on node 1, which has 48 CPUs: binding all may slow them down
 
 104 processes: 1 ok, 39 at risk, 64 mismatched, 0 unknown
 
@@ -131,32 +131,32 @@ Launchers and their helpers (not judged)
 ROLE     PID RANK GPU NODE CPU NODE CPUS MEM BINDING MEMORY BY NODE  VERDICT
 launcher 500 -    -        1        0-95 [0, 1]      0: 100% 100 MiB -
 
-error[cpu-remote]: GPU and CPU NUMA nodes do NOT match: GPU 0 hangs on node 0,
-  12 workers on node 1 (bound there)
-  to mend it: its trainer is bound right, and workers inherit that: find what
-    binds or frees them (a worker_init_fn, OMP_PROC_BIND, KMP_AFFINITY)
+error[cpu-remote]: GPU and CPU NUMA nodes do NOT match: GPU 0 is attached to
+  node 0, but 12 workers are bound to node 1 (by CPU affinity)
+  to mend it: find what rebinds workers (worker_init_fn, OMP_PROC_BIND,
+    KMP_AFFINITY): their trainer is bound correctly
   now: numa-audit --remedies prints what to paste
-  but: what is in memory already stays where it is
-error[cpu-remote]: GPU and CPU NUMA nodes do NOT match: GPUs 4-7 hang on node 1,
-  4 trainers and 48 workers on node 0 (last ran there, and nothing holds them
-  there)
-  to mend it: start it with torchrun --numa-binding=node (PyTorch 2.9 and later;
-    binds CPUs alone, before memory is touched)
-error[memory-remote]: GPU and memory NUMA nodes do NOT match: GPU 0 hangs on
-  node 0, 12 workers have up to 100% of the working memory on node 1 (up to 100
-  MiB each: anonymous 100 MiB)
-  but: pinned pages do not move
-error[memory-remote]: GPU and memory NUMA nodes do NOT match: GPUs 4-7 hang on
-  node 1, 4 trainers and 48 workers have up to 100% of the working memory on
-  node 0 (up to 100 MiB each: anonymous 100 MiB)
-error[worker-split]: 12 workers on node 1 (bound there), and their trainer on
-  node 0: samples cross the interconnect
-warning[cpu-unbound]: GPUs 1-3 hang on node 0, 3 trainers and 36 workers are
-  there by chance: nothing holds them there, nodes 0-1 are allowed
+  but: memory that is already allocated stays where it is
+error[cpu-remote]: GPU and CPU NUMA nodes do NOT match: GPUs 4-7 are attached to
+  node 1, but 4 trainers and 48 workers run on node 0 (they last ran there; no
+  CPU affinity binds them there)
+  to mend it: start it with torchrun --numa-binding=node (PyTorch 2.9+; binds
+    CPUs only, before memory is touched)
+error[memory-remote]: GPU and memory NUMA nodes do NOT match: GPU 0 is attached
+  to node 0, but 12 workers have up to 100% of their working memory on node 1
+  (at most 100 MiB per process: anonymous 100 MiB)
+  note: pinned pages do not move
+error[memory-remote]: GPU and memory NUMA nodes do NOT match: GPUs 4-7 are
+  attached to node 1, but 4 trainers and 48 workers have up to 100% of their
+  working memory on node 0 (at most 100 MiB per process: anonymous 100 MiB)
+error[worker-split]: 12 workers are bound to node 1 (by CPU affinity), but their
+  trainer 1000 runs on node 0: samples cross the interconnect
+warning[cpu-unbound]: GPUs 1-3 are attached to node 0; 3 trainers and 36 workers
+  run there but are not bound there: their CPU affinity allows nodes 0-1
 info[node-crowded]: 4 trainers and 48 workers belong on node 0, which has 48
-  CPUs: binding them all can hurt
+  CPUs: binding all may slow them down
 info[node-crowded]: 4 trainers and 48 workers belong on node 1, which has 48
-  CPUs: binding them all can hurt
+  CPUs: binding all may slow them down
 
 104 processes: 1 ok, 39 at risk, 64 mismatched, 0 unknown
 

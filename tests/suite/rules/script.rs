@@ -130,19 +130,19 @@ fn a_script_for_a_job() {
         script,
         str![[r##"
 #!/bin/sh
-# numa-audit's remedies for made-up. Nothing of this was run.
-# Process numbers are of that moment: do not run it later.
+# Fixes by numa-audit for made-up. None of these commands was run.
+# The PIDs are of that moment: do not run this script later.
 
-# error[ranks-on-one-node]: 2 trainers of one job are all bound to node 0, and their GPUs hang on nodes 0-1
-# to mend it: bind each rank to its own GPU's node, and not the launcher: numa-audit --remedies has a table of the ranks
+# error[ranks-on-one-node]: 2 trainers of one job are all bound to node 0, but their GPUs are attached to nodes 0-1
+# fix: bind each rank to the node of its own GPU, not the launcher: numa-audit --remedies prints a table of the ranks
 
-# error[cpu-remote]: GPU and CPU NUMA nodes do NOT match: GPU 1 hangs on node 1, trainer 200 on node 0 (bound there)
-# to mend it: start it with torchrun --numa-binding=node (PyTorch 2.9 and later; binds CPUs alone, before memory is touched)
-# but: what is in memory already stays where it is
+# error[cpu-remote]: GPU and CPU NUMA nodes do NOT match: GPU 1 is attached to node 1, but trainer 200 is bound to node 0 (by CPU affinity)
+# to mend it: start it with torchrun --numa-binding=node (PyTorch 2.9+; binds CPUs only, before memory is touched)
+# but: memory that is already allocated stays where it is
 taskset -a -p -c 2-3 200
 
-# error[memory-remote]: GPU and memory NUMA nodes do NOT match: GPU 1 hangs on node 1, trainer 200 has 100% of the working memory on node 0 (100 MiB: anonymous 100 MiB)
-# to mend it: start it with torchrun --numa-binding=node (PyTorch 2.9 and later; binds CPUs alone, before memory is touched)
+# error[memory-remote]: GPU and memory NUMA nodes do NOT match: GPU 1 is attached to node 1, but trainer 200 has 100% of its working memory on node 0 (100 MiB: anonymous 100 MiB)
+# to mend it: start it with torchrun --numa-binding=node (PyTorch 2.9+; binds CPUs only, before memory is touched)
 # but: pinned pages do not move
 migratepages 200 0 1
 
@@ -151,7 +151,7 @@ migratepages 200 0 1
 #   case $LOCAL_RANK in
 #   0) nodes=0 ;; # ranks 0
 #   1) nodes=1 ;; # ranks 1
-#   *) exec "$@" ;; # a rank that was not here
+#   *) exec "$@" ;; # a rank that did not exist in this audit
 #   esac
 #   exec numactl --cpunodebind="$nodes" --membind="$nodes" "$@"
 
@@ -181,7 +181,7 @@ fn the_rank_table_is_a_script() {
 case $LOCAL_RANK in
 0|1|2|3) nodes=0 ;; # ranks 0-3
 4|5|6|7) nodes=1 ;; # ranks 4-7
-*) exec "$@" ;; # a rank that was not here
+*) exec "$@" ;; # a rank that did not exist in this audit
 esac
 exec numactl --cpunodebind="$nodes" --membind="$nodes" "$@"
 

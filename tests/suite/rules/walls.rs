@@ -22,11 +22,11 @@ fn cpuset_excludes_gpu() {
     assert_data_eq!(
         told(&tree, "cpuset-excludes-gpu"),
         str![[r#"
-error[cpuset-excludes-gpu]: GPU 0 hangs on node 0, trainer 100 is in a control group whose cpuset
-  leaves only CPUs of node 1 and only memory of node 1
-  to mend it: only who made the group can: its cpuset must have node 0; Slurm's job 42 needs CPUs
-    there: sbatch --gres-flags=enforce-binding
-{"commands":[],"evidence":{"cpuset_nodes":[1],"home_nodes":[0],"mems_allowed":[1]},"gpu":0,"gpus":[0],"message":"GPU 0 hangs on node 0, trainer 100 is in a control group whose cpuset leaves only CPUs of node 1 and only memory of node 1","pids":[100],"remedy":"only who made the group can: its cpuset must have node 0; Slurm's job 42 needs CPUs there: sbatch --gres-flags=enforce-binding","rule":"cpuset-excludes-gpu","severity":"error"}
+error[cpuset-excludes-gpu]: GPU 0 is attached to node 0, but the cpuset of trainer 100 allows only
+  CPUs of node 1 and only memory of node 1
+  fix: the cpuset must allow node 0: request CPUs there for Slurm job 42 (sbatch
+    --gres-flags=enforce-binding)
+{"commands":[],"evidence":{"cpuset_nodes":[1],"home_nodes":[0],"mems_allowed":[1]},"gpu":0,"gpus":[0],"message":"GPU 0 is attached to node 0, but the cpuset of trainer 100 allows only CPUs of node 1 and only memory of node 1","pids":[100],"remedy":"the cpuset must allow node 0: request CPUs there for Slurm job 42 (sbatch --gres-flags=enforce-binding)","rule":"cpuset-excludes-gpu","severity":"error"}
 
 "#]]
     );
@@ -39,7 +39,7 @@ fn cpuset_excludes_gpu_in_the_words_of_who_made_it() {
     for (group, words) in [
         (pod, "topology manager policy single-numa-node"),
         (&container, "--cpuset-cpus and --cpuset-mems"),
-        ("/lab", "cpuset.cpus and cpuset.mems of the group"),
+        ("/lab", "cpuset.cpus and cpuset.mems of the control group"),
     ] {
         let document = confined(group, "2-3", "0-1").audit(&["--json"]).json();
         let finding = crate::program::finding(&document, "cpuset-excludes-gpu");
@@ -60,7 +60,7 @@ fn cpuset_excludes_gpu_apart_for_each_job() {
     tree.confine(200, "/slurm/uid_7/job_43/step_0", "2-3", "1");
     let told = told(&tree, "cpuset-excludes-gpu");
     assert!(
-        told.contains("Slurm's job 42") && told.contains("Slurm's job 43"),
+        told.contains("Slurm job 42") && told.contains("Slurm job 43"),
         "{told}"
     );
 }

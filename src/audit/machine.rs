@@ -1,0 +1,211 @@
+//! A whole machine: places all processes, applies the rules, and makes the document.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use crate::audit::entries::process::Surroundings;
+use crate::audit::hint::Circumstances;
+use crate::audit::place::home::{self, GpuPlace};
+use crate::audit::place::memory;
+use crate::audit::placed::{PlacedProcess, Yardstick};
+use crate::audit::rules::context::{PlacedMachine, RuleContext};
+use crate::audit::summary::summarise;
+use crate::audit::{Form, Limits, Settings, entries, rules};
+use crate::document::{Document, Finding, GpuEntry, SCHEMA_VERSION, Tool};
+use crate::jobs::attribution::{self, Membership};
+use crate::jobs::scope;
+use crate::jobs::tree::ProcessTree;
+use crate::machine::gap::{Fact, Gap, Reason};
+use crate::machine::gpu::Gpu;
+use crate::machine::kernel_settings::KernelSettings;
+use crate::machine::pci::PciDevice;
+use crate::machine::process::Process;
+use crate::machine::topology::Topology;
+use crate::machine::window::Window;
+use crate::machine::{Host, Machine};
+use crate::units::Pid;
+
+/// A machine of which the place of each part is known, before the rules are applied.
+pub(crate) struct AuditedMachine {
+    host: Host,
+    topology: Topology,
+    gpus: Vec<GpuPlace>,
+    devices: Vec<PciDevice>,
+    processes: Vec<PlacedProcess>,
+    window: Option<Window>,
+    users: BTreeMap<u32, String>,
+    kernel: KernelSettings,
+    pub gaps: Vec<Gap>,
+    /// The GPUs that were asked for, by index.
+    pub asked: BTreeSet<u32>,
+    /// Whether processes were named with --pid.
+    has_named: bool,
+    /// Whether only processes of one user are in scope.
+    has_user: bool,
+}
+
+impl AuditedMachine {
+    pub fn new(mut machine: Machine, settings: &Settings) -> Self {
+        let Settings { scope, hints, .. } = settings;
+        let mut gaps = std::mem::take(&mut machine.gaps);
+        let mut watched = BTreeMap::new();
+        if let Some(window) = &mut machine.window {
+            watched = std::mem::take(&mut window.processes);
+            gaps.append(&mut window.gaps);
+        }
+        let gpus: Vec<GpuPlace> = machine
+            .gpus
+            .into_iter()
+            .map(|gpu| home::place(gpu, &machine.topology, hints))
+            .collect();
+        gaps.extend(gpus.iter().flat_map(home::gaps));
+        let named = machine.named;
+        let mut processes = machine.processes;
+        let tree = ProcessTree::of(&processes);
+        let observed: Vec<&Gpu> = gpus.iter().map(|place| &place.gpu).collect();
+        let mut memberships =
+            attribution::attribute(&tree, &processes, &machine.orphans, &named, &observed);
+        gaps.extend(memberships.iter().filter_map(doubt));
+        let shown = scope.processes(&tree, &processes, &memberships, &named);
+        let asked = scope.gpus(&shown, &memberships, &observed, &named);
+        processes.retain(|process| shown.contains(&process.pid));
+        let yardstick = Yardstick {
+            gpus: &gpus,
+            topology: &machine.topology,
+            settings,
+        };
+        let place = |process: Process| {
+            let membership = memberships.remove(&process.pid).unwrap_or_default();
+            let watched = watched.remove(&process.pid);
+            PlacedProcess::new(process, watched, membership, &yardstick)
+        };
+        let processes: Vec<PlacedProcess> = processes.into_iter().map(place).collect();
+        let near_limit = processes.iter();
+        gaps.extend(near_limit.filter_map(|of| memory::near_limit(of, &settings.limits)));
+        gaps.retain(|gap| scope::concerns(gap, &shown, &asked, &observed, &named));
+        Self {
+            host: machine.host,
+            topology: machine.topology,
+            gpus,
+            devices: machine.devices,
+            processes,
+            window: machine.window,
+            users: machine.users,
+            kernel: machine.kernel,
+            gaps,
+            asked,
+            has_named: !named.is_empty(),
+            has_user: scope.uid.is_some(),
+        }
+    }
+
+    /// Whether only some of the machine's processes were asked for.
+    pub fn is_partial(&self, settings: &Settings) -> bool {
+        settings.scope.gpus.is_some() || self.has_user || self.has_named
+    }
+
+    /// The findings of all rules, and the number of the job of each trainer.
+    pub fn check(&self, limits: Limits) -> (Vec<Finding>, BTreeMap<Pid, u32>) {
+        let machine = PlacedMachine {
+            processes: &self.processes,
+            gpus: &self.gpus,
+            topology: &self.topology,
+            kernel: self.kernel,
+            window: self.window.as_ref(),
+        };
+        let context = RuleContext::new(machine, limits);
+        let mut jobs = context.jobs();
+        jobs.sort_by_key(|job| job.pids().first().copied());
+        let jobs = (0..).zip(jobs);
+        let groups = jobs.flat_map(|(number, job)| {
+            let trainers = job.pids().into_iter();
+            trainers.map(move |trainer| (trainer, number))
+        });
+        (rules::check(&context), groups.collect())
+    }
+
+    pub fn into_document(
+        self,
+        findings: Vec<Finding>,
+        job_groups: &BTreeMap<Pid, u32>,
+        form: Form,
+    ) -> Document {
+        let is_audit = form == Form::Audit;
+        let circumstances = Circumstances {
+            gpus: &self.gpus,
+            origin: self.host.origin,
+            processes: is_audit.then_some(self.processes.len()),
+        };
+        let gpus = self.gpus.iter().map(|place| self.gpu(place, form));
+        let gpus = gpus.collect();
+        let gaps = self.gaps.iter();
+        let gaps = gaps.map(|gap| entries::gap(gap, &circumstances)).collect();
+        let summary = is_audit.then(|| summarise(&self.processes, &self.gaps));
+        let around = Surroundings {
+            boot: self.host.started,
+            users: &self.users,
+            broken: &broken(&findings),
+            job_groups,
+        };
+        let processes = self.processes.into_iter();
+        let processes = processes.map(|placed| entries::process::process(placed, &around));
+        let window = self.window.as_ref().filter(|_| is_audit);
+        Document {
+            schema_version: SCHEMA_VERSION,
+            tool: Tool::this(),
+            host: entries::machine::host(self.host),
+            topology: entries::machine::topology(&self.topology, gpus, self.devices),
+            settings: entries::settings(self.kernel),
+            processes: is_audit.then(|| processes.collect()),
+            findings,
+            incomplete: gaps,
+            summary,
+            window: window.map(entries::window),
+            expectation: None,
+        }
+    }
+
+    fn gpu(&self, place: &GpuPlace, form: Form) -> GpuEntry {
+        let entry = entries::machine::gpu(place);
+        if form == Form::Map {
+            return entry;
+        }
+        // A list of GPUs without processes answers no question about named processes or about those of one user.
+        let is_about_gpus = !self.has_user && !self.has_named;
+        GpuEntry {
+            in_scope: Some(is_about_gpus && self.asked.contains(&entry.index)),
+            processes_known: Some(self.are_users_known(place)),
+            ..entry
+        }
+    }
+
+    /// NVIDIA's driver reports nothing about other GPUs.
+    fn are_users_known(&self, place: &GpuPlace) -> bool {
+        let is_by_driver = place.gpu.drm.is_none();
+        let mut facts = self.gaps.iter().map(|gap| &gap.fact);
+        !facts.any(|fact| match fact {
+            Fact::Driver => is_by_driver,
+            Fact::GpuProcesses(gpu) => *gpu == place.gpu.index,
+            _ => false,
+        })
+    }
+}
+
+/// Why the trainer of a worker is unknown.
+fn doubt((pid, membership): (&Pid, &Membership)) -> Option<Gap> {
+    Some(Gap {
+        pid: Some(*pid),
+        fact: Fact::Trainer,
+        reason: Reason::Failed(membership.doubt.clone()?),
+    })
+}
+
+/// The rules that each process breaks.
+fn broken(findings: &[Finding]) -> BTreeMap<Pid, Vec<String>> {
+    let mut broken: BTreeMap<Pid, Vec<String>> = BTreeMap::new();
+    for finding in findings {
+        for pid in &finding.pids {
+            broken.entry(*pid).or_default().push(finding.rule.clone());
+        }
+    }
+    broken
+}

@@ -1,0 +1,144 @@
+//! One process: where it is, where it should be, and its verdict.
+
+use std::collections::BTreeMap;
+
+use crate::audit::Settings;
+use crate::audit::place::cpu::{self, CpuPlace};
+use crate::audit::place::home::GpuPlace;
+use crate::audit::place::memory::{self, MemoryPlace};
+use crate::audit::place::verdict::{LocalNodes, Locality, Verdict};
+use crate::jobs::attribution::Membership;
+use crate::jobs::scheduler;
+use crate::machine::process::Process;
+use crate::machine::topology::Topology;
+use crate::machine::window::{CpuTime, ProcessActivity};
+use crate::units::{NodeId, NodeSet};
+use crate::words::Role;
+
+/// One process, judged.
+#[derive(Debug, Clone)]
+pub struct PlacedProcess {
+    /// As it was observed.
+    pub process: Process,
+    /// What was observed of it over time; `None` without --for.
+    pub watched: Option<ProcessActivity>,
+    /// What it does in the job.
+    pub membership: Membership,
+    /// The home nodes of its GPUs.
+    pub home_nodes: NodeSet,
+    /// Where it should run. Empty where that is unknown, and for a launcher.
+    pub local_nodes: NodeSet,
+    /// Where its threads are.
+    pub cpu: CpuPlace,
+    /// How far each node of the machine is from its local nodes; empty where these are unknown.
+    pub locality: BTreeMap<NodeId, Locality>,
+    /// Where its memory is.
+    pub memory: MemoryPlace,
+    /// The worse verdict of CPU and memory. `None` for launchers and helpers, which are not judged.
+    pub verdict: Option<Verdict>,
+    /// The container that it runs in, from its control group.
+    pub container: Option<String>,
+    /// Its Slurm job, from its control group.
+    pub job: Option<String>,
+    /// The UID of its Kubernetes pod, from its control group.
+    pub pod: Option<String>,
+}
+
+impl PlacedProcess {
+    /// How far a node is from its local nodes; `None` where these are unknown, and for a node that does not exist.
+    pub fn locality(&self, node: NodeId) -> Option<Locality> {
+        self.locality.get(&node).copied()
+    }
+
+    /// Its CPU time by node; `None` where it used none, and without --for.
+    pub fn cpu_time(&self) -> Option<&CpuTime> {
+        cpu::cpu_time(self.watched.as_ref())
+    }
+
+    /// Whether it has a verdict: launchers and helpers may run anywhere.
+    pub fn is_judged(&self) -> bool {
+        self.verdict.is_some()
+    }
+}
+
+/// What a process is judged by.
+pub(crate) struct Yardstick<'a> {
+    pub gpus: &'a [GpuPlace],
+    pub topology: &'a Topology,
+    pub settings: &'a Settings,
+}
+
+impl PlacedProcess {
+    /// Judges a process.
+    pub(crate) fn new(
+        process: Process,
+        watched: Option<ProcessActivity>,
+        membership: Membership,
+        by: &Yardstick,
+    ) -> Self {
+        // The PID may have been reused since.
+        let watched = watched.filter(|of| of.start_time_ticks == process.start_time_ticks);
+        let gpus = by.gpus.iter();
+        let own = gpus.filter(|gpu| membership.gpus.contains(&gpu.gpu.index));
+        let own: Vec<&GpuPlace> = own.collect();
+        let home_nodes: NodeSet = own
+            .iter()
+            .flat_map(|gpu| &gpu.home_nodes)
+            .copied()
+            .collect();
+        let local_nodes = if membership.role.is_some() {
+            local_nodes(&own)
+        } else {
+            cpu::own_node(&process, watched.as_ref(), by.topology)
+        };
+        let own_memory = own.iter().filter_map(|gpu| gpu.gpu.own_memory_node);
+        let memory_only = &own_memory.collect() | &home_nodes;
+        let local = LocalNodes {
+            nodes: &local_nodes,
+            has_gpu: membership.role.is_some(),
+            memory_only: &memory_only,
+            topology: by.topology,
+            strict_node: by.settings.strict_node,
+        };
+        let holds_context = membership.role == Some(Role::Trainer);
+        let mut cpu = cpu::place(&process, watched.as_ref(), &local);
+        let mut memory = memory::place(&process, holds_context, &local, &by.settings.limits);
+        if !membership.is_judged() {
+            (cpu.verdict, memory.verdict) = (None, None);
+        }
+        let groups = process.groups.as_deref().unwrap_or_default();
+        Self {
+            container: scheduler::container(groups),
+            job: scheduler::slurm_job(groups),
+            pod: scheduler::pod(groups),
+            locality: localities(&local),
+            verdict: cpu.verdict.max(memory.verdict),
+            process,
+            watched,
+            membership,
+            home_nodes,
+            local_nodes,
+            cpu,
+            memory,
+        }
+    }
+}
+
+/// The local nodes of all these GPUs; none where they are unknown for one of them.
+fn local_nodes(gpus: &[&GpuPlace]) -> NodeSet {
+    if gpus.iter().any(|gpu| gpu.local_nodes.is_empty()) {
+        return NodeSet::new();
+    }
+    gpus.iter()
+        .flat_map(|gpu| &gpu.local_nodes)
+        .copied()
+        .collect()
+}
+
+fn localities(local: &LocalNodes) -> BTreeMap<NodeId, Locality> {
+    if local.nodes.is_empty() {
+        return BTreeMap::new();
+    }
+    let nodes = local.topology.nodes().keys();
+    nodes.map(|node| (*node, local.locality(*node))).collect()
+}

@@ -1,0 +1,13 @@
+//! `numa-audit schema`.
+
+use std::process::ExitCode;
+
+use super::Trouble;
+use super::output::print;
+use crate::document;
+use crate::print::json;
+
+pub fn run() -> Result<ExitCode, Trouble> {
+    print(&json::text(&document::schema()))?;
+    Ok(ExitCode::SUCCESS)
+}

@@ -1,0 +1,205 @@
+//! Saved documents: `show`, CSV, and `-` for standard input.
+
+use std::io::Write;
+use std::process::Stdio;
+
+use serde_json::{Value, json};
+
+use crate::machine::{PLACED, Process, with_trainer};
+use crate::program::{Run, fixture, program, replay};
+
+const FIXTURES: [&str; 5] = [
+    "p4d-do-not-match",
+    "p4d-bound",
+    "h200x4-mp-spawn",
+    "h200x4-torchrun-forkserver",
+    "h200x2-mp-spawn",
+];
+
+/// The program with this text as its standard input.
+fn with_input(arguments: &[&str], input: &str) -> Run {
+    let mut command = program();
+    command.args(arguments).stdin(Stdio::piped());
+    command.stdout(Stdio::piped()).stderr(Stdio::piped());
+    let mut child = command.spawn().unwrap();
+    let mut stdin = child.stdin.take().unwrap();
+    // It may have ended already.
+    let _ = stdin.write_all(input.as_bytes());
+    drop(stdin);
+    child.wait_with_output().unwrap().into()
+}
+
+#[test]
+fn a_saved_audit_looks_like_the_audit() {
+    for name in FIXTURES {
+        let saved = replay(name, &["--json"]);
+        for arguments in [&[][..], &["--all"], &["--json"], &["--csv"]] {
+            let shown = with_input(&[&["show", "-"], arguments].concat(), &saved.stdout);
+            let audit = replay(name, arguments);
+            assert_eq!(shown.stdout, audit.stdout, "{name} {arguments:?}");
+            assert_eq!(shown.code, audit.code, "{name} {arguments:?}");
+        }
+        let saved = replay(name, &["topology", "--json"]);
+        let shown = with_input(&["show", "-"], &saved.stdout);
+        assert_eq!(shown.stdout, replay(name, &["topology"]).stdout, "{name}");
+        assert_eq!(shown.code, Some(0), "{name}");
+    }
+}
+
+#[test]
+fn a_saved_audit_over_time_looks_like_the_audit() {
+    let watch = crate::window::busy();
+    let shown = with_input(&["show", "-"], &watch.json().to_string());
+    assert_eq!(shown.stdout, watch.table(100));
+}
+
+/// A document as version 0.1.0 wrote it.
+fn without_additions(mut document: Value) -> Value {
+    fn remove(object: &mut Value, keys: &[&str]) {
+        let object = object.as_object_mut().unwrap();
+        object.retain(|key, _| !keys.contains(&key.as_str()));
+    }
+    for gpu in document["topology"]["gpus"].as_array_mut().unwrap() {
+        remove(gpu, &["in_scope", "processes_known"]);
+    }
+    for process in document["processes"].as_array_mut().unwrap() {
+        remove(process, &["job_group"]);
+    }
+    for finding in document["findings"].as_array_mut().unwrap() {
+        remove(finding, &["note"]);
+    }
+    document
+}
+
+#[test]
+fn what_an_older_version_did_not_write_is_unknown() {
+    let document = without_additions(replay("p4d-bound", &["--json"]).json());
+    let shown = with_input(&["show", "-"], &document.to_string());
+    assert_eq!(shown.code, Some(0));
+    assert!(
+        shown.stdout.contains("home node 0 (sysfs): processes ?"),
+        "{}",
+        shown.stdout
+    );
+    assert!(shown.stdout.contains("; it does not") || shown.stdout.contains("fix: "));
+}
+
+#[test]
+fn the_exit_code_is_that_of_the_map_that_was_saved() {
+    let tree = with_trainer(&PLACED);
+    let folder = tempfile::tempdir().unwrap();
+    let map = folder.path().join("map");
+    std::fs::write(&map, tree.audit(&["topology", "--json"]).stdout).unwrap();
+    let expect = ["topology", "--json", "--expect", map.to_str().unwrap()];
+    for (node, code) in [("0\n", 0), ("1\n", 1), ("-1\n", 3)] {
+        tree.numa_node(node);
+        let compared = tree.audit(&expect);
+        assert_eq!(compared.code, Some(code));
+        assert_eq!(
+            with_input(&["show", "-"], &compared.stdout).code,
+            Some(code)
+        );
+    }
+}
+
+#[test]
+fn all_text_of_a_saved_document_is_harmless() {
+    let evil = "\u{1b}[31m\n\u{202e}x";
+    let mut document = replay("p4d-do-not-match", &["--json"]).json();
+    fn poison(value: &mut Value, evil: &str) {
+        match value {
+            Value::String(text) => *text = evil.to_owned(),
+            Value::Array(values) => values.iter_mut().for_each(|of| poison(of, evil)),
+            Value::Object(values) => {
+                let typed = ["pci_bus_id", "cpus", "affinity", "cpuset"];
+                let others = values.iter_mut();
+                let others = others.filter(|(key, _)| !typed.contains(&key.as_str()));
+                others.for_each(|(_, of)| poison(of, evil));
+            }
+            _ => {}
+        }
+    }
+    poison(&mut document, evil);
+    let document = document.to_string();
+    for arguments in [
+        &["show", "-"][..],
+        &["show", "-", "--all"],
+        &["show", "-", "--csv"],
+    ] {
+        let run = with_input(arguments, &document);
+        assert_ne!(run.code, Some(2), "{}", run.stderr);
+        let acts = |letter: char| (letter.is_control() && letter != '\n') || letter == '\u{202e}';
+        assert!(!run.stdout.contains(acts), "{}", run.stdout);
+    }
+}
+
+#[test]
+fn diff_and_expect_read_standard_input() {
+    let before = replay("p4d-do-not-match", &["--json"]).stdout;
+    let after = fixture("p4d-bound");
+    let arguments = ["diff", "-", after.to_str().unwrap()];
+    let run = with_input(&arguments, &before);
+    assert_eq!(run.code, Some(0));
+    assert!(run.stdout.contains("MISMATCH → ok"), "{}", run.stdout);
+    let same = fixture("p4d-do-not-match");
+    let arguments = [
+        "--snapshot",
+        same.to_str().unwrap(),
+        "--json",
+        "--expect",
+        "-",
+    ];
+    let run = with_input(&arguments, &before);
+    assert_eq!(run.json()["expectation"], "met");
+}
+
+#[test]
+fn other_input_is_refused() {
+    let run = with_input(&["show", "-"], "[]");
+    run.fails_with(
+        "cannot use standard input as an audit: not a JSON object, so not a document of numa-audit",
+    );
+}
+
+#[test]
+fn csv_has_a_row_for_each_process() {
+    let mut document = replay("p4d-bound", &["--json"]).json();
+    document["processes"][0]["name"] = json!("=HYPERLINK(\"x\")");
+    document["processes"][1]["command"] = json!("a,b\n\"c\"");
+    let text = with_input(&["show", "-", "--csv"], &document.to_string()).stdout;
+    let mut rows = csv::Reader::from_reader(text.as_bytes());
+    let headers = rows.headers().unwrap().clone();
+    let column = |name: &str| headers.iter().position(|header| header == name).unwrap();
+    let records: Vec<csv::StringRecord> = rows.records().map(Result::unwrap).collect();
+    let processes = document["processes"].as_array().unwrap();
+    assert_eq!(records.len(), processes.len());
+    for (record, process) in records.iter().zip(processes) {
+        assert_eq!(record[column("pid")], process["pid"].to_string());
+        assert_eq!(
+            record[column("cpu_verdict")],
+            *process["cpu"]["verdict"].as_str().unwrap_or("")
+        );
+        let node = process["memory"]["by_node_bytes"]["0"]
+            .as_u64()
+            .unwrap_or(0);
+        assert_eq!(record[column("node_0_bytes")], node.to_string());
+    }
+    assert_eq!(records[0][column("name")], *"'=HYPERLINK(\"x\")");
+    assert_eq!(records[1][column("command")], *"a,b\\n\"c\"");
+}
+
+#[test]
+fn unknown_cells_of_csv_are_empty() {
+    let tree = with_trainer(&Process {
+        numa_maps: None,
+        ..PLACED
+    });
+    let text = tree.audit(&["--csv"]).stdout;
+    let mut rows = csv::Reader::from_reader(text.as_bytes());
+    let headers = rows.headers().unwrap().clone();
+    let record = rows.records().next().unwrap().unwrap();
+    for name in ["memory_bytes", "node_0_bytes", "local_fraction"] {
+        let at = headers.iter().position(|header| header == name).unwrap();
+        assert_eq!(&record[at], "", "{name}");
+    }
+}
