@@ -32,10 +32,10 @@ Launchers and their helpers (not judged)
 
 error[cpu-remote]: GPU and CPU NUMA nodes do NOT match: GPU 0 is attached to node 0, but trainer 254
   and 4 workers run on node 1 (they last ran there; no CPU affinity binds them there)
-  to mend it: start it with torchrun --numa-binding=node (PyTorch 2.9+; binds CPUs only, before
-    memory is touched)
-  now: for pid in 254 265 266 267 268; do taskset -a -p -c 0-1,4-5 $pid; done
-  but: memory that is already allocated stays where it is
+  fix: start it with torchrun --numa-binding=node (PyTorch 2.9+; binds CPUs only, before memory is
+    touched)
+  run now: for pid in 254 265 266 267 268; do taskset -a -p -c 0-1,4-5 $pid; done
+  note: memory that is already allocated stays where it is
 error[memory-remote]: GPU and memory NUMA nodes do NOT match: GPU 0 is attached to node 0, but
   trainer 254 and 4 workers have up to 100% of their working memory on node 1 (at most 80 MiB per
   process: anonymous 68 MiB, pinned 24 MiB, shared 4.0 MiB)
@@ -77,10 +77,10 @@ launcher 245 -    -        1        0-7  [0, 1]      1: 100% 4.0 MiB -
 error[cpu-remote]: GPU and CPU NUMA nodes do NOT match: GPU 0 is attached to
   node 0, but trainer 254 and 4 workers run on node 1 (they last ran there; no
   CPU affinity binds them there)
-  to mend it: start it with torchrun --numa-binding=node (PyTorch 2.9+; binds
-    CPUs only, before memory is touched)
-  now: for pid in 254 265 266 267 268; do taskset -a -p -c 0-1,4-5 $pid; done
-  but: memory that is already allocated stays where it is
+  fix: start it with torchrun --numa-binding=node (PyTorch 2.9+; binds CPUs
+    only, before memory is touched)
+  run now: see numa-audit --remedies
+  note: memory that is already allocated stays where it is
 error[memory-remote]: GPU and memory NUMA nodes do NOT match: GPU 0 is attached
   to node 0, but trainer 254 and 4 workers have up to 100% of their working
   memory on node 1 (at most 80 MiB per process: anonymous 68 MiB, pinned 24 MiB,
@@ -125,9 +125,9 @@ Launchers and their helpers (not judged)
 
 error[cpu-remote]: GPU and CPU NUMA nodes do NOT match: GPU 0 is attached to node 0, but trainer 254 and 4 workers run on node 1 (they last ran there; no CPU
   affinity binds them there)
-  to mend it: start it with torchrun --numa-binding=node (PyTorch 2.9+; binds CPUs only, before memory is touched)
-  now: for pid in 254 265 266 267 268; do taskset -a -p -c 0-1,4-5 $pid; done
-  but: memory that is already allocated stays where it is
+  fix: start it with torchrun --numa-binding=node (PyTorch 2.9+; binds CPUs only, before memory is touched)
+  run now: for pid in 254 265 266 267 268; do taskset -a -p -c 0-1,4-5 $pid; done
+  note: memory that is already allocated stays where it is
 error[memory-remote]: GPU and memory NUMA nodes do NOT match: GPU 0 is attached to node 0, but trainer 254 and 4 workers have up to 100% of their working memory
   on node 1 (at most 80 MiB per process: anonymous 68 MiB, pinned 24 MiB, shared 4.0 MiB)
   run now: for pid in 254 265 266 267 268; do migratepages $pid 1 0; done

@@ -185,11 +185,11 @@ fn worker_split() {
         str![[r#"
 error[worker-split]: 2 workers are bound to node 1 (by CPU affinity), but their trainer 100 runs on
   node 0: samples cross the interconnect
-  to mend it: find what rebinds workers (worker_init_fn, OMP_PROC_BIND, KMP_AFFINITY): their trainer
-    is bound correctly
-  now: for pid in 110 120; do taskset -a -p -c 0-1 $pid; done
-  but: memory that is already allocated stays where it is
-{"commands":["for pid in 110 120; do taskset -a -p -c 0-1 $pid; done"],"evidence":{"bound":2,"home_nodes":[0],"trainer_nodes":[0],"worker_nodes":[1]},"gpu":0,"gpus":[0],"message":"2 workers are bound to node 1 (by CPU affinity), but their trainer 100 runs on node 0: samples cross the interconnect","pids":[110,120],"remedy":"find what rebinds workers (worker_init_fn, OMP_PROC_BIND, KMP_AFFINITY): their trainer is bound correctly; memory that is already allocated stays where it is","rule":"worker-split","severity":"error"}
+  fix: find what rebinds workers (worker_init_fn, OMP_PROC_BIND, KMP_AFFINITY): their trainer is
+    bound correctly
+  run now: for pid in 110 120; do taskset -a -p -c 0-1 $pid; done
+  note: memory that is already allocated stays where it is
+{"commands":["for pid in 110 120; do taskset -a -p -c 0-1 $pid; done"],"evidence":{"bound":2,"home_nodes":[0],"trainer_nodes":[0],"worker_nodes":[1]},"gpu":0,"gpus":[0],"message":"2 workers are bound to node 1 (by CPU affinity), but their trainer 100 runs on node 0: samples cross the interconnect","note":"memory that is already allocated stays where it is","pids":[110,120],"remedy":"find what rebinds workers (worker_init_fn, OMP_PROC_BIND, KMP_AFFINITY): their trainer is bound correctly; memory that is already allocated stays where it is","rule":"worker-split","severity":"error"}
 
 "#]]
     );

@@ -70,12 +70,12 @@ Launchers and their helpers (not judged)
 
 error[cpu-remote]: GPU and CPU NUMA nodes do NOT match: GPU 0 is attached to node 0, but 12 workers are bound to node 1
   (by CPU affinity)
-  to mend it: find what rebinds workers (worker_init_fn, OMP_PROC_BIND, KMP_AFFINITY): their trainer is bound correctly
-  now: numa-audit --remedies prints what to paste
-  but: memory that is already allocated stays where it is
+  fix: find what rebinds workers (worker_init_fn, OMP_PROC_BIND, KMP_AFFINITY): their trainer is bound correctly
+  run now: see numa-audit --remedies
+  note: memory that is already allocated stays where it is
 error[cpu-remote]: GPU and CPU NUMA nodes do NOT match: GPUs 4-7 are attached to node 1, but 4 trainers and 48 workers
   run on node 0 (they last ran there; no CPU affinity binds them there)
-  to mend it: start it with torchrun --numa-binding=node (PyTorch 2.9+; binds CPUs only, before memory is touched)
+  fix: start it with torchrun --numa-binding=node (PyTorch 2.9+; binds CPUs only, before memory is touched)
 error[memory-remote]: GPU and memory NUMA nodes do NOT match: GPU 0 is attached to node 0, but 12 workers have up to
   100% of their working memory on node 1 (at most 100 MiB per process: anonymous 100 MiB)
   run now: for pid in 1001 1002 1003 1004 1005 1006 1007 1008 1009 1010 1011 1012; do migratepages $pid 1 0; done
@@ -133,15 +133,15 @@ launcher 500 -    -        1        0-95 [0, 1]      0: 100% 100 MiB -
 
 error[cpu-remote]: GPU and CPU NUMA nodes do NOT match: GPU 0 is attached to
   node 0, but 12 workers are bound to node 1 (by CPU affinity)
-  to mend it: find what rebinds workers (worker_init_fn, OMP_PROC_BIND,
-    KMP_AFFINITY): their trainer is bound correctly
-  now: numa-audit --remedies prints what to paste
-  but: memory that is already allocated stays where it is
+  fix: find what rebinds workers (worker_init_fn, OMP_PROC_BIND, KMP_AFFINITY):
+    their trainer is bound correctly
+  run now: see numa-audit --remedies
+  note: memory that is already allocated stays where it is
 error[cpu-remote]: GPU and CPU NUMA nodes do NOT match: GPUs 4-7 are attached to
   node 1, but 4 trainers and 48 workers run on node 0 (they last ran there; no
   CPU affinity binds them there)
-  to mend it: start it with torchrun --numa-binding=node (PyTorch 2.9+; binds
-    CPUs only, before memory is touched)
+  fix: start it with torchrun --numa-binding=node (PyTorch 2.9+; binds CPUs
+    only, before memory is touched)
 error[memory-remote]: GPU and memory NUMA nodes do NOT match: GPU 0 is attached
   to node 0, but 12 workers have up to 100% of their working memory on node 1
   (at most 100 MiB per process: anonymous 100 MiB)

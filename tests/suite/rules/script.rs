@@ -137,13 +137,13 @@ fn a_script_for_a_job() {
 # fix: bind each rank to the node of its own GPU, not the launcher: numa-audit --remedies prints a table of the ranks
 
 # error[cpu-remote]: GPU and CPU NUMA nodes do NOT match: GPU 1 is attached to node 1, but trainer 200 is bound to node 0 (by CPU affinity)
-# to mend it: start it with torchrun --numa-binding=node (PyTorch 2.9+; binds CPUs only, before memory is touched)
-# but: memory that is already allocated stays where it is
+# fix: start it with torchrun --numa-binding=node (PyTorch 2.9+; binds CPUs only, before memory is touched)
+# note: memory that is already allocated stays where it is
 taskset -a -p -c 2-3 200
 
 # error[memory-remote]: GPU and memory NUMA nodes do NOT match: GPU 1 is attached to node 1, but trainer 200 has 100% of its working memory on node 0 (100 MiB: anonymous 100 MiB)
-# to mend it: start it with torchrun --numa-binding=node (PyTorch 2.9+; binds CPUs only, before memory is touched)
-# but: pinned pages do not move
+# fix: start it with torchrun --numa-binding=node (PyTorch 2.9+; binds CPUs only, before memory is touched)
+# note: pinned pages do not move
 migratepages 200 0 1
 
 # At the next start, as a script between the launcher and each rank (torchrun --no-python ./bind.sh python3 …):
