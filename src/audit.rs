@@ -3,32 +3,32 @@
 
 pub(crate) mod entries;
 pub(crate) mod expectation;
-pub mod finding;
+pub(crate) mod finding;
 pub(crate) mod hint;
 pub(crate) mod machine;
-pub mod place;
+pub(crate) mod place;
 pub(crate) mod placed;
-pub mod rules;
+pub(crate) mod rules;
 pub(crate) mod summary;
 
 use std::collections::BTreeSet;
 
 use crate::audit::machine::AuditedMachine;
 use crate::audit::place::home::Hints;
-pub use crate::audit::placed::PlacedProcess;
+pub(crate) use crate::audit::placed::PlacedProcess;
 use crate::compare::expected;
 use crate::document::{Document, Expected, Finding};
-pub use crate::jobs::scope::Scope;
+pub(crate) use crate::jobs::scope::Scope;
 use crate::machine::Machine;
 use crate::units::Bytes;
 
 /// Memory off the local nodes is a mismatch if it exceeds both limits.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Limits {
+pub(crate) struct Limits {
     /// Percent of a process's working memory.
-    pub remote_percent: u8,
+    pub(crate) remote_percent: u8,
     /// A size.
-    pub remote_bytes: Bytes,
+    pub(crate) remote_bytes: Bytes,
 }
 
 impl Default for Limits {
@@ -42,28 +42,28 @@ impl Default for Limits {
 
 /// What to audit, and how to judge.
 #[derive(Debug, Clone, Default)]
-pub struct Settings {
+pub(crate) struct Settings {
     /// How much memory may be off the local nodes.
-    pub limits: Limits,
+    pub(crate) limits: Limits,
     /// Which processes.
-    pub scope: Scope,
+    pub(crate) scope: Scope,
     /// Home nodes from the command line.
-    pub hints: Hints,
+    pub(crate) hints: Hints,
     /// Whether another node of the same socket is as bad as another socket.
-    pub strict_node: bool,
+    pub(crate) strict_node: bool,
     /// What the machine must equal; `None` without --expect.
-    pub expected: Option<Expected>,
+    pub(crate) expected: Option<Expected>,
     /// The names of rules that are not applied. Verdicts do not depend on them.
-    pub allowed: BTreeSet<&'static str>,
+    pub(crate) allowed: BTreeSet<&'static str>,
 }
 
 /// Audits what was observed.
-pub fn audit(machine: Machine, settings: &Settings) -> Document {
+pub(crate) fn audit(machine: Machine, settings: &Settings) -> Document {
     document(machine, settings, Form::Audit)
 }
 
 /// The map of a machine: the document without processes, with the findings that are about the machine.
-pub fn map(machine: Machine, settings: &Settings) -> Document {
+pub(crate) fn map(machine: Machine, settings: &Settings) -> Document {
     document(machine, settings, Form::Map)
 }
 

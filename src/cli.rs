@@ -204,7 +204,7 @@ pub(crate) struct DiffArgs {
 
 /// The arguments of `show`.
 #[derive(Debug, Args)]
-pub struct ShowArgs {
+pub(crate) struct ShowArgs {
     /// The JSON document of an audit or of a map; `-` is standard input.
     pub(crate) file: PathBuf,
     #[command(flatten)]

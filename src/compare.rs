@@ -1,40 +1,40 @@
 //! Compares one audit with another: what moved, what improved and what got worse.
 
-pub mod expected;
-pub mod fields;
-pub mod findings;
-pub mod machine;
-pub mod pairs;
-pub mod processes;
+pub(crate) mod expected;
+pub(crate) mod fields;
+pub(crate) mod findings;
+pub(crate) mod machine;
+pub(crate) mod pairs;
+pub(crate) mod processes;
 
 use std::collections::BTreeMap;
 
-pub use crate::compare::findings::{FindingChange, State};
+pub(crate) use crate::compare::findings::FindingChange;
 use crate::compare::machine::MachineChange;
 use crate::compare::pairs::pairs;
-pub use crate::compare::processes::{Change, ProcessChange};
+pub(crate) use crate::compare::processes::{Change, ProcessChange};
 use crate::document::{Document, ProcessEntry, Summary};
 use crate::words::{Role, Verdict, Word};
 
 /// Two audits, compared.
 #[derive(Debug)]
-pub struct Diff<'a> {
+pub(crate) struct Diff<'a> {
     /// The earlier one.
-    pub before: &'a Document,
+    pub(crate) before: &'a Document,
     /// The later one.
-    pub after: &'a Document,
+    pub(crate) after: &'a Document,
     /// What differs in the machine.
-    pub machine: Vec<MachineChange>,
+    pub(crate) machine: Vec<MachineChange>,
     /// Every process of either, the worst change first.
-    pub processes: Vec<ProcessChange<'a>>,
+    pub(crate) processes: Vec<ProcessChange<'a>>,
     /// Every finding of either, the worst change first.
-    pub findings: Vec<FindingChange<'a>>,
+    pub(crate) findings: Vec<FindingChange<'a>>,
     /// Whether something could have got worse unseen: it could not be judged in the later audit, or does not exist there.
-    pub is_open: bool,
+    pub(crate) is_open: bool,
 }
 
 /// Compares `after` with `before`.
-pub fn diff<'a>(before: &'a Document, after: &'a Document) -> Diff<'a> {
+pub(crate) fn diff<'a>(before: &'a Document, after: &'a Document) -> Diff<'a> {
     let pairs = pairs(before, after);
     let processes = processes::changes(&pairs, before);
     let findings = findings::changes(before, after, &processes);

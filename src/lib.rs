@@ -56,15 +56,15 @@
 //! - Text from a process or a recording is hostile: parsers do not panic, and tables print it escaped.
 //! - The program only reads; only [`record`] writes a file. There is no daemon, no configuration file and no network.
 
-pub mod audit;
+pub(crate) mod audit;
 pub(crate) mod cli;
 pub mod commands;
-pub mod compare;
-pub mod document;
-pub mod jobs;
-pub mod machine;
-pub mod observe;
-pub mod print;
-pub mod record;
-pub mod units;
-pub mod words;
+pub(crate) mod compare;
+pub(crate) mod document;
+pub(crate) mod jobs;
+pub(crate) mod machine;
+pub(crate) mod observe;
+pub(crate) mod print;
+pub(crate) mod record;
+pub(crate) mod units;
+pub(crate) mod words;

@@ -2,17 +2,17 @@
 //!
 //! Nothing here opens a file, reads the clock or prints. A missing fact is `None`, and a [`Gap`] has the reason.
 
-pub mod binding_request;
-pub mod environment;
-pub mod gap;
-pub mod gpu;
-pub mod kernel_settings;
-pub mod memory;
-pub mod nvml_answer;
-pub mod pci;
-pub mod process;
-pub mod topology;
-pub mod window;
+pub(crate) mod binding_request;
+pub(crate) mod environment;
+pub(crate) mod gap;
+pub(crate) mod gpu;
+pub(crate) mod kernel_settings;
+pub(crate) mod memory;
+pub(crate) mod nvml_answer;
+pub(crate) mod pci;
+pub(crate) mod process;
+pub(crate) mod topology;
+pub(crate) mod window;
 
 use crate::words::Origin;
 use std::collections::{BTreeMap, BTreeSet};
@@ -26,45 +26,45 @@ use crate::units::Pid;
 
 /// One machine at one moment: everything that the audit uses.
 #[derive(Debug, Clone, Default)]
-pub struct Machine {
+pub(crate) struct Machine {
     /// The machine's name and kernel, and the time of the observation.
-    pub host: Host,
+    pub(crate) host: Host,
     /// NUMA nodes with their CPUs, memory and distances.
-    pub topology: Topology,
+    pub(crate) topology: Topology,
     /// GPUs by index as in NVML; by PCI address where no driver answered.
-    pub gpus: Vec<Gpu>,
+    pub(crate) gpus: Vec<Gpu>,
     /// Network and storage controllers, displays, and accelerators that are not GPUs, by PCI address.
-    pub devices: Vec<PciDevice>,
+    pub(crate) devices: Vec<PciDevice>,
     /// The relevant processes, by PID: those that hold a GPU context or were named on the command line, with their descendants,
     /// launchers and helpers.
-    pub processes: Vec<Process>,
+    pub(crate) processes: Vec<Process>,
     /// The PIDs that were named on the command line. If there are any, these and no others are judged, with or without a GPU.
-    pub named: Vec<Pid>,
+    pub(crate) named: Vec<Pid>,
     /// Processes that look like workers and whose parent is an init process: their trainer has to be found by other means.
-    pub orphans: BTreeSet<Pid>,
+    pub(crate) orphans: BTreeSet<Pid>,
     /// Kernel settings that affect placement.
-    pub kernel: kernel_settings::KernelSettings,
+    pub(crate) kernel: kernel_settings::KernelSettings,
     /// The time window before; `None` without `--for`.
-    pub window: Option<window::Window>,
+    pub(crate) window: Option<window::Window>,
     /// User names by number, as far as they are known.
-    pub users: BTreeMap<u32, String>,
+    pub(crate) users: BTreeMap<u32, String>,
     /// All missing facts.
-    pub gaps: Vec<Gap>,
+    pub(crate) gaps: Vec<Gap>,
 }
 
 /// The machine's name, and the origin of the observation.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Host {
+pub(crate) struct Host {
     /// `None` where it is unknown.
-    pub hostname: Option<String>,
+    pub(crate) hostname: Option<String>,
     /// The kernel's release, from `/proc/sys/kernel/osrelease` or `/proc/version`.
-    pub kernel: Option<String>,
+    pub(crate) kernel: Option<String>,
     /// The time of the observation, RFC 3339 in UTC. `None` where a recording does not have it.
-    pub recorded_at: Option<String>,
+    pub(crate) recorded_at: Option<String>,
     /// The boot time, in seconds since 1970 (`btime` of `/proc/stat`). `None` where it could not be read.
-    pub started: Option<u64>,
+    pub(crate) started: Option<u64>,
     /// Whether this machine is the one on which the program runs.
-    pub origin: Origin,
+    pub(crate) origin: Origin,
     /// The NVIDIA driver's version; `None` where NVML did not answer.
-    pub driver_version: Option<String>,
+    pub(crate) driver_version: Option<String>,
 }

@@ -21,62 +21,60 @@
 //! - GPUs: NVML, in a process of its own. AMD's and Intel's: `drm`, `product_name` and `mem_info_{vram,gtt}_*` of the PCI
 //!   device, `/sys/class/kfd/kfd/{topology/nodes,proc}`, and `/proc/PID/fdinfo` of open `/dev/dri/*`.
 
-pub mod audit_file;
+pub(crate) mod audit_file;
 pub(crate) mod deadline;
-pub mod gpu;
+pub(crate) mod gpu;
 pub(crate) mod hierarchy;
 pub(crate) mod host;
-pub mod kernel_settings;
-pub mod memory;
-pub mod nodes;
-pub mod pci;
-pub mod process;
+pub(crate) mod kernel_settings;
+pub(crate) mod memory;
+pub(crate) mod nodes;
+pub(crate) mod pci;
+pub(crate) mod process;
 pub(crate) mod read;
-pub mod root;
-pub mod selection;
+pub(crate) mod root;
+pub(crate) mod selection;
 pub(crate) mod source;
-pub mod topology_file;
-pub mod watch;
+pub(crate) mod topology_file;
+pub(crate) mod watch;
 
 use std::collections::BTreeSet;
 
 use crate::machine::Machine;
 use crate::machine::gap::Gaps;
 use crate::machine::nvml_answer::DriverAnswer;
-pub use crate::observe::audit_file::{AuditFileError, is_recording, read_audit, read_expected};
+pub(crate) use crate::observe::audit_file::{is_recording, read_audit, read_expected};
 use crate::observe::deadline::Deadline;
 use crate::observe::gpu::gpus;
-pub use crate::observe::gpu::nvml::child::{Invocation, answer};
+pub(crate) use crate::observe::gpu::nvml::child::{Invocation, answer};
 use crate::observe::memory::MemoryReader;
-pub use crate::observe::memory::MemoryReading;
+pub(crate) use crate::observe::memory::MemoryReading;
 use crate::observe::process::pool::Readers;
-pub use crate::observe::process::user_names::user_number;
+pub(crate) use crate::observe::process::user_names::user_number;
 use crate::observe::process::{processes, user_names};
-pub use crate::observe::root::snapshot::SnapshotError;
-pub use crate::observe::root::tree::{RecordedEntry, RecordedTree};
-pub use crate::observe::root::{Root, Tap};
-pub use crate::observe::source::{Source, Subjects};
-pub use crate::observe::topology_file::{TopologyFileError, read_topology_file};
-pub use crate::observe::watch::window::watch;
+pub(crate) use crate::observe::root::Tap;
+pub(crate) use crate::observe::source::{Source, Subjects};
+pub(crate) use crate::observe::topology_file::read_topology_file;
+pub(crate) use crate::observe::watch::window::watch;
 use crate::units::Pid;
 
 /// An observed machine, with what a recording of it needs.
 #[derive(Debug)]
-pub struct Observation {
+pub(crate) struct Observation {
     /// The machine.
-    pub machine: Machine,
+    pub(crate) machine: Machine,
     /// NVML's answers, unchanged.
-    pub driver: DriverAnswer,
+    pub(crate) driver: DriverAnswer,
     /// PIDs that NVML lists and that belong to other processes here: they are of another PID namespace.
-    pub strangers: BTreeSet<Pid>,
+    pub(crate) strangers: BTreeSet<Pid>,
     /// The files that were read, if the source was tapped.
-    pub tap: Tap,
+    pub(crate) tap: Tap,
     /// Whether the time limit came before everything was read.
-    pub is_late: bool,
+    pub(crate) is_late: bool,
 }
 
 /// Observes the machine once.
-pub fn observe(source: Source, subjects: &Subjects) -> Observation {
+pub(crate) fn observe(source: Source, subjects: &Subjects) -> Observation {
     let deadline = Deadline::within(source.time_limit);
     let mut gaps = Gaps::default();
     let (driver, stats, topology) = source.query_driver(deadline, subjects, || {

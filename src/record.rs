@@ -26,16 +26,16 @@ use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
 
 /// Options of a recording.
 #[derive(Debug, Clone, Default)]
-pub struct Options {
+pub(crate) struct Options {
     /// A note for the manifest.
-    pub note: Option<String>,
+    pub(crate) note: Option<String>,
     /// Hides argv, user names, the host name, and the names of mapped files.
-    pub redact: bool,
+    pub(crate) redact: bool,
 }
 
 /// Why nothing was recorded, in one sentence with the path.
 #[derive(Debug, thiserror::Error)]
-pub enum RecordError {
+pub(crate) enum RecordError {
     /// The path exists, and is never overwritten.
     #[error("{} already exists: a recording never overwrites a file", .0.display())]
     Exists(PathBuf),
@@ -53,7 +53,7 @@ pub enum RecordError {
 ///
 /// # Errors
 /// As [`record`].
-pub fn ensure_new(path: &Path) -> Result<(), RecordError> {
+pub(crate) fn ensure_new(path: &Path) -> Result<(), RecordError> {
     if fs::symlink_metadata(path).is_ok() {
         return Err(RecordError::Exists(path.to_owned()));
     }
@@ -81,7 +81,11 @@ pub fn ensure_new(path: &Path) -> Result<(), RecordError> {
 ///
 /// # Errors
 /// When the path exists, or cannot be written.
-pub fn record(observation: Observation, path: &Path, options: &Options) -> Result<(), RecordError> {
+pub(crate) fn record(
+    observation: Observation,
+    path: &Path,
+    options: &Options,
+) -> Result<(), RecordError> {
     let tree = tree_of(observation, options);
     // A signal must not leave half a folder. Writing takes milliseconds; the signal takes effect after it.
     let interrupted = Arc::new(AtomicUsize::new(0));

@@ -6,7 +6,7 @@ use std::fmt;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 /// An enum that a document writes as words.
-pub trait Vocabulary: Copy + Eq + fmt::Debug + 'static {
+pub(crate) trait Vocabulary: Copy + Eq + fmt::Debug + 'static {
     /// What the words are about, as the schema's name for them.
     const NAME: &'static str;
     /// Each value with its word and what that means.
@@ -27,7 +27,7 @@ pub trait Vocabulary: Copy + Eq + fmt::Debug + 'static {
 
 /// A word that this version of the program knows, or one that another version wrote.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Word<T> {
+pub(crate) enum Word<T> {
     /// One of the list.
     Known(T),
     /// Any other text.
@@ -36,7 +36,7 @@ pub enum Word<T> {
 
 impl<T: Vocabulary> Word<T> {
     /// The value of a word of the list.
-    pub fn known(&self) -> Option<T> {
+    pub(crate) fn known(&self) -> Option<T> {
         match self {
             Self::Known(value) => Some(*value),
             Self::Other(_) => None,
@@ -44,7 +44,7 @@ impl<T: Vocabulary> Word<T> {
     }
 
     /// The text of the word. Unknown words may hold any letters.
-    pub fn as_str(&self) -> &str {
+    pub(crate) fn as_str(&self) -> &str {
         match self {
             Self::Known(value) => value.word(),
             Self::Other(text) => text,
@@ -113,7 +113,7 @@ macro_rules! vocabulary {
     }) => {
         $(#[doc = $about])+
         #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord $(, $derived)?)]
-        pub enum $name {
+        pub(crate) enum $name {
             $($(#[doc = $meaning])+ $(#[$mark])? $value,)+
         }
 

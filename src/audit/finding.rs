@@ -6,14 +6,14 @@ use std::fmt;
 use serde::{Serialize, Serializer};
 
 use crate::units::{Bytes, CpuSet, NodeSet, Pid};
-pub use crate::words::Severity;
+pub(crate) use crate::words::Severity;
 
 /// Facts by name. Unknown facts are left out.
-pub type Evidence = BTreeMap<&'static str, Value>;
+pub(crate) type Evidence = BTreeMap<&'static str, Value>;
 
 /// A fact of the evidence.
 #[derive(Debug, Clone, PartialEq)]
-pub enum Value {
+pub(crate) enum Value {
     /// Nodes.
     Nodes(NodeSet),
     /// CPUs.
@@ -46,18 +46,18 @@ impl Serialize for Value {
 
 /// What would fix it. This program never runs any of it.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Remedy {
+pub(crate) struct Remedy {
     /// In words.
-    pub text: String,
+    pub(crate) text: String,
     /// Lines for a shell, for the running processes.
-    pub commands: Vec<String>,
+    pub(crate) commands: Vec<String>,
     /// The limits of the fix; empty where there are none.
-    pub note: String,
+    pub(crate) note: String,
 }
 
 impl Remedy {
     /// A remedy without commands.
-    pub fn in_words(text: impl Into<String>) -> Self {
+    pub(crate) fn in_words(text: impl Into<String>) -> Self {
         Self {
             text: text.into(),
             ..Self::default()

@@ -6,10 +6,10 @@ use crate::words::Origin;
 
 /// What the advice depends on besides the gap.
 pub(crate) struct Circumstances<'a> {
-    pub gpus: &'a [GpuPlace],
-    pub origin: Origin,
+    pub(crate) gpus: &'a [GpuPlace],
+    pub(crate) origin: Origin,
     /// Whether processes are a part of the document, and whether there are any.
-    pub processes: Option<usize>,
+    pub(crate) processes: Option<usize>,
 }
 
 /// What would help; `None` where nothing is known to help.

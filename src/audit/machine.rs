@@ -34,9 +34,9 @@ pub(crate) struct AuditedMachine {
     window: Option<Window>,
     users: BTreeMap<u32, String>,
     kernel: KernelSettings,
-    pub gaps: Vec<Gap>,
+    pub(crate) gaps: Vec<Gap>,
     /// The GPUs that were asked for, by index.
-    pub asked: BTreeSet<u32>,
+    pub(crate) asked: BTreeSet<u32>,
     /// Whether processes were named with --pid.
     has_named: bool,
     /// Whether only processes of one user are in scope.
@@ -44,7 +44,7 @@ pub(crate) struct AuditedMachine {
 }
 
 impl AuditedMachine {
-    pub fn new(mut machine: Machine, settings: &Settings) -> Self {
+    pub(crate) fn new(mut machine: Machine, settings: &Settings) -> Self {
         let Settings { scope, hints, .. } = settings;
         let mut gaps = std::mem::take(&mut machine.gaps);
         let mut watched = BTreeMap::new();
@@ -99,12 +99,12 @@ impl AuditedMachine {
     }
 
     /// Whether only some of the machine's processes were asked for.
-    pub fn is_partial(&self, settings: &Settings) -> bool {
+    pub(crate) fn is_partial(&self, settings: &Settings) -> bool {
         settings.scope.gpus.is_some() || self.has_user || self.has_named
     }
 
     /// The findings of all rules, and the number of the job of each trainer.
-    pub fn check(&self, limits: Limits) -> (Vec<Finding>, BTreeMap<Pid, u32>) {
+    pub(crate) fn check(&self, limits: Limits) -> (Vec<Finding>, BTreeMap<Pid, u32>) {
         let machine = PlacedMachine {
             processes: &self.processes,
             gpus: &self.gpus,
@@ -123,7 +123,7 @@ impl AuditedMachine {
         (rules::check(&context), groups.collect())
     }
 
-    pub fn into_document(
+    pub(crate) fn into_document(
         self,
         findings: Vec<Finding>,
         job_groups: &BTreeMap<Pid, u32>,

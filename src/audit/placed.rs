@@ -17,55 +17,55 @@ use crate::words::Role;
 
 /// One process, judged.
 #[derive(Debug, Clone)]
-pub struct PlacedProcess {
+pub(crate) struct PlacedProcess {
     /// As it was observed.
-    pub process: Process,
+    pub(crate) process: Process,
     /// What was observed of it over time; `None` without --for.
-    pub watched: Option<ProcessActivity>,
+    pub(crate) watched: Option<ProcessActivity>,
     /// What it does in the job.
-    pub membership: Membership,
+    pub(crate) membership: Membership,
     /// The home nodes of its GPUs.
-    pub home_nodes: NodeSet,
+    pub(crate) home_nodes: NodeSet,
     /// Where it should run. Empty where that is unknown, and for a launcher.
-    pub local_nodes: NodeSet,
+    pub(crate) local_nodes: NodeSet,
     /// Where its threads are.
-    pub cpu: CpuPlace,
+    pub(crate) cpu: CpuPlace,
     /// How far each node of the machine is from its local nodes; empty where these are unknown.
-    pub locality: BTreeMap<NodeId, Locality>,
+    pub(crate) locality: BTreeMap<NodeId, Locality>,
     /// Where its memory is.
-    pub memory: MemoryPlace,
+    pub(crate) memory: MemoryPlace,
     /// The worse verdict of CPU and memory. `None` for launchers and helpers, which are not judged.
-    pub verdict: Option<Verdict>,
+    pub(crate) verdict: Option<Verdict>,
     /// The container that it runs in, from its control group.
-    pub container: Option<String>,
+    pub(crate) container: Option<String>,
     /// Its Slurm job, from its control group.
-    pub job: Option<String>,
+    pub(crate) job: Option<String>,
     /// The UID of its Kubernetes pod, from its control group.
-    pub pod: Option<String>,
+    pub(crate) pod: Option<String>,
 }
 
 impl PlacedProcess {
     /// How far a node is from its local nodes; `None` where these are unknown, and for a node that does not exist.
-    pub fn locality(&self, node: NodeId) -> Option<Locality> {
+    pub(crate) fn locality(&self, node: NodeId) -> Option<Locality> {
         self.locality.get(&node).copied()
     }
 
     /// Its CPU time by node; `None` where it used none, and without --for.
-    pub fn cpu_time(&self) -> Option<&CpuTime> {
+    pub(crate) fn cpu_time(&self) -> Option<&CpuTime> {
         cpu::cpu_time(self.watched.as_ref())
     }
 
     /// Whether it has a verdict: launchers and helpers may run anywhere.
-    pub fn is_judged(&self) -> bool {
+    pub(crate) fn is_judged(&self) -> bool {
         self.verdict.is_some()
     }
 }
 
 /// What a process is judged by.
 pub(crate) struct Yardstick<'a> {
-    pub gpus: &'a [GpuPlace],
-    pub topology: &'a Topology,
-    pub settings: &'a Settings,
+    pub(crate) gpus: &'a [GpuPlace],
+    pub(crate) topology: &'a Topology,
+    pub(crate) settings: &'a Settings,
 }
 
 impl PlacedProcess {

@@ -46,18 +46,18 @@ use crate::units::Pid;
 
 /// One rule. `numa-audit rules` lists them.
 #[derive(Debug)]
-pub struct Rule {
+pub(crate) struct Rule {
     /// Its name in the output and in options.
-    pub name: &'static str,
+    pub(crate) name: &'static str,
     /// The severity of all its findings.
-    pub severity: Severity,
+    pub(crate) severity: Severity,
     /// The text of its file, which begins with the explanation.
     text: &'static str,
     check: fn(&RuleContext) -> Vec<Violation>,
 }
 
 /// All rules. Findings of the same severity are reported in this order: those that cost most come first.
-pub static RULES: &[Rule] = &[
+pub(crate) static RULES: &[Rule] = &[
     not_as_expected::RULE,
     cpuset_excludes_gpu::RULE,
     ranks_on_one_node::RULE,
@@ -85,7 +85,7 @@ pub static RULES: &[Rule] = &[
 
 impl Rule {
     /// The rule with this name; `None` if there is no such rule.
-    pub fn named(name: &str) -> Option<&'static Self> {
+    pub(crate) fn named(name: &str) -> Option<&'static Self> {
         RULES.iter().find(|rule| rule.name == name)
     }
 
@@ -108,7 +108,7 @@ impl Rule {
     }
 
     /// Its text, for `rules` and `explain`.
-    pub fn text(&self) -> RuleText {
+    pub(crate) fn text(&self) -> RuleText {
         RuleText {
             name: self.name,
             severity: self.severity.into(),
@@ -204,7 +204,7 @@ pub(crate) fn unexpected(unexpected: &[Unexpected]) -> Vec<Finding> {
 }
 
 /// The texts of all rules.
-pub fn texts() -> Vec<RuleText> {
+pub(crate) fn texts() -> Vec<RuleText> {
     RULES.iter().map(Rule::text).collect()
 }
 

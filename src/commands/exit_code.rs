@@ -6,10 +6,10 @@ use crate::document::Document;
 use crate::words::{Expectation, Severity, Verdict};
 
 /// It could not run: a wrong argument, an unreadable file, output that cannot be written.
-pub const COULD_NOT_RUN: u8 = 2;
+pub(crate) const COULD_NOT_RUN: u8 = 2;
 
 /// 1 if a finding fails the audit; 3 if none does but not everything could be judged.
-pub fn of_audit(document: &Document, fail_on: FailOn) -> u8 {
+pub(crate) fn of_audit(document: &Document, fail_on: FailOn) -> u8 {
     let has_failed = document.findings.iter().any(|finding| match fail_on {
         FailOn::Mismatch => finding.severity == Severity::Error,
         // Warnings about the machine alone put no process at risk.
@@ -28,14 +28,14 @@ pub fn of_audit(document: &Document, fail_on: FailOn) -> u8 {
 }
 
 /// 1 if the machine is not as expected; 3 if not all of it could be compared; 0 if nothing is expected.
-pub fn of_map(document: &Document) -> u8 {
+pub(crate) fn of_map(document: &Document) -> u8 {
     let expectation = document.expectation.as_ref();
     let is = |wanted| expectation.is_some_and(|word| *word == wanted);
     code(is(Expectation::NotMet), !is(Expectation::Unknown))
 }
 
 /// That of the audit or the map that was saved.
-pub fn of_saved(document: &Document, fail_on: FailOn) -> u8 {
+pub(crate) fn of_saved(document: &Document, fail_on: FailOn) -> u8 {
     if document.processes.is_some() {
         of_audit(document, fail_on)
     } else {
@@ -44,7 +44,7 @@ pub fn of_saved(document: &Document, fail_on: FailOn) -> u8 {
 }
 
 /// 1 if something got worse; 3 if nothing is known to have got worse but not everything could be compared.
-pub fn of_diff(diff: &Diff, fail_on: FailOn) -> u8 {
+pub(crate) fn of_diff(diff: &Diff, fail_on: FailOn) -> u8 {
     let process = diff.processes.iter().any(|change| match fail_on {
         FailOn::AtRisk => change.worsened_to.is_some(),
         FailOn::Mismatch => change.worsened_to == Some(Verdict::Mismatch),

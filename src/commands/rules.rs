@@ -8,7 +8,7 @@ use crate::audit::rules;
 use crate::cli::OutputArgs;
 use crate::print::{explain, json};
 
-pub fn run(arguments: &OutputArgs) -> Result<ExitCode, Trouble> {
+pub(crate) fn run(arguments: &OutputArgs) -> Result<ExitCode, Trouble> {
     let rules = rules::texts();
     print(&if arguments.json {
         json::text(&rules)

@@ -7,7 +7,7 @@ use super::output::print;
 use crate::document;
 use crate::print::json;
 
-pub fn run() -> Result<ExitCode, Trouble> {
+pub(crate) fn run() -> Result<ExitCode, Trouble> {
     print(&json::text(&document::schema()))?;
     Ok(ExitCode::SUCCESS)
 }

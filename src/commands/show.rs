@@ -8,7 +8,7 @@ use crate::cli::ShowArgs;
 use crate::observe::read_audit;
 use crate::print::{csv, json, table, topology};
 
-pub fn run(arguments: &ShowArgs) -> Result<ExitCode, Trouble> {
+pub(crate) fn run(arguments: &ShowArgs) -> Result<ExitCode, Trouble> {
     let document = read_audit(&arguments.file)?;
     let terminal = terminal(&arguments.output.color);
     if arguments.output.json {

@@ -10,7 +10,7 @@ use crate::cli::TopologyArgs;
 use crate::observe::{Subjects, observe};
 use crate::print::{json, topology};
 
-pub fn run(arguments: &TopologyArgs) -> Result<ExitCode, Trouble> {
+pub(crate) fn run(arguments: &TopologyArgs) -> Result<ExitCode, Trouble> {
     let expected = expected(arguments.expect.as_deref())?;
     let source = source::source(&arguments.machine)?;
     let machine = observe(source, &Subjects::MachineOnly).machine;

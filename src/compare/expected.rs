@@ -15,24 +15,24 @@ use crate::words::{Role, Verdict};
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Unexpected {
     /// The GPUs that it is about, by index.
-    pub gpus: Vec<u32>,
+    pub(crate) gpus: Vec<u32>,
     /// The processes that differ from the matching ones.
-    pub pids: Vec<Pid>,
+    pub(crate) pids: Vec<Pid>,
     /// What these processes are; `None` for the machine.
-    pub whose: Option<String>,
+    pub(crate) whose: Option<String>,
     /// At least one.
-    pub differences: Vec<Difference>,
+    pub(crate) differences: Vec<Difference>,
 }
 
 /// One difference.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Difference {
     /// What differs.
-    pub what: String,
+    pub(crate) what: String,
     /// What it must be.
-    pub expected: String,
+    pub(crate) expected: String,
     /// What it is.
-    pub found: String,
+    pub(crate) found: String,
 }
 
 impl fmt::Display for Unexpected {
@@ -64,9 +64,9 @@ fn listed(differences: &[Difference]) -> String {
 #[derive(Debug, Default)]
 pub(crate) struct Comparison {
     /// What differs.
-    pub unexpected: Vec<Unexpected>,
+    pub(crate) unexpected: Vec<Unexpected>,
     /// What is expected and unknown here.
-    pub unknown: Vec<GapEntry>,
+    pub(crate) unknown: Vec<GapEntry>,
 }
 
 /// Compares `found` with what is expected. Where only some processes were asked for (`is_partial`), none is missing; where

@@ -6,11 +6,11 @@ use crate::document::{LocalShare, ProcessEntry};
 
 /// A field of a process.
 #[derive(Debug, Clone, Copy)]
-pub struct Field {
+pub(crate) struct Field {
     /// Its path in the document, and in the document of a diff.
-    pub path: &'static str,
+    pub(crate) path: &'static str,
     /// Its value.
-    pub value: fn(&ProcessEntry) -> Value,
+    pub(crate) value: fn(&ProcessEntry) -> Value,
     compare: Compare,
 }
 
@@ -26,7 +26,7 @@ enum Compare {
 
 impl Field {
     /// Whether it has changed.
-    pub fn is_changed(&self, before: &ProcessEntry, after: &ProcessEntry) -> bool {
+    pub(crate) fn is_changed(&self, before: &ProcessEntry, after: &ProcessEntry) -> bool {
         match self.compare {
             Compare::Never => false,
             Compare::By(is_changed) => is_changed(before, after),
@@ -47,7 +47,7 @@ impl Field {
 
 /// All fields. A diff lists those that changed in this order. In its JSON each object has its keys in the order in which
 /// their paths stand here first.
-pub const FIELDS: &[Field] = &[
+pub(crate) const FIELDS: &[Field] = &[
     shown("pid", |of| json!(of.pid)),
     shown("start_time_ticks", |of| json!(of.start_time_ticks)),
     shown("name", |of| json!(of.name)),

@@ -11,23 +11,23 @@ use crate::words::{Severity, Verdict};
 
 /// One finding, compared.
 #[derive(Debug, Clone)]
-pub struct FindingChange<'a> {
+pub(crate) struct FindingChange<'a> {
     /// As it is now; one that is gone, as it was.
-    pub finding: &'a Finding,
+    pub(crate) finding: &'a Finding,
     /// `None` for a word that this version of the program does not know.
-    pub severity: Option<Severity>,
+    pub(crate) severity: Option<Severity>,
     /// What changed.
-    pub state: State,
+    pub(crate) state: State,
     /// The processes that did not break the rule before, without new processes that are no worse than the matching ones.
-    pub joined: Vec<Pid>,
+    pub(crate) joined: Vec<Pid>,
     /// Whether more is wrong than before: an error, or a warning about a process that did not get better (one that moved
     /// to its local nodes and is not bound there yet did).
-    pub is_worse: bool,
+    pub(crate) is_worse: bool,
 }
 
 /// What changed for a finding, the worst first.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub enum State {
+pub(crate) enum State {
     /// It is new.
     New,
     /// It existed, with fewer processes.
@@ -63,7 +63,7 @@ enum Subject<'a> {
 }
 
 /// Compares the findings of both sides.
-pub fn changes<'a>(
+pub(crate) fn changes<'a>(
     before: &'a Document,
     after: &'a Document,
     processes: &[ProcessChange],

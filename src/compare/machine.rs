@@ -9,18 +9,18 @@ use crate::units::{Bytes, NodeId, NodeSet, node_list, ranges};
 
 /// One difference.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-pub struct MachineChange {
+pub(crate) struct MachineChange {
     /// What differs.
-    pub what: String,
+    pub(crate) what: String,
     /// Whether it distinguishes one machine, or one state of its software, from the next, and is no part of its shape.
     #[serde(skip)]
-    pub is_identity: bool,
+    pub(crate) is_identity: bool,
     /// The GPU that it is about, by its later index.
-    pub gpu: Option<u32>,
+    pub(crate) gpu: Option<u32>,
     /// The earlier value; `None` where it was unknown.
-    pub before: Option<String>,
+    pub(crate) before: Option<String>,
     /// The later value; `None` where it is unknown.
-    pub after: Option<String>,
+    pub(crate) after: Option<String>,
 }
 
 /// The memory of nodes differs by up to this between machines of one type, and between kernels on one machine: a kernel
@@ -28,7 +28,7 @@ pub struct MachineChange {
 const MEMORY_TOLERANCE_PERCENT: u128 = 1;
 
 /// All differences.
-pub fn changes(before: &Document, after: &Document) -> Vec<MachineChange> {
+pub(crate) fn changes(before: &Document, after: &Document) -> Vec<MachineChange> {
     let mut changes = Changes::default();
     changes.host(&before.host, &after.host);
     changes.settings(&before.settings, &after.settings);

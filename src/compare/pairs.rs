@@ -9,18 +9,18 @@ use crate::words::Role;
 
 /// A process that is in both audits, or in one only.
 #[derive(Debug, Clone, Copy)]
-pub struct Pair<'a> {
+pub(crate) struct Pair<'a> {
     /// `None` for one that is new.
-    pub before: Option<&'a ProcessEntry>,
+    pub(crate) before: Option<&'a ProcessEntry>,
     /// `None` for one that is gone.
-    pub after: Option<&'a ProcessEntry>,
+    pub(crate) after: Option<&'a ProcessEntry>,
     /// How the two were matched; `None` for a process in one audit only.
-    pub matched_by: Option<MatchedBy>,
+    pub(crate) matched_by: Option<MatchedBy>,
 }
 
 /// How two processes were matched.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum MatchedBy {
+pub(crate) enum MatchedBy {
     /// They are one process: the same PID and start time.
     Process,
     /// Two trainers of one rank.
@@ -49,7 +49,7 @@ impl fmt::Display for MatchedBy {
 }
 
 /// Matches the processes of two audits, by the strongest evidence first. A key that fits several processes decides nothing.
-pub fn pairs<'a>(before: &'a Document, after: &'a Document) -> Vec<Pair<'a>> {
+pub(crate) fn pairs<'a>(before: &'a Document, after: &'a Document) -> Vec<Pair<'a>> {
     let mut matching = Matching::new(before, after);
     matching.processes();
     matching.trainers();

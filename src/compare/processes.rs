@@ -12,29 +12,29 @@ use crate::words::{Role, Verdict};
 
 /// One process, compared.
 #[derive(Debug, Clone)]
-pub struct ProcessChange<'a> {
+pub(crate) struct ProcessChange<'a> {
     /// `None` for a new process.
-    pub before: Option<&'a ProcessEntry>,
+    pub(crate) before: Option<&'a ProcessEntry>,
     /// `None` for a process that is gone.
-    pub after: Option<&'a ProcessEntry>,
+    pub(crate) after: Option<&'a ProcessEntry>,
     /// How the two were matched; `None` for a process in one audit only.
-    pub matched_by: Option<MatchedBy>,
+    pub(crate) matched_by: Option<MatchedBy>,
     /// Its rank in its job; of a worker its trainer's.
-    pub rank: Option<u32>,
+    pub(crate) rank: Option<u32>,
     /// What changed.
-    pub change: Change,
+    pub(crate) change: Change,
     /// The worst verdict that it got worse to; `mismatch` for a new process that is worse than the other workers of its
     /// trainer were. `None` where nothing got worse.
-    pub worsened_to: Option<Verdict>,
+    pub(crate) worsened_to: Option<Verdict>,
     /// The paths of the fields that changed. Empty for a process in one audit only.
-    pub changed: Vec<&'static str>,
+    pub(crate) changed: Vec<&'static str>,
     /// The workers that it belongs to; `None` for other processes.
     pub(crate) crew: Option<Crew>,
 }
 
 /// What changed for a process, the worst first.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Change {
+pub(crate) enum Change {
     /// Its verdict, or that on its CPUs or its memory alone, is worse.
     Worse,
     /// It was judged before, and cannot be judged now.
@@ -67,12 +67,12 @@ impl fmt::Display for Change {
 
 impl<'a> ProcessChange<'a> {
     /// The process as it is now; one that is gone, as it was.
-    pub fn either(&self) -> Option<&'a ProcessEntry> {
+    pub(crate) fn either(&self) -> Option<&'a ProcessEntry> {
         self.after.or(self.before)
     }
 
     /// Whether it has a verdict in either audit.
-    pub fn is_judged(&self) -> bool {
+    pub(crate) fn is_judged(&self) -> bool {
         let mut sides = [self.before, self.after].into_iter().flatten();
         sides.any(|of| of.verdict.is_some())
     }
@@ -90,7 +90,7 @@ pub(crate) enum Crew {
 }
 
 /// Compares each pair.
-pub fn changes<'a>(pairs: &[Pair<'a>], before: &Document) -> Vec<ProcessChange<'a>> {
+pub(crate) fn changes<'a>(pairs: &[Pair<'a>], before: &Document) -> Vec<ProcessChange<'a>> {
     let worst = worst_workers(before);
     let ties = Ties::of(pairs);
     let changes = pairs.iter().map(|pair| {

@@ -11,35 +11,35 @@ use crate::words::{Severity, Word};
 
 /// A rule that is broken.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
-pub struct Finding {
+pub(crate) struct Finding {
     /// The rule's name, as numa-audit rules lists it.
-    pub rule: String,
+    pub(crate) rule: String,
     /// How severe it is.
     #[serde(default)]
-    pub severity: Word<Severity>,
+    pub(crate) severity: Word<Severity>,
     /// The first of its GPUs; null for a finding about none.
-    pub gpu: Option<u32>,
+    pub(crate) gpu: Option<u32>,
     /// The indexes of the GPUs that it is about.
     #[serde(default)]
-    pub gpus: Vec<u32>,
+    pub(crate) gpus: Vec<u32>,
     /// The PIDs of the processes that break the rule.
     #[serde(default)]
-    pub pids: Vec<Pid>,
+    pub(crate) pids: Vec<Pid>,
     /// One sentence.
     #[serde(default)]
-    pub message: String,
+    pub(crate) message: String,
     /// The facts behind the sentence, by name. Unknown facts are left out.
     #[serde(default)]
-    pub evidence: BTreeMap<String, Value>,
+    pub(crate) evidence: BTreeMap<String, Value>,
     /// What would fix it, and the limits of that.
     #[serde(default)]
-    pub remedy: String,
+    pub(crate) remedy: String,
     /// Lines for a shell that fix it for the running processes. This program never runs them.
     #[serde(default)]
-    pub commands: Vec<String>,
+    pub(crate) commands: Vec<String>,
     /// The limits of the fix, which end the text of remedy too. Absent where there are none.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub note: Option<String>,
+    pub(crate) note: Option<String>,
 }
 
 impl Finding {

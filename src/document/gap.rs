@@ -7,25 +7,25 @@ use crate::units::{Bytes, Pid};
 
 /// A fact that could not be read or judged.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
-pub struct GapEntry {
+pub(crate) struct GapEntry {
     /// The process that it is about; null for the machine and its devices.
-    pub pid: Option<Pid>,
+    pub(crate) pid: Option<Pid>,
     /// What is missing.
     #[serde(default)]
-    pub what: String,
+    pub(crate) what: String,
     /// Why it is missing.
     #[serde(default)]
-    pub reason: String,
+    pub(crate) reason: String,
     /// What would help. Absent where nothing is known to help.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub hint: Option<String>,
+    pub(crate) hint: Option<String>,
     /// The index of the GPU that it is about. Absent for other facts.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub gpu: Option<u32>,
+    pub(crate) gpu: Option<u32>,
     /// The thread that it is about. Absent for other facts.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub tid: Option<u32>,
+    pub(crate) tid: Option<u32>,
     /// Bytes of the GPU's memory that unknown processes use. Absent for other facts.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub in_use_bytes: Option<Bytes>,
+    pub(crate) in_use_bytes: Option<Bytes>,
 }

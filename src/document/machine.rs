@@ -11,85 +11,85 @@ use crate::words::{HomeSource, PciClass, Word};
 
 /// The NUMA nodes, GPUs and other devices.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
-pub struct TopologyEntry {
+pub(crate) struct TopologyEntry {
     /// The NUMA nodes by number.
     #[serde(default)]
-    pub nodes: Vec<NodeEntry>,
+    pub(crate) nodes: Vec<NodeEntry>,
     /// The GPUs by index.
     #[serde(default)]
-    pub gpus: Vec<GpuEntry>,
+    pub(crate) gpus: Vec<GpuEntry>,
     /// Network and storage controllers, displays and other accelerators, by PCI address.
     #[serde(default)]
-    pub devices: Vec<DeviceEntry>,
+    pub(crate) devices: Vec<DeviceEntry>,
 }
 
 /// A NUMA node.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
-pub struct NodeEntry {
+pub(crate) struct NodeEntry {
     /// The kernel's number for it. Numbers may have gaps.
-    pub id: NodeId,
+    pub(crate) id: NodeId,
     /// Its CPUs, empty for a node without any; null where they could not be read.
-    pub cpus: Option<CpuSet>,
+    pub(crate) cpus: Option<CpuSet>,
     /// MemTotal of its meminfo, in bytes; null where it is unknown.
-    pub memory_total_bytes: Option<Bytes>,
+    pub(crate) memory_total_bytes: Option<Bytes>,
     /// MemFree of its meminfo, in bytes; null where it is unknown.
-    pub memory_free_bytes: Option<Bytes>,
+    pub(crate) memory_free_bytes: Option<Bytes>,
     /// Distance to each online node, by node; 10 is a node's own. Null where they are unknown.
-    pub distances: Option<BTreeMap<NodeId, u32>>,
+    pub(crate) distances: Option<BTreeMap<NodeId, u32>>,
 }
 
 /// A GPU.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
-pub struct GpuEntry {
+pub(crate) struct GpuEntry {
     /// NVML's index; without a driver's answer its position by PCI address. GPUs of AMD and Intel come after NVIDIA's.
-    pub index: u32,
+    pub(crate) index: u32,
     /// Its UUID; null where the driver did not answer.
-    pub uuid: Option<String>,
+    pub(crate) uuid: Option<String>,
     /// The product's name; null where it is unknown.
-    pub name: Option<String>,
+    pub(crate) name: Option<String>,
     /// Its PCI address; null where it is unknown.
-    pub pci_bus_id: Option<PciAddress>,
+    pub(crate) pci_bus_id: Option<PciAddress>,
     /// The nodes that it is attached to; empty where they are unknown.
     #[serde(default)]
-    pub home_nodes: NodeSet,
+    pub(crate) home_nodes: NodeSet,
     /// How the home nodes are known.
     #[serde(default)]
-    pub home_source: Word<HomeSource>,
+    pub(crate) home_source: Word<HomeSource>,
     /// What every source answered, by source.
     #[serde(default)]
-    pub home_answers: BTreeMap<Word<HomeSource>, NodeSet>,
+    pub(crate) home_answers: BTreeMap<Word<HomeSource>, NodeSet>,
     /// Where its processes should run: the home nodes with CPUs or, where none has CPUs, the nearest nodes with CPUs. Empty
     /// where they are unknown.
     #[serde(default)]
-    pub local_nodes: NodeSet,
+    pub(crate) local_nodes: NodeSet,
     /// The node that its own memory is (Grace, POWER9); empty for other GPUs.
     #[serde(default)]
-    pub own_memory_nodes: NodeSet,
+    pub(crate) own_memory_nodes: NodeSet,
     /// Its own memory in bytes; null where it is unknown.
-    pub memory_total_bytes: Option<Bytes>,
+    pub(crate) memory_total_bytes: Option<Bytes>,
     /// Its own memory in use, in bytes; null where it is unknown.
-    pub memory_used_bytes: Option<Bytes>,
+    pub(crate) memory_used_bytes: Option<Bytes>,
     /// Its MIG devices by instance.
     #[serde(default)]
-    pub mig_devices: Vec<MigDevice>,
+    pub(crate) mig_devices: Vec<MigDevice>,
     /// Whether this audit covers the GPU even if no process uses it. Absent in a map and in documents of older versions.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub in_scope: Option<bool>,
+    pub(crate) in_scope: Option<bool>,
     /// Whether all processes that use it are known. Absent in a map and in documents of older versions.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub processes_known: Option<bool>,
+    pub(crate) processes_known: Option<bool>,
 }
 
 /// A PCI device that is not a GPU.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
-pub struct DeviceEntry {
+pub(crate) struct DeviceEntry {
     /// Its PCI address.
-    pub pci_bus_id: PciAddress,
+    pub(crate) pci_bus_id: PciAddress,
     /// What kind of device it is.
     #[serde(default)]
-    pub class: Word<PciClass>,
+    pub(crate) class: Word<PciClass>,
     /// The kernel's names for it, separated by commas (eth0,mlx5_0); null where it has none.
-    pub name: Option<String>,
+    pub(crate) name: Option<String>,
     /// The node that it is attached to; null where it is unknown.
-    pub node: Option<NodeId>,
+    pub(crate) node: Option<NodeId>,
 }

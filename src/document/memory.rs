@@ -11,42 +11,42 @@ use crate::words::{MemoryKind, Verdict, Word};
 
 /// Where a process's memory is. Fields about its pages are null where these could not be read.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
-pub struct MemoryEntry {
+pub(crate) struct MemoryEntry {
     /// The node with most of the working memory.
-    pub node: Option<NodeId>,
+    pub(crate) node: Option<NodeId>,
     /// The mode of the main thread's memory policy, in the kernel's words: default, bind, prefer, interleave.
-    pub policy: Option<String>,
+    pub(crate) policy: Option<String>,
     /// The policy's flags: static, relative, balancing.
-    pub policy_flags: Option<Vec<String>>,
+    pub(crate) policy_flags: Option<Vec<String>>,
     /// The policy's nodes; null where the kernel cut the list.
-    pub policy_nodes: Option<NodeSet>,
+    pub(crate) policy_nodes: Option<NodeSet>,
     /// The nodes that its cpuset allows; null where they are unknown.
-    pub mems_allowed: Option<NodeSet>,
+    pub(crate) mems_allowed: Option<NodeSet>,
     /// The memory policies of its threads, and how many threads have each; null where they were not read.
-    pub thread_policies: Option<BTreeMap<String, usize>>,
+    pub(crate) thread_policies: Option<BTreeMap<String, usize>>,
     /// Whether every page was counted. False for an estimate from a sample.
-    pub exact: Option<bool>,
+    pub(crate) exact: Option<bool>,
     /// How many pages the estimate is made from; null where every page was counted.
-    pub sample_pages: Option<u64>,
+    pub(crate) sample_pages: Option<u64>,
     /// By how much local_fraction may be wrong, in 95 of 100 cases: from 0 to 1.
     #[serde(default, deserialize_with = "fraction")]
     #[schemars(range(min = 0.0, max = 1.0))]
-    pub error: Option<f64>,
+    pub(crate) error: Option<f64>,
     /// The verdict on its memory; null for a process that is not judged.
-    pub verdict: Option<Word<Verdict>>,
+    pub(crate) verdict: Option<Word<Verdict>>,
     /// The working memory in bytes, by node: all kinds but file.
-    pub by_node_bytes: Option<NodeBytes>,
+    pub(crate) by_node_bytes: Option<NodeBytes>,
     /// All memory in bytes, by kind and node.
-    pub by_kind: Option<BTreeMap<Word<MemoryKind>, NodeBytes>>,
+    pub(crate) by_kind: Option<BTreeMap<Word<MemoryKind>, NodeBytes>>,
     /// The share of the working memory on the local nodes and on the GPU itself: from 0 to 1. Null where it is unknown.
     #[serde(default, deserialize_with = "fraction")]
     #[schemars(range(min = 0.0, max = 1.0))]
-    pub local_fraction: Option<f64>,
+    pub(crate) local_fraction: Option<f64>,
     /// Pages that NUMA balancing moved meanwhile. Present only with --for, where the kernel counts them.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub pages_migrated: Option<u64>,
+    pub(crate) pages_migrated: Option<u64>,
     /// Anonymous and shared memory of its whole control group in bytes, by node. Null where its own memory could be read.
-    pub group_by_node_bytes: Option<NodeBytes>,
+    pub(crate) group_by_node_bytes: Option<NodeBytes>,
 }
 
 impl MemoryEntry {

@@ -10,86 +10,86 @@ use crate::words::{Evidence, Role, Verdict, Word};
 
 /// A process. Its name, command and all other text that it chose may contain any letters.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
-pub struct ProcessEntry {
+pub(crate) struct ProcessEntry {
     /// Its PID in the observer's PID namespace.
-    pub pid: Pid,
+    pub(crate) pid: Pid,
     /// Its parent's PID; 0 where the parent is outside the PID namespace.
     #[serde(default)]
-    pub ppid: Pid,
+    pub(crate) ppid: Pid,
     /// Its PIDs in the PID namespaces within the observer's, outermost first.
     #[serde(default)]
-    pub inner_pids: Vec<u32>,
+    pub(crate) inner_pids: Vec<u32>,
     /// When it started, in clock ticks after boot: together with the PID its identity. Null where it is unknown.
-    pub start_time_ticks: Option<u64>,
+    pub(crate) start_time_ticks: Option<u64>,
     /// When it started: RFC 3339, UTC. Null where the time of the machine's boot is unknown.
-    pub started_at: Option<String>,
+    pub(crate) started_at: Option<String>,
     /// The main thread's name, which the kernel cuts to 15 bytes.
     #[serde(default)]
-    pub name: String,
+    pub(crate) name: String,
     /// Its command line, the arguments separated by spaces; null where it could not be read.
-    pub command: Option<String>,
+    pub(crate) command: Option<String>,
     /// Its owner's name, or number where the name is unknown; null where it could not be read.
-    pub user: Option<String>,
+    pub(crate) user: Option<String>,
     /// What it does in its job; null for a process that was named with --pid and has no GPU.
-    pub role: Option<Word<Role>>,
+    pub(crate) role: Option<Word<Role>>,
     /// The indexes of the GPUs that it works for.
     #[serde(default)]
-    pub gpus: Vec<u32>,
+    pub(crate) gpus: Vec<u32>,
     /// The MIG instances that it works for.
     #[serde(default)]
-    pub mig_instances: Vec<MigInstance>,
+    pub(crate) mig_instances: Vec<MigInstance>,
     /// How its GPUs are known; null for a process without GPUs.
-    pub gpu_source: Option<Word<Evidence>>,
+    pub(crate) gpu_source: Option<Word<Evidence>>,
     /// The PID of the trainer that it works for; of a trainer its own. Null where there is none or it is unknown.
-    pub trainer_pid: Option<Pid>,
+    pub(crate) trainer_pid: Option<Pid>,
     /// How its trainer is known; null where there is none.
-    pub attribution: Option<Word<Evidence>>,
+    pub(crate) attribution: Option<Word<Evidence>>,
     /// Its rank on this machine (LOCAL_RANK and its equivalents); null where it has none.
-    pub local_rank: Option<u32>,
+    pub(crate) local_rank: Option<u32>,
     /// Its rank in the whole job (RANK and its equivalents); null where it has none.
-    pub rank: Option<u32>,
+    pub(crate) rank: Option<u32>,
     /// The ID of its container; null where it is in none.
-    pub container: Option<String>,
+    pub(crate) container: Option<String>,
     /// Its Slurm job; null where it is in none.
-    pub job: Option<String>,
+    pub(crate) job: Option<String>,
     /// The UID of its Kubernetes pod; null where it is in none.
-    pub pod: Option<String>,
+    pub(crate) pod: Option<String>,
     /// The framework that its name or command line belongs to, such as vLLM; null where none is known.
-    pub framework: Option<String>,
+    pub(crate) framework: Option<String>,
     /// What it does in that framework, such as worker; null where that is unknown.
-    pub task: Option<String>,
+    pub(crate) task: Option<String>,
     /// The home nodes of its GPUs; empty where they are unknown.
     #[serde(default)]
-    pub home_nodes: NodeSet,
+    pub(crate) home_nodes: NodeSet,
     /// Where it should run; empty where that is unknown, and for launchers.
     #[serde(default)]
-    pub local_nodes: NodeSet,
+    pub(crate) local_nodes: NodeSet,
     /// Where its threads run and may run.
     #[serde(default)]
-    pub cpu: CpuEntry,
+    pub(crate) cpu: CpuEntry,
     /// Where its memory is.
     #[serde(default)]
-    pub memory: MemoryEntry,
+    pub(crate) memory: MemoryEntry,
     /// The worse of the verdicts on CPU and memory; null for a process that is not judged.
-    pub verdict: Option<Word<Verdict>>,
+    pub(crate) verdict: Option<Word<Verdict>>,
     /// The rules that it breaks.
     #[serde(default)]
-    pub findings: Vec<String>,
+    pub(crate) findings: Vec<String>,
     /// Processes with the same number are of one job with several trainers. It counts from 0 in this document. Absent for a
     /// process of no such job.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub job_group: Option<u32>,
+    pub(crate) job_group: Option<u32>,
 }
 
 /// A MIG instance of a GPU.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
-pub struct MigInstance {
+pub(crate) struct MigInstance {
     /// The GPU's index.
-    pub gpu: u32,
+    pub(crate) gpu: u32,
     /// The GPU instance: nvidia-smi's GI ID.
-    pub gpu_instance_id: u32,
+    pub(crate) gpu_instance_id: u32,
     /// The compute instance in it: nvidia-smi's CI ID. Null where it is unknown.
-    pub compute_instance_id: Option<u32>,
+    pub(crate) compute_instance_id: Option<u32>,
 }
 
 impl ProcessEntry {

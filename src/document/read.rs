@@ -13,7 +13,7 @@ use crate::units::{Malformed, QUOTED};
 ///
 /// # Errors
 /// When it is not such a document, with the reason.
-pub fn read(bytes: &[u8]) -> Result<Document, Malformed> {
+pub(crate) fn read(bytes: &[u8]) -> Result<Document, Malformed> {
     // serde would accept a list for a struct, field by field.
     let first = bytes.iter().find(|byte| !byte.is_ascii_whitespace());
     if first != Some(&b'{') {

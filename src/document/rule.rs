@@ -6,11 +6,11 @@ use crate::words::{Severity, Word};
 
 /// A rule's name and explanation.
 #[derive(Debug, Clone, PartialEq, Serialize)]
-pub struct RuleText {
+pub(crate) struct RuleText {
     /// Its name.
-    pub name: &'static str,
+    pub(crate) name: &'static str,
     /// How severe it is to break it.
-    pub severity: Word<Severity>,
+    pub(crate) severity: Word<Severity>,
     /// A paragraph each: what it finds, why that costs, what it cannot know, what to do.
-    pub explanation: Vec<String>,
+    pub(crate) explanation: Vec<String>,
 }

@@ -11,7 +11,7 @@ use crate::units::{Bytes, CpuSet, NodeId, PciAddress, Pid};
 use crate::words::{Vocabulary, Word};
 
 /// The JSON Schema (draft 2020-12) of what this version of the program writes.
-pub fn schema() -> Value {
+pub(crate) fn schema() -> Value {
     let settings = SchemaSettings::draft2020_12().for_serialize();
     let schema = settings.into_generator().into_root_schema_for::<Document>();
     schema.to_value()

@@ -7,44 +7,44 @@ use crate::words::{Verdict, Word};
 
 /// The processes counted by verdict.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
-pub struct Summary {
+pub(crate) struct Summary {
     /// The worst verdict of all. Unknown also where processes may be hidden.
     #[serde(default)]
-    pub verdict: Word<Verdict>,
+    pub(crate) verdict: Word<Verdict>,
     /// The judged processes.
     #[serde(default)]
-    pub processes: usize,
+    pub(crate) processes: usize,
     /// Those that are ok or single-node.
     #[serde(default)]
-    pub ok: usize,
+    pub(crate) ok: usize,
     /// Those that are at-risk.
     #[serde(default)]
-    pub at_risk: usize,
+    pub(crate) at_risk: usize,
     /// Those that are a mismatch.
     #[serde(default)]
-    pub mismatch: usize,
+    pub(crate) mismatch: usize,
     /// Those that could not be judged.
     #[serde(default)]
-    pub unknown: usize,
+    pub(crate) unknown: usize,
     /// Whether everything in scope could be read and judged. Null in a document of an older version.
-    pub complete: Option<bool>,
+    pub(crate) complete: Option<bool>,
     /// The share of all working memory that is local: from 0 to 1. Memory that several processes share counts in each. Null
     /// where there is none or it is unknown.
     #[serde(default, deserialize_with = "fraction")]
     #[schemars(range(min = 0.0, max = 1.0))]
-    pub local_fraction: Option<f64>,
+    pub(crate) local_fraction: Option<f64>,
     /// Whether every page was counted.
     #[serde(default)]
-    pub exact: Option<bool>,
+    pub(crate) exact: Option<bool>,
     /// By how much local_fraction may be wrong at most: from 0 to 1. Null where it is exact or unknown.
     #[serde(default, deserialize_with = "fraction")]
     #[schemars(range(min = 0.0, max = 1.0))]
-    pub error: Option<f64>,
+    pub(crate) error: Option<f64>,
 }
 
 impl Summary {
     /// Whether everything could be judged. Documents of older versions say it by the verdict alone.
-    pub fn is_complete(&self) -> bool {
+    pub(crate) fn is_complete(&self) -> bool {
         let is_unknown = self.verdict == Verdict::Unknown;
         self.complete.unwrap_or(!is_unknown)
     }
@@ -61,13 +61,13 @@ impl Summary {
 
 /// How much of a memory is local.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize)]
-pub struct LocalShare {
+pub(crate) struct LocalShare {
     /// From 0 to 1; `None` where it is unknown, and where there is no memory.
-    pub local_fraction: Option<f64>,
+    pub(crate) local_fraction: Option<f64>,
     /// Whether every page was counted.
-    pub exact: bool,
+    pub(crate) exact: bool,
     /// By how much the fraction may be wrong, from 0 to 1; `None` where it is exact or unknown.
-    pub error: Option<f64>,
+    pub(crate) error: Option<f64>,
 }
 
 /// Reads a number from 0 to 1. Any other number counts as unknown.

@@ -10,22 +10,22 @@ use crate::units::NodeId;
 
 /// An observation over time (--for).
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
-pub struct WindowEntry {
+pub(crate) struct WindowEntry {
     /// How long it was, in seconds.
     #[serde(default)]
-    pub seconds: f64,
+    pub(crate) seconds: f64,
     /// How long it was meant to be, in seconds: longer than that where it was interrupted.
     #[serde(default)]
-    pub asked_seconds: f64,
+    pub(crate) asked_seconds: f64,
     /// How often the threads were read.
     #[serde(default)]
-    pub looks: usize,
+    pub(crate) looks: usize,
     /// What each node's numastat counted meanwhile, in pages, by the kernel's names.
     #[serde(default)]
-    pub node_counters: BTreeMap<NodeId, BTreeMap<String, u64>>,
+    pub(crate) node_counters: BTreeMap<NodeId, BTreeMap<String, u64>>,
     /// What /proc/vmstat counted meanwhile of NUMA balancing, by the kernel's names.
     #[serde(default)]
-    pub vmstat: BTreeMap<String, u64>,
+    pub(crate) vmstat: BTreeMap<String, u64>,
 }
 
 impl WindowEntry {

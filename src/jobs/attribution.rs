@@ -9,33 +9,33 @@ use crate::machine::gpu::{Gpu, Instance};
 use crate::machine::process::{ControlGroup, Process};
 use crate::units::Pid;
 use crate::words::Evidence;
-pub use crate::words::Role;
+pub(crate) use crate::words::Role;
 
 /// The role of a process, its GPUs and its trainer.
 #[derive(Debug, Clone, Default)]
-pub struct Membership {
+pub(crate) struct Membership {
     /// `None` for a process that has nothing to do with a GPU.
-    pub role: Option<Role>,
+    pub(crate) role: Option<Role>,
     /// The GPUs that it works for, by index. Empty for a launcher.
-    pub gpus: Vec<u32>,
+    pub(crate) gpus: Vec<u32>,
     /// The MIG instances that it works for, each with the index of its GPU.
-    pub instances: Vec<(u32, Instance)>,
+    pub(crate) instances: Vec<(u32, Instance)>,
     /// How the GPUs are known.
-    pub gpu_source: Option<Evidence>,
+    pub(crate) gpu_source: Option<Evidence>,
     /// The trainer that it works for; its own PID for a trainer.
-    pub trainer: Option<Pid>,
+    pub(crate) trainer: Option<Pid>,
     /// How the trainer is known.
-    pub attribution: Option<Evidence>,
+    pub(crate) attribution: Option<Evidence>,
     /// Why the trainer of a worker is unknown. `None` too for a worker of a job that has ended.
-    pub doubt: Option<String>,
+    pub(crate) doubt: Option<String>,
     /// According to its name and argv.
-    pub task: Option<Task>,
+    pub(crate) task: Option<Task>,
 }
 
 impl Membership {
     /// Whether its placement matters: at its GPUs or, if it has none, on the node that it runs on. The placement of a
     /// worker whose job has ended does not.
-    pub fn is_judged(&self) -> bool {
+    pub(crate) fn is_judged(&self) -> bool {
         match self.role {
             Some(Role::Launcher | Role::Helper) => false,
             Some(Role::Worker) => self.trainer.is_some() || self.doubt.is_some(),

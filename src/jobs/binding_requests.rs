@@ -59,7 +59,7 @@ fn cpus(list: &str) -> Option<BindTo> {
 
 /// The bindings that a command line requests. numactl replaces itself by the program that it starts: its own argv is
 /// visible only in the argv of a launcher that starts each rank with numactl.
-pub fn parse_binding_requests(command: &[String]) -> Vec<BindingRequest> {
+pub(crate) fn parse_binding_requests(command: &[String]) -> Vec<BindingRequest> {
     // `--numa-node` of another program may mean something else.
     let is_sglang = command.iter().any(|word| word.contains("sglang"));
     let of_framework = command.iter().filter_map(|word| {
@@ -158,7 +158,7 @@ fn value_of<'a>(
 }
 
 /// The part of a word of argv that requests a binding and contains no personal name: a redacted recording keeps it.
-pub fn kept_by_redaction(word: &str) -> Option<&str> {
+pub(crate) fn kept_by_redaction(word: &str) -> Option<&str> {
     let (name, value) = word.split_once('=').unwrap_or((word, ""));
     let is_list = value
         .bytes()

@@ -1,7 +1,7 @@
 //! Which process uses which GPU.
 
 pub(crate) mod drm;
-pub mod nvidia;
+pub(crate) mod nvidia;
 
 use std::collections::BTreeSet;
 

@@ -3,13 +3,13 @@
 
 /// What a process does in a framework, according to its name.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Task {
+pub(crate) struct Task {
     /// `PyTorch`, `vLLM`, …
-    pub framework: &'static str,
+    pub(crate) framework: &'static str,
     /// `data loader`, `scheduler`, …
-    pub name: &'static str,
+    pub(crate) name: &'static str,
     /// Whether it handles no samples: its placement does not matter to the GPU.
-    pub is_helper: bool,
+    pub(crate) is_helper: bool,
 }
 
 /// How a task is recognized.
@@ -103,7 +103,7 @@ fn is_path(word: &str, end: &str) -> bool {
 }
 
 /// `None` where no known framework uses this name or command line.
-pub fn task(name: &str, command: &[String]) -> Option<Task> {
+pub(crate) fn task(name: &str, command: &[String]) -> Option<Task> {
     let mut tasks = TASKS.iter();
     let (_, framework, task, is_helper) = tasks.find(|(sign, ..)| sign.matches(name, command))?;
     Some(Task {
@@ -115,7 +115,7 @@ pub fn task(name: &str, command: &[String]) -> Option<Task> {
 
 /// The part of a word of argv that identifies a program or task and contains no personal name: a redacted recording keeps
 /// it.
-pub fn kept_by_redaction(word: &str) -> Option<&'static str> {
+pub(crate) fn kept_by_redaction(word: &str) -> Option<&'static str> {
     let of_task = TASKS.iter().find_map(|(sign, ..)| match sign {
         Title(start) | Word(start) => word.starts_with(start).then_some(*start),
         Module(module) => (word == *module).then_some(*module),
@@ -126,13 +126,13 @@ pub fn kept_by_redaction(word: &str) -> Option<&'static str> {
 
 /// Whether this is the command line of Python's fork server. Its workers inherit the command line: a process whose parent
 /// has the same one is a worker.
-pub fn is_forkserver(command: &[String]) -> bool {
+pub(crate) fn is_forkserver(command: &[String]) -> bool {
     let start = "from multiprocessing.forkserver import";
     command.iter().any(|word| word.starts_with(start))
 }
 
 /// Whether this is a worker of another process: PyTorch's data loader, or a process that Python's multiprocessing started.
-pub fn is_worker_program(name: &str, command: &[String]) -> bool {
+pub(crate) fn is_worker_program(name: &str, command: &[String]) -> bool {
     let is_spawned = command.iter().any(|word| word == SPAWNED);
     name == DATA_LOADER || is_spawned || is_forkserver(command)
 }
@@ -153,7 +153,7 @@ pub(crate) fn serves_gpus(name: &str) -> bool {
 /// Whether a job ends below this process: a session, a service manager or a container runtime starts any program and is
 /// not a launcher of the job. A shell that runs a script is part of the job, an interactive shell is not. `None`: argv is
 /// unknown, and a shell is taken as part of the job.
-pub fn is_job_boundary(name: &str, command: Option<&[String]>) -> bool {
+pub(crate) fn is_job_boundary(name: &str, command: Option<&[String]>) -> bool {
     /// Cut as `comm` is.
     #[rustfmt::skip]
     const STARTS_ANY_PROGRAM: &[&str] = &[

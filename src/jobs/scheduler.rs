@@ -4,7 +4,7 @@ use crate::machine::process::ControlGroup;
 
 /// The container's id: 64 hexadecimal digits in the group's name, alone or in `docker-….scope` and similar names, as Docker,
 /// containerd, CRI-O and Podman write them.
-pub fn container(groups: &[ControlGroup]) -> Option<String> {
+pub(crate) fn container(groups: &[ControlGroup]) -> Option<String> {
     let names = groups.iter().flat_map(|group| group.path.rsplit('/'));
     let mut ids = names.filter_map(|name| {
         let name = name.strip_suffix(".scope").unwrap_or(name);
@@ -15,7 +15,7 @@ pub fn container(groups: &[ControlGroup]) -> Option<String> {
 }
 
 /// The UID of the Kubernetes pod: `podUID` below kubelet's group, with dashes where systemd needs underscores.
-pub fn pod(groups: &[ControlGroup]) -> Option<String> {
+pub(crate) fn pod(groups: &[ControlGroup]) -> Option<String> {
     let kubelets = groups
         .iter()
         .filter(|group| group.path.contains("kubepods"));
@@ -34,7 +34,7 @@ pub fn pod(groups: &[ControlGroup]) -> Option<String> {
 }
 
 /// The number of the Slurm job: `job_N` below Slurm's group.
-pub fn slurm_job(groups: &[ControlGroup]) -> Option<String> {
+pub(crate) fn slurm_job(groups: &[ControlGroup]) -> Option<String> {
     let slurm = groups.iter().filter(|group| group.path.contains("slurm"));
     let mut numbers = slurm
         .flat_map(|group| group.path.split('/'))

@@ -12,11 +12,11 @@ use crate::words::Role;
 
 /// Which processes are judged and shown; all of a machine's by default.
 #[derive(Debug, Clone, Default)]
-pub struct Scope {
+pub(crate) struct Scope {
     /// Only processes that work for one of these GPUs, by index.
-    pub gpus: Option<BTreeSet<u32>>,
+    pub(crate) gpus: Option<BTreeSet<u32>>,
     /// Only processes of this user.
-    pub uid: Option<u32>,
+    pub(crate) uid: Option<u32>,
 }
 
 impl Scope {

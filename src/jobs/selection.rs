@@ -25,9 +25,9 @@ pub(crate) trait ProcessReads {
 /// The selected processes.
 #[derive(Debug, Default)]
 pub(crate) struct Selection {
-    pub pids: BTreeSet<Pid>,
+    pub(crate) pids: BTreeSet<Pid>,
     /// The selected processes that look like workers and whose parent ended, with their descendants.
-    pub orphans: BTreeSet<Pid>,
+    pub(crate) orphans: BTreeSet<Pid>,
 }
 
 /// Selects the processes that use a GPU with their descendants, their launchers and the launchers' helpers, and orphans. Or,

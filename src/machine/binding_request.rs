@@ -4,16 +4,16 @@ use crate::units::{CpuSet, NodeSet};
 
 /// A requested binding. Whether it took effect is not known here.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct BindingRequest {
+pub(crate) struct BindingRequest {
     /// The option or the variable, as it is typed: `--numa-bind`, `ACCELERATE_CPU_AFFINITY`.
-    pub option: &'static str,
+    pub(crate) option: &'static str,
     /// What to bind the process to.
-    pub to: BindTo,
+    pub(crate) to: BindTo,
 }
 
 /// What to bind a process to.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum BindTo {
+pub(crate) enum BindTo {
     /// CPUs of its GPU's node, or CPUs that the framework assigns.
     GpuNode,
     /// The CPUs of these nodes (`numactl --cpunodebind`).

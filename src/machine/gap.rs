@@ -8,13 +8,13 @@ use crate::units::{Bytes, Malformed, NodeId, PciAddress, Pid, seconds};
 
 /// One fact that is missing.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Gap {
+pub(crate) struct Gap {
     /// The process; `None` for the machine and its devices.
-    pub pid: Option<Pid>,
+    pub(crate) pid: Option<Pid>,
     /// What is missing.
-    pub fact: Fact,
+    pub(crate) fact: Fact,
     /// Why it is missing.
-    pub reason: Reason,
+    pub(crate) reason: Reason,
 }
 
 /// Collects missing facts in the order in which they are noted.
@@ -73,7 +73,7 @@ impl DerefMut for Gaps {
 
 /// What can be missing.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Fact {
+pub(crate) enum Fact {
     /// NVML's whole answer: the GPUs and the processes that use them.
     Driver,
     /// The processes of one GPU, by its index.
@@ -132,7 +132,7 @@ pub enum Fact {
 
 impl Fact {
     /// Whether this gap can hide a mismatch: processes may be missing, or could not be judged.
-    pub fn leaves_open(&self) -> bool {
+    pub(crate) fn leaves_open(&self) -> bool {
         matches!(
             self,
             Self::Driver
@@ -181,7 +181,7 @@ impl fmt::Display for Fact {
 
 /// Why a fact is missing.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Reason {
+pub(crate) enum Reason {
     /// This user may not read it (EACCES, EPERM).
     Denied,
     /// The options say not to read it.

@@ -10,48 +10,48 @@ use crate::words::Evidence;
 
 /// One GPU, as the driver and sysfs describe it.
 #[derive(Debug, Clone, Default)]
-pub struct Gpu {
+pub(crate) struct Gpu {
     /// NVML's index. Without NVML: the position by PCI address. The GPUs of AMD and Intel come after NVIDIA's, by PCI
     /// address too.
-    pub index: u32,
+    pub(crate) index: u32,
     /// `GPU-…`; `None` where no driver reported it.
-    pub uuid: Option<String>,
+    pub(crate) uuid: Option<String>,
     /// The product's name.
-    pub name: Option<String>,
+    pub(crate) name: Option<String>,
     /// `None` where the driver gave no address.
-    pub address: Option<PciAddress>,
+    pub(crate) address: Option<PciAddress>,
     /// The size of its own memory.
-    pub memory_total: Option<Bytes>,
+    pub(crate) memory_total: Option<Bytes>,
     /// The part of its own memory that is in use.
-    pub memory_used: Option<Bytes>,
+    pub(crate) memory_used: Option<Bytes>,
     /// The nodes that it is attached to, by each source that was read and knows them. Never an empty set.
-    pub home_answers: BTreeMap<HomeSource, NodeSet>,
+    pub(crate) home_answers: BTreeMap<HomeSource, NodeSet>,
     /// The NUMA node that is its own memory (`numa_status`; Grace, POWER9): pages there are on the GPU. `None` where its
     /// memory is not a node.
-    pub own_memory_node: Option<NodeId>,
+    pub(crate) own_memory_node: Option<NodeId>,
     /// N of `/dev/nvidiaN`.
-    pub minor: Option<u32>,
+    pub(crate) minor: Option<u32>,
     /// Its MIG devices, by instance.
-    pub mig_devices: Vec<MigDevice>,
+    pub(crate) mig_devices: Vec<MigDevice>,
     /// The processes with a context on it, by the driver; `None` where the driver did not answer.
-    pub contexts: Option<Vec<Context>>,
+    pub(crate) contexts: Option<Vec<Context>>,
     /// The processes that use it by other evidence than the driver's lists. Searched where these are empty or missing although
     /// the GPU may be in use.
-    pub users: BTreeMap<Pid, Evidence>,
+    pub(crate) users: BTreeMap<Pid, Evidence>,
     /// For a GPU of AMD or Intel; `None` for one of NVIDIA.
-    pub drm: Option<DrmGpu>,
+    pub(crate) drm: Option<DrmGpu>,
 }
 
 /// What the kernel's DRM drivers (amdgpu, i915, xe) and KFD report of a GPU.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct DrmGpu {
+pub(crate) struct DrmGpu {
     /// The names of its files in `/dev/dri`: `card0`, `renderD128`. Empty where only KFD lists it.
-    pub nodes: BTreeSet<String>,
+    pub(crate) nodes: BTreeSet<String>,
     /// Its ids in AMD's KFD: several where it is partitioned, none where KFD does not list it.
-    pub kfd_ids: BTreeSet<u32>,
+    pub(crate) kfd_ids: BTreeSet<u32>,
     /// The host memory that is mapped for it (`mem_info_gtt_used`), which a GPU without its own memory uses. `None` where the
     /// driver does not report it.
-    pub host_memory_used: Option<Bytes>,
+    pub(crate) host_memory_used: Option<Bytes>,
 }
 
 impl Gpu {
@@ -62,7 +62,7 @@ impl Gpu {
     const DRM_DRIVERS_OWN: Bytes = Bytes(512 << 20);
 
     /// How it is known that this process uses it; `None` where nothing says so.
-    pub fn used_by(&self, pid: Pid) -> Option<Evidence> {
+    pub(crate) fn used_by(&self, pid: Pid) -> Option<Evidence> {
         let mut contexts = self.contexts.iter().flatten();
         if contexts.any(|context| context.pid == pid) {
             Some(Evidence::Nvml)
@@ -72,7 +72,7 @@ impl Gpu {
     }
 
     /// The memory in use, where it is more than the driver's own; `None` also where it is unknown.
-    pub fn in_use(&self) -> Option<Bytes> {
+    pub(crate) fn in_use(&self) -> Option<Bytes> {
         let (host, drivers_own) = match &self.drm {
             Some(drm) => (drm.host_memory_used, Self::DRM_DRIVERS_OWN),
             None => (None, Self::DRIVERS_OWN),
@@ -83,18 +83,18 @@ impl Gpu {
     }
 
     /// Whether more memory is in use than the driver's own; `false` where that is unknown.
-    pub fn is_in_use(&self) -> bool {
+    pub(crate) fn is_in_use(&self) -> bool {
         self.in_use().is_some()
     }
 
     /// Whether no more memory is in use than the driver's own; `false` where that is unknown.
-    pub fn is_seen_unused(&self) -> bool {
+    pub(crate) fn is_seen_unused(&self) -> bool {
         self.memory_used.is_some() && !self.is_in_use()
     }
 
     /// The memory in use on a GPU for which the driver lists no process. In another PID namespace its lists are empty,
     /// without an error.
-    pub fn used_without_process(&self) -> Option<Bytes> {
+    pub(crate) fn used_without_process(&self) -> Option<Bytes> {
         let is_empty = self.contexts.as_ref().is_some_and(Vec::is_empty);
         self.in_use().filter(|_| is_empty)
     }
@@ -102,20 +102,20 @@ impl Gpu {
 
 /// A process's context on a GPU.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Context {
+pub(crate) struct Context {
     /// The process.
-    pub pid: Pid,
+    pub(crate) pid: Pid,
     /// The MIG instance, which is attached to the same node as its GPU; `None` for a context on the whole GPU.
-    pub instance: Option<Instance>,
+    pub(crate) instance: Option<Instance>,
 }
 
 /// A MIG instance of a GPU.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub struct Instance {
+pub(crate) struct Instance {
     /// The GPU instance: nvidia-smi's `GI ID`.
-    pub gpu: u32,
+    pub(crate) gpu: u32,
     /// The compute instance in it: nvidia-smi's `CI ID`. `None` where the driver does not report it.
-    pub compute: Option<u32>,
+    pub(crate) compute: Option<u32>,
 }
 
 impl fmt::Display for Instance {

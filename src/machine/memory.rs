@@ -6,24 +6,24 @@ use crate::units::{Bytes, NodeBytes, NodeId, NodeSet, node_list};
 
 /// The memory of a process, from its `numa_maps` or from a sample of its pages.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Memory {
+pub(crate) struct Memory {
     /// The policy of mappings without their own policy: that of the main thread.
-    pub policy: Policy,
+    pub(crate) policy: Policy,
     /// The policies of its threads, with the number of threads that have each. Empty where they were not read.
-    pub thread_policies: BTreeMap<Policy, usize>,
+    pub(crate) thread_policies: BTreeMap<Policy, usize>,
     /// Present pages by backing. A page that several processes map counts in full in each of them, so sums over processes are
     /// meaningless. A sample has no file pages.
-    pub pages: BTreeMap<Backing, NodeBytes>,
+    pub(crate) pages: BTreeMap<Backing, NodeBytes>,
     /// Whether the pages were counted or estimated.
-    pub exactness: Exactness,
+    pub(crate) exactness: Exactness,
     /// The PIDs in the names of PyTorch's shared memory that it maps: `/dev/shm/torch_PID_…`. Each is the creator's PID, in the
     /// creator's PID namespace.
-    pub torch_makers: BTreeSet<u32>,
+    pub(crate) torch_makers: BTreeSet<u32>,
 }
 
 /// Whether pages were counted or estimated.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub enum Exactness {
+pub(crate) enum Exactness {
     /// Every page was counted.
     #[default]
     Exact,
@@ -33,44 +33,44 @@ pub enum Exactness {
 
 /// Pages whose nodes were queried, by backing.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Sample {
+pub(crate) struct Sample {
     /// One stratum for each kind of mapping of the process, except files.
-    pub strata: BTreeMap<Backing, Stratum>,
+    pub(crate) strata: BTreeMap<Backing, Stratum>,
 }
 
 impl Sample {
     /// How many pages were queried.
-    pub fn asked(&self) -> u64 {
+    pub(crate) fn asked(&self) -> u64 {
         self.strata.values().map(|stratum| stratum.asked).sum()
     }
 }
 
 /// The mappings of one kind, and their queried pages.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Stratum {
+pub(crate) struct Stratum {
     /// How many pages these mappings can have.
-    pub pages: u64,
+    pub(crate) pages: u64,
     /// How many pages were queried, evenly spread over the mappings.
-    pub asked: u64,
+    pub(crate) asked: u64,
     /// How many of the queried pages were present, by node.
-    pub present: BTreeMap<NodeId, u64>,
+    pub(crate) present: BTreeMap<NodeId, u64>,
     /// The most bytes that can be present, by the counters of the process; `None` where they are unknown.
-    pub at_most: Option<Bytes>,
+    pub(crate) at_most: Option<Bytes>,
     /// The page size.
-    pub page: Bytes,
+    pub(crate) page: Bytes,
 }
 
 /// A memory policy (numa(7); `mpol_to_str` in the kernel's mm/mempolicy.c).
 #[derive(Debug, Clone, Default, PartialEq, Eq, PartialOrd, Ord)]
-pub struct Policy {
+pub(crate) struct Policy {
     /// The kernel's word for what it does.
-    pub mode: Mode,
+    pub(crate) mode: Mode,
     /// `static`, `relative`, `balancing`, as the kernel prints them.
-    pub flags: Vec<String>,
+    pub(crate) flags: Vec<String>,
     /// Its nodes. Empty for `default` and `local`.
-    pub nodes: NodeSet,
+    pub(crate) nodes: NodeSet,
     /// The kernel's buffer of 64 bytes was full, so `nodes` may be incomplete.
-    pub truncated: bool,
+    pub(crate) truncated: bool,
 }
 
 impl std::fmt::Display for Policy {
@@ -92,7 +92,7 @@ impl std::fmt::Display for Policy {
 
 /// The mode of a policy.
 #[derive(Debug, Clone, Default, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Mode {
+pub(crate) enum Mode {
     /// No policy: a page is allocated on the node of the CPU that first touches it.
     #[default]
     Default,
@@ -129,7 +129,7 @@ impl std::fmt::Display for Mode {
 
 /// What backs a mapping. Which memory kind that is depends on the process too; the audit decides it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Backing {
+pub(crate) enum Backing {
     /// Heap, stack and arenas of malloc: no file.
     Anonymous,
     /// A shared anonymous mapping, which the kernel shows as `/dev/zero (deleted)`. Pinned host memory of the driver

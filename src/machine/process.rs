@@ -10,49 +10,49 @@ use crate::machine::memory::Memory;
 
 /// One process. Its text is chosen by its owner: bytes that are not UTF-8 are replaced, control characters are kept.
 #[derive(Debug, Clone)]
-pub struct Process {
+pub(crate) struct Process {
     /// Its PID.
-    pub pid: Pid,
+    pub(crate) pid: Pid,
     /// Its parent's PID; 0 where the parent is outside this PID namespace.
-    pub ppid: Pid,
+    pub(crate) ppid: Pid,
     /// Its PIDs in the PID namespaces inside the observer's, outermost first. Empty where it is in the observer's own
     /// namespace, and where `status` could not be read.
-    pub inner_pids: Vec<u32>,
+    pub(crate) inner_pids: Vec<u32>,
     /// The PID of its session's leader. A child inherits the session, and a process keeps it when its parent changes. 0 for a
     /// leader outside this PID namespace.
-    pub session: Pid,
+    pub(crate) session: Pid,
     /// When it started, in clock ticks after boot (field 22 of `stat`). With the PID it identifies the process.
-    pub start_time_ticks: u64,
+    pub(crate) start_time_ticks: u64,
     /// The main thread's name (`comm`), cut to 15 bytes by the kernel.
-    pub name: String,
+    pub(crate) name: String,
     /// argv, which may be empty; `None` where it could not be read.
-    pub command: Option<Vec<String>>,
+    pub(crate) command: Option<Vec<String>>,
     /// The bindings that its argv asks for, for itself or for its children.
-    pub asks: Vec<BindingRequest>,
+    pub(crate) asks: Vec<BindingRequest>,
     /// The real user id; `None` where `status` could not be read.
-    pub uid: Option<u32>,
+    pub(crate) uid: Option<u32>,
     /// The CPU on which the main thread last ran (field 39 of `stat`).
-    pub last_cpu: Cpu,
+    pub(crate) last_cpu: Cpu,
     /// The CPUs on which the main thread may run (`Cpus_allowed_list`).
-    pub affinity: Option<CpuSet>,
+    pub(crate) affinity: Option<CpuSet>,
     /// The nodes that its cpuset allows for memory (`Mems_allowed_list`).
-    pub mems_allowed: Option<NodeSet>,
+    pub(crate) mems_allowed: Option<NodeSet>,
     /// Its threads by TID, with the main thread; `None` where they could not be listed.
-    pub threads: Option<Vec<Thread>>,
+    pub(crate) threads: Option<Vec<Thread>>,
     /// Policy and pages; `None` where they could not be read.
-    pub memory: Option<Memory>,
+    pub(crate) memory: Option<Memory>,
     /// Anonymous and shared memory by node of all processes of its control group (`memory.numa_stat`), where its own memory
     /// could not be read. `None` where it was not requested or is unknown.
-    pub group_memory: Option<NodeBytes>,
+    pub(crate) group_memory: Option<NodeBytes>,
     /// `None` where the environment could not be read.
-    pub environment: Option<Environment>,
+    pub(crate) environment: Option<Environment>,
     /// Its control group in every hierarchy; `None` where they could not be read.
-    pub groups: Option<Vec<ControlGroup>>,
+    pub(crate) groups: Option<Vec<ControlGroup>>,
     /// `None` where it is unknown, and where no cpuset controller is enabled.
-    pub cpuset: Option<Cpuset>,
+    pub(crate) cpuset: Option<Cpuset>,
     /// The inodes of its open pipes, without standard input and output. `None` where they could not be read, and where they were
     /// not needed: they only connect orphaned workers with their trainer.
-    pub pipes: Option<BTreeSet<u64>>,
+    pub(crate) pipes: Option<BTreeSet<u64>>,
 }
 
 impl Process {
@@ -85,36 +85,36 @@ impl Process {
 
 /// The limits of a control group's cpuset controller (`cpuset.cpus.effective` and `cpuset.mems.effective`).
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Cpuset {
+pub(crate) struct Cpuset {
     /// The CPUs that an affinity may contain.
-    pub cpus: CpuSet,
+    pub(crate) cpus: CpuSet,
     /// The nodes that may hold the memory.
-    pub mems: NodeSet,
+    pub(crate) mems: NodeSet,
 }
 
 /// One thread.
 #[derive(Debug, Clone)]
-pub struct Thread {
+pub(crate) struct Thread {
     /// Its TID.
-    pub tid: u32,
+    pub(crate) tid: u32,
     /// Its name (`comm`), by default that of the thread that created it. `None` where `stat` could not be read.
-    pub name: Option<Arc<str>>,
+    pub(crate) name: Option<Arc<str>>,
     /// When it started, in clock ticks after boot. `None` where `stat` could not be read.
-    pub start_time_ticks: Option<u64>,
+    pub(crate) start_time_ticks: Option<u64>,
     /// The CPU on which it last ran, old while it sleeps. `None` where `stat` could not be read.
-    pub last_cpu: Option<Cpu>,
+    pub(crate) last_cpu: Option<Cpu>,
     /// The CPUs on which it may run. Threads with equal sets share one. On a running machine these are the active CPUs
     /// (sched_getaffinity). In a recording `status` also lists possible CPUs, which are on no node.
-    pub affinity: Option<Arc<CpuSet>>,
+    pub(crate) affinity: Option<Arc<CpuSet>>,
 }
 
 /// A process's control group in one hierarchy.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct ControlGroup {
+pub(crate) struct ControlGroup {
     /// The controllers of a version 1 hierarchy. Empty for version 2, and for a hierarchy with only a name.
-    pub controllers: Vec<String>,
+    pub(crate) controllers: Vec<String>,
     /// Whether this is the version 2 hierarchy.
-    pub is_v2: bool,
+    pub(crate) is_v2: bool,
     /// Its path in the reader's cgroup namespace; `/../…` is outside of it.
-    pub path: String,
+    pub(crate) path: String,
 }

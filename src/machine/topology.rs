@@ -5,33 +5,33 @@ use std::collections::BTreeMap;
 use crate::units::{Bytes, Cpu, CpuSet, NodeId, NodeSet, PciAddress};
 
 /// The nodes near each PCI device, from a topology file. Devices that it does not mention are left out.
-pub type PciNodes = BTreeMap<PciAddress, NodeSet>;
+pub(crate) type PciNodes = BTreeMap<PciAddress, NodeSet>;
 
 /// One NUMA node, from `/sys/devices/system/node/nodeN`.
 #[derive(Debug, Clone, Default)]
-pub struct Node {
+pub(crate) struct Node {
     /// Its CPUs, from `cpulist` or `cpumap`. Empty for a node with memory only; `None` where neither could be read.
-    pub cpus: Option<CpuSet>,
+    pub(crate) cpus: Option<CpuSet>,
     /// MemTotal of `meminfo`; `None` where there is no such file.
-    pub memory_total: Option<Bytes>,
+    pub(crate) memory_total: Option<Bytes>,
     /// MemFree of `meminfo`; `None` where there is no such file.
-    pub memory_free: Option<Bytes>,
+    pub(crate) memory_free: Option<Bytes>,
     /// The distance to each online node; 10 is the node itself. Empty where it is unknown.
-    pub distances: BTreeMap<NodeId, u32>,
+    pub(crate) distances: BTreeMap<NodeId, u32>,
     /// The socket of its CPUs (`physical_package_id`). `None` for a node without CPUs, and where the firmware does not report it.
-    pub package: Option<u32>,
+    pub(crate) package: Option<u32>,
 }
 
 /// All nodes of a machine.
 #[derive(Debug, Clone, Default)]
-pub struct Topology {
+pub(crate) struct Topology {
     nodes: BTreeMap<NodeId, Node>,
     node_of_cpu: BTreeMap<Cpu, NodeId>,
 }
 
 impl Topology {
     /// Indexes `nodes`. If two nodes list the same CPU (broken firmware), the lower node gets it.
-    pub fn new(nodes: BTreeMap<NodeId, Node>) -> Self {
+    pub(crate) fn new(nodes: BTreeMap<NodeId, Node>) -> Self {
         let mut node_of_cpu = BTreeMap::new();
         for (id, node) in &nodes {
             for cpu in node.cpus.iter().flat_map(CpuSet::iter) {
@@ -42,42 +42,42 @@ impl Topology {
     }
 
     /// The nodes, by number.
-    pub fn nodes(&self) -> &BTreeMap<NodeId, Node> {
+    pub(crate) fn nodes(&self) -> &BTreeMap<NodeId, Node> {
         &self.nodes
     }
 
     /// The node of a CPU. `None` for a CPU without a node: it is offline or was never present.
-    pub fn node_of(&self, cpu: Cpu) -> Option<NodeId> {
+    pub(crate) fn node_of(&self, cpu: Cpu) -> Option<NodeId> {
         self.node_of_cpu.get(&cpu).copied()
     }
 
     /// The nodes on which a thread with this affinity can run. The kernel also lists CPUs that are offline or only possible;
     /// they have no node.
-    pub fn nodes_of(&self, cpus: &CpuSet) -> NodeSet {
+    pub(crate) fn nodes_of(&self, cpus: &CpuSet) -> NodeSet {
         cpus.iter().filter_map(|cpu| self.node_of(cpu)).collect()
     }
 
     /// Whether the CPUs of every node are known.
-    pub fn is_whole(&self) -> bool {
+    pub(crate) fn is_whole(&self) -> bool {
         !self.nodes.is_empty() && self.nodes.values().all(|node| node.cpus.is_some())
     }
 
     /// The nodes that are known to have CPUs.
-    pub fn cpu_bearing(&self) -> NodeSet {
+    pub(crate) fn cpu_bearing(&self) -> NodeSet {
         let has_cpus = |node: &Node| node.cpus.as_ref().is_some_and(|cpus| !cpus.is_empty());
         let bearing = self.nodes.iter().filter(|(_, node)| has_cpus(node));
         bearing.map(|(id, _)| *id).collect()
     }
 
     /// The node with all CPUs, if there is exactly one: then placement cannot be wrong.
-    pub fn single_node(&self) -> Option<NodeId> {
+    pub(crate) fn single_node(&self) -> Option<NodeId> {
         let bearing = self.cpu_bearing();
         let only = (bearing.len() == 1).then_some(bearing);
         only.filter(|_| self.is_whole())?.into_iter().next()
     }
 
     /// The nodes with CPUs at the least distance from any node of `from`. Empty where it is unknown.
-    pub fn nearest_with_cpus(&self, from: &NodeSet) -> NodeSet {
+    pub(crate) fn nearest_with_cpus(&self, from: &NodeSet) -> NodeSet {
         let bearing = self.cpu_bearing();
         if !self.is_whole() {
             return NodeSet::new();
@@ -96,7 +96,7 @@ impl Topology {
     }
 
     /// Whether two nodes are known to be on the same socket.
-    pub fn same_package(&self, one: NodeId, other: NodeId) -> bool {
+    pub(crate) fn same_package(&self, one: NodeId, other: NodeId) -> bool {
         let package = self.package(one);
         package.is_some() && package == self.package(other)
     }

@@ -8,69 +8,62 @@ use crate::units::{NodeId, Pid};
 
 /// A time in which threads were sampled again and again.
 #[derive(Debug, Clone, Default)]
-pub struct Window {
+pub(crate) struct Window {
     /// The length that the user asked for.
-    pub asked: Duration,
+    pub(crate) asked: Duration,
     /// The actual length: shorter where the user ended it.
-    pub length: Duration,
+    pub(crate) length: Duration,
     /// How often the threads were sampled, at the begin and at the end included.
-    pub looks: usize,
+    pub(crate) looks: usize,
     /// The sampled processes, with those that ended in the window.
-    pub processes: BTreeMap<Pid, ProcessActivity>,
+    pub(crate) processes: BTreeMap<Pid, ProcessActivity>,
     /// What each node's `numastat` counted in the window, in pages. Nodes whose counters could not be read are left out.
-    pub node_counters: BTreeMap<NodeId, Counters>,
+    pub(crate) node_counters: BTreeMap<NodeId, Counters>,
     /// What `/proc/vmstat` counted in the window of NUMA balancing.
-    pub vmstat: Counters,
+    pub(crate) vmstat: Counters,
     /// What could not be sampled.
-    pub gaps: Vec<Gap>,
-}
-
-impl Window {
-    /// Whether the user ended it early.
-    pub fn is_cut_short(&self) -> bool {
-        self.length < self.asked
-    }
+    pub(crate) gaps: Vec<Gap>,
 }
 
 /// Counters by the kernel's names. Counters that the kernel does not have are left out.
-pub type Counters = BTreeMap<&'static str, u64>;
+pub(crate) type Counters = BTreeMap<&'static str, u64>;
 
 /// What one process did in the window.
 #[derive(Debug, Clone, Default)]
-pub struct ProcessActivity {
+pub(crate) struct ProcessActivity {
     /// Its start time in clock ticks after boot. PID and start time identify a process.
-    pub start_time_ticks: u64,
+    pub(crate) start_time_ticks: u64,
     /// The CPU time of all its threads. Of threads that ended it is what was sampled.
-    pub cpu_time: CpuTime,
+    pub(crate) cpu_time: CpuTime,
     /// How often a thread used CPU time between two samples and was on another node at the second. Migrations between samples
     /// are not seen, so this is a lower bound.
-    pub migrations: u64,
+    pub(crate) migrations: u64,
     /// How many threads migrated.
-    pub threads_moved: usize,
+    pub(crate) threads_moved: usize,
     /// The threads of the last sample, by TID.
-    pub threads: BTreeMap<u32, ThreadActivity>,
+    pub(crate) threads: BTreeMap<u32, ThreadActivity>,
     /// The pages that NUMA balancing moved for its threads (`numa_pages_migrated` of `sched`), without threads that ended. `None`
     /// where the kernel does not report it.
-    pub pages_migrated: Option<u64>,
+    pub(crate) pages_migrated: Option<u64>,
 }
 
 /// What one thread did in the window.
 #[derive(Debug, Clone, Default)]
-pub struct ThreadActivity {
+pub(crate) struct ThreadActivity {
     /// Its start time in clock ticks after boot.
-    pub start_time_ticks: u64,
+    pub(crate) start_time_ticks: u64,
     /// Its CPU time by node.
-    pub cpu_time: CpuTime,
+    pub(crate) cpu_time: CpuTime,
 }
 
 /// CPU time, user and system, by node: the node of the CPU on which the thread was at the end of each step. Nodes without any are
 /// left out.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct CpuTime(BTreeMap<NodeId, Duration>);
+pub(crate) struct CpuTime(BTreeMap<NodeId, Duration>);
 
 impl CpuTime {
     /// Adds time on one node.
-    pub fn add(&mut self, node: NodeId, time: Duration) {
+    pub(crate) fn add(&mut self, node: NodeId, time: Duration) {
         if !time.is_zero() {
             let sum = self.0.entry(node).or_default();
             *sum = sum.saturating_add(time);
@@ -78,33 +71,33 @@ impl CpuTime {
     }
 
     /// Adds all times of `other`.
-    pub fn add_all(&mut self, other: &Self) {
+    pub(crate) fn add_all(&mut self, other: &Self) {
         other.iter().for_each(|(node, time)| self.add(node, time));
     }
 
     /// The times by node, ascending.
-    pub fn iter(&self) -> impl Iterator<Item = (NodeId, Duration)> + '_ {
+    pub(crate) fn iter(&self) -> impl Iterator<Item = (NodeId, Duration)> + '_ {
         self.0.iter().map(|(node, time)| (*node, *time))
     }
 
     /// Whether there is no CPU time.
-    pub fn is_none(&self) -> bool {
+    pub(crate) fn is_none(&self) -> bool {
         self.0.is_empty()
     }
 
     /// The sum over the nodes for which `counts` is true.
-    pub fn on(&self, counts: impl Fn(NodeId) -> bool) -> Duration {
+    pub(crate) fn on(&self, counts: impl Fn(NodeId) -> bool) -> Duration {
         let times = self.iter().filter(|(node, _)| counts(*node));
         times.fold(Duration::ZERO, |sum, (_, time)| sum.saturating_add(time))
     }
 
     /// The sum over all nodes.
-    pub fn total(&self) -> Duration {
+    pub(crate) fn total(&self) -> Duration {
         self.on(|_| true)
     }
 
     /// The node with the most time, the lowest one of several; `None` where there is none.
-    pub fn most(&self) -> Option<NodeId> {
+    pub(crate) fn most(&self) -> Option<NodeId> {
         let mut nodes = self.iter();
         let first = nodes.next()?;
         let most = nodes.fold(

@@ -11,7 +11,7 @@ use crate::observe::topology_file;
 /// Why such a file cannot be used: one sentence with its path.
 #[derive(Debug, thiserror::Error)]
 #[error("cannot use {} as {what}: {why}", shown(path))]
-pub struct AuditFileError {
+pub(crate) struct AuditFileError {
     path: PathBuf,
     what: &'static str,
     why: String,
@@ -21,7 +21,7 @@ pub struct AuditFileError {
 const LARGEST: u64 = 64;
 
 /// Whether a path is a recording rather than a document: a folder, or an archive.
-pub fn is_recording(path: &Path) -> bool {
+pub(crate) fn is_recording(path: &Path) -> bool {
     let is_archive = || {
         let file = open_named(path).ok()?;
         Some(file.metadata().ok()?.is_file() && archive::is_gzip(&file))
@@ -33,7 +33,7 @@ pub fn is_recording(path: &Path) -> bool {
 ///
 /// # Errors
 /// When it cannot be read, or is not such a document.
-pub fn read_audit(path: &Path) -> Result<Document, AuditFileError> {
+pub(crate) fn read_audit(path: &Path) -> Result<Document, AuditFileError> {
     let what = "an audit";
     let refuse = |why: String| refused(path, what, why);
     document::read(&bytes(path, what)?).map_err(|error| refuse(error.to_string()))
@@ -43,7 +43,7 @@ pub fn read_audit(path: &Path) -> Result<Document, AuditFileError> {
 ///
 /// # Errors
 /// When it cannot be read, or is neither.
-pub fn read_expected(path: &Path) -> Result<Expected, AuditFileError> {
+pub(crate) fn read_expected(path: &Path) -> Result<Expected, AuditFileError> {
     let what = "what is expected";
     let refuse = |why: String| refused(path, what, why);
     let bytes = bytes(path, what)?;

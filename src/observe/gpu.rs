@@ -2,9 +2,9 @@
 
 pub(crate) mod drm;
 pub(crate) mod drm_users;
-pub mod fdinfo;
+pub(crate) mod fdinfo;
 pub(crate) mod gpus;
-pub mod kfd;
-pub mod nvidia;
-pub mod nvml;
+pub(crate) mod kfd;
+pub(crate) mod nvidia;
+pub(crate) mod nvml;
 pub(crate) mod users;

@@ -39,18 +39,18 @@ pub(crate) enum HierarchyVersion {
 /// The folder of a control group in one hierarchy.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct GroupFolder {
-    pub version: HierarchyVersion,
+    pub(crate) version: HierarchyVersion,
     /// The folder of the hierarchy's root group.
-    pub top: &'static str,
+    pub(crate) top: &'static str,
     /// The group's folder: `top` or below it.
-    pub path: String,
+    pub(crate) path: String,
 }
 
 impl GroupFolder {
     /// The folder for a controller of a process in these groups: of version 1 where that has the controller, else of version
     /// 2. `None` where there is neither, and for a group outside the reader's cgroup namespace (its path begins with `/../`),
     /// because another group is mounted at that place.
-    pub fn of(groups: &[ControlGroup], controller: Controller) -> Option<Self> {
+    pub(crate) fn of(groups: &[ControlGroup], controller: Controller) -> Option<Self> {
         const LONGEST_PATH: usize = 4096;
         let has_controller = |group: &&ControlGroup| {
             let mut names = group.controllers.iter();
@@ -75,7 +75,7 @@ impl GroupFolder {
     }
 
     /// The group's folder and the folders above it, up to the root group's.
-    pub fn upwards(&self) -> impl Iterator<Item = &str> {
+    pub(crate) fn upwards(&self) -> impl Iterator<Item = &str> {
         let mut next = Some(self.path.as_str());
         std::iter::from_fn(move || {
             let folder = next?;

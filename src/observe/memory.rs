@@ -10,10 +10,10 @@
 pub(crate) mod backing;
 pub(crate) mod estimate;
 pub(crate) mod huge;
-pub mod maps;
-pub mod mountinfo;
-pub mod numa_maps;
-pub mod numa_stat;
+pub(crate) mod maps;
+pub(crate) mod mountinfo;
+pub(crate) mod numa_maps;
+pub(crate) mod numa_stat;
 pub(crate) mod sample;
 pub(crate) mod syscalls;
 
@@ -29,7 +29,7 @@ use crate::units::{NodeBytes, Pid};
 
 /// How the memory of running processes is read. A recording has every page.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub enum MemoryReading {
+pub(crate) enum MemoryReading {
     /// Every page of small processes, a sample of others.
     #[default]
     Sample,
@@ -41,7 +41,7 @@ pub enum MemoryReading {
 
 /// Why the memory of a process is unknown.
 #[derive(Debug)]
-pub struct UnreadMemory {
+pub(crate) struct UnreadMemory {
     pub(crate) reason: Reason,
     /// The memory of all processes in its control group, which is known instead.
     pub(crate) group: Option<NodeBytes>,
@@ -49,7 +49,7 @@ pub struct UnreadMemory {
 
 /// Reads the memory of processes, from several threads at once.
 #[derive(Debug, Default)]
-pub struct MemoryReader {
+pub(crate) struct MemoryReader {
     how: MemoryReading,
     huge: HugeDevices,
 }

@@ -64,15 +64,15 @@ pub(crate) fn read_package(root: &Root, Cpu(cpu): Cpu) -> Option<u32> {
 
 /// MemTotal and MemFree of a node's `meminfo`; `None` for a line that is missing.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub struct NodeMemory {
+pub(crate) struct NodeMemory {
     /// MemTotal.
-    pub total: Option<Bytes>,
+    pub(crate) total: Option<Bytes>,
     /// MemFree: the page cache does not count as free.
-    pub free: Option<Bytes>,
+    pub(crate) free: Option<Bytes>,
 }
 
 /// Parses a node's `meminfo`: lines of the form `Node 0 MemTotal: 1024 kB`.
-pub fn parse_node_meminfo(bytes: &[u8]) -> Result<NodeMemory, Malformed> {
+pub(crate) fn parse_node_meminfo(bytes: &[u8]) -> Result<NodeMemory, Malformed> {
     let mut memory = NodeMemory::default();
     for line in value(bytes).lines() {
         let words: Vec<&str> = line.split_whitespace().collect();
@@ -92,7 +92,10 @@ pub fn parse_node_meminfo(bytes: &[u8]) -> Result<NodeMemory, Malformed> {
 
 /// Parses a node's `distance`: a column for each online node, ascending (node_read_distance in the kernel's
 /// drivers/base/node.c).
-pub fn parse_distances(bytes: &[u8], online: &NodeSet) -> Result<BTreeMap<NodeId, u32>, Malformed> {
+pub(crate) fn parse_distances(
+    bytes: &[u8],
+    online: &NodeSet,
+) -> Result<BTreeMap<NodeId, u32>, Malformed> {
     let text = value(bytes);
     let columns = text.split_whitespace();
     let distances: Vec<u32> = columns

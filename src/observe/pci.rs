@@ -114,7 +114,7 @@ pub(crate) fn read_parent_node(root: &Root, folder: &str) -> Option<NodeId> {
 }
 
 /// Parses `numa_node`. -1 is `None`: the kernel does not know the node.
-pub fn parse_numa_node(bytes: &[u8]) -> Result<Option<NodeId>, Malformed> {
+pub(crate) fn parse_numa_node(bytes: &[u8]) -> Result<Option<NodeId>, Malformed> {
     match value(bytes) {
         "-1" => Ok(None),
         text => Ok(Some(NodeId(number("numa_node", text.as_bytes())?))),
@@ -122,7 +122,7 @@ pub fn parse_numa_node(bytes: &[u8]) -> Result<Option<NodeId>, Malformed> {
 }
 
 /// Parses `class`, `vendor` or `device`: `0x030200`.
-pub fn parse_hex(bytes: &[u8]) -> Result<u32, Malformed> {
+pub(crate) fn parse_hex(bytes: &[u8]) -> Result<u32, Malformed> {
     let text = value(bytes);
     let digits = text.strip_prefix("0x").unwrap_or(text);
     match u32::from_str_radix(digits, 16) {

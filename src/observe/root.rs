@@ -1,14 +1,14 @@
 //! The only place that opens files for an observation: of the running system, or of a recorded tree and never outside it.
 
-pub mod archive;
+pub(crate) mod archive;
 pub(crate) mod blocking;
 pub(crate) mod confined;
 pub(crate) mod lines;
-pub mod manifest;
+pub(crate) mod manifest;
 pub(crate) mod named_file;
 pub(crate) mod snapshot;
 pub(crate) mod tap;
-pub mod tree;
+pub(crate) mod tree;
 
 use std::collections::BTreeSet;
 use std::fs::File;
@@ -26,7 +26,7 @@ pub(crate) use crate::observe::root::blocking::PATIENCE;
 use crate::observe::root::blocking::Unresponsive;
 use crate::observe::root::confined::{folder_names, link_within, names_of, open_within};
 use crate::observe::root::lines::{LARGEST_BY_LINES, LineSplitter};
-pub use crate::observe::root::tap::Tap;
+pub(crate) use crate::observe::root::tap::Tap;
 use crate::observe::root::tap::{keeps_link, keeps_names_of};
 use crate::observe::root::tree::{RecordedEntry, RecordedTree};
 use crate::units::Pid;
@@ -39,7 +39,7 @@ const USUAL_SIZE: usize = 4 << 10;
 
 /// Where files are read. Paths have no leading slash.
 #[derive(Debug)]
-pub struct Root {
+pub(crate) struct Root {
     location: Location,
     /// Files that the user who made the recording was not permitted to read.
     denied: BTreeSet<String>,
@@ -57,7 +57,7 @@ enum Location {
 
 /// A folder below a [`Root`].
 #[derive(Debug)]
-pub struct Folder {
+pub(crate) struct Folder {
     path: String,
     /// `None` where files are opened by their whole path.
     fd: Option<OwnedFd>,
@@ -70,7 +70,7 @@ enum OpenFile<'a> {
 
 impl Root {
     /// The running system.
-    pub fn live() -> Self {
+    pub(crate) fn live() -> Self {
         Self::new(Location::Live)
     }
 
@@ -78,14 +78,14 @@ impl Root {
     ///
     /// # Errors
     /// When the folder cannot be opened.
-    pub fn folder(path: &std::path::Path) -> io::Result<Self> {
+    pub(crate) fn folder(path: &std::path::Path) -> io::Result<Self> {
         let flags = OFlags::DIRECTORY | OFlags::CLOEXEC;
         let fd = rustix::fs::openat(CWD, path, flags, Mode::empty())?;
         Ok(Self::new(Location::Folder(fd)))
     }
 
     /// A recorded tree in memory.
-    pub fn archive(tree: RecordedTree) -> Self {
+    pub(crate) fn archive(tree: RecordedTree) -> Self {
         Self::new(Location::Archive(tree))
     }
 

@@ -19,15 +19,15 @@ use crate::units::Pid;
 /// The processes that the audit needs.
 pub(crate) struct Choice {
     /// `stat` of every process that is not a thread of the kernel.
-    pub stats: BTreeMap<Pid, Stat>,
+    pub(crate) stats: BTreeMap<Pid, Stat>,
     /// The processes to read.
-    pub selection: Selection,
+    pub(crate) selection: Selection,
     /// The processes that use a GPU.
-    pub gpu_users: BTreeSet<Pid>,
+    pub(crate) gpu_users: BTreeSet<Pid>,
     /// Named processes and GPU users that cannot be read, with the reason.
-    pub missing: BTreeMap<Pid, Reason>,
+    pub(crate) missing: BTreeMap<Pid, Reason>,
     /// PIDs that NVML lists and that are from another PID namespace.
-    pub foreign_pids: BTreeSet<Pid>,
+    pub(crate) foreign_pids: BTreeSet<Pid>,
 }
 
 /// Finds the users of the GPUs, which it adds to `gpus`, and with them the processes to read. `manifest`: of the recording,

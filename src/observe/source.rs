@@ -17,7 +17,7 @@ use crate::units::Pid;
 
 /// The machine to observe.
 #[derive(Debug)]
-pub struct Source {
+pub(crate) struct Source {
     pub(crate) root: Arc<Root>,
     nvml: NvmlSource,
     pub(crate) manifest: Manifest,
@@ -36,7 +36,7 @@ pub(crate) enum NvmlSource {
 
 /// The processes to read.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Subjects {
+pub(crate) enum Subjects {
     /// No process: the machine alone.
     MachineOnly,
     /// The processes that hold a GPU context, with the processes that belong to them. In a recording of named processes:
@@ -48,7 +48,7 @@ pub enum Subjects {
 
 impl Source {
     /// The usual limit of [`Source::within`].
-    pub const USUAL_DEADLINE: Duration = Duration::from_secs(30);
+    pub(crate) const USUAL_DEADLINE: Duration = Duration::from_secs(30);
 
     pub(crate) fn new(root: Root, nvml: NvmlSource, manifest: Manifest) -> Self {
         Self {
@@ -62,12 +62,12 @@ impl Source {
 
     /// The running machine. `nvml` is the path of the library; `None` searches it where the system has it. NVML runs in this
     /// process: [`Source::asking_through`] is safer.
-    pub fn live(nvml: Option<PathBuf>) -> Self {
+    pub(crate) fn live(nvml: Option<PathBuf>) -> Self {
         Self::live_from(Root::live(), nvml)
     }
 
     /// The running machine. The bytes of all files that are read are kept for a recording, which has every page of memory.
-    pub fn live_tapped(nvml: Option<PathBuf>) -> Self {
+    pub(crate) fn live_tapped(nvml: Option<PathBuf>) -> Self {
         Self::live_from(Root::live().tapped(), nvml).reading_memory(MemoryReading::Exact)
     }
 
@@ -81,7 +81,7 @@ impl Source {
 
     /// Runs NVML in a child process, so that a crash of the library does not end this program. The child has to call
     /// [`crate::observe::answer`] with the last two or three of its arguments.
-    pub fn asking_through(mut self, child: Invocation) -> Self {
+    pub(crate) fn asking_through(mut self, child: Invocation) -> Self {
         if let NvmlSource::Library(client) = &mut self.nvml {
             client.program = Some(child);
         }
@@ -89,13 +89,13 @@ impl Source {
     }
 
     /// Limits the time of an observation. What was not read by then is missing.
-    pub fn within(mut self, time_limit: Duration) -> Self {
+    pub(crate) fn within(mut self, time_limit: Duration) -> Self {
         self.time_limit = time_limit;
         self
     }
 
     /// How the memory of running processes is read.
-    pub fn reading_memory(mut self, memory: MemoryReading) -> Self {
+    pub(crate) fn reading_memory(mut self, memory: MemoryReading) -> Self {
         self.memory = memory;
         self
     }

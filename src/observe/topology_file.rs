@@ -11,7 +11,7 @@ use crate::units::{Malformed, NodeId, NodeSet, parse_cpu_mask};
 /// Why a topology file cannot be used, in one sentence with its path.
 #[derive(Debug, thiserror::Error)]
 #[error("cannot use the topology file {}: {why}", path.display())]
-pub struct TopologyFileError {
+pub(crate) struct TopologyFileError {
     path: PathBuf,
     why: String,
 }
@@ -23,7 +23,7 @@ const LARGEST_IN_MIB: u64 = 16;
 ///
 /// # Errors
 /// When it cannot be read, has neither form, or has no PCI device with a node.
-pub fn read_topology_file(path: &Path) -> Result<PciNodes, TopologyFileError> {
+pub(crate) fn read_topology_file(path: &Path) -> Result<PciNodes, TopologyFileError> {
     let refuse = |why: String| TopologyFileError {
         path: path.to_owned(),
         why,
@@ -42,7 +42,7 @@ pub(crate) fn parse(bytes: &[u8]) -> Result<PciNodes, String> {
 const MOST_ELEMENTS: u32 = 1 << 20;
 
 /// Reads both forms.
-pub fn parse_topology_file(text: &str) -> Result<PciNodes, Malformed> {
+pub(crate) fn parse_topology_file(text: &str) -> Result<PciNodes, Malformed> {
     let options = ParsingOptions {
         // hwloc's files refer to their DTD.
         allow_dtd: true,

@@ -6,12 +6,12 @@ use crate::print::terminal::{Terminal, cell};
 
 /// A column with its cells.
 pub(crate) struct Filled {
-    pub header: &'static str,
-    pub room: Room,
+    pub(crate) header: &'static str,
+    pub(crate) room: Room,
     /// From the first row to the last.
-    pub cells: Vec<String>,
+    pub(crate) cells: Vec<String>,
     /// The colour of each cell.
-    pub colors: Vec<Option<Color>>,
+    pub(crate) colors: Vec<Option<Color>>,
 }
 
 /// How a column behaves on a narrow terminal.

@@ -62,7 +62,7 @@ const COLUMNS: &[Column] = &[
 ///
 /// # Errors
 /// Those of writing.
-pub fn processes(document: &Document, out: impl Write) -> io::Result<()> {
+pub(crate) fn processes(document: &Document, out: impl Write) -> io::Result<()> {
     let mut writer = Writer::from_writer(out);
     let nodes = document.topology.nodes.iter().map(|node| node.id);
     let nodes: Vec<NodeId> = nodes.collect();

@@ -20,7 +20,7 @@ use crate::units::{node_list, percent_of_one as percent, ranges};
 use crate::words::{Role, Severity};
 
 /// The whole diff. `all` also shows unchanged processes and those that are not judged, and gives every process its own row.
-pub fn diff(diff: &Diff, all: bool, terminal: &Terminal) -> String {
+pub(crate) fn diff(diff: &Diff, all: bool, terminal: &Terminal) -> String {
     let mut out = side("before: ", diff.before, terminal);
     out += &side("after:  ", diff.after, terminal);
     out += &machine(diff, terminal);

@@ -17,7 +17,7 @@ use crate::words::{Role, Severity, Verdict, Word};
 const SCHEMA_VERSION: u32 = 1;
 
 /// The whole diff, unchanged processes included.
-pub fn diff(diff: &Diff) -> String {
+pub(crate) fn diff(diff: &Diff) -> String {
     json::text(&DiffJson {
         schema_version: SCHEMA_VERSION,
         tool: Tool::this(),

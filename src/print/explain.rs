@@ -4,7 +4,7 @@ use crate::document::rule::RuleText;
 use crate::print::terminal::Terminal;
 
 /// All rules, one or two lines each.
-pub fn rules(rules: &[RuleText], terminal: &Terminal) -> String {
+pub(crate) fn rules(rules: &[RuleText], terminal: &Terminal) -> String {
     let mut table = terminal.table(&["RULE", "SEVERITY", "FINDS"]);
     for rule in rules {
         let summary = rule.explanation.first().cloned();
@@ -18,7 +18,7 @@ pub fn rules(rules: &[RuleText], terminal: &Terminal) -> String {
 }
 
 /// One rule: what it finds, why that costs, what it cannot know and what to do.
-pub fn explain(rule: &RuleText, terminal: &Terminal) -> String {
+pub(crate) fn explain(rule: &RuleText, terminal: &Terminal) -> String {
     let mut out = format!("{} ({})\n", rule.name, rule.severity);
     for paragraph in &rule.explanation {
         out.push('\n');

@@ -7,7 +7,7 @@ use crate::print::terminal::{Terminal, harmless};
 use crate::units::{Bytes, ranges};
 
 /// The section of missing facts. Empty where nothing is missing.
-pub fn gaps(document: &Document, terminal: &Terminal) -> String {
+pub(crate) fn gaps(document: &Document, terminal: &Terminal) -> String {
     let lines = merged(&document.incomplete);
     let lines = lines
         .iter()

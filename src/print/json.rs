@@ -1,6 +1,6 @@
 //! JSON: documents as they are. All that could act on a terminal is escaped.
 
-pub mod escaped;
+pub(crate) mod escaped;
 
 use std::io::{self, Write};
 
@@ -12,13 +12,13 @@ use crate::print::json::escaped::Escaped;
 ///
 /// # Errors
 /// Those of writing.
-pub fn write(document: &impl Serialize, mut out: impl Write) -> io::Result<()> {
+pub(crate) fn write(document: &impl Serialize, mut out: impl Write) -> io::Result<()> {
     serde_json::to_writer_pretty(Escaped(&mut out), document)?;
     out.write_all(b"\n")
 }
 
 /// The same as text, for short documents.
-pub fn text(document: &impl Serialize) -> String {
+pub(crate) fn text(document: &impl Serialize) -> String {
     let mut text = Vec::new();
     // Nothing in it can fail: keys of maps are text, and numbers are finite.
     let _ = write(document, &mut text);

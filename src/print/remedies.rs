@@ -8,7 +8,7 @@ use crate::units::{NodeSet, node_list, ranges};
 use crate::words::Role;
 
 /// A script that fixes what can be fixed while the processes run. Its comments say what has to change at their next start.
-pub fn remedies(document: &Document) -> String {
+pub(crate) fn remedies(document: &Document) -> String {
     let host = &document.host;
     let name = host.hostname.as_deref();
     let name = name.map_or("this machine".to_owned(), harmless);

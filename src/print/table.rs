@@ -14,7 +14,7 @@ use crate::units::{CpuSet, length, node_list, ranges};
 use crate::words::{Origin, Role, Severity, Verdict};
 
 /// The whole audit. `all` gives every process its own row.
-pub fn report(document: &Document, all: bool, terminal: &Terminal) -> String {
+pub(crate) fn report(document: &Document, all: bool, terminal: &Terminal) -> String {
     let mut out = terminal.wrap("", &head(&document.host), 2);
     out += &nodes(document, terminal);
     out += &window(document, terminal);

@@ -8,16 +8,16 @@ use owo_colors::{OwoColorize, Style};
 
 /// How wide to print, and whether in colour.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Terminal {
+pub(crate) struct Terminal {
     /// In columns.
-    pub width: u16,
+    pub(crate) width: u16,
     /// Whether to use colour. Colour never carries information alone.
-    pub color: bool,
+    pub(crate) color: bool,
 }
 
 /// When to use colour.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, clap::ValueEnum)]
-pub enum ColorChoice {
+pub(crate) enum ColorChoice {
     /// On a terminal, unless NO_COLOR is set or TERM is dumb.
     #[default]
     Auto,
@@ -29,17 +29,17 @@ pub enum ColorChoice {
 
 /// What is known about the output.
 #[derive(Debug, Clone, Copy, Default)]
-pub struct Surroundings<'a> {
+pub(crate) struct Surroundings<'a> {
     /// Whether it is a terminal.
-    pub is_terminal: bool,
+    pub(crate) is_terminal: bool,
     /// The width that the terminal reports.
-    pub columns: Option<u16>,
+    pub(crate) columns: Option<u16>,
     /// The environment's COLUMNS.
-    pub columns_variable: Option<&'a OsStr>,
+    pub(crate) columns_variable: Option<&'a OsStr>,
     /// NO_COLOR.
-    pub no_color: Option<&'a OsStr>,
+    pub(crate) no_color: Option<&'a OsStr>,
     /// TERM.
-    pub term: Option<&'a OsStr>,
+    pub(crate) term: Option<&'a OsStr>,
 }
 
 impl Terminal {
@@ -49,7 +49,7 @@ impl Terminal {
     const NARROWEST: u16 = 50;
 
     /// Decides once for everything that is printed.
-    pub fn new(choice: ColorChoice, around: Surroundings) -> Self {
+    pub(crate) fn new(choice: ColorChoice, around: Surroundings) -> Self {
         let auto = || {
             let no_color = around.no_color.is_some_and(|value| !value.is_empty());
             around.is_terminal && !no_color && around.term != Some(OsStr::new("dumb"))
@@ -70,12 +70,12 @@ impl Terminal {
     }
 
     /// Blanks between the columns of a table: one on a narrow terminal.
-    pub fn padding(&self) -> u16 {
+    pub(crate) fn padding(&self) -> u16 {
         if self.width < Self::WIDTH { 1 } else { 2 }
     }
 
     /// `text` in this style, if in colour.
-    pub fn paint(&self, text: &str, style: Style) -> String {
+    pub(crate) fn paint(&self, text: &str, style: Style) -> String {
         match self.color {
             true => text.style(style).to_string(),
             false => text.to_owned(),
@@ -83,7 +83,7 @@ impl Terminal {
     }
 
     /// An empty table of this width, without lines.
-    pub fn table(&self, header: &[&str]) -> Table {
+    pub(crate) fn table(&self, header: &[&str]) -> Table {
         let mut table = Table::new();
         table
             .load_style(presets::NOTHING)
@@ -104,7 +104,7 @@ impl Terminal {
 
     /// `text` broken at blanks, and behind commas where a word is longer than a line; the lines after the first
     /// indented as far as `indent` says.
-    pub fn wrap(&self, first: &str, text: &str, indent: usize) -> String {
+    pub(crate) fn wrap(&self, first: &str, text: &str, indent: usize) -> String {
         let width = usize::from(self.width);
         let mut out = String::from(first);
         let mut column = first.chars().count();
@@ -131,7 +131,7 @@ impl Terminal {
 }
 
 /// Text from outside, made harmless: letters that would move the cursor, change colours or reorder the line are escaped.
-pub fn harmless(text: &str) -> String {
+pub(crate) fn harmless(text: &str) -> String {
     let mut out = String::with_capacity(text.len());
     for letter in text.chars() {
         match letter {

@@ -11,7 +11,7 @@ use crate::units::node_list;
 use crate::words::PciClass;
 
 /// The whole map.
-pub fn topology(document: &Document, terminal: &Terminal) -> String {
+pub(crate) fn topology(document: &Document, terminal: &Terminal) -> String {
     let mut out = terminal.wrap("", &head(&document.host), 2);
     out.push('\n');
     out += &nodes(document, terminal);

@@ -10,21 +10,21 @@ use crate::units::percent::percent;
 /// A number of bytes; a plain number in JSON.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(transparent)]
-pub struct Bytes(pub u64);
+pub(crate) struct Bytes(pub(crate) u64);
 
 impl Bytes {
     /// `None` beyond 64 bits.
-    pub fn from_kib(kib: u64) -> Option<Self> {
+    pub(crate) fn from_kib(kib: u64) -> Option<Self> {
         kib.checked_mul(1024).map(Self)
     }
 
     /// Its share of `all` in whole percent; see [`percent`].
-    pub fn percent_of(self, all: Self) -> String {
+    pub(crate) fn percent_of(self, all: Self) -> String {
         percent(self.0, all.0)
     }
 
     /// `None` beyond 64 bits.
-    pub fn checked_add(self, other: Self) -> Option<Self> {
+    pub(crate) fn checked_add(self, other: Self) -> Option<Self> {
         self.0.checked_add(other.0).map(Self)
     }
 }
@@ -55,7 +55,7 @@ impl std::iter::Sum for Bytes {
 }
 
 /// Bytes by node. Nodes without any are left out.
-pub type NodeBytes = BTreeMap<NodeId, Bytes>;
+pub(crate) type NodeBytes = BTreeMap<NodeId, Bytes>;
 
 #[cfg(test)]
 mod tests {

@@ -11,11 +11,11 @@ use crate::units::text::{Malformed, malformed, value};
 /// A logical CPU's number, as in `/sys/devices/system/cpu/cpuN`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(transparent)]
-pub struct Cpu(pub u32);
+pub(crate) struct Cpu(pub(crate) u32);
 
 /// A set of CPUs. As text, also in JSON, it is the kernel's list: `0-23,48-71`.
 #[derive(Clone, Default, PartialEq, Eq, Hash)]
-pub struct CpuSet {
+pub(crate) struct CpuSet {
     /// Bit `n % 64` of word `n / 64` is CPU `n`. The last word is never zero, so that equal sets
     /// compare equal.
     words: Vec<u64>,
@@ -23,7 +23,7 @@ pub struct CpuSet {
 
 impl CpuSet {
     /// The CPUs, ascending.
-    pub fn iter(&self) -> impl Iterator<Item = Cpu> + '_ {
+    pub(crate) fn iter(&self) -> impl Iterator<Item = Cpu> + '_ {
         self.words.iter().zip(0u32..).flat_map(|(word, at)| {
             (0..64)
                 .filter(move |bit| word >> bit & 1 == 1)
@@ -32,18 +32,18 @@ impl CpuSet {
     }
 
     /// Whether the set has no CPU.
-    pub fn is_empty(&self) -> bool {
+    pub(crate) fn is_empty(&self) -> bool {
         self.words.is_empty()
     }
 
     /// Whether `cpu` is in the set.
-    pub fn contains(&self, cpu: Cpu) -> bool {
+    pub(crate) fn contains(&self, cpu: Cpu) -> bool {
         let word = self.words.get(cpu.0 as usize / 64);
         word.is_some_and(|word| word >> (cpu.0 % 64) & 1 == 1)
     }
 
     /// A set from words of 64 bits, the lowest first.
-    pub fn from_words(mut words: Vec<u64>) -> Self {
+    pub(crate) fn from_words(mut words: Vec<u64>) -> Self {
         while words.last() == Some(&0) {
             words.pop();
         }
@@ -51,7 +51,7 @@ impl CpuSet {
     }
 
     /// Adds one CPU.
-    pub fn insert(&mut self, cpu: Cpu) {
+    pub(crate) fn insert(&mut self, cpu: Cpu) {
         let at = cpu.0 as usize / 64;
         if self.words.len() <= at {
             self.words.resize(at + 1, 0);
@@ -102,13 +102,13 @@ impl<'de> Deserialize<'de> for CpuSet {
 }
 
 /// Reads a file with a list of CPUs. An empty line is the empty set.
-pub fn parse_cpu_list(bytes: &[u8]) -> Result<CpuSet, Malformed> {
+pub(crate) fn parse_cpu_list(bytes: &[u8]) -> Result<CpuSet, Malformed> {
     Ok(parse_list(bytes)?.map(Cpu).collect())
 }
 
 /// Reads a file with a mask of CPUs (the kernel's `%*pb`): hexadecimal words of 32 bits, the most significant first. An
 /// empty word is 0.
-pub fn parse_cpu_mask(bytes: &[u8]) -> Result<CpuSet, Malformed> {
+pub(crate) fn parse_cpu_mask(bytes: &[u8]) -> Result<CpuSet, Malformed> {
     let text = value(bytes);
     let mut cpus = CpuSet::default();
     for (word, at) in text.rsplit(',').zip(0u32..) {

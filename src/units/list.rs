@@ -34,7 +34,7 @@ pub(crate) fn parse_numbers(text: &str) -> Result<impl Iterator<Item = u32> + us
 }
 
 /// Ascending numbers as a list; the empty string for none.
-pub fn ranges(numbers: impl IntoIterator<Item = u32>) -> String {
+pub(crate) fn ranges(numbers: impl IntoIterator<Item = u32>) -> String {
     let mut runs: Vec<(u32, u32)> = Vec::new();
     for number in numbers {
         match runs.last_mut() {

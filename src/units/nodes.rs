@@ -12,11 +12,11 @@ use crate::units::text::{Malformed, number};
 /// A NUMA node's number, as the kernel gives it. Numbers may have gaps.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(transparent)]
-pub struct NodeId(pub u32);
+pub(crate) struct NodeId(pub(crate) u32);
 
 impl NodeId {
     /// The first number that no kernel can have (NODES_SHIFT is 10 at most).
-    pub const END: Self = Self(1 << 10);
+    pub(crate) const END: Self = Self(1 << 10);
 }
 
 impl fmt::Display for NodeId {
@@ -34,14 +34,14 @@ impl FromStr for NodeId {
 }
 
 /// A set of nodes. In JSON it is a list of numbers.
-pub type NodeSet = BTreeSet<NodeId>;
+pub(crate) type NodeSet = BTreeSet<NodeId>;
 
 /// Reads a file with a list of nodes. An empty line is the empty set.
-pub fn parse_node_list(bytes: &[u8]) -> Result<NodeSet, Malformed> {
+pub(crate) fn parse_node_list(bytes: &[u8]) -> Result<NodeSet, Malformed> {
     Ok(parse_list(bytes)?.map(NodeId).collect())
 }
 
 /// Nodes as the kernel prints a list (`0-1,3`); the empty string for none.
-pub fn node_list(nodes: &NodeSet) -> String {
+pub(crate) fn node_list(nodes: &NodeSet) -> String {
     ranges(nodes.iter().map(|node| node.0))
 }

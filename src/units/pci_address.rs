@@ -9,15 +9,15 @@ use crate::units::text::{Malformed, malformed};
 
 /// A PCI function's address. The domain may need more than 16 bits (Intel VMD).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct PciAddress {
+pub(crate) struct PciAddress {
     /// The domain.
-    pub domain: u32,
+    pub(crate) domain: u32,
     /// The bus.
-    pub bus: u8,
+    pub(crate) bus: u8,
     /// The device on the bus, 0 to 31.
-    pub device: u8,
+    pub(crate) device: u8,
     /// The function of the device, 0 to 7.
-    pub function: u8,
+    pub(crate) function: u8,
 }
 
 impl fmt::Display for PciAddress {

@@ -12,7 +12,7 @@ use crate::units::text::{Malformed, number};
     Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize,
 )]
 #[serde(transparent)]
-pub struct Pid(pub u32);
+pub(crate) struct Pid(pub(crate) u32);
 
 impl fmt::Display for Pid {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

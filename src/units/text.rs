@@ -3,7 +3,7 @@
 /// Text that does not follow its format, with a description of the mistake.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{0}")]
-pub struct Malformed(pub String);
+pub(crate) struct Malformed(pub(crate) String);
 
 /// An error message quotes at most this many bytes.
 pub(crate) const QUOTED: usize = 60;
@@ -15,14 +15,14 @@ pub(crate) fn malformed<T>(what: &str, text: &[u8]) -> Result<T, Malformed> {
 
 /// The text of a file with one value: up to the first NUL (recorded sysfs files may end in NULs), without white space around
 /// it. Empty where it is not UTF-8.
-pub fn value(bytes: &[u8]) -> &str {
+pub(crate) fn value(bytes: &[u8]) -> &str {
     let end = bytes.iter().position(|byte| *byte == 0);
     let bytes = &bytes[..end.unwrap_or(bytes.len())];
     std::str::from_utf8(bytes).unwrap_or_default().trim()
 }
 
 /// A decimal number of digits only: without sign and white space.
-pub fn number<T: std::str::FromStr>(what: &str, text: &[u8]) -> Result<T, Malformed> {
+pub(crate) fn number<T: std::str::FromStr>(what: &str, text: &[u8]) -> Result<T, Malformed> {
     let digits = std::str::from_utf8(text).unwrap_or_default();
     if digits.bytes().all(|byte| byte.is_ascii_digit())
         && let Ok(number) = digits.parse()

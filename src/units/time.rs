@@ -5,18 +5,18 @@ use std::time::Duration;
 use crate::units::percent::percent;
 
 /// `3 s`, `0.5 s`: as exact as the duration.
-pub fn seconds(time: Duration) -> String {
+pub(crate) fn seconds(time: Duration) -> String {
     format!("{} s", time.as_secs_f64())
 }
 
 /// The share of `part` in `all` in whole percent; see [`percent`].
-pub fn percent_of_time(part: Duration, all: Duration) -> String {
+pub(crate) fn percent_of_time(part: Duration, all: Duration) -> String {
     let micros = |time: Duration| u64::try_from(time.as_micros()).unwrap_or(u64::MAX);
     percent(micros(part), micros(all))
 }
 
 /// `500 ms`, `3.2 s`, `10 s`: rounded to a tenth of a second from one second on.
-pub fn length(time: Duration) -> String {
+pub(crate) fn length(time: Duration) -> String {
     let tenths = (time.as_millis() + 50) / 100;
     match (time.as_millis(), tenths % 10) {
         (0..1000, _) => format!("{} ms", time.as_millis()),

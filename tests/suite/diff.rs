@@ -2,9 +2,6 @@
 
 use std::path::{Path, PathBuf};
 
-use numa_audit::audit::{self, Settings};
-use numa_audit::document;
-use numa_audit::observe::{Source, Subjects, observe};
 use serde_json::{Value, json};
 use snapbox::str;
 
@@ -438,32 +435,6 @@ fn documents_and_recordings_are_one() {
     command.arg("--snapshot").arg(fixture(after));
     let alone = Run::from(command.output().unwrap());
     assert_eq!(alone.stdout, of_recordings.stdout);
-}
-
-#[test]
-fn a_document_is_read_as_it_was_written() {
-    for name in [
-        "p4d-do-not-match",
-        "p4d-bound",
-        "h200x4-mp-spawn",
-        "h200x4-torchrun-forkserver",
-        "h200x2-mp-spawn",
-    ] {
-        for map in [false, true] {
-            let source = Source::snapshot(&fixture(name)).unwrap();
-            let machine = observe(source, &Subjects::GpuUsers).machine;
-            let settings = Settings::default();
-            let made = if map {
-                audit::map(machine, &settings)
-            } else {
-                audit::audit(machine, &settings)
-            };
-            let text = numa_audit::print::json::text(&made);
-            let read = document::read(text.as_bytes()).unwrap();
-            assert_eq!(read, made, "{name}");
-            assert_eq!(numa_audit::print::json::text(&read), text, "{name}");
-        }
-    }
 }
 
 #[test]

@@ -28,4 +28,3 @@ mod schema;
 mod show;
 mod stuck;
 mod whose;
-mod window;

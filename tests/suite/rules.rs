@@ -12,15 +12,24 @@ mod screen;
 mod script;
 mod walls;
 
-use numa_audit::audit::rules::RULES;
+use std::sync::LazyLock;
 
 use crate::machine::{PLACED, Process, Tree};
 
-/// The options that leave one rule alone.
+/// The names of all rules, as `rules --json` lists them.
+static RULES: LazyLock<Vec<String>> = LazyLock::new(|| {
+    let rules = crate::program::run(["rules", "--json"]).json();
+    let names = rules.as_array().unwrap().iter();
+    names
+        .map(|rule| rule["name"].as_str().unwrap().to_owned())
+        .collect()
+});
+
+/// The options that switch all rules but one off.
 pub fn alone(rule: &'static str) -> Vec<&'static str> {
-    assert!(RULES.iter().any(|known| known.name == rule), "{rule}");
-    let others = RULES.iter().filter(|other| other.name != rule);
-    others.flat_map(|other| ["--allow", other.name]).collect()
+    assert!(RULES.iter().any(|known| known == rule), "{rule}");
+    let others = RULES.iter().filter(|other| *other != rule);
+    others.flat_map(|other| ["--allow", other]).collect()
 }
 
 /// What the table and the JSON say of one rule. Empty where it is not broken.

@@ -80,10 +80,6 @@ fn all_documents_follow_the_schema() {
             add(format!("{name}-pid"), &named.stdout);
         }
     }
-    add(
-        "window".to_owned(),
-        &crate::window::busy().json().to_string(),
-    );
     let tree = with_trainer(&PLACED);
     let expected = folder.path().join("expected");
     fs::write(&expected, tree.audit(&["--json"]).stdout).unwrap();

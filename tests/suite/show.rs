@@ -46,13 +46,6 @@ fn a_saved_audit_looks_like_the_audit() {
     }
 }
 
-#[test]
-fn a_saved_audit_over_time_looks_like_the_audit() {
-    let watch = crate::window::busy();
-    let shown = with_input(&["show", "-"], &watch.json().to_string());
-    assert_eq!(shown.stdout, watch.table(100));
-}
-
 /// A document as version 0.1.0 wrote it.
 fn without_additions(mut document: Value) -> Value {
     fn remove(object: &mut Value, keys: &[&str]) {

@@ -19,13 +19,13 @@ use crate::words::{MemoryKind, Word};
 /// What a process's entry needs besides the process.
 pub(crate) struct Surroundings<'a> {
     /// When the machine was started, in seconds since 1970.
-    pub boot: Option<u64>,
+    pub(crate) boot: Option<u64>,
     /// Names of users by number.
-    pub users: &'a BTreeMap<u32, String>,
+    pub(crate) users: &'a BTreeMap<u32, String>,
     /// The rules that each process breaks.
-    pub broken: &'a BTreeMap<Pid, Vec<String>>,
+    pub(crate) broken: &'a BTreeMap<Pid, Vec<String>>,
     /// The number of each trainer's job.
-    pub job_groups: &'a BTreeMap<Pid, u32>,
+    pub(crate) job_groups: &'a BTreeMap<Pid, u32>,
 }
 
 pub(crate) fn process(placed: PlacedProcess, around: &Surroundings) -> ProcessEntry {

@@ -4,7 +4,7 @@ use crate::units::NodeSet;
 
 /// How the nodes that an affinity allows relate to the local nodes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Binding {
+pub(crate) enum Binding {
     /// It allows only local nodes.
     Local,
     /// It allows local nodes and others.

@@ -12,29 +12,29 @@ use crate::units::{CpuSet, NodeId, NodeSet};
 
 /// The CPU placement of a process. The main thread stands for the process.
 #[derive(Debug, Clone)]
-pub struct CpuPlace {
+pub(crate) struct CpuPlace {
     /// The node on which the process used most CPU time during the window. Without a window or CPU time, the node on
     /// which the main thread last ran.
-    pub node: Option<NodeId>,
+    pub(crate) node: Option<NodeId>,
     /// The CPUs on which the main thread may run, including offline CPUs.
-    pub affinity: Option<CpuSet>,
+    pub(crate) affinity: Option<CpuSet>,
     /// The nodes of `affinity`.
-    pub affinity_nodes: NodeSet,
+    pub(crate) affinity_nodes: NodeSet,
     /// The nodes of the CPUs that the cpuset of the control group allows; `None` if unknown.
-    pub cpuset_nodes: Option<NodeSet>,
+    pub(crate) cpuset_nodes: Option<NodeSet>,
     /// How `affinity_nodes` relate to the local nodes; `None` if either is unknown.
-    pub binding: Option<Binding>,
+    pub(crate) binding: Option<Binding>,
     /// `None` if the threads could not be listed.
-    pub threads: Option<Threads>,
+    pub(crate) threads: Option<Threads>,
     /// The placement of the main thread; `None` if it cannot be known.
-    pub placement: Option<CpuPlacement>,
+    pub(crate) placement: Option<CpuPlacement>,
     /// `None` for a process that is not judged.
-    pub verdict: Option<Verdict>,
+    pub(crate) verdict: Option<Verdict>,
 }
 
 impl CpuPlace {
     /// Whether the affinity allows only local nodes; `None` if unknown.
-    pub fn bound(&self) -> Option<bool> {
+    pub(crate) fn bound(&self) -> Option<bool> {
         self.binding.map(|binding| binding == Binding::Local)
     }
 
@@ -56,20 +56,20 @@ impl CpuPlace {
 
 /// The threads of a process in numbers.
 #[derive(Debug, Clone)]
-pub struct Threads {
+pub(crate) struct Threads {
     /// How many threads the process has.
-    pub total: usize,
+    pub(crate) total: usize,
     /// Threads by the node on which each used most CPU time during the window, or else last ran.
-    pub by_node: BTreeMap<NodeId, usize>,
+    pub(crate) by_node: BTreeMap<NodeId, usize>,
     /// How many of them ran outside the local nodes; `None` if the local nodes are unknown.
-    pub astray: Option<usize>,
+    pub(crate) astray: Option<usize>,
     /// Those that may leave the local nodes; `None` if the local nodes are unknown.
-    pub unbound: Option<UnboundThreads>,
+    pub(crate) unbound: Option<UnboundThreads>,
 }
 
 /// Where a thread is, and whether it may leave.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum CpuPlacement {
+pub(crate) enum CpuPlacement {
     /// It may run on local nodes only.
     Bound,
     /// It is on a local node and may leave it.
@@ -83,7 +83,7 @@ pub enum CpuPlacement {
 const NON_LOCAL_SHARE: f64 = 0.10;
 
 /// The CPU time that a process used during the window; `None` without a window, and if it used none.
-pub fn cpu_time(watched: Option<&ProcessActivity>) -> Option<&CpuTime> {
+pub(crate) fn cpu_time(watched: Option<&ProcessActivity>) -> Option<&CpuTime> {
     let time = &watched?.cpu_time;
     (!time.is_none()).then_some(time)
 }

@@ -11,39 +11,39 @@ use crate::units::{NodeSet, Pid, node_list};
 
 /// A GPU with its home nodes.
 #[derive(Debug, Clone)]
-pub struct GpuPlace {
+pub(crate) struct GpuPlace {
     /// As it was observed.
-    pub gpu: Gpu,
+    pub(crate) gpu: Gpu,
     /// The nodes that the GPU is attached to. Empty if unknown.
-    pub home_nodes: NodeSet,
+    pub(crate) home_nodes: NodeSet,
     /// The source of `home_nodes`.
-    pub source: HomeSource,
+    pub(crate) source: HomeSource,
     /// The answers of all sources, the most trusted first. An answer with several nodes is ambiguous and not used, except
     /// in an override.
-    pub answers: Vec<(HomeSource, NodeSet)>,
+    pub(crate) answers: Vec<(HomeSource, NodeSet)>,
     /// Where a process of this GPU should run: the home nodes that have CPUs or, if none has, the nearest nodes that have.
     /// Empty if unknown.
-    pub local_nodes: NodeSet,
+    pub(crate) local_nodes: NodeSet,
 }
 
 /// Home nodes from the command line.
 #[derive(Debug, Clone, Default)]
-pub struct Hints {
+pub(crate) struct Hints {
     /// `--gpu-node`, by GPU index.
-    pub overrides: BTreeMap<u32, NodeSet>,
+    pub(crate) overrides: BTreeMap<u32, NodeSet>,
     /// `--topology`, by PCI address.
-    pub places: PciNodes,
+    pub(crate) places: PciNodes,
 }
 
 impl GpuPlace {
     /// How it is known that a process uses this GPU; `None` if no source says so.
-    pub fn used_by(&self, pid: Pid) -> Option<Evidence> {
+    pub(crate) fn used_by(&self, pid: Pid) -> Option<Evidence> {
         self.gpu.used_by(pid)
     }
 
     /// The sources that contradict the home node. Some sources can only name nodes with CPUs: if the home node has none,
     /// they name the nearest node with CPUs, which is not a contradiction.
-    pub fn contradictions(&self) -> impl Iterator<Item = &(HomeSource, NodeSet)> {
+    pub(crate) fn contradictions(&self) -> impl Iterator<Item = &(HomeSource, NodeSet)> {
         let is_near = |nodes: &NodeSet| {
             !nodes.is_disjoint(&self.home_nodes) || !nodes.is_disjoint(&self.local_nodes)
         };
@@ -53,7 +53,7 @@ impl GpuPlace {
 }
 
 /// Finds the home nodes of a GPU.
-pub fn place(gpu: Gpu, topology: &Topology, hints: &Hints) -> GpuPlace {
+pub(crate) fn place(gpu: Gpu, topology: &Topology, hints: &Hints) -> GpuPlace {
     let typed = hints.overrides.get(&gpu.index).cloned();
     let by_file = gpu
         .address
@@ -101,7 +101,7 @@ fn local_nodes(home: &NodeSet, topology: &Topology) -> NodeSet {
 }
 
 /// What is unknown about the home nodes and the processes of a GPU.
-pub fn gaps(place: &GpuPlace) -> impl Iterator<Item = Gap> {
+pub(crate) fn gaps(place: &GpuPlace) -> impl Iterator<Item = Gap> {
     unknown_home(place).into_iter().chain(hidden_users(place))
 }
 

@@ -9,7 +9,7 @@ use crate::machine::gap::{Fact, Gap, Reason};
 use crate::machine::memory::{Backing, Exactness, Memory, Policy, Sample};
 use crate::machine::process::Process;
 use crate::units::{Bytes, NodeBytes, NodeId, NodeSet};
-pub use crate::words::MemoryKind;
+pub(crate) use crate::words::MemoryKind;
 
 impl MemoryKind {
     /// Pinned memory of the driver looks like any other shared anonymous mapping. In a process that holds a GPU context
@@ -29,64 +29,64 @@ impl MemoryKind {
 
 /// The memory placement of a process.
 #[derive(Debug, Clone)]
-pub struct MemoryPlace {
+pub(crate) struct MemoryPlace {
     /// The nodes whose memory the cpuset allows; `None` if unknown.
-    pub mems_allowed: Option<NodeSet>,
+    pub(crate) mems_allowed: Option<NodeSet>,
     /// `None` if the pages could not be read.
-    pub pages: Option<PagePlace>,
+    pub(crate) pages: Option<PagePlace>,
     /// `None` for a process that is not judged.
-    pub verdict: Option<Verdict>,
+    pub(crate) verdict: Option<Verdict>,
 }
 
 /// The pages of a process by node.
 #[derive(Debug, Clone)]
-pub struct PagePlace {
+pub(crate) struct PagePlace {
     /// The memory policy of the main thread.
-    pub policy: Policy,
+    pub(crate) policy: Policy,
     /// How many threads have each policy. Empty if the threads were not examined.
-    pub thread_policies: BTreeMap<Policy, usize>,
+    pub(crate) thread_policies: BTreeMap<Policy, usize>,
     /// The node with most of the working memory (the lowest of equal ones); `None` if there is no working memory.
-    pub node: Option<NodeId>,
+    pub(crate) node: Option<NodeId>,
     /// The working memory: every kind except `file`.
-    pub by_node: NodeBytes,
+    pub(crate) by_node: NodeBytes,
     /// The locality of each node in `by_node`; empty if the local nodes are unknown.
-    pub locality: BTreeMap<NodeId, Locality>,
+    pub(crate) locality: BTreeMap<NodeId, Locality>,
     /// All memory, by kind.
-    pub by_kind: BTreeMap<MemoryKind, NodeBytes>,
+    pub(crate) by_kind: BTreeMap<MemoryKind, NodeBytes>,
     /// How much of the working memory is local; `None` if the local nodes are unknown.
-    pub share: Option<Share>,
+    pub(crate) share: Option<Share>,
     /// How exact these figures are; `None` if every page was counted.
-    pub estimate: Option<Estimate>,
+    pub(crate) estimate: Option<Estimate>,
 }
 
 /// The size and the error of the sample from which figures were estimated.
 #[derive(Debug, Clone, Copy, PartialEq)]
-pub struct Estimate {
+pub(crate) struct Estimate {
     /// How many pages were sampled.
-    pub asked: u64,
+    pub(crate) asked: u64,
     /// The error of the local share, from 0 to 1, at 95 % confidence. If the local nodes are unknown, the error of the
     /// share on the node with most memory. `None` if no sampled page was present.
-    pub error: Option<f64>,
+    pub(crate) error: Option<f64>,
     /// The same for the share on remote nodes.
-    pub remote_error: Option<f64>,
+    pub(crate) remote_error: Option<f64>,
 }
 
 /// The working memory by locality.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Share {
+pub(crate) struct Share {
     /// On local nodes, or on the GPU itself.
-    pub local: Bytes,
+    pub(crate) local: Bytes,
     /// On near and remote nodes.
-    pub off: Bytes,
+    pub(crate) off: Bytes,
     /// On remote nodes only.
-    pub remote: Bytes,
+    pub(crate) remote: Bytes,
     /// The whole working memory.
-    pub all: Bytes,
+    pub(crate) all: Bytes,
 }
 
 impl Share {
     /// From 0 to 1; `None` if there is no working memory.
-    pub fn local_fraction(&self) -> Option<f64> {
+    pub(crate) fn local_fraction(&self) -> Option<f64> {
         (self.all.0 > 0).then(|| self.local.0 as f64 / self.all.0 as f64)
     }
 }

@@ -10,20 +10,20 @@ use crate::units::CpuSet;
 
 /// The threads of a process that may leave its local nodes.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct UnboundThreads {
+pub(crate) struct UnboundThreads {
     /// How many threads.
-    pub count: usize,
+    pub(crate) count: usize,
     /// How many threads have each name. A number at the end of a name is cut off (`pt_autograd_3`). A thread that has no
     /// name of its own has the name of the process.
-    pub names: BTreeMap<String, usize>,
+    pub(crate) names: BTreeMap<String, usize>,
     /// How only a part of the threads came to be bound; `None` if that cannot be known.
-    pub pattern: Option<PartialBinding>,
+    pub(crate) pattern: Option<PartialBinding>,
 }
 
 /// Why the main thread is bound and other threads are not. In both cases all unbound threads still have the same
 /// affinity, the one from before the binding.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub enum PartialBinding {
+pub(crate) enum PartialBinding {
     /// No other thread has the affinity of the main thread: `taskset -p` without `-a`, or a call of sched_setaffinity
     /// when all other threads existed already.
     LeaderOnly,

@@ -2,11 +2,11 @@
 
 use crate::machine::topology::Topology;
 use crate::units::{NodeId, NodeSet};
-pub use crate::words::Verdict;
+pub(crate) use crate::words::Verdict;
 
 /// How far a node is from the local nodes. The greater locality is the farther one.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Locality {
+pub(crate) enum Locality {
     /// A local node.
     Local,
     /// Another node of the same socket.
@@ -19,25 +19,25 @@ pub enum Locality {
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct LocalNodes<'a> {
     /// Where the process should run. Empty if unknown.
-    pub nodes: &'a NodeSet,
+    pub(crate) nodes: &'a NodeSet,
     /// Whether the nodes come from a GPU. A process without a GPU is local where it runs.
-    pub has_gpu: bool,
+    pub(crate) has_gpu: bool,
     /// Nodes that are local for memory only: the memory of the GPUs themselves, and home nodes without CPUs.
-    pub memory_only: &'a NodeSet,
+    pub(crate) memory_only: &'a NodeSet,
     /// The nodes of the machine.
-    pub topology: &'a Topology,
+    pub(crate) topology: &'a Topology,
     /// Whether a near node counts as remote (`--strict-node`).
-    pub strict_node: bool,
+    pub(crate) strict_node: bool,
 }
 
 impl LocalNodes<'_> {
     /// Whether only one node has CPUs, so that placement cannot be wrong.
-    pub fn is_single_node(&self) -> bool {
+    pub(crate) fn is_single_node(&self) -> bool {
         self.topology.single_node().is_some()
     }
 
     /// How far `node` is from the local nodes.
-    pub fn locality(&self, node: NodeId) -> Locality {
+    pub(crate) fn locality(&self, node: NodeId) -> Locality {
         if self.nodes.contains(&node) || self.memory_only.contains(&node) {
             return Locality::Local;
         }

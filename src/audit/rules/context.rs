@@ -55,25 +55,25 @@ use crate::words::Role;
 #[derive(Clone, Copy)]
 pub(crate) struct PlacedMachine<'a> {
     /// By PID.
-    pub processes: &'a [PlacedProcess],
+    pub(crate) processes: &'a [PlacedProcess],
     /// By index.
-    pub gpus: &'a [GpuPlace],
-    pub topology: &'a Topology,
-    pub kernel: KernelSettings,
+    pub(crate) gpus: &'a [GpuPlace],
+    pub(crate) topology: &'a Topology,
+    pub(crate) kernel: KernelSettings,
     /// `None` without --for.
-    pub window: Option<&'a Window>,
+    pub(crate) window: Option<&'a Window>,
 }
 
 /// Everything that a rule may use.
 pub(crate) struct RuleContext<'a> {
-    pub machine: PlacedMachine<'a>,
-    pub limits: Limits,
+    pub(crate) machine: PlacedMachine<'a>,
+    pub(crate) limits: Limits,
     tree: ProcessTree,
     by_pid: BTreeMap<Pid, &'a PlacedProcess>,
 }
 
 impl<'a> RuleContext<'a> {
-    pub fn new(machine: PlacedMachine<'a>, limits: Limits) -> Self {
+    pub(crate) fn new(machine: PlacedMachine<'a>, limits: Limits) -> Self {
         let processes = machine.processes.iter();
         Self {
             tree: ProcessTree::new(
@@ -90,40 +90,40 @@ impl<'a> RuleContext<'a> {
     }
 
     /// Whether only one node has CPUs, so that placement cannot be wrong.
-    pub fn is_single_node(&self) -> bool {
+    pub(crate) fn is_single_node(&self) -> bool {
         self.machine.topology.single_node().is_some()
     }
 
-    pub fn process(&self, pid: Pid) -> Option<&'a PlacedProcess> {
+    pub(crate) fn process(&self, pid: Pid) -> Option<&'a PlacedProcess> {
         self.by_pid.get(&pid).copied()
     }
 
     /// The processes that have a verdict: trainers, workers, and processes named by --pid.
-    pub fn judged(&self) -> impl Iterator<Item = &'a PlacedProcess> + '_ {
+    pub(crate) fn judged(&self) -> impl Iterator<Item = &'a PlacedProcess> + '_ {
         self.machine
             .processes
             .iter()
             .filter(|placed| placed.is_judged())
     }
 
-    pub fn trainers(&self) -> impl Iterator<Item = &'a PlacedProcess> + '_ {
+    pub(crate) fn trainers(&self) -> impl Iterator<Item = &'a PlacedProcess> + '_ {
         self.judged()
             .filter(|placed| placed.membership.role == Some(Role::Trainer))
     }
 
     /// The trainer that a worker works for.
-    pub fn trainer_of(&self, worker: &PlacedProcess) -> Option<&'a PlacedProcess> {
+    pub(crate) fn trainer_of(&self, worker: &PlacedProcess) -> Option<&'a PlacedProcess> {
         self.process(worker.membership.trainer?)
     }
 
     /// The judged processes for which `is_broken` holds. Processes are in one group if they have the same home and local
     /// nodes and a cpuset keeps all or none of them from there. A process without a GPU is a group of its own.
-    pub fn groups(&self, is_broken: impl Fn(&PlacedProcess) -> bool) -> Vec<Group<'a>> {
+    pub(crate) fn groups(&self, is_broken: impl Fn(&PlacedProcess) -> bool) -> Vec<Group<'a>> {
         self.groups_by(is_broken, |_| ())
     }
 
     /// As [`Self::groups`]. All processes of a group also have the same `key`.
-    pub fn groups_by<K: Ord>(
+    pub(crate) fn groups_by<K: Ord>(
         &self,
         is_broken: impl Fn(&PlacedProcess) -> bool,
         key: impl Fn(&PlacedProcess) -> K,
@@ -142,7 +142,7 @@ impl<'a> RuleContext<'a> {
     /// The trainers of each job with several trainers. Trainers are of one job if they have the same user, container,
     /// rendezvous, topmost launcher and Slurm job. A common parent alone makes no job: a shell or init can start
     /// anything.
-    pub fn jobs(&self) -> Vec<Group<'a>> {
+    pub(crate) fn jobs(&self) -> Vec<Group<'a>> {
         let mut jobs: BTreeMap<_, Vec<&PlacedProcess>> = BTreeMap::new();
         for trainer in self.trainers() {
             let environment = trainer.process.environment.as_ref();
@@ -166,7 +166,7 @@ impl<'a> RuleContext<'a> {
     }
 
     /// The launchers above a process, the nearest first.
-    pub fn launchers(&self, placed: &PlacedProcess) -> Vec<&'a PlacedProcess> {
+    pub(crate) fn launchers(&self, placed: &PlacedProcess) -> Vec<&'a PlacedProcess> {
         self.tree
             .ancestors(placed.process.pid)
             .into_iter()
@@ -176,14 +176,14 @@ impl<'a> RuleContext<'a> {
     }
 
     /// All processes that have a trainer below them. They may be trainers themselves.
-    pub fn ancestors_of_trainers(&self) -> BTreeSet<Pid> {
+    pub(crate) fn ancestors_of_trainers(&self) -> BTreeSet<Pid> {
         let trainers = self.trainers().map(|trainer| trainer.process.pid);
         self.tree.above(trainers)
     }
 
     /// The bindings that the command line and the environment of a process request, and the command lines of its
     /// launchers; the nearest first.
-    pub fn binding_requests(&self, placed: &'a PlacedProcess) -> Vec<&'a BindingRequest> {
+    pub(crate) fn binding_requests(&self, placed: &'a PlacedProcess) -> Vec<&'a BindingRequest> {
         let environment = placed.process.environment.iter();
         let own = placed.process.asks.iter();
         let launchers = self.launchers(placed).into_iter();
@@ -193,7 +193,7 @@ impl<'a> RuleContext<'a> {
     }
 
     /// The index of the GPU whose own memory is this node.
-    pub fn gpu_of_memory(&self, node: NodeId) -> Option<u32> {
+    pub(crate) fn gpu_of_memory(&self, node: NodeId) -> Option<u32> {
         self.machine
             .gpus
             .iter()
@@ -202,13 +202,13 @@ impl<'a> RuleContext<'a> {
     }
 
     /// Whether a node is one of `nodes`, or is of the same socket as one of them.
-    pub fn is_near_any(&self, node: NodeId, nodes: &NodeSet) -> bool {
+    pub(crate) fn is_near_any(&self, node: NodeId, nodes: &NodeSet) -> bool {
         let is_near = |other: &NodeId| self.machine.topology.same_package(node, *other);
         nodes.contains(&node) || nodes.iter().any(is_near)
     }
 
     /// Whether memory can be bound to these nodes, as far as it is known.
-    pub fn has_memory(&self, nodes: &NodeSet) -> bool {
+    pub(crate) fn has_memory(&self, nodes: &NodeSet) -> bool {
         nodes
             .iter()
             .filter_map(|id| self.machine.topology.nodes().get(id))
@@ -216,12 +216,12 @@ impl<'a> RuleContext<'a> {
     }
 
     /// Whether the cpuset keeps a process from its local nodes, so that no affinity or policy of its own can be right.
-    pub fn is_blocked_by_cpuset(&self, placed: &PlacedProcess) -> bool {
+    pub(crate) fn is_blocked_by_cpuset(&self, placed: &PlacedProcess) -> bool {
         placed.cpuset_excludes_cpus() || self.cpuset_excludes_memory(placed)
     }
 
     /// Whether the cpuset allows no memory of the local nodes, although they have memory. `false` if unknown.
-    pub fn cpuset_excludes_memory(&self, placed: &PlacedProcess) -> bool {
+    pub(crate) fn cpuset_excludes_memory(&self, placed: &PlacedProcess) -> bool {
         let allowed = placed.memory.mems_allowed.as_ref();
         excludes(allowed, &placed.local_nodes) && self.has_memory(&placed.local_nodes)
     }

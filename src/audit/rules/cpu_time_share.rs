@@ -19,7 +19,7 @@ pub(crate) struct CpuTimeShare {
 
 impl CpuTimeShare {
     /// The share on the nodes for which `is_counted` holds. `None` without a window, and if the group used no CPU time.
-    pub fn of(
+    pub(crate) fn of(
         context: &RuleContext,
         group: &Group,
         is_counted: impl Fn(&PlacedProcess, NodeId) -> bool,
@@ -42,7 +42,7 @@ impl CpuTimeShare {
     }
 
     /// `it spent 83% of its CPU time there in 10 s and moved between nodes 14 times`. `place` is `there` or `elsewhere`.
-    pub fn sentence(&self, group: &Group, place: &str) -> String {
+    pub(crate) fn sentence(&self, group: &Group, place: &str) -> String {
         let moved = match self.migrations {
             0 => String::new(),
             1 => " and moved between nodes once".to_owned(),

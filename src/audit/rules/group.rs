@@ -16,34 +16,34 @@ pub(crate) struct Group<'a> {
 
 impl<'a> Group<'a> {
     /// `None` if there is no process.
-    pub fn new(processes: Vec<&'a PlacedProcess>) -> Option<Self> {
+    pub(crate) fn new(processes: Vec<&'a PlacedProcess>) -> Option<Self> {
         let first = *processes.first()?;
         Some(Self { first, processes })
     }
 
     /// One process of the group. It stands for all of them where they are alike.
-    pub fn first(&self) -> &'a PlacedProcess {
+    pub(crate) fn first(&self) -> &'a PlacedProcess {
         self.first
     }
 
-    pub fn iter(&self) -> impl Iterator<Item = &'a PlacedProcess> + Clone + '_ {
+    pub(crate) fn iter(&self) -> impl Iterator<Item = &'a PlacedProcess> + Clone + '_ {
         self.processes.iter().copied()
     }
 
-    pub fn processes(&self) -> &[&'a PlacedProcess] {
+    pub(crate) fn processes(&self) -> &[&'a PlacedProcess] {
         &self.processes
     }
 
-    pub fn len(&self) -> usize {
+    pub(crate) fn len(&self) -> usize {
         self.processes.len()
     }
 
-    pub fn pids(&self) -> Vec<Pid> {
+    pub(crate) fn pids(&self) -> Vec<Pid> {
         self.iter().map(|placed| placed.process.pid).collect()
     }
 
     /// The GPUs of all processes, by index.
-    pub fn gpus(&self) -> Vec<u32> {
+    pub(crate) fn gpus(&self) -> Vec<u32> {
         let gpus: BTreeSet<u32> = self
             .iter()
             .flat_map(|placed| placed.membership.gpus.iter().copied())
@@ -52,19 +52,19 @@ impl<'a> Group<'a> {
     }
 
     /// The home nodes of the GPUs of all processes.
-    pub fn home_nodes(&self) -> NodeSet {
+    pub(crate) fn home_nodes(&self) -> NodeSet {
         self.iter()
             .flat_map(|placed| placed.home_nodes.iter().copied())
             .collect()
     }
 
     /// Where the processes should run.
-    pub fn local_nodes(&self) -> &'a NodeSet {
+    pub(crate) fn local_nodes(&self) -> &'a NodeSet {
         &self.first.local_nodes
     }
 
     /// The processes, as the subject of a sentence: `trainer 254 and 4 workers`.
-    pub fn names(&self) -> String {
+    pub(crate) fn names(&self) -> String {
         process_names(
             self.iter()
                 .map(|placed| (placed.membership.role, placed.process.pid)),
@@ -72,18 +72,18 @@ impl<'a> Group<'a> {
     }
 
     /// The word that agrees with the number of processes: `agree("has", "have")`, `agree("its", "their")`.
-    pub fn agree(&self, one: &'static str, several: &'static str) -> &'static str {
+    pub(crate) fn agree(&self, one: &'static str, several: &'static str) -> &'static str {
         if self.len() == 1 { one } else { several }
     }
 
     /// Where the GPUs are attached: `GPU 0 is attached to node 0`.
-    pub fn gpus_attached(&self) -> String {
+    pub(crate) fn gpus_attached(&self) -> String {
         gpus_attached(&self.gpus(), &self.home_nodes(), self.local_nodes())
     }
 
     /// The start of a message that says what does not match the local nodes. The verb follows:
     /// `GPU 0 is attached to node 0, but trainer 254 and 4 workers` or, without a GPU, `process 250 runs on node 1, but it`.
-    pub fn but(&self) -> String {
+    pub(crate) fn but(&self) -> String {
         if self.gpus().is_empty() {
             let (names, local) = (self.names(), node_names(self.local_nodes()));
             let (run, they) = (self.agree("runs", "run"), self.agree("it", "they"));

@@ -12,7 +12,7 @@ use crate::units::{Bytes, NodeBytes, NodeId, NodeSet};
 /// The working memory of a group on nodes of at least some locality. Processes share pages, so a sum over processes would
 /// count some pages twice: each figure is that of the process with most.
 pub(crate) struct NonLocalMemory {
-    pub nodes: NodeSet,
+    pub(crate) nodes: NodeSet,
     most: Bytes,
     /// From 0 to 1.
     most_share: f64,
@@ -23,7 +23,7 @@ pub(crate) struct NonLocalMemory {
 }
 
 impl NonLocalMemory {
-    pub fn of(group: &Group, least: Locality) -> Self {
+    pub(crate) fn of(group: &Group, least: Locality) -> Self {
         let mut memory = Self {
             nodes: NodeSet::new(),
             most: Bytes(0),
@@ -64,7 +64,7 @@ impl NonLocalMemory {
 
     /// `GPU 0 is attached to node 0, but trainer 254 has 100% of its working memory on node 1 (80 MiB: anonymous 56 MiB,
     /// pinned 24 MiB)`
-    pub fn sentence(&self, group: &Group) -> String {
+    pub(crate) fn sentence(&self, group: &Group) -> String {
         let kinds: Vec<String> = self
             .most_by_kind
             .iter()
@@ -89,7 +89,7 @@ impl NonLocalMemory {
         )
     }
 
-    pub fn evidence(&self, group: &Group) -> Evidence {
+    pub(crate) fn evidence(&self, group: &Group) -> Evidence {
         let mut evidence = Evidence::from([
             ("home_nodes", Value::Nodes(group.home_nodes())),
             ("memory_nodes", Value::Nodes(self.nodes.clone())),

@@ -12,7 +12,7 @@ use crate::units::NodeSet;
 
 /// Where a group of processes runs.
 pub(crate) struct Running {
-    pub nodes: NodeSet,
+    pub(crate) nodes: NodeSet,
     /// How many of the processes are bound there.
     bound: usize,
     bound_by: &'static str,
@@ -21,7 +21,7 @@ pub(crate) struct Running {
 
 impl Running {
     /// A group that runs on nodes that are not local.
-    pub fn off_local_nodes(context: &RuleContext, group: &Group) -> Self {
+    pub(crate) fn off_local_nodes(context: &RuleContext, group: &Group) -> Self {
         let bound: Vec<&PlacedProcess> = group
             .iter()
             .filter(|placed| placed.is_bound_elsewhere())
@@ -35,7 +35,7 @@ impl Running {
     }
 
     /// A group that runs on these nodes, local or not.
-    pub fn on(context: &RuleContext, group: &Group, nodes: NodeSet) -> Self {
+    pub(crate) fn on(context: &RuleContext, group: &Group, nodes: NodeSet) -> Self {
         Self {
             bound: group.iter().filter(|placed| placed.cpu.is_fixed()).count(),
             bound_by: "by CPU affinity",
@@ -45,7 +45,7 @@ impl Running {
     }
 
     /// The predicate: `is bound to node 1`, `run on nodes 1-2`.
-    pub fn predicate(&self, group: &Group) -> String {
+    pub(crate) fn predicate(&self, group: &Group) -> String {
         let verb = if self.bound == group.len() {
             group.agree("is bound to", "are bound to")
         } else {
@@ -55,7 +55,7 @@ impl Running {
     }
 
     /// How that is known: `by CPU affinity`, `it last ran there; no CPU affinity binds it there`.
-    pub fn basis(&self, group: &Group) -> String {
+    pub(crate) fn basis(&self, group: &Group) -> String {
         let time = self.time.as_ref().map(|time| time.sentence(group, "there"));
         if self.bound == group.len() {
             return self.bound_by.to_owned();
@@ -72,7 +72,7 @@ impl Running {
     }
 
     /// `bound`, and the share of CPU time where it was measured.
-    pub fn evidence(&self) -> Evidence {
+    pub(crate) fn evidence(&self) -> Evidence {
         let mut facts = Evidence::from([("bound", Value::Count(self.bound))]);
         facts.extend(evidence(self.time.as_ref()));
         facts

@@ -18,25 +18,25 @@ pub(crate) type ClientId = (PciAddress, Option<u64>);
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct ClientUse {
     /// Whether an engine was busy for it.
-    pub has_run: bool,
+    pub(crate) has_run: bool,
     /// Device memory that it has.
-    pub memory: Bytes,
+    pub(crate) memory: Bytes,
 }
 
 /// What a process has open of the drivers of AMD's and Intel's GPUs.
 #[derive(Debug, Default)]
 pub(crate) struct OpenDrivers {
     /// Whether `/dev/kfd` is open; `None` where the open files could not be listed.
-    pub kfd: Option<bool>,
-    pub clients: BTreeMap<ClientId, ClientUse>,
+    pub(crate) kfd: Option<bool>,
+    pub(crate) clients: BTreeMap<ClientId, ClientUse>,
     /// Whether all of it is known.
-    pub is_complete: bool,
+    pub(crate) is_complete: bool,
 }
 
 /// The facts that decide which processes use these GPUs.
 pub(crate) struct DrmFacts<'a> {
-    pub tree: &'a ProcessTree,
-    pub open: BTreeMap<Pid, OpenDrivers>,
+    pub(crate) tree: &'a ProcessTree,
+    pub(crate) open: BTreeMap<Pid, OpenDrivers>,
     kfd: Kfd,
 }
 

@@ -13,9 +13,9 @@ use crate::words::Evidence;
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(crate) struct DriverFiles {
     /// All of them.
-    pub total: usize,
+    pub(crate) total: usize,
     /// `/dev/nvidiaN`, by N.
-    pub by_minor: BTreeMap<u32, usize>,
+    pub(crate) by_minor: BTreeMap<u32, usize>,
 }
 
 impl DriverFiles {
@@ -71,11 +71,11 @@ pub(crate) fn unlisted(gpus: &[Gpu], is_visible: impl Fn(Pid) -> bool) -> BTreeS
 
 /// A process that NVML does not list.
 pub(crate) struct Candidate<'a> {
-    pub name: &'a str,
-    pub parent: Pid,
-    pub files: DriverFiles,
+    pub(crate) name: &'a str,
+    pub(crate) parent: Pid,
+    pub(crate) files: DriverFiles,
     /// `None` until it is read: only that of processes for which [`Candidate::needs_environment`] is.
-    pub environment: Option<Environment>,
+    pub(crate) environment: Option<Environment>,
 }
 
 impl Candidate<'_> {
@@ -132,7 +132,7 @@ pub(crate) fn add_users(
 /// The index of the GPU that the environment names. A process that sees one GPU uses it; of several, LOCAL_RANK chooses
 /// one. With torchrun's --virtual-local-rank, LOCAL_RANK is 0 in all processes, and each sees one GPU. `None` where the
 /// variables name no GPU, or one that does not exist.
-pub fn gpu_of_environment(environment: &Environment, gpus: &[Gpu]) -> Option<u32> {
+pub(crate) fn gpu_of_environment(environment: &Environment, gpus: &[Gpu]) -> Option<u32> {
     let local_rank = || usize::try_from(environment.local_rank?).ok();
     let Some(visible) = &environment.visible_devices else {
         return Some(gpus.get(local_rank()?)?.index);

@@ -4,17 +4,17 @@ use crate::units::{Bytes, Malformed, PciAddress, malformed, number};
 
 /// One client of a DRM driver: an open file, which several descriptors and processes may share.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub struct DrmClient {
+pub(crate) struct DrmClient {
     /// `drm-pdev`: the device; `None` where the driver does not report it, and where the device is not on PCI.
-    pub address: Option<PciAddress>,
+    pub(crate) address: Option<PciAddress>,
     /// `drm-client-id`: unique among the clients of a device; `None` where the driver does not report it.
-    pub id: Option<u64>,
+    pub(crate) id: Option<u64>,
     /// Whether any engine was busy for it (`drm-engine-*`, in ns, or `drm-cycles-*`); `None` where no engine is listed.
     /// amdgpu lists only engines that were busy.
-    pub has_run: Option<bool>,
+    pub(crate) has_run: Option<bool>,
     /// The largest size in one region of the device's own memory, resident or allocated. `None` where no such region is
     /// listed, as for an integrated GPU.
-    pub device_memory: Option<Bytes>,
+    pub(crate) device_memory: Option<Bytes>,
 }
 
 impl DrmClient {
@@ -25,7 +25,7 @@ impl DrmClient {
 }
 
 /// Parses `fdinfo`: lines of the form `drm-resident-vram: 64 KiB`. Other lines are ignored.
-pub fn parse_fdinfo(bytes: &[u8]) -> Result<DrmClient, Malformed> {
+pub(crate) fn parse_fdinfo(bytes: &[u8]) -> Result<DrmClient, Malformed> {
     let mut client = DrmClient::default();
     for line in bytes.split(|byte| *byte == b'\n') {
         let Some((key, value)) = std::str::from_utf8(line)

@@ -103,7 +103,7 @@ fn read_process(root: &Root, pid: Pid) -> Result<BTreeSet<u32>, Reason> {
 
 /// Parses the PCI address in a node's `properties`: lines of a name and a number. The lower 16 bits of `location_id` are bus,
 /// device and function, the higher bits the number of a partition; `domain` has its own line.
-pub fn parse_location(bytes: &[u8]) -> Result<PciAddress, Malformed> {
+pub(crate) fn parse_location(bytes: &[u8]) -> Result<PciAddress, Malformed> {
     let field = |name: &str| {
         let mut fields = value(bytes).lines().filter_map(|line| line.split_once(' '));
         fields.find(|(key, _)| *key == name).map(|(_, value)| value)
@@ -124,7 +124,7 @@ pub fn parse_location(bytes: &[u8]) -> Result<PciAddress, Malformed> {
 }
 
 /// Parses a file of one number: `gpu_id`, a queue's `gpuid`, or the bytes of `vram_GPUID`.
-pub fn parse_number<T: std::str::FromStr>(bytes: &[u8]) -> Result<T, Malformed> {
+pub(crate) fn parse_number<T: std::str::FromStr>(bytes: &[u8]) -> Result<T, Malformed> {
     number("a number of KFD", value(bytes).as_bytes())
 }
 

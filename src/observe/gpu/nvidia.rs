@@ -53,13 +53,13 @@ pub(crate) fn touch_files(root: &Root) {
 
 /// The lines of `information` that the audit needs.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct GpuInformation {
+pub(crate) struct GpuInformation {
     /// `Model`.
-    pub name: Option<String>,
+    pub(crate) name: Option<String>,
     /// `GPU UUID`.
-    pub uuid: Option<String>,
+    pub(crate) uuid: Option<String>,
     /// `Device Minor`.
-    pub minor: Option<u32>,
+    pub(crate) minor: Option<u32>,
 }
 
 /// The value of a line `NAME: VALUE`.
@@ -72,7 +72,7 @@ fn field<'a>(bytes: &'a [u8], name: &str) -> Option<&'a str> {
 }
 
 /// Parses `information`.
-pub fn parse_information(bytes: &[u8]) -> GpuInformation {
+pub(crate) fn parse_information(bytes: &[u8]) -> GpuInformation {
     let text = |name: &str| {
         // Before the first use of the GPU the UUID consists of question marks.
         field(bytes, name).filter(|value| !value.is_empty() && !value.contains("??"))
@@ -85,7 +85,7 @@ pub fn parse_information(bytes: &[u8]) -> GpuInformation {
 }
 
 /// Parses `numa_status`: the node of the GPU's own memory, where it is a node (Grace, POWER9). `None` while it is not online.
-pub fn parse_numa_status(bytes: &[u8]) -> Result<Option<NodeId>, Malformed> {
+pub(crate) fn parse_numa_status(bytes: &[u8]) -> Result<Option<NodeId>, Malformed> {
     match (field(bytes, "Node"), field(bytes, "Status")) {
         (Some(node), Some("online")) => Ok(Some(NodeId(number("numa_status", node.as_bytes())?))),
         (Some(_), Some(_)) => Ok(None),

@@ -4,4 +4,4 @@ pub(crate) mod child;
 mod lists;
 mod query;
 pub(crate) mod reconcile;
-pub mod recorded;
+pub(crate) mod recorded;

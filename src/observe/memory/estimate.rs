@@ -16,7 +16,7 @@ pub(crate) struct Population {
 
 impl Population {
     /// An empty population with this page size.
-    pub fn new(page: u64) -> Self {
+    pub(crate) fn new(page: u64) -> Self {
         Self {
             ranges: Vec::new(),
             page: page.max(1),
@@ -24,7 +24,7 @@ impl Population {
     }
 
     /// Adds the pages between two addresses.
-    pub fn add(&mut self, start: u64, end: u64) {
+    pub(crate) fn add(&mut self, start: u64, end: u64) {
         let pages = end.saturating_sub(start) / self.page;
         if pages > 0 {
             self.ranges
@@ -33,22 +33,22 @@ impl Population {
     }
 
     /// The number of pages.
-    pub fn pages(&self) -> u64 {
+    pub(crate) fn pages(&self) -> u64 {
         self.ranges.last().map_or(0, |(_, up_to)| *up_to)
     }
 
     /// The page size.
-    pub fn page(&self) -> u64 {
+    pub(crate) fn page(&self) -> u64 {
         self.page
     }
 
     /// The size of all pages.
-    pub fn bytes(&self) -> Bytes {
+    pub(crate) fn bytes(&self) -> Bytes {
         Bytes(self.pages().saturating_mul(self.page))
     }
 
     /// The first address of each range, and the first address after it.
-    pub fn ranges(&self) -> impl Iterator<Item = (u64, u64)> {
+    pub(crate) fn ranges(&self) -> impl Iterator<Item = (u64, u64)> {
         let before = [0]
             .into_iter()
             .chain(self.ranges.iter().map(|(_, up_to)| *up_to));
@@ -74,7 +74,7 @@ impl Population {
     /// The page to query in the `cell`th of `cells` equal parts of the row. Within its part it is drawn at random: evenly spaced
     /// pages would all be on one node where memory is interleaved page by page and the step is even. Every run draws the same
     /// page, so two runs have the same result.
-    pub fn drawn(&self, cell: u64, cells: u64) -> Option<u64> {
+    pub(crate) fn drawn(&self, cell: u64, cells: u64) -> Option<u64> {
         let edge = |cell: u64| {
             let at = u128::from(self.pages()) * u128::from(cell) / u128::from(cells.max(1));
             u64::try_from(at).unwrap_or(u64::MAX)
@@ -97,13 +97,13 @@ fn mixed(number: u64) -> u64 {
 #[derive(Debug, Clone, Copy, Default)]
 pub(crate) struct Bounds {
     /// The counters of the process.
-    pub resident: Option<Resident>,
+    pub(crate) resident: Option<Resident>,
     /// The error of these counters.
-    pub slack: Bytes,
+    pub(crate) slack: Bytes,
     /// Size of mappings that can have private copies of file pages. The counter of anonymous pages includes such copies.
-    pub copies: Bytes,
+    pub(crate) copies: Bytes,
     /// Size of mappings that can have private copies of shared pages. The counter of shared pages does not include them.
-    pub shared_copies: Bytes,
+    pub(crate) shared_copies: Bytes,
 }
 
 /// The estimate for all pages from a sample.

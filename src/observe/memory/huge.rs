@@ -22,7 +22,7 @@ pub(crate) struct HugeDevices {
 
 impl HugeDevices {
     /// All devices with files of huge pages that a process can map.
-    pub fn of(&self, root: &Root, pid: Pid) -> BTreeSet<Device> {
+    pub(crate) fn of(&self, root: &Root, pid: Pid) -> BTreeSet<Device> {
         let mut devices = self.kernel.get_or_init(|| kernel_devices(root)).clone();
         devices.extend(read_huge_mounts(root, pid));
         devices

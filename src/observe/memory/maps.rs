@@ -13,32 +13,32 @@ use crate::units::{Malformed, Pid, malformed, number};
 
 /// One mapping.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Mapping<'a> {
+pub(crate) struct Mapping<'a> {
     /// The first address.
-    pub start: u64,
+    pub(crate) start: u64,
     /// The first address after it.
-    pub end: u64,
+    pub(crate) end: u64,
     /// Whether it can be read, written or executed. A reserved range of addresses (`---`) is not memory.
-    pub accessible: bool,
+    pub(crate) accessible: bool,
     pub(crate) writable: bool,
     pub(crate) executable: bool,
     /// Whether other processes that map it see what is written.
-    pub shared: bool,
+    pub(crate) shared: bool,
     /// The device of its file's file system; 0:0 where it has no file.
-    pub device: Device,
+    pub(crate) device: Device,
     /// Its file, or the kernel's name for it in brackets; empty for a plain mapping. A newline is written as `\012`.
-    pub name: &'a [u8],
+    pub(crate) name: &'a [u8],
 }
 
 impl Mapping<'_> {
     /// Its size in bytes.
-    pub fn size(&self) -> u64 {
+    pub(crate) fn size(&self) -> u64 {
         self.end - self.start
     }
 
     /// What backs it, except for huge pages, which only the device shows. `None` for pages of the kernel that every process
     /// has.
-    pub fn backing(&self) -> Option<Backing> {
+    pub(crate) fn backing(&self) -> Option<Backing> {
         match self.name {
             // A shared anonymous mapping that was given a name (PR_SET_VMA_ANON_NAME).
             name if name.starts_with(b"[anon_shmem:") => Some(Backing::SharedAnonymous),
@@ -53,7 +53,7 @@ impl Mapping<'_> {
     }
 
     /// The PID of the process that created it, if it is a piece of PyTorch's shared memory.
-    pub fn torch_maker(&self) -> Option<u32> {
+    pub(crate) fn torch_maker(&self) -> Option<u32> {
         torch_maker(self.name)
     }
 }
@@ -78,7 +78,7 @@ pub(crate) fn each_mapping(
 }
 
 /// Reads one line, without its newline.
-pub fn parse_mapping(line: &[u8]) -> Result<Mapping<'_>, Malformed> {
+pub(crate) fn parse_mapping(line: &[u8]) -> Result<Mapping<'_>, Malformed> {
     let mut rest = line;
     let mut word = || {
         let end = rest.iter().position(|byte| *byte == b' ');

@@ -27,7 +27,7 @@ pub(crate) fn read_huge_mounts(root: &Root, pid: Pid) -> Vec<Device> {
 }
 
 /// The device of the file system that this line mounts, if it is hugetlbfs.
-pub fn parse_huge_mount(line: &[u8]) -> Option<Device> {
+pub(crate) fn parse_huge_mount(line: &[u8]) -> Option<Device> {
     // A host of containers has thousands of mounts: only lines that can matter are parsed.
     const MARK: &[u8] = b" - hugetlbfs ";
     if !line.windows(MARK.len()).any(|bytes| bytes == MARK) {

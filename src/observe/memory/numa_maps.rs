@@ -14,7 +14,7 @@ use crate::units::{Bytes, Malformed, NodeId, malformed, number};
 
 /// Sums up a `numa_maps` line by line. It keeps no more than the counts of one line.
 #[derive(Debug, Default)]
-pub struct NumaMaps {
+pub(crate) struct NumaMaps {
     memory: Memory,
     policy: PolicySource,
     counts: Vec<(NodeId, u64)>,
@@ -34,7 +34,7 @@ enum PolicySource {
 
 impl NumaMaps {
     /// Adds one line, without its newline.
-    pub fn line(&mut self, line: &[u8]) -> Result<(), Malformed> {
+    pub(crate) fn line(&mut self, line: &[u8]) -> Result<(), Malformed> {
         let (address, rest) = split(line);
         if address.len() < 8 || !address.iter().all(u8::is_ascii_hexdigit) {
             return malformed("not a line of numa_maps", line);
@@ -55,12 +55,12 @@ impl NumaMaps {
     }
 
     /// Whether the task's policy is known. Further lines do not change it.
-    pub fn policy_is_settled(&self) -> bool {
+    pub(crate) fn policy_is_settled(&self) -> bool {
         self.policy == PolicySource::FirstFile
     }
 
     /// The sum. `None` where there was no line: the process has ended and has no memory.
-    pub fn finish(self) -> Option<Memory> {
+    pub(crate) fn finish(self) -> Option<Memory> {
         (self.policy != PolicySource::NoLine).then_some(self.memory)
     }
 
@@ -144,7 +144,7 @@ fn backing_of_escaped(name: &[u8]) -> Backing {
 }
 
 /// The line with a file name that only shows the kind of memory, for a recording without names.
-pub fn redact_line(line: &[u8]) -> Vec<u8> {
+pub(crate) fn redact_line(line: &[u8]) -> Vec<u8> {
     const FILE: &[u8] = b" file=";
     let Some(at) = line.windows(FILE.len()).position(|bytes| bytes == FILE) else {
         return line.to_owned();

@@ -29,7 +29,10 @@ pub(crate) fn read_group_memory(root: &Root, groups: &[ControlGroup]) -> Option<
 
 /// Anonymous and shared memory by node. `page` is the page size for version 1, `None` for version 2. The result is `None` where
 /// the text has no such lines.
-pub fn parse_numa_stat(text: &[u8], page: Option<Bytes>) -> Result<Option<NodeBytes>, Malformed> {
+pub(crate) fn parse_numa_stat(
+    text: &[u8],
+    page: Option<Bytes>,
+) -> Result<Option<NodeBytes>, Malformed> {
     let line = |name: &[u8]| {
         let mut lines = text.split(|byte| *byte == b'\n');
         lines.find_map(|line| line.strip_prefix(name))

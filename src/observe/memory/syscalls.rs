@@ -48,9 +48,9 @@ pub(crate) fn page_nodes(pid: Pid, addresses: &[usize], nodes: &mut Vec<c_int>) 
 #[repr(C)]
 #[derive(Debug, Clone, Copy, Default)]
 pub(crate) struct Region {
-    pub start: u64,
+    pub(crate) start: u64,
     /// The first address after it.
-    pub end: u64,
+    pub(crate) end: u64,
     categories: u64,
 }
 

@@ -12,7 +12,7 @@ pub(crate) fn read_cgroup(root: &Root, pid: Pid) -> Result<Vec<ControlGroup>, Re
 }
 
 /// Parses the group in each hierarchy.
-pub fn parse_cgroup(bytes: &[u8]) -> Result<Vec<ControlGroup>, Malformed> {
+pub(crate) fn parse_cgroup(bytes: &[u8]) -> Result<Vec<ControlGroup>, Malformed> {
     // `procfs` requires UTF-8, but a group's name may be any bytes.
     let text = String::from_utf8_lossy(bytes);
     let Ok(groups) = ProcessCGroups::from_buf_read(text.as_bytes()) else {

@@ -23,7 +23,7 @@ pub(crate) fn read_command(root: &Root, pid: Pid) -> Result<Vec<String>, Reason>
 
 /// Parses argv. If it is too long, the start is kept, and a last word shows the cut. A process may overwrite its argv: nothing
 /// in it is reliable.
-pub fn parse_command(bytes: &[u8]) -> Vec<String> {
+pub(crate) fn parse_command(bytes: &[u8]) -> Vec<String> {
     let start = &bytes[..bytes.len().min(LONGEST_COMMAND)];
     let start = start.strip_suffix(b"\0").unwrap_or(start);
     let mut words = start.split(|byte| *byte == 0);

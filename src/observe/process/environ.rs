@@ -18,7 +18,7 @@ pub(crate) fn read_environment(root: &Root, pid: Pid) -> Result<Environment, Rea
 
 /// Parses the variables that show a process's place in a job, and the bindings that it asks for. A process that changes its
 /// title may have overwritten the first variables.
-pub fn parse_environment(environ: &[u8]) -> Environment {
+pub(crate) fn parse_environment(environ: &[u8]) -> Environment {
     let [local_rank, rank, run_id, master_port, visible_devices] = parse_variables(
         environ,
         [

@@ -4,7 +4,7 @@ use crate::units::number;
 
 /// A device file of NVIDIA's driver.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum DriverFile {
+pub(crate) enum DriverFile {
     /// `/dev/nvidiaN`: the GPU of that minor number.
     Gpu(u32),
     /// Any other file: `/dev/nvidiactl`, `/dev/nvidia-uvm`, `/dev/nvidia-caps/…`, WSL's `/dev/dxg`.
@@ -12,7 +12,7 @@ pub enum DriverFile {
 }
 
 /// Parses a link's target; `None` where it is not a file of NVIDIA's driver.
-pub fn parse_driver_file(target: &str) -> Option<DriverFile> {
+pub(crate) fn parse_driver_file(target: &str) -> Option<DriverFile> {
     if target == "/dev/dxg" {
         return Some(DriverFile::Other);
     }
@@ -24,22 +24,22 @@ pub fn parse_driver_file(target: &str) -> Option<DriverFile> {
 }
 
 /// Parses the inode of a pipe: `pipe:[12]`.
-pub fn parse_pipe(target: &str) -> Option<u64> {
+pub(crate) fn parse_pipe(target: &str) -> Option<u64> {
     let inode = target.strip_prefix("pipe:[")?.strip_suffix(']')?;
     number("a pipe's inode", inode.as_bytes()).ok()
 }
 
 /// The device file for computing on AMD's GPUs.
-pub const KFD_FILE: &str = "/dev/kfd";
+pub(crate) const KFD_FILE: &str = "/dev/kfd";
 
 /// Parses the name of a DRM device file of any vendor: `renderD128` of `/dev/dri/renderD128`.
-pub fn parse_drm_file(target: &str) -> Option<&str> {
+pub(crate) fn parse_drm_file(target: &str) -> Option<&str> {
     let name = target.strip_prefix("/dev/dri/")?;
     (!name.is_empty() && !name.contains('/')).then_some(name)
 }
 
 /// Whether the target is a device file of a GPU driver of any vendor.
-pub fn is_gpu_file(target: &str) -> bool {
+pub(crate) fn is_gpu_file(target: &str) -> bool {
     parse_driver_file(target).is_some() || parse_drm_file(target).is_some() || target == KFD_FILE
 }
 

@@ -57,43 +57,43 @@ pub(crate) fn ticks_after_boot(moment: Instant) -> u64 {
 
 /// The fields that the audit needs.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Stat {
+pub(crate) struct Stat {
     /// Field 1.
-    pub pid: Pid,
+    pub(crate) pid: Pid,
     /// Field 2, without its parentheses.
-    pub name: String,
+    pub(crate) name: String,
     /// Field 3: one letter.
-    pub state: u8,
+    pub(crate) state: u8,
     /// Field 4.
-    pub ppid: Pid,
+    pub(crate) ppid: Pid,
     /// Field 6: the PID of its session's leader.
-    pub session: Pid,
+    pub(crate) session: Pid,
     /// Field 9: the PF_ flags of the kernel's include/linux/sched.h.
     flags: u64,
     /// Fields 14 and 15: user and system CPU time in clock ticks, of the thread or of all threads of the process.
-    pub cpu_ticks: u64,
+    pub(crate) cpu_ticks: u64,
     /// Field 22, in clock ticks after boot.
-    pub start_time_ticks: u64,
+    pub(crate) start_time_ticks: u64,
     /// Field 39: the CPU on which it last ran.
-    pub last_cpu: Cpu,
+    pub(crate) last_cpu: Cpu,
 }
 
 impl Stat {
     /// Whether it is a zombie, or is ending.
-    pub fn is_dead(&self) -> bool {
+    pub(crate) fn is_dead(&self) -> bool {
         const PF_EXITING: u64 = 0x4;
         matches!(self.state, b'Z' | b'X' | b'x') || self.flags & PF_EXITING != 0
     }
 
     /// Whether it is a kernel thread, which has no memory.
-    pub fn is_of_kernel(&self) -> bool {
+    pub(crate) fn is_of_kernel(&self) -> bool {
         const PF_KTHREAD: u64 = 0x20_0000;
         self.flags & PF_KTHREAD != 0
     }
 }
 
 /// Parses one `stat`. The name may contain parentheses, blanks and newlines: it ends at the last parenthesis.
-pub fn parse_stat(bytes: &[u8]) -> Result<Stat, Malformed> {
+pub(crate) fn parse_stat(bytes: &[u8]) -> Result<Stat, Malformed> {
     let open = bytes.iter().position(|byte| *byte == b'(');
     let close = bytes.iter().rposition(|byte| *byte == b')');
     let (Some(open), Some(close)) = (open, close) else {

@@ -9,32 +9,32 @@ use crate::units::{
 
 /// The lines that the audit needs.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Status {
+pub(crate) struct Status {
     /// The real user id, the first of four.
-    pub uid: u32,
+    pub(crate) uid: u32,
     /// `NSpid` without its first: the PIDs in the PID namespaces inside the reader's, outermost first. Empty where there
     /// are no such namespaces, and on kernels before 4.1.
-    pub inner_pids: Vec<u32>,
+    pub(crate) inner_pids: Vec<u32>,
     /// `Cpus_allowed_list`: may contain CPUs that are offline or only possible.
-    pub affinity: CpuSet,
+    pub(crate) affinity: CpuSet,
     /// `Mems_allowed_list`; `None` on a kernel without cpusets.
-    pub mems_allowed: Option<NodeSet>,
+    pub(crate) mems_allowed: Option<NodeSet>,
     /// `None` on a kernel before 4.5, and for a process that is ending.
-    pub resident: Option<Resident>,
+    pub(crate) resident: Option<Resident>,
 }
 
 /// A process's present pages by the kernel's counters, which need no page walk. From Linux 6.2 to 6.16 each
 /// CPU adds its part late, so that some may be missing.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub struct Resident {
+pub(crate) struct Resident {
     /// `RssAnon`, with private copies of files' pages.
-    pub anonymous: Bytes,
+    pub(crate) anonymous: Bytes,
     /// `RssFile`, with what a driver maps (`/dev/nvidiactl`).
-    pub file: Bytes,
+    pub(crate) file: Bytes,
     /// `RssShmem`: shared anonymous mappings, memfd, System V, and every file on a tmpfs.
-    pub shared: Bytes,
+    pub(crate) shared: Bytes,
     /// `HugetlbPages`, which `VmRSS` does not count.
-    pub huge: Bytes,
+    pub(crate) huge: Bytes,
 }
 
 impl Resident {
@@ -75,7 +75,7 @@ pub(crate) fn read_status(root: &Root, pid: Pid) -> Result<Status, Reason> {
 }
 
 /// Parses one `status`. Unknown lines are ignored. The kernel escapes newlines in the name.
-pub fn parse_status(bytes: &[u8]) -> Result<Status, Malformed> {
+pub(crate) fn parse_status(bytes: &[u8]) -> Result<Status, Malformed> {
     // In a file that was cut the last value may be incomplete.
     if bytes.last() != Some(&b'\n') {
         return malformed("status ends early", bytes);

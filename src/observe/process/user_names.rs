@@ -31,7 +31,7 @@ pub(crate) fn names(uids: BTreeSet<u32>, within: Duration) -> BTreeMap<u32, Stri
 }
 
 /// The number of the user with this name on the running system; `None` where it is unknown or not found in time.
-pub fn user_number(name: &str) -> Option<u32> {
+pub(crate) fn user_number(name: &str) -> Option<u32> {
     let name = name.to_owned();
     let found = collect(PATIENCE, move |send| {
         let user = uzers::get_user_by_name(&name);

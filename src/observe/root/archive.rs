@@ -15,7 +15,7 @@ use crate::observe::root::tree::{RecordedEntry, RecordedTree};
 const LARGEST_UNPACKED: u64 = 512 << 20;
 
 /// Whether a file starts with the magic number of gzip.
-pub fn is_gzip(file: &File) -> bool {
+pub(crate) fn is_gzip(file: &File) -> bool {
     let mut start = [0; 2];
     file.read_exact_at(&mut start, 0).is_ok() && start == [0x1f, 0x8b]
 }
@@ -28,7 +28,7 @@ const LONGEST_NAME: usize = 4096;
 /// # Errors
 /// When it is not such an archive, is cut or corrupt, unpacks to more than 512 MiB, or has entries that no recording has:
 /// absolute names, `..`, devices, hard links.
-pub fn read_archive(file: File) -> io::Result<RecordedTree> {
+pub(crate) fn read_archive(file: File) -> io::Result<RecordedTree> {
     let stream = MultiGzDecoder::new(BufReader::new(file)).take(LARGEST_UNPACKED);
     let mut archive = Archive::new(TrailingZeros { stream, zeros: 0 });
     let mut tree = RecordedTree::default();

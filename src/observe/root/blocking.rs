@@ -8,7 +8,7 @@ use std::time::Duration;
 use crate::units::Pid;
 
 /// How long a file of a process may block its reader.
-pub const PATIENCE: Duration = Duration::from_secs(2);
+pub(crate) const PATIENCE: Duration = Duration::from_secs(2);
 
 /// For these files of a process the kernel takes the lock of its memory map, or waits for an exec to end. Where the process is
 /// stuck with either, their reader is stuck too, until it is killed (proc_pid_cmdline_read, environ_read, and the open
@@ -33,17 +33,17 @@ pub(crate) struct Unresponsive {
 }
 
 impl Unresponsive {
-    pub fn add(&self, pid: Pid) {
+    pub(crate) fn add(&self, pid: Pid) {
         self.locked().insert(pid);
         self.has_processes.store(true, Ordering::Release);
     }
 
-    pub fn add_nvidia_driver(&self) {
+    pub(crate) fn add_nvidia_driver(&self) {
         self.nvidia_driver.store(true, Ordering::Release);
     }
 
     /// Whether a read of this file would block.
-    pub fn has_file(&self, path: &str) -> bool {
+    pub(crate) fn has_file(&self, path: &str) -> bool {
         if self.nvidia_driver.load(Ordering::Acquire) && path.starts_with("proc/driver/nvidia/") {
             return true;
         }
@@ -51,7 +51,7 @@ impl Unresponsive {
             && blocks_on(path).is_some_and(|pid| self.locked().contains(&pid))
     }
 
-    pub fn processes(&self) -> BTreeSet<Pid> {
+    pub(crate) fn processes(&self) -> BTreeSet<Pid> {
         self.locked().clone()
     }
 

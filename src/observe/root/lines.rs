@@ -20,7 +20,7 @@ pub(crate) struct LineSplitter {
 
 impl LineSplitter {
     /// Takes the next bytes of the file and passes each line that they complete to `take`, without its newline.
-    pub fn push(
+    pub(crate) fn push(
         &mut self,
         bytes: &[u8],
         mut take: impl FnMut(&[u8]) -> Result<ControlFlow<()>, Reason>,
@@ -56,7 +56,7 @@ impl LineSplitter {
     }
 
     /// The end of the file. Every line has to end with a newline.
-    pub fn finish(self) -> Result<(), Reason> {
+    pub(crate) fn finish(self) -> Result<(), Reason> {
         if self.begun.is_empty() {
             Ok(())
         } else {

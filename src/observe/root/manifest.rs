@@ -7,42 +7,42 @@ use serde::{Deserialize, Serialize};
 use crate::units::Malformed;
 
 /// The only format that is written and read.
-pub const FORMAT: u64 = 1;
+pub(crate) const FORMAT: u64 = 1;
 
 /// Facts about a recording. Unknown keys are ignored.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]
-pub struct Manifest {
+pub(crate) struct Manifest {
     /// [`FORMAT`].
-    pub format: u64,
+    pub(crate) format: u64,
     /// RFC 3339, UTC.
-    pub recorded_at: Option<String>,
+    pub(crate) recorded_at: Option<String>,
     /// The recorded machine's name.
-    pub hostname: Option<String>,
+    pub(crate) hostname: Option<String>,
     /// Free text of the user who recorded it.
-    pub note: Option<String>,
+    pub(crate) note: Option<String>,
     /// Names of the users whose processes were recorded, by number.
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
-    pub users: BTreeMap<u32, String>,
+    pub(crate) users: BTreeMap<u32, String>,
     /// The PIDs that were named on the command line.
     #[serde(skip_serializing_if = "Vec::is_empty")]
-    pub named: Vec<u32>,
+    pub(crate) named: Vec<u32>,
     /// PIDs that NVML lists and that belonged to other processes here. Nothing else is recorded of them.
     #[serde(skip_serializing_if = "Vec::is_empty")]
-    pub strangers: Vec<u32>,
+    pub(crate) strangers: Vec<u32>,
     /// Why the users of some GPUs of AMD and Intel were unknown, by GPU index. The processes that showed it are not recorded.
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
-    pub unseen: BTreeMap<u32, String>,
+    pub(crate) unseen: BTreeMap<u32, String>,
     /// Files that the recording user was not permitted to read.
     #[serde(skip_serializing_if = "Vec::is_empty")]
-    pub denied: Vec<String>,
+    pub(crate) denied: Vec<String>,
     /// Processes of which some files did not answer. Of these the recording lacks the files that were waited for.
     #[serde(skip_serializing_if = "Vec::is_empty")]
-    pub silent: Vec<u32>,
+    pub(crate) silent: Vec<u32>,
 }
 
 /// Reads `snapshot.json`. Refuses formats that this program does not know.
-pub fn parse_manifest(bytes: &[u8]) -> Result<Manifest, Malformed> {
+pub(crate) fn parse_manifest(bytes: &[u8]) -> Result<Manifest, Malformed> {
     let manifest: Manifest =
         serde_json::from_slice(bytes).map_err(|error| Malformed(error.to_string()))?;
     if manifest.format != FORMAT {

@@ -13,7 +13,7 @@ use crate::units::Pid;
 
 /// Why a recording cannot be used, in one sentence with its path.
 #[derive(Debug, thiserror::Error)]
-pub enum SnapshotError {
+pub(crate) enum SnapshotError {
     /// It cannot be opened, or its archive cannot be read.
     #[error("cannot read the snapshot {}: {cause}", path.display())]
     Unreadable {
@@ -37,7 +37,7 @@ impl Source {
     ///
     /// # Errors
     /// When it cannot be read, is not a recording, or has a format that this program does not know.
-    pub fn snapshot(path: &Path) -> Result<Self, SnapshotError> {
+    pub(crate) fn snapshot(path: &Path) -> Result<Self, SnapshotError> {
         match open_snapshot(path) {
             Ok(root) => Self::recorded(root, path),
             Err(cause) => Err(SnapshotError::Unreadable {
@@ -51,7 +51,7 @@ impl Source {
     ///
     /// # Errors
     /// As [`Source::snapshot`].
-    pub fn recorded(mut root: Root, path: &Path) -> Result<Self, SnapshotError> {
+    pub(crate) fn recorded(mut root: Root, path: &Path) -> Result<Self, SnapshotError> {
         let unreadable = |cause| SnapshotError::Unreadable {
             path: path.to_owned(),
             cause,

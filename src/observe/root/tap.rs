@@ -8,13 +8,13 @@ use crate::units::Pid;
 
 /// Everything that was read through a [`crate::observe::Root`].
 #[derive(Debug, Default)]
-pub struct Tap {
+pub(crate) struct Tap {
     /// The bytes of every file, as the kernel gave them.
-    pub tree: RecordedTree,
+    pub(crate) tree: RecordedTree,
     /// Files that this user may not read.
-    pub denied: BTreeSet<String>,
+    pub(crate) denied: BTreeSet<String>,
     /// Processes whose memory did not answer in time.
-    pub silent: BTreeSet<Pid>,
+    pub(crate) silent: BTreeSet<Pid>,
 }
 
 /// Whether a recording has to keep the names in this folder. This is so where a name itself is a fact (`net/eth0` of a

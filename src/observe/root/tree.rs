@@ -5,13 +5,13 @@ use std::path::{Component, Path, PathBuf};
 
 /// Files, links and folders, by path from the root.
 #[derive(Debug, Clone, Default)]
-pub struct RecordedTree {
+pub(crate) struct RecordedTree {
     entries: BTreeMap<PathBuf, RecordedEntry>,
 }
 
 /// An entry of a recorded tree.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum RecordedEntry {
+pub(crate) enum RecordedEntry {
     /// The bytes of a regular file.
     File(Vec<u8>),
     /// The target of a symbolic link.
@@ -25,17 +25,17 @@ const MOST_LINKS: usize = 40;
 
 impl RecordedTree {
     /// Adds an entry. The path has only plain names.
-    pub fn insert(&mut self, path: impl Into<PathBuf>, entry: RecordedEntry) {
+    pub(crate) fn insert(&mut self, path: impl Into<PathBuf>, entry: RecordedEntry) {
         self.entries.insert(path.into(), entry);
     }
 
     /// All entries, by path.
-    pub fn entries(&self) -> &BTreeMap<PathBuf, RecordedEntry> {
+    pub(crate) fn entries(&self) -> &BTreeMap<PathBuf, RecordedEntry> {
         &self.entries
     }
 
     /// The tree below one of its folders.
-    pub fn below(self, folder: &str) -> Self {
+    pub(crate) fn below(self, folder: &str) -> Self {
         let entries = self.entries.into_iter().filter_map(|(path, entry)| {
             let rest = path.strip_prefix(folder).ok()?.to_owned();
             Some((rest, entry))
@@ -46,12 +46,12 @@ impl RecordedTree {
     }
 
     /// Keeps only the entries whose path `keep` accepts.
-    pub fn retain(&mut self, mut keep: impl FnMut(&Path) -> bool) {
+    pub(crate) fn retain(&mut self, mut keep: impl FnMut(&Path) -> bool) {
         self.entries.retain(|path, _| keep(path));
     }
 
     /// The bytes of a file. Links are followed within the tree.
-    pub fn file(&self, path: &str) -> Option<&[u8]> {
+    pub(crate) fn file(&self, path: &str) -> Option<&[u8]> {
         match self.entries.get(&self.resolve(Path::new(path))?)? {
             RecordedEntry::File(bytes) => Some(bytes),
             _ => None,
@@ -59,7 +59,7 @@ impl RecordedTree {
     }
 
     /// The target of a link; `None` where there is no link with this path.
-    pub fn link(&self, path: &str) -> Option<PathBuf> {
+    pub(crate) fn link(&self, path: &str) -> Option<PathBuf> {
         let path = Path::new(path);
         let own = self.resolve(path.parent()?)?.join(path.file_name()?);
         match self.entries.get(&own)? {
@@ -69,7 +69,7 @@ impl RecordedTree {
     }
 
     /// The names in a folder, unsorted and without repeats; `None` where there is no such folder.
-    pub fn names(&self, path: &str) -> Option<Vec<String>> {
+    pub(crate) fn names(&self, path: &str) -> Option<Vec<String>> {
         let folder = self.resolve(Path::new(path))?;
         let below = self.entries.range(folder.clone()..);
         let below = below.take_while(|(path, _)| path.starts_with(&folder));

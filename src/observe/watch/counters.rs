@@ -8,7 +8,7 @@ use crate::units::{Malformed, NodeId, number, value};
 /// The counters of `numastat`, in pages: allocated here as intended; here although another node was intended; on another node
 /// although this one was intended; here by interleaving; here by a process that ran here; here by a process that ran on another
 /// node.
-pub const NUMASTAT: &[&str] = &[
+pub(crate) const NUMASTAT: &[&str] = &[
     "numa_hit",
     "numa_miss",
     "numa_foreign",
@@ -19,7 +19,7 @@ pub const NUMASTAT: &[&str] = &[
 
 /// The counters of `/proc/vmstat` for NUMA balancing: pages unmapped to find their users, page faults that found a user, those
 /// faults whose page was already local, and pages that were moved.
-pub const VMSTAT: &[&str] = &[
+pub(crate) const VMSTAT: &[&str] = &[
     "numa_pte_updates",
     "numa_hint_faults",
     "numa_hint_faults_local",
@@ -38,7 +38,7 @@ pub(crate) fn read_vmstat(root: &Root) -> Option<Counters> {
 }
 
 /// Reads the counters with these names. Counters that the kernel was built without are left out.
-pub fn parse_counters(bytes: &[u8], names: &[&'static str]) -> Result<Counters, Malformed> {
+pub(crate) fn parse_counters(bytes: &[u8], names: &[&'static str]) -> Result<Counters, Malformed> {
     let mut counters = Counters::new();
     for line in value(bytes).lines() {
         let Some((name, count)) = line.split_once(' ') else {
@@ -52,7 +52,7 @@ pub fn parse_counters(bytes: &[u8], names: &[&'static str]) -> Result<Counters, 
 }
 
 /// The differences of two readings. A counter that decreased is left out.
-pub fn counted_between(before: &Counters, after: &Counters) -> Counters {
+pub(crate) fn counted_between(before: &Counters, after: &Counters) -> Counters {
     let both = after.iter().filter_map(|(name, after)| {
         let count = after.checked_sub(*before.get(name)?)?;
         Some((*name, count))

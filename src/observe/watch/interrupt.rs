@@ -11,14 +11,14 @@ use signal_hook::{flag, low_level};
 
 /// While this value exists, the first Ctrl-C ends the wait. The second one, and one that comes later, ends the program.
 #[derive(Debug)]
-pub struct Interrupt {
+pub(crate) struct Interrupt {
     woken: UnixStream,
     is_over: Arc<AtomicBool>,
 }
 
 impl Interrupt {
     /// Handles Ctrl-C from now on. It fails where no file descriptor is available.
-    pub fn hold() -> io::Result<Self> {
+    pub(crate) fn hold() -> io::Result<Self> {
         let (woken, wakes) = UnixStream::pair()?;
         let is_over = Arc::new(AtomicBool::new(false));
         // The order matters: at the first signal the flag is not yet set.
@@ -29,7 +29,7 @@ impl Interrupt {
     }
 
     /// Waits until `then`. Returns whether Ctrl-C came first.
-    pub fn wait_until(&mut self, then: Instant) -> bool {
+    pub(crate) fn wait_until(&mut self, then: Instant) -> bool {
         loop {
             let left = then.saturating_duration_since(Instant::now());
             // A timeout of 0 would wait without end.

@@ -10,7 +10,7 @@ pub(crate) fn read_pages_migrated(root: &Root, pid: Pid, tid: u32) -> Option<u64
 }
 
 /// Reads `numa_pages_migrated`. `None` where the kernel has no such line (CONFIG_NUMA_BALANCING, CONFIG_SCHED_DEBUG).
-pub fn parse_pages_migrated(bytes: &[u8]) -> Result<Option<u64>, Malformed> {
+pub(crate) fn parse_pages_migrated(bytes: &[u8]) -> Result<Option<u64>, Malformed> {
     // The first line starts with the thread's name, which is too short to be taken for this field.
     let lines = bytes.split(|byte| *byte == b'\n');
     let mut fields = lines.filter_map(|line| {

@@ -8,26 +8,26 @@ use crate::units::{NodeId, Pid};
 
 /// The state of a thread at one moment.
 #[derive(Debug, Clone, Copy)]
-pub struct ThreadSample {
-    pub tid: u32,
-    pub start_time_ticks: u64,
+pub(crate) struct ThreadSample {
+    pub(crate) tid: u32,
+    pub(crate) start_time_ticks: u64,
     /// The node of the CPU on which it runs, or last ran. `None` where it is unknown.
-    pub node: Option<NodeId>,
+    pub(crate) node: Option<NodeId>,
     /// Its CPU time since its start.
-    pub cpu_ticks: u64,
+    pub(crate) cpu_ticks: u64,
 }
 
 /// The clock of these ticks.
 #[derive(Debug, Clone, Copy)]
-pub struct Clock {
+pub(crate) struct Clock {
     /// The begin of the window, in ticks after boot. A thread that started later used all its CPU time in the window.
-    pub began: u64,
-    pub ticks_per_second: u64,
+    pub(crate) began: u64,
+    pub(crate) ticks_per_second: u64,
 }
 
 /// The sums of one process.
 #[derive(Debug)]
-pub struct Tally {
+pub(crate) struct Tally {
     clock: Clock,
     start_time_ticks: u64,
     threads: BTreeMap<u32, ThreadTally>,
@@ -46,7 +46,7 @@ struct ThreadTally {
 
 impl Tally {
     /// Sums for the process with this start time.
-    pub fn new(clock: Clock, start_time_ticks: u64) -> Self {
+    pub(crate) fn new(clock: Clock, start_time_ticks: u64) -> Self {
         Self {
             clock,
             start_time_ticks,
@@ -58,12 +58,12 @@ impl Tally {
     }
 
     /// Whether this is the same process, and not a later one with the same PID.
-    pub fn is_of(&self, start_time_ticks: u64) -> bool {
+    pub(crate) fn is_of(&self, start_time_ticks: u64) -> bool {
         self.start_time_ticks == start_time_ticks
     }
 
     /// Adds one sample of each of its threads. Threads of the previous samples that are missing have ended.
-    pub fn add(&mut self, threads: &[ThreadSample]) {
+    pub(crate) fn add(&mut self, threads: &[ThreadSample]) {
         let mut before = std::mem::take(&mut self.threads);
         for sample in threads {
             let known = before.remove(&sample.tid);
@@ -121,7 +121,7 @@ impl Tally {
     }
 
     /// The activity in the window.
-    pub fn finish(self, pages_migrated: Option<u64>) -> ProcessActivity {
+    pub(crate) fn finish(self, pages_migrated: Option<u64>) -> ProcessActivity {
         let mut cpu_time = self.ended;
         let mut threads_moved = self.moved_and_ended;
         for thread in self.threads.values() {
@@ -147,7 +147,7 @@ impl Tally {
 }
 
 /// The observed processes.
-pub type Tallies = BTreeMap<Pid, Tally>;
+pub(crate) type Tallies = BTreeMap<Pid, Tally>;
 
 #[cfg(test)]
 mod tests {

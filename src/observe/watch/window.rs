@@ -47,7 +47,11 @@ const MOST_THREADS: usize = 1 << 16;
 ///
 /// # Errors
 /// When Ctrl-C cannot be handled.
-pub fn watch(source: &Source, subjects: &Subjects, asked: Duration) -> io::Result<Option<Window>> {
+pub(crate) fn watch(
+    source: &Source,
+    subjects: &Subjects,
+    asked: Duration,
+) -> io::Result<Option<Window>> {
     let root = &source.root;
     let topology = nodes::read_topology(root, &mut Gaps::default());
     let Some(pids) = relevant_processes(source, subjects, &topology) else {

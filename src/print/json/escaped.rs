@@ -6,7 +6,7 @@ use crate::print::terminal::acts;
 
 /// Escapes every letter that could act on a terminal. JSON requires that only below U+0020. Such a letter can only stand in a
 /// string, and serde_json writes whole letters at a time.
-pub(crate) struct Escaped<W>(pub W);
+pub(crate) struct Escaped<W>(pub(crate) W);
 
 impl<W: Write> Escaped<W> {
     fn write_letter(&mut self, letter: char) -> io::Result<()> {

@@ -41,11 +41,11 @@ pub(crate) struct NvmlClient {
 /// A program with its first arguments. These are added to them: the PID of this process, the index of the first GPU, `--`, and
 /// the library's path if one was given.
 #[derive(Debug, Clone)]
-pub struct Invocation {
+pub(crate) struct Invocation {
     /// The program's path.
-    pub program: PathBuf,
+    pub(crate) program: PathBuf,
     /// The arguments by which it calls [`answer`].
-    pub arguments: Vec<String>,
+    pub(crate) arguments: Vec<String>,
 }
 
 /// A query in progress.
@@ -332,7 +332,7 @@ fn take_standard_output() -> std::io::Result<File> {
 ///
 /// # Errors
 /// When standard output cannot be used.
-pub fn answer(parent: u32, from: u32, library: Option<&Path>) -> std::io::Result<()> {
+pub(crate) fn answer(parent: u32, from: u32, library: Option<&Path>) -> std::io::Result<()> {
     // The answer does not depend on these calls.
     let _ = rustix::process::set_parent_process_death_signal(Some(Signal::KILL));
     let _ = rustix::process::setsid();

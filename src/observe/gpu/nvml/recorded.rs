@@ -4,7 +4,7 @@ use crate::machine::nvml_answer::{DriverAnswer, MOST_GPUS};
 use crate::units::Malformed;
 
 /// Parses `nvml.json`. Unknown fields are ignored.
-pub fn parse_nvml(bytes: &[u8]) -> Result<DriverAnswer, Malformed> {
+pub(crate) fn parse_nvml(bytes: &[u8]) -> Result<DriverAnswer, Malformed> {
     let mut answer: DriverAnswer =
         serde_json::from_slice(bytes).map_err(|error| Malformed(error.to_string()))?;
     let Some(gpus) = &mut answer.gpus else {
