@@ -9,7 +9,7 @@ pub mod processes;
 
 use std::collections::BTreeMap;
 
-pub use crate::compare::findings::{FindingChange, State};
+pub use crate::compare::findings::{FindingChange, FindingState};
 use crate::compare::machine::MachineChange;
 use crate::compare::pairs::pairs;
 pub use crate::compare::processes::{Change, ProcessChange};

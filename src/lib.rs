@@ -1,50 +1,67 @@
-//! numa-audit: where deep-learning processes run and where their memory lies, against the NUMA nodes of
-//! their GPUs.
+//! numa-audit: where deep-learning processes run and where their memory is, compared with the NUMA nodes of their GPUs.
 //!
-//! # The house
+//! # Layers
 //!
-//! Data flows one way: [`observe`] → [`machine::Machine`] → [`audit`] → [`document`] → [`print`]. HOUSE.
+//! Data flows one way: [`observe`] → [`machine::Machine`] → [`audit`] → [`document`] → [`mod@print`].
 //!
-//! A test (`tests/suite/arrows.rs`) holds these arrows.
+//! | module | task | may use |
+//! | --- | --- | --- |
+//! | [`units`] | numbers with a type: `Pid`, `CpuSet`, `NodeId`, `Bytes`, `PciAddress`; text and JSON of each | |
+//! | [`machine`] | what was observed of a machine, before it is judged; missing facts (`gap`) | units |
+//! | [`document`] | the report: one set of types for JSON, schema, CSV, tables, `diff` and exit codes. Its words ([`document::words`]: roles, verdicts, severities) are the enums of all layers above | units, machine |
+//! | [`jobs`] | which process belongs to which job, GPU and trainer; pure | units, machine, document |
+//! | [`observe`] | reads a running or a recorded machine | units, machine, jobs, document |
+//! | [`audit`] | places and judges processes, runs the rules, makes the document (`entries/`) | units, machine, jobs, document, compare |
+//! | [`compare`] | compares two documents: `diff`, `--expect` | units, document |
+//! | [`mod@print`] | the forms of a document: tables, JSON, CSV, remedies | units, document, compare |
+//! | [`record`] | writes a recording: the files that one observation read | units, machine, jobs, observe |
+//! | [`cli`], [`commands`] | arguments, and one file for each subcommand | everything |
 //!
-//! # The road of one number
+//! The test `tests/suite/arrows.rs` checks these arrows. Only `observe` and `record` open files; only `print` and the commands
+//! write to the terminal. `audit`, `jobs`, `compare` and `document` know no file, no clock and no terminal.
 //!
-//! The `1: 100% 80 MiB` in the table's MEMORY BY NODE: `/proc/254/numa_maps` is read line by line by
-//! `source/memory/walk.rs` on one of the threads of `source/readers.rs`, and [`parse::numa_maps`] adds pages up by what
-//! backs them into [`model::memory::Memory`]. Of a large process (`1: ~100% 80 GiB`) `source/memory/sample.rs` reads the
-//! mappings from `maps`, asks the kernel where some of their pages lie, and `estimate.rs` makes the same
-//! [`model::memory::Memory`] of the answers. [`audit::memory`] makes kinds of them (pinned, if the process holds a GPU context)
-//! and holds them against the local nodes; `report/rows.rs` writes the cell, `report/json.rs` the
-//! `by_node_bytes`.
+//! # Where is ... read?
 //!
-//! # One audit against another
+//! Each kernel file has one source file with its format, its parser, its reader and its tests.
 //!
-//! `diff` and `--expect` compare [`model::outline`]: an audit as far as its JSON document tells. [`parse::report`] reads it from
-//! a document that [`report::json`] wrote, [`audit::outline`] makes it of an [`audit::Report`] at hand, and a test holds that
-//! both are the same. A field of the document that is to be compared is in all three.
+//! | fact | file below `src/observe` |
+//! | --- | --- |
+//! | opening files, of a live system, a folder or an archive | `root.rs`, `root/` |
+//! | nodes, CPUs, distances, sockets; PCI devices | `nodes.rs`, `pci.rs` |
+//! | GPUs: NVML, NVIDIA's /proc files, DRM, KFD | `gpu/` (`nvml/` has the child process that asks the library) |
+//! | topology files of NCCL and hwloc | `topology_file.rs` |
+//! | process: stat, status, cmdline, environ, fd, cgroup, cpuset, threads | `process/` |
+//! | memory: maps, `numa_maps`, mountinfo, `memory.numa_stat`; samples by move_pages | `memory/` |
+//! | `--for`: CPU time by node, migrations, counters | `watch/` |
+//! | host name, kernel, boot time; kernel settings | `host.rs`, `kernel_settings.rs` |
 //!
-//! # Looking for longer than a moment
+//! A judgement is in `audit/place` (verdicts of one process) or in `audit/rules` (one file for each finding).
 //!
-//! With `--for`, [`source::watch`] looks at the threads of the processes that matter until the time is up; the
-//! observation that comes then is the same as ever, and has what was seen beside it ([`model::window`]).
+//! # The way of one number
 //!
-//! # What holds everywhere
+//! The `1: 100% 80 MiB` in the table's column MEMORY BY NODE: `observe/memory/numa_maps/walk.rs` reads `/proc/254/numa_maps` on a
+//! thread of `observe/process/pool.rs`, and `numa_maps.rs` sums the pages by backing into [`machine::memory::Memory`]. For a large
+//! process (`1: ~100% 80 GiB`) `sample.rs` reads `maps`, queries the nodes of some pages, and `estimate.rs` makes the same
+//! `Memory` of the answers. `audit/place/memory.rs` turns backings into memory kinds and compares their nodes with the local
+//! nodes. The document has the bytes by node; `print/rows.rs` writes the cell.
 //!
-//! - Missing is not zero: no default stands in for a fact.
-//! - Live and recorded differ in [`source::Root`], in where NVML's answers come from, and in that single pages can be asked
-//!   for on a live machine alone (`source/memory`). Nothing above knows which it is. A recording is what one observation
-//!   read, kept as it passed through the `Root`.
+//! # One more field, one more form
+//!
+//! A field of the report is declared once, in `document/`, with its description for the schema, and is filled in
+//! `audit/entries/`. To let `diff` compare it, add a line to `compare/fields.rs`. Another form of the report is a file in `print/`
+//! that takes a [`document::Document`], and its option in `cli` and `commands`. The rules do not read the document: they read the
+//! placed processes, and the document is made after them. `--expect` compares the document with another one and adds its findings.
+//!
+//! # Rules that hold everywhere
+//!
+//! - Missing is not zero: no default replaces a fact. A missing fact is `None` and has a [`machine::gap::Gap`] with the reason.
+//! - Live and recorded machines share one path. They differ in [`observe::Root`], in the source of NVML's answers, and in queries
+//!   of single pages, affinities and thread policies, which only a live machine answers.
 //! - Sorted by number: two runs over one tree print the same bytes.
-//! - Nothing is waited for without end. Files whose reader may have to wait for the process (argv, environment, memory) are
-//!   read on threads that can be left behind (`source/readers.rs`), after all that cannot wait; NVML is asked by a process
-//!   of our own (`source/asking.rs`); and there is a time for the whole ([`source::Source::within`]).
-//! - All text that a process or a recorded tree chose is hostile: parsers cannot panic, tables show it through
-//!   [`report::terminal::harmless`].
-//!
-//! # What is not here
-//!
-//! Nothing writes, but [`record`]. Nothing changes a process, its affinity or its memory. There is no daemon, no
-//! configuration file, no network.
+//! - No wait is without end. Files that may block their reader are read on threads that can be abandoned
+//!   (`observe/process/pool.rs`), NVML runs in a child process, and the whole observation has a deadline.
+//! - Text from a process or a recording is hostile: parsers do not panic, and tables print it escaped.
+//! - The program only reads; only [`record`] writes a file. There is no daemon, no configuration file and no network.
 
 pub mod audit;
 pub mod cli;
