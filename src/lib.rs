@@ -7,13 +7,14 @@
 //! | module | task | may use |
 //! | --- | --- | --- |
 //! | [`units`] | numbers with a type: `Pid`, `CpuSet`, `NodeId`, `Bytes`, `PciAddress`; text and JSON of each | |
-//! | [`machine`] | what was observed of a machine, before it is judged; missing facts (`gap`) | units |
-//! | [`document`] | the report: one type for JSON, tables, `diff` and exit codes | units, machine |
-//! | [`jobs`] | which process belongs to which job, GPU and trainer; pure | units, machine |
-//! | [`observe`] | reads a running or a recorded machine | units, machine, jobs, document |
-//! | [`audit`] | places and judges processes, runs the rules, makes the document | units, machine, jobs, document |
-//! | [`compare`] | compares two documents: `diff`, `--expect` | units, machine, document |
-//! | [`mod@print`] | tables, JSON, remedies, for a terminal or a file | all of these except observe |
+//! | [`words`] | the enums that are written as words (roles, verdicts, severities, sources), for all layers | |
+//! | [`machine`] | what was observed of a machine, before it is judged; missing facts (`gap`) | units, words |
+//! | [`document`] | the report: one set of types for JSON, schema, CSV, tables, `diff` and exit codes | units, words, machine |
+//! | [`jobs`] | which process belongs to which job, GPU and trainer; pure | units, words, machine |
+//! | [`observe`] | reads a running or a recorded machine | units, words, machine, jobs, document |
+//! | [`compare`] | compares two documents: `diff`, `--expect` | units, words, document |
+//! | [`audit`] | places and judges processes, runs the rules, makes the document (`entries/`) | all of these except observe |
+//! | [`mod@print`] | the forms of a document: tables, JSON, CSV, remedies | units, words, document, compare |
 //! | [`record`] | writes a recording: the files that one observation read | units, machine, jobs, observe |
 //! | [`cli`], [`commands`] | arguments, and one file for each subcommand | everything |
 //!
@@ -44,6 +45,13 @@
 //! process (`1: ~100% 80 GiB`) `sample.rs` reads `maps`, queries the nodes of some pages, and `estimate.rs` makes the same
 //! `Memory` of the answers. `audit/place/memory.rs` turns backings into memory kinds and compares their nodes with the local
 //! nodes. The document has the bytes by node; `print/rows.rs` writes the cell.
+//!
+//! # One more field, one more form
+//!
+//! A field of the report is declared once, in `document/`, with its description for the schema, and is filled in
+//! `audit/entries/`. To let `diff` compare it, add a line to `compare/fields.rs`. Another form of the report is a file in `print/`
+//! that takes a [`document::Document`], and its option in `cli` and `commands`. The rules do not read the document: they read the
+//! placed processes, and the document is made after them. `--expect` compares the document with another one and adds its findings.
 //!
 //! # Rules that hold everywhere
 //!

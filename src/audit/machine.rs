@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use crate::audit::entries::process::Surroundings;
+use crate::audit::entries::process::EntryContext;
 use crate::audit::hint::Circumstances;
 use crate::audit::place::home::{self, GpuPlace};
 use crate::audit::place::memory;
@@ -140,7 +140,7 @@ impl AuditedMachine {
         let gaps = self.gaps.iter();
         let gaps = gaps.map(|gap| entries::gap(gap, &circumstances)).collect();
         let summary = is_audit.then(|| summarise(&self.processes, &self.gaps));
-        let around = Surroundings {
+        let around = EntryContext {
             boot: self.host.started,
             users: &self.users,
             broken: &broken(&findings),

@@ -5,7 +5,7 @@ use std::fmt;
 
 use crate::compare::processes::{Change, ProcessChange};
 use crate::compare::verdict;
-use crate::document::{Document, Finding};
+use crate::document::{Document, Finding, ProcessEntry};
 use crate::units::Pid;
 use crate::words::{Severity, Verdict};
 
@@ -17,7 +17,7 @@ pub(crate) struct FindingChange<'a> {
     /// `None` for a word that this version of the program does not know.
     pub(crate) severity: Option<Severity>,
     /// What changed.
-    pub(crate) state: State,
+    pub(crate) state: FindingState,
     /// The processes that did not break the rule before, without new processes that are no worse than the matching ones.
     pub(crate) joined: Vec<Pid>,
     /// Whether more is wrong than before: an error, or a warning about a process that did not get better (one that moved
@@ -27,7 +27,7 @@ pub(crate) struct FindingChange<'a> {
 
 /// What changed for a finding, the worst first.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub(crate) enum State {
+pub(crate) enum FindingState {
     /// It is new.
     New,
     /// It existed, with fewer processes.
@@ -42,7 +42,7 @@ pub(crate) enum State {
     Fixed,
 }
 
-impl fmt::Display for State {
+impl fmt::Display for FindingState {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
             Self::New => "new",
@@ -68,15 +68,10 @@ pub(crate) fn changes<'a>(
     after: &'a Document,
     processes: &[ProcessChange],
 ) -> Vec<FindingChange<'a>> {
-    let places = |pid: fn(&ProcessChange) -> Option<Pid>| {
-        let pids = processes.iter().zip(0..);
-        let pids = pids.filter_map(|(change, at)| Some((pid(change)?, at)));
-        pids.collect::<BTreeMap<Pid, usize>>()
-    };
-    let was_at = places(|change| Some(change.before?.pid));
-    let is_at = places(|change| Some(change.after?.pid));
+    let was_at = positions(processes, |change| change.before);
+    let is_at = positions(processes, |change| change.after);
     // Several findings of one rule with the same process count as one for it.
-    let mut broken: BTreeMap<(&str, Subject), usize> = BTreeMap::new();
+    let mut broken = Broken::new();
     for (finding, at) in before.findings.iter().zip(0..) {
         for subject in subjects(finding, &was_at) {
             broken.entry((&finding.rule, subject)).or_insert(at);
@@ -88,19 +83,11 @@ pub(crate) fn changes<'a>(
         let again = subjects(finding, &is_at)
             .filter_map(|subject| broken.get(&(finding.rule.as_str(), subject)).copied());
         let again: BTreeSet<usize> = again.collect();
-        let joins = |pid: &&Pid| {
-            let Some(at) = is_at.get(pid) else {
-                return true;
-            };
-            let change = &processes[*at];
-            let was_there = change.before.is_some() || change.worsened_to.is_some();
-            was_there && !broken.contains_key(&(&finding.rule, Subject::Process(*at)))
-        };
-        let joined: Vec<Pid> = finding.pids.iter().filter(joins).copied().collect();
+        let joined = joined(finding, processes, &is_at, &broken);
         let state = match (again.is_empty(), joined.is_empty()) {
-            (true, _) => State::New,
-            (false, false) => State::Spread,
-            (false, true) => State::Remains,
+            (true, _) => FindingState::New,
+            (false, false) => FindingState::Spread,
+            (false, true) => FindingState::Remains,
         };
         seen_again.extend(again);
         let is_no_better = |pid: &Pid| match is_at.get(pid) {
@@ -108,7 +95,7 @@ pub(crate) fn changes<'a>(
             None => true,
         };
         let is_worse = match finding.severity.known() {
-            _ if state == State::Remains => false,
+            _ if state == FindingState::Remains => false,
             Some(Severity::Error) => true,
             Some(Severity::Warning) => joined.iter().any(is_no_better),
             _ => false,
@@ -120,8 +107,8 @@ pub(crate) fn changes<'a>(
     }
     for (finding, at) in before.findings.iter().zip(0..) {
         if !seen_again.contains(&at) {
-            let became = finding.pids.iter().filter_map(|pid| was_at.get(pid));
-            let state = ended(finding, became.map(|at| &processes[*at]));
+            let later = finding.pids.iter().filter_map(|pid| was_at.get(pid));
+            let state = ended(finding, later.map(|at| &processes[*at]));
             changes.push(change(finding, state, Vec::new()));
         }
     }
@@ -130,7 +117,39 @@ pub(crate) fn changes<'a>(
     changes
 }
 
-fn change(finding: &Finding, state: State, joined: Vec<Pid>) -> FindingChange<'_> {
+/// The earlier findings by rule and subject: their positions.
+type Broken<'a> = BTreeMap<(&'a str, Subject<'a>), usize>;
+
+/// The position of each process among the changes, by its PID on one side.
+fn positions<'a>(
+    processes: &[ProcessChange<'a>],
+    side: fn(&ProcessChange<'a>) -> Option<&'a ProcessEntry>,
+) -> BTreeMap<Pid, usize> {
+    let positions = processes.iter().zip(0..);
+    positions
+        .filter_map(|(change, at)| Some((side(change)?.pid, at)))
+        .collect()
+}
+
+/// The processes that break a rule now and did not break it before.
+fn joined(
+    finding: &Finding,
+    processes: &[ProcessChange],
+    is_at: &BTreeMap<Pid, usize>,
+    broken: &Broken,
+) -> Vec<Pid> {
+    let joins = |pid: &&Pid| {
+        let Some(at) = is_at.get(pid) else {
+            return true;
+        };
+        let change = &processes[*at];
+        let was_there = change.before.is_some() || change.worsened_to.is_some();
+        was_there && !broken.contains_key(&(&finding.rule, Subject::Process(*at)))
+    };
+    finding.pids.iter().filter(joins).copied().collect()
+}
+
+fn change(finding: &Finding, state: FindingState, joined: Vec<Pid>) -> FindingChange<'_> {
     FindingChange {
         severity: finding.severity.known(),
         finding,
@@ -151,18 +170,21 @@ fn subjects<'a>(
 }
 
 /// Why a finding does not exist any more.
-fn ended<'a>(finding: &Finding, became: impl Iterator<Item = &'a ProcessChange<'a>>) -> State {
+fn ended<'a>(
+    finding: &Finding,
+    became: impl Iterator<Item = &'a ProcessChange<'a>>,
+) -> FindingState {
     let mut state = match finding.pids.is_empty() {
-        true => State::Fixed,
-        false => State::Gone,
+        true => FindingState::Fixed,
+        false => FindingState::Gone,
     };
     for change in became {
         let Some(after) = change.after else { continue };
         let is_unknown = verdict(after.verdict.as_ref()) == Some(Verdict::Unknown);
         if is_unknown || change.change == Change::NotJudged {
-            return State::NotJudged;
+            return FindingState::NotJudged;
         }
-        state = State::Fixed;
+        state = FindingState::Fixed;
     }
     state
 }

@@ -1,12 +1,11 @@
 //! GPUs, and the processes that use them.
 
-use crate::words::HomeSource;
+use crate::words::{Evidence, HomeSource};
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 
 use crate::machine::nvml_answer::MigDevice;
 use crate::units::{Bytes, NodeId, NodeSet, PciAddress, Pid};
-use crate::words::Evidence;
 
 /// One GPU, as the driver and sysfs describe it.
 #[derive(Debug, Clone, Default)]

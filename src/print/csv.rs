@@ -9,9 +9,9 @@ use crate::print::terminal::harmless;
 use crate::units::{NodeId, NodeSet, node_list, ranges};
 
 /// A column: its header, and its cell for a process. An empty cell is unknown, or does not apply.
-type Column = (&'static str, fn(&ProcessEntry) -> String);
+type CsvColumn = (&'static str, fn(&ProcessEntry) -> String);
 
-const COLUMNS: &[Column] = &[
+const COLUMNS: &[CsvColumn] = &[
     ("pid", |of| of.pid.to_string()),
     ("ppid", |of| of.ppid.to_string()),
     ("started_at", |of| optional(&of.started_at)),

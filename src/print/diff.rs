@@ -7,7 +7,7 @@ use owo_colors::Style;
 
 use crate::compare::Diff;
 use crate::compare::fields::{CPU_VERDICT, LOCAL_FRACTION, MEMORY_VERDICT, VERDICT};
-use crate::compare::findings::{FindingChange, State};
+use crate::compare::findings::{FindingChange, FindingState};
 use crate::compare::processes::{Change, ProcessChange};
 use crate::document::{Document, LocalShare, ProcessEntry, Summary};
 use crate::print::cells::{
@@ -55,14 +55,14 @@ fn machine(diff: &Diff, terminal: &Terminal) -> String {
 }
 
 /// A row: one process, or workers that differ only in PIDs and shares.
-struct Row<'a> {
+struct ChangeRow<'a> {
     group: Vec<&'a ProcessChange<'a>>,
-    cells: Cells,
+    cells: ChangeCells,
     pids: String,
 }
 
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord)]
-struct Cells {
+struct ChangeCells {
     change: String,
     role: String,
     rank: String,
@@ -75,9 +75,9 @@ struct Cells {
 }
 
 /// A column: its header, how it behaves on a narrow terminal, and its cell for a row.
-type Column = (&'static str, Room, fn(&Row) -> String);
+type ChangeColumn = (&'static str, Room, fn(&ChangeRow) -> String);
 
-const COLUMNS: &[Column] = &[
+const COLUMNS: &[ChangeColumn] = &[
     ("CHANGE", Room::Whole, |row| row.cells.change.clone()),
     ("ROLE", Room::Whole, |row| match row.group.len() {
         1 => row.cells.role.clone(),
@@ -102,15 +102,15 @@ fn processes(diff: &Diff, all: bool, terminal: &Terminal) -> String {
         let has_changed = change.change != Change::Same || change.worsened_to.is_some();
         all || (change.is_judged() && has_changed)
     };
-    let mut rows: Vec<Row> = Vec::new();
-    let mut places: BTreeMap<Cells, usize> = BTreeMap::new();
+    let mut rows: Vec<ChangeRow> = Vec::new();
+    let mut places: BTreeMap<ChangeCells, usize> = BTreeMap::new();
     for change in diff.processes.iter().filter(is_shown) {
         let cells = cells(change, terminal);
         let folds = !all && change.either().is_some_and(|of| !of.is(Role::Trainer));
         let place = *places.entry(cells.clone()).or_insert(rows.len());
         match rows.get_mut(place) {
             Some(row) if folds => row.group.push(change),
-            _ => rows.push(Row {
+            _ => rows.push(ChangeRow {
                 group: vec![change],
                 cells,
                 pids: String::new(),
@@ -132,7 +132,7 @@ fn processes(diff: &Diff, all: bool, terminal: &Terminal) -> String {
     format!("\n{}", draw(filled, terminal))
 }
 
-fn painted(header: &str, row: &Row) -> Option<Color> {
+fn painted(header: &str, row: &ChangeRow) -> Option<Color> {
     let first = row.group.first()?;
     match (header, first.change) {
         ("CHANGE", _) if first.worsened_to.is_some() => Some(Color::Red),
@@ -143,12 +143,12 @@ fn painted(header: &str, row: &Row) -> Option<Color> {
     }
 }
 
-fn cells(change: &ProcessChange, terminal: &Terminal) -> Cells {
+fn cells(change: &ProcessChange, terminal: &Terminal) -> ChangeCells {
     let of_gpus = |of: &ProcessEntry| match of.gpus.is_empty() {
         true => "-".to_owned(),
         false => ranges(of.gpus.iter().copied()),
     };
-    Cells {
+    ChangeCells {
         change: match (change.change, change.worsened_to) {
             (Change::New, Some(_)) => "new, worse".to_owned(),
             (Change::NotJudged, _) => "not judged".to_owned(),
@@ -212,7 +212,7 @@ fn verdicts(change: &ProcessChange) -> String {
     lines.join("\n")
 }
 
-fn pids(row: &Row) -> String {
+fn pids(row: &ChangeRow) -> String {
     let of_side = |side: fn(&ProcessChange) -> Option<u32>| {
         let mut pids: Vec<u32> = row.group.iter().filter_map(|change| side(change)).collect();
         pids.sort_unstable();
@@ -225,7 +225,7 @@ fn pids(row: &Row) -> String {
 }
 
 /// How much of the memory is local: of several processes from the least to the most.
-fn shares(row: &Row) -> String {
+fn shares(row: &ChangeRow) -> String {
     let has_moved = |change: &&ProcessChange| change.changed.contains(&LOCAL_FRACTION);
     let of_side = |side: fn(&ProcessChange) -> Option<LocalShare>| {
         let shares = row.group.iter().filter_map(|change| side(change));
@@ -261,7 +261,7 @@ fn span(shares: Vec<LocalShare>) -> Option<String> {
     })
 }
 
-fn names(row: &Row) -> String {
+fn names(row: &ChangeRow) -> String {
     let names = row.group.iter().filter_map(|change| change.either());
     let names: BTreeSet<String> = names.map(|of| harmless(&of.name)).collect();
     names.into_iter().collect::<Vec<_>>().join(", ")
@@ -278,7 +278,7 @@ fn findings(diff: &Diff, all: bool, terminal: &Terminal) -> String {
             harmless(finding.severity.as_str()),
             harmless(&finding.rule)
         );
-        if change.state == State::Remains && !all {
+        if change.state == FindingState::Remains && !all {
             let processes = match finding.pids.len() {
                 0 => String::new(),
                 count => format!(" ({})", counted(count)),
@@ -287,11 +287,11 @@ fn findings(diff: &Diff, all: bool, terminal: &Terminal) -> String {
             continue;
         }
         let word = match change.state {
-            State::NotJudged => "not judged".to_owned(),
+            FindingState::NotJudged => "not judged".to_owned(),
             state => state.to_string(),
         };
         let joined = match (change.state, change.joined.as_slice()) {
-            (State::Spread, joined) => {
+            (FindingState::Spread, joined) => {
                 let pids = shortened(joined.iter().map(|pid| pid.0).collect());
                 format!("; new is {pids}")
             }
@@ -314,10 +314,10 @@ fn findings(diff: &Diff, all: bool, terminal: &Terminal) -> String {
 fn style(change: &FindingChange) -> Style {
     let style = Style::new();
     match (change.state, change.severity) {
-        (State::New | State::Spread, Some(Severity::Error)) => style.red(),
-        (State::New | State::Spread, Some(Severity::Warning)) => style.yellow(),
-        (State::NotJudged, _) => style.magenta(),
-        (State::Fixed, _) => style.green(),
+        (FindingState::New | FindingState::Spread, Some(Severity::Error)) => style.red(),
+        (FindingState::New | FindingState::Spread, Some(Severity::Warning)) => style.yellow(),
+        (FindingState::NotJudged, _) => style.magenta(),
+        (FindingState::Fixed, _) => style.green(),
         _ => style,
     }
 }
@@ -374,11 +374,11 @@ fn outcome(diff: &Diff, terminal: &Terminal) -> String {
         several(like.count(), one, more)
     };
     let findings = listed(vec![
-        of_state(State::New, "new", "new"),
-        of_state(State::NotJudged, "not judged", "not judged"),
-        of_state(State::Gone, "gone", "gone"),
-        of_state(State::Fixed, "fixed", "fixed"),
-        of_state(State::Remains, "remains", "remain"),
+        of_state(FindingState::New, "new", "new"),
+        of_state(FindingState::NotJudged, "not judged", "not judged"),
+        of_state(FindingState::Gone, "gone", "gone"),
+        of_state(FindingState::Fixed, "fixed", "fixed"),
+        of_state(FindingState::Remains, "remains", "remain"),
     ]);
     let (verdict, style) = match (worse.is_empty(), diff.is_open) {
         (false, _) => (format!("Worse: {worse}"), Style::new().red()),

@@ -6,7 +6,7 @@ use serde_json::Value;
 
 use crate::compare::Diff;
 use crate::compare::fields::FIELDS;
-use crate::compare::findings::{FindingChange, State};
+use crate::compare::findings::{FindingChange, FindingState};
 use crate::compare::machine::MachineChange;
 use crate::compare::processes::{Change, ProcessChange};
 use crate::document::{Document, HostEntry, LocalShare, ProcessEntry, Summary, Tool};
@@ -110,9 +110,9 @@ fn process<'a>(change: &'a ProcessChange) -> ProcessChangeJson<'a> {
 
 /// The compared fields of a process: an object with its keys in the order in which they were put in.
 #[derive(Default)]
-struct Fields(Vec<(&'static str, Field)>);
+struct Fields(Vec<(&'static str, FieldValue)>);
 
-enum Field {
+enum FieldValue {
     Value(Value),
     Object(Fields),
 }
@@ -130,17 +130,17 @@ impl Fields {
     fn put(&mut self, path: &'static str, value: Value) {
         let Some((key, rest)) = path.split_once('.') else {
             if self.0.iter().all(|(known, _)| *known != path) {
-                self.0.push((path, Field::Value(value)));
+                self.0.push((path, FieldValue::Value(value)));
             }
             return;
         };
         let known = self.0.iter_mut().find(|(known, _)| *known == key);
-        if let Some((_, Field::Object(fields))) = known {
+        if let Some((_, FieldValue::Object(fields))) = known {
             fields.put(rest, value);
         } else {
             let mut fields = Self::default();
             fields.put(rest, value);
-            self.0.push((key, Field::Object(fields)));
+            self.0.push((key, FieldValue::Object(fields)));
         }
     }
 }
@@ -150,8 +150,8 @@ impl Serialize for Fields {
         let mut map = serializer.serialize_map(Some(self.0.len()))?;
         for (key, field) in &self.0 {
             match field {
-                Field::Value(value) => map.serialize_entry(key, value)?,
-                Field::Object(fields) => map.serialize_entry(key, fields)?,
+                FieldValue::Value(value) => map.serialize_entry(key, value)?,
+                FieldValue::Object(fields) => map.serialize_entry(key, fields)?,
             }
         }
         map.end()
@@ -221,12 +221,12 @@ fn counts(diff: &Diff) -> CountsJson {
         better: processes(Change::Better),
         same: processes(Change::Same),
         findings_worse: diff.findings.iter().filter(|of| of.is_worse).count(),
-        findings_new: findings(State::New),
-        findings_spread: findings(State::Spread),
-        findings_not_judged: findings(State::NotJudged),
-        findings_remaining: findings(State::Remains),
-        findings_gone: findings(State::Gone),
-        findings_fixed: findings(State::Fixed),
+        findings_new: findings(FindingState::New),
+        findings_spread: findings(FindingState::Spread),
+        findings_not_judged: findings(FindingState::NotJudged),
+        findings_remaining: findings(FindingState::Remains),
+        findings_gone: findings(FindingState::Gone),
+        findings_fixed: findings(FindingState::Fixed),
         incomplete: diff.is_open,
     }
 }

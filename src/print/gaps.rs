@@ -21,7 +21,7 @@ pub(crate) fn gaps(document: &Document, terminal: &Terminal) -> String {
 }
 
 /// Gaps with the same fact and reason.
-struct Line {
+struct GapLine {
     /// The fact, without the number of its GPU.
     what: String,
     /// The reason, without the bytes in use that it begins with.
@@ -32,14 +32,14 @@ struct Line {
     in_use: Option<Bytes>,
 }
 
-fn merged(gaps: &[GapEntry]) -> Vec<Line> {
-    let mut lines: Vec<Line> = Vec::new();
+fn merged(gaps: &[GapEntry]) -> Vec<GapLine> {
+    let mut lines: Vec<GapLine> = Vec::new();
     let mut places: BTreeMap<(String, String), usize> = BTreeMap::new();
     for gap in gaps {
         let key = (what(gap), reason(gap));
         let place = *places.entry(key.clone()).or_insert(lines.len());
         if place == lines.len() {
-            lines.push(Line {
+            lines.push(GapLine {
                 what: key.0,
                 reason: key.1,
                 hint: gap.hint.clone(),
@@ -79,7 +79,7 @@ fn reason(gap: &GapEntry) -> String {
     rest.unwrap_or(&gap.reason).to_owned()
 }
 
-impl Line {
+impl GapLine {
     fn text(&self) -> String {
         let size = self.in_use.map_or(String::new(), |size| size.to_string());
         let mut text = format!("{}: {size}{}", self.whose(), self.reason);
@@ -112,7 +112,7 @@ mod tests {
     use crate::units::Pid;
 
     fn texts(gaps: &[GapEntry]) -> Vec<String> {
-        merged(gaps).iter().map(Line::text).collect()
+        merged(gaps).iter().map(GapLine::text).collect()
     }
 
     #[test]

@@ -17,7 +17,7 @@ use crate::units::{NodeBytes, Pid};
 use crate::words::{MemoryKind, Word};
 
 /// What a process's entry needs besides the process.
-pub(crate) struct Surroundings<'a> {
+pub(crate) struct EntryContext<'a> {
     /// When the machine was started, in seconds since 1970.
     pub(crate) boot: Option<u64>,
     /// Names of users by number.
@@ -28,7 +28,7 @@ pub(crate) struct Surroundings<'a> {
     pub(crate) job_groups: &'a BTreeMap<Pid, u32>,
 }
 
-pub(crate) fn process(placed: PlacedProcess, around: &Surroundings) -> ProcessEntry {
+pub(crate) fn process(placed: PlacedProcess, around: &EntryContext) -> ProcessEntry {
     let (cpu, memory) = (cpu(&placed), memory(&placed));
     let PlacedProcess {
         process,
