@@ -14,7 +14,7 @@ pub(crate) mod summary;
 use std::collections::BTreeSet;
 
 use crate::audit::machine::AuditedMachine;
-use crate::audit::place::home::Hints;
+use crate::audit::place::Hints;
 pub(crate) use crate::audit::placed::PlacedProcess;
 use crate::compare::expected;
 use crate::document::{Document, Expected, Finding};

@@ -7,12 +7,16 @@ pub(crate) mod machine;
 pub(crate) mod pairs;
 pub(crate) mod processes;
 
+pub(crate) use expected::{Comparison, Difference, Unexpected};
+pub(crate) use fields::{CPU_VERDICT, FIELDS, LOCAL_FRACTION, MEMORY_VERDICT, VERDICT};
+pub(crate) use findings::{FindingChange, FindingState};
+pub(crate) use machine::{MachineChange, known_nodes};
+pub(crate) use pairs::{MatchedBy, Pair};
+pub(crate) use processes::{Change, ProcessChange};
+
 use std::collections::BTreeMap;
 
-pub(crate) use crate::compare::findings::FindingChange;
-use crate::compare::machine::MachineChange;
 use crate::compare::pairs::pairs;
-pub(crate) use crate::compare::processes::{Change, ProcessChange};
 use crate::document::{Document, ProcessEntry, Summary};
 use crate::words::{Role, Verdict, Word};
 

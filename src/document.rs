@@ -30,7 +30,7 @@ pub(crate) use crate::document::read::read;
 pub(crate) use crate::document::schema::schema;
 pub(crate) use crate::document::summary::{LocalShare, Summary};
 pub(crate) use crate::document::window::WindowEntry;
-use crate::machine::topology::PciNodes;
+use crate::machine::PciNodes;
 use crate::units::Pid;
 use crate::words::{Expectation, Origin, Word};
 

@@ -9,3 +9,13 @@ pub(crate) mod scope;
 pub(crate) mod selection;
 pub(crate) mod ties;
 pub(crate) mod tree;
+
+pub(crate) use attribution::Membership;
+pub(crate) use binding_requests::{VARIABLES, parse_binding_requests, requests_of_variables};
+pub(crate) use gpu_users::users_of;
+pub(crate) use known_programs::{
+    DATA_LOADER, Task, is_forkserver, is_job_boundary, is_worker_program, serves_gpus, task,
+};
+pub(crate) use selection::{ProcessReads, Selection, select};
+pub(crate) use ties::{TrainerMatch, Trainers};
+pub(crate) use tree::{ProcessTree, ProgramFacts};

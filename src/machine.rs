@@ -14,14 +14,23 @@ pub(crate) mod process;
 pub(crate) mod topology;
 pub(crate) mod window;
 
+pub(crate) use binding_request::{BindTo, BindingRequest};
+pub(crate) use environment::Environment;
+pub(crate) use gap::{Fact, Gap, Gaps, Reason};
+pub(crate) use gpu::{Context, DrmGpu, Gpu, Instance};
+pub(crate) use kernel_settings::KernelSettings;
+pub(crate) use memory::{Backing, Exactness, Memory, Mode, Policy, Sample, Stratum};
+pub(crate) use nvml_answer::{
+    DriverAnswer, DriverGpu, DriverProcess, ListKind, MOST_GPUS, MigDevice,
+};
+pub(crate) use pci::PciDevice;
+pub(crate) use process::{ControlGroup, Cpuset, Process, Thread};
+pub(crate) use topology::{Node, PciNodes, Topology};
+pub(crate) use window::{Counters, CpuTime, ProcessActivity, ThreadActivity, Window};
+
 use crate::words::Origin;
 use std::collections::{BTreeMap, BTreeSet};
 
-use crate::machine::gap::Gap;
-use crate::machine::gpu::Gpu;
-use crate::machine::pci::PciDevice;
-use crate::machine::process::Process;
-use crate::machine::topology::Topology;
 use crate::units::Pid;
 
 /// One machine at one moment: everything that the audit uses.

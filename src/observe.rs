@@ -40,18 +40,15 @@ pub(crate) mod watch;
 
 use std::collections::BTreeSet;
 
-use crate::machine::Machine;
-use crate::machine::gap::Gaps;
-use crate::machine::nvml_answer::DriverAnswer;
+use crate::machine::{DriverAnswer, Gaps, Machine};
 pub(crate) use crate::observe::audit_file::{is_recording, read_audit, read_expected};
 use crate::observe::deadline::Deadline;
 use crate::observe::gpu::gpus;
 pub(crate) use crate::observe::gpu::nvml::child::{Invocation, answer};
 use crate::observe::memory::MemoryReader;
 pub(crate) use crate::observe::memory::MemoryReading;
-use crate::observe::process::pool::Readers;
 pub(crate) use crate::observe::process::user_names::user_number;
-use crate::observe::process::{processes, user_names};
+use crate::observe::process::{Readers, processes, user_names};
 pub(crate) use crate::observe::root::Tap;
 pub(crate) use crate::observe::source::{Source, Subjects};
 pub(crate) use crate::observe::topology_file::read_topology_file;

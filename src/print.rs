@@ -14,3 +14,10 @@ pub(crate) mod rows;
 pub(crate) mod table;
 pub(crate) mod terminal;
 pub(crate) mod topology;
+
+pub(crate) use cells::{
+    binding, color, cpus, known, or_unknown, processes, role, shortened, verdict,
+};
+pub(crate) use columns::{Filled, Room, draw};
+pub(crate) use table::{counts, findings, head};
+pub(crate) use terminal::{ColorChoice, Surroundings, Terminal, acts, cell, harmless};

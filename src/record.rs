@@ -5,6 +5,10 @@ pub(crate) mod kept;
 pub(crate) mod redact;
 pub(crate) mod write;
 
+pub(crate) use kept::{RecordedFiles, process_of, unseen};
+pub(crate) use redact::{by_line, keeps_open_file, without_secrets};
+pub(crate) use write::{archive_stem, parent, write_archive, write_folder};
+
 use std::collections::BTreeSet;
 use std::fs;
 use std::io;
@@ -12,14 +16,9 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-use crate::machine::nvml_answer::DriverAnswer;
+use crate::machine::DriverAnswer;
 use crate::observe::Observation;
-use crate::observe::root::Tap;
-use crate::observe::root::manifest::{FORMAT, Manifest};
-use crate::observe::root::tree::{RecordedEntry, RecordedTree};
-use crate::record::kept::{RecordedFiles, unseen};
-use crate::record::redact::{keeps_open_file, without_secrets};
-use crate::record::write::{archive_stem, parent, write_archive, write_folder};
+use crate::observe::root::{FORMAT, Manifest, RecordedEntry, RecordedTree, Tap};
 use crate::units::Pid;
 use serde::Serialize;
 use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};

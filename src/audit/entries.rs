@@ -6,9 +6,7 @@ pub(crate) mod process;
 use crate::audit::hint::{Circumstances, hint};
 use crate::document::window::seconds;
 use crate::document::{GapEntry, SettingsEntry, WindowEntry};
-use crate::machine::gap::{Fact, Gap, Reason};
-use crate::machine::kernel_settings::KernelSettings;
-use crate::machine::window::{Counters, Window};
+use crate::machine::{Counters, Fact, Gap, KernelSettings, Reason, Window};
 
 pub(crate) fn settings(kernel: KernelSettings) -> SettingsEntry {
     SettingsEntry {

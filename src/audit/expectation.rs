@@ -1,8 +1,8 @@
 //! Puts the result of --expect into the document.
 
-use crate::audit::place::verdict::Verdict;
+use crate::audit::place::Verdict;
 use crate::audit::rules;
-use crate::compare::expected::Comparison;
+use crate::compare::Comparison;
 use crate::document::{Document, Finding};
 use crate::words::Expectation;
 

@@ -1,7 +1,7 @@
 //! What would help against a gap.
 
-use crate::audit::place::home::GpuPlace;
-use crate::machine::gap::{Fact, Gap, Reason};
+use crate::audit::place::GpuPlace;
+use crate::machine::{Fact, Gap, Reason};
 use crate::words::Origin;
 
 /// What the advice depends on besides the gap.

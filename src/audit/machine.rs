@@ -4,24 +4,18 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use crate::audit::entries::process::EntryContext;
 use crate::audit::hint::Circumstances;
-use crate::audit::place::home::{self, GpuPlace};
-use crate::audit::place::memory;
+use crate::audit::place::home;
+use crate::audit::place::{GpuPlace, memory};
 use crate::audit::placed::{PlacedProcess, Yardstick};
-use crate::audit::rules::context::{PlacedMachine, RuleContext};
+use crate::audit::rules::{PlacedMachine, RuleContext};
 use crate::audit::summary::summarise;
 use crate::audit::{Form, Limits, Settings, entries, rules};
 use crate::document::{Document, Finding, GpuEntry, SCHEMA_VERSION, Tool};
-use crate::jobs::attribution::{self, Membership};
-use crate::jobs::scope;
-use crate::jobs::tree::ProcessTree;
-use crate::machine::gap::{Fact, Gap, Reason};
-use crate::machine::gpu::Gpu;
-use crate::machine::kernel_settings::KernelSettings;
-use crate::machine::pci::PciDevice;
-use crate::machine::process::Process;
-use crate::machine::topology::Topology;
-use crate::machine::window::Window;
-use crate::machine::{Host, Machine};
+use crate::jobs::attribution;
+use crate::jobs::{Membership, ProcessTree, scope};
+use crate::machine::{
+    Fact, Gap, Gpu, Host, KernelSettings, Machine, PciDevice, Process, Reason, Topology, Window,
+};
 use crate::units::Pid;
 
 /// A machine of which the place of each part is known, before the rules are applied.

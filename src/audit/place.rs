@@ -7,3 +7,11 @@ pub(crate) mod memory;
 pub(crate) mod sampling_error;
 pub(crate) mod threads;
 pub(crate) mod verdict;
+
+pub(crate) use binding::Binding;
+pub(crate) use cpu::{CpuPlace, CpuPlacement, Threads};
+pub(crate) use home::{GpuPlace, Hints};
+pub(crate) use memory::{MemoryKind, MemoryPlace, PagePlace};
+pub(crate) use sampling_error::error_of;
+pub(crate) use threads::{PartialBinding, UnboundThreads, bindings};
+pub(crate) use verdict::{LocalNodes, Locality, Verdict};

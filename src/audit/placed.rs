@@ -3,15 +3,11 @@
 use std::collections::BTreeMap;
 
 use crate::audit::Settings;
-use crate::audit::place::cpu::{self, CpuPlace};
-use crate::audit::place::home::GpuPlace;
-use crate::audit::place::memory::{self, MemoryPlace};
-use crate::audit::place::verdict::{LocalNodes, Locality, Verdict};
-use crate::jobs::attribution::Membership;
-use crate::jobs::scheduler;
-use crate::machine::process::Process;
-use crate::machine::topology::Topology;
-use crate::machine::window::{CpuTime, ProcessActivity};
+use crate::audit::place::cpu;
+use crate::audit::place::memory;
+use crate::audit::place::{CpuPlace, GpuPlace, LocalNodes, Locality, MemoryPlace, Verdict};
+use crate::jobs::{Membership, scheduler};
+use crate::machine::{CpuTime, Process, ProcessActivity, Topology};
 use crate::units::{NodeId, NodeSet};
 use crate::words::Role;
 

@@ -34,12 +34,18 @@ mod threads_astray;
 mod worker_split;
 mod zone_reclaim_on;
 
+pub(crate) use context::{PlacedMachine, RuleContext};
+pub(crate) use cpu_time_share::{CpuTimeShare, evidence};
+pub(crate) use group::Group;
+pub(crate) use non_local_memory::{NonLocalMemory, bytes_at_least};
+pub(crate) use remedy::{CPUSET_FIRST, POLICY_STAYS, bind, bind_and_move, by_hand, cpus_of};
+pub(crate) use running::Running;
+pub(crate) use words::{gpu_names, gpus_attached, in_parentheses, node_names, process_names};
+
 use serde_json::json;
 
 use crate::audit::finding::{Evidence, Remedy, Severity};
-use crate::audit::rules::context::RuleContext;
-use crate::audit::rules::group::Group;
-use crate::compare::expected::Unexpected;
+use crate::compare::Unexpected;
 use crate::document::Finding;
 use crate::document::rule::RuleText;
 use crate::units::Pid;

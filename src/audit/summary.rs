@@ -3,9 +3,9 @@
 use std::collections::BTreeSet;
 
 use crate::audit::PlacedProcess;
-use crate::audit::place::verdict::Verdict;
+use crate::audit::place::Verdict;
 use crate::document::Summary;
-use crate::machine::gap::{Fact, Gap, Reason};
+use crate::machine::{Fact, Gap, Reason};
 
 /// Counts verdicts and adds up local memory.
 pub(crate) fn summarise(processes: &[PlacedProcess], gaps: &[Gap]) -> Summary {

@@ -2,7 +2,7 @@
 
 use clap::Args;
 
-use crate::print::terminal::ColorChoice;
+use crate::print::ColorChoice;
 
 /// How to print.
 #[derive(Debug, Args)]

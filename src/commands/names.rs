@@ -2,8 +2,7 @@
 
 use super::trouble::Trouble;
 use crate::audit::rules::Rule;
-use crate::machine::Machine;
-use crate::machine::gpu::Gpu;
+use crate::machine::{Gpu, Machine};
 use crate::observe::user_number;
 use crate::units::{PciAddress, ranges};
 use crate::words::Origin;

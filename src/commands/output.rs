@@ -6,7 +6,7 @@ use std::os::fd::AsFd;
 use super::stdout_at_start;
 use super::trouble::Trouble;
 use crate::cli::ColorArgs;
-use crate::print::terminal::{Surroundings, Terminal};
+use crate::print::{Surroundings, Terminal};
 
 /// The terminal of standard output.
 pub(super) fn terminal(color: &ColorArgs) -> Terminal {

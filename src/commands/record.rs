@@ -9,8 +9,7 @@ use super::{ask_nvml, source};
 use crate::audit::{Settings, audit};
 use crate::cli::RecordArgs;
 use crate::observe::{Source, observe};
-use crate::print::gaps;
-use crate::print::terminal::harmless;
+use crate::print::{gaps, harmless};
 use crate::record::{self, Options};
 use crate::units::seconds;
 

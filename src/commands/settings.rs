@@ -5,7 +5,7 @@ use std::path::Path;
 
 use super::names::{gpu_named, rule_named, user_named};
 use super::trouble::Trouble;
-use crate::audit::place::home::Hints;
+use crate::audit::place::Hints;
 use crate::audit::{Limits, Scope, Settings};
 use crate::cli::{HomeNodeArgs, JudgementArgs};
 use crate::document::Expected;

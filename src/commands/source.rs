@@ -3,8 +3,7 @@
 use super::ask_nvml;
 use super::trouble::Trouble;
 use crate::cli::{MachineArgs, PidArgs};
-use crate::machine::Machine;
-use crate::machine::gap::{Fact, Reason};
+use crate::machine::{Fact, Machine, Reason};
 use crate::observe::{Source, Subjects};
 
 pub(super) fn source(arguments: &MachineArgs) -> Result<Source, Trouble> {

@@ -2,7 +2,7 @@
 
 use std::io::{self, Write};
 
-use crate::print::terminal::harmless;
+use crate::print::harmless;
 
 pub(super) type Trouble = Box<dyn std::error::Error>;
 

@@ -10,7 +10,7 @@ use super::exit_code;
 use super::output::{print as print_text, terminal, terminal_of};
 use super::trouble::Trouble;
 use crate::cli::{Cli, ColorArgs};
-use crate::print::terminal::ColorChoice;
+use crate::print::ColorChoice;
 
 pub(super) fn print(error: Error) -> Result<ExitCode, Trouble> {
     let error = in_our_words(error);

@@ -3,10 +3,8 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 
-use crate::compare::machine::known_nodes;
 use crate::compare::pairs::pairs;
-use crate::compare::processes::ProcessChange;
-use crate::compare::{machine, processes, verdict};
+use crate::compare::{ProcessChange, known_nodes, machine, processes, verdict};
 use crate::document::{Document, Expected, GapEntry, GpuEntry, ProcessEntry};
 use crate::units::{NodeSet, Pid, node_list, ranges};
 use crate::words::{Role, Verdict};

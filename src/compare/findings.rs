@@ -3,8 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 
-use crate::compare::processes::{Change, ProcessChange};
-use crate::compare::verdict;
+use crate::compare::{Change, ProcessChange, verdict};
 use crate::document::{Document, Finding, ProcessEntry};
 use crate::units::Pid;
 use crate::words::{Severity, Verdict};

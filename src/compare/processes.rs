@@ -3,9 +3,7 @@
 use std::collections::BTreeMap;
 use std::fmt;
 
-use crate::compare::fields::FIELDS;
-use crate::compare::pairs::{MatchedBy, Pair};
-use crate::compare::verdict;
+use crate::compare::{FIELDS, MatchedBy, Pair, verdict};
 use crate::document::{Document, ProcessEntry};
 use crate::units::Pid;
 use crate::words::{Role, Verdict};

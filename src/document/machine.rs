@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::machine::nvml_answer::MigDevice;
+use crate::machine::MigDevice;
 use crate::units::{Bytes, CpuSet, NodeId, NodeSet, PciAddress};
 use crate::words::{HomeSource, PciClass, Word};
 

@@ -2,11 +2,11 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use crate::jobs::known_programs::{self, DATA_LOADER, Task, serves_gpus, task};
-use crate::jobs::ties::{TrainerMatch, Trainers};
-use crate::jobs::tree::{ProcessTree, ProgramFacts};
-use crate::machine::gpu::{Gpu, Instance};
-use crate::machine::process::{ControlGroup, Process};
+use crate::jobs::known_programs;
+use crate::jobs::{
+    DATA_LOADER, ProcessTree, ProgramFacts, Task, TrainerMatch, Trainers, serves_gpus, task,
+};
+use crate::machine::{ControlGroup, Gpu, Instance, Process};
 use crate::units::Pid;
 use crate::words::Evidence;
 pub(crate) use crate::words::Role;
@@ -270,8 +270,8 @@ fn command(process: &Process) -> &[String] {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::jobs::selection::{ProcessReads, select};
-    use crate::machine::gpu::Context;
+    use crate::jobs::{ProcessReads, select};
+    use crate::machine::Context;
 
     /// (PID, parent, `comm`, argv, path of its control group)
     type Line = (u32, u32, &'static str, &'static str, &'static str);

@@ -1,6 +1,6 @@
 //! Bindings that argv and environment request: options of frameworks, numactl and taskset.
 
-use crate::machine::binding_request::{BindTo, BindingRequest};
+use crate::machine::{BindTo, BindingRequest};
 use crate::units::{Cpu, NodeId, NodeSet, parse_cpu_list};
 
 /// Options with which a framework binds each process to its GPU's node or assigns CPUs, alone or with `=` and a value.

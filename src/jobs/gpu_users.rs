@@ -5,7 +5,7 @@ pub(crate) mod nvidia;
 
 use std::collections::BTreeSet;
 
-use crate::machine::gpu::Gpu;
+use crate::machine::Gpu;
 use crate::units::Pid;
 
 /// All processes that are known to use one of these GPUs.

@@ -1,6 +1,6 @@
 //! The container, Kubernetes pod and Slurm job of a process, from its control groups.
 
-use crate::machine::process::ControlGroup;
+use crate::machine::ControlGroup;
 
 /// The container's id: 64 hexadecimal digits in the group's name, alone or in `docker-….scope` and similar names, as Docker,
 /// containerd, CRI-O and Podman write them.

@@ -2,11 +2,8 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use crate::jobs::attribution::Membership;
-use crate::jobs::tree::ProcessTree;
-use crate::machine::gap::{Fact, Gap};
-use crate::machine::gpu::Gpu;
-use crate::machine::process::Process;
+use crate::jobs::{Membership, ProcessTree};
+use crate::machine::{Fact, Gap, Gpu, Process};
 use crate::units::Pid;
 use crate::words::Role;
 

@@ -3,11 +3,11 @@
 use std::cell::RefCell;
 use std::collections::{BTreeMap, BTreeSet};
 
-use crate::jobs::known_programs::{
-    DATA_LOADER, is_forkserver, is_job_boundary, is_worker_program, serves_gpus, task,
+use crate::jobs::{
+    DATA_LOADER, ProcessTree, ProgramFacts, is_forkserver, is_job_boundary, is_worker_program,
+    serves_gpus, task,
 };
-use crate::jobs::tree::{ProcessTree, ProgramFacts};
-use crate::machine::process::ControlGroup;
+use crate::machine::ControlGroup;
 use crate::units::Pid;
 
 /// The facts that selection needs about any process. `stat` of each is known, all else is read when it is asked for.

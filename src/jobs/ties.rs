@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use crate::machine::process::Process;
+use crate::machine::Process;
 use crate::units::{Pid, ranges};
 use crate::words::Evidence;
 
@@ -160,9 +160,7 @@ impl<'a> Trainers<'a> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::machine::environment::Environment;
-    use crate::machine::memory::Memory;
-    use crate::machine::process::ControlGroup;
+    use crate::machine::{ControlGroup, Environment, Memory};
 
     fn process(pid: u32, pipes: &[u64]) -> Process {
         Process {

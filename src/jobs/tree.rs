@@ -2,8 +2,8 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use crate::jobs::known_programs::is_job_boundary;
-use crate::machine::process::{ControlGroup, Process};
+use crate::jobs::is_job_boundary;
+use crate::machine::{ControlGroup, Process};
 use crate::units::Pid;
 
 /// Parents and children of all known processes.

@@ -1,6 +1,6 @@
 //! The environment variables that describe a process's place in a job.
 
-use crate::machine::binding_request::BindingRequest;
+use crate::machine::BindingRequest;
 
 /// Variables as they were when the program was started. Variables that a process sets later are visible only in its
 /// children. `None` for a variable that was not set or has an invalid value.

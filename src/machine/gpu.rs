@@ -4,7 +4,7 @@ use crate::words::{Evidence, HomeSource};
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 
-use crate::machine::nvml_answer::MigDevice;
+use crate::machine::MigDevice;
 use crate::units::{Bytes, NodeId, NodeSet, PciAddress, Pid};
 
 /// One GPU, as the driver and sysfs describe it.

@@ -4,9 +4,7 @@ use crate::units::{Cpu, CpuSet, NodeBytes, NodeSet, Pid};
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
-use crate::machine::binding_request::BindingRequest;
-use crate::machine::environment::Environment;
-use crate::machine::memory::Memory;
+use crate::machine::{BindingRequest, Environment, Memory};
 
 /// One process. Its text is chosen by its owner: bytes that are not UTF-8 are replaced, control characters are kept.
 #[derive(Debug, Clone)]

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use crate::machine::gap::Gap;
+use crate::machine::Gap;
 use crate::units::{NodeId, Pid};
 
 /// A time in which threads were sampled again and again.

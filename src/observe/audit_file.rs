@@ -4,8 +4,7 @@ use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 
 use crate::document::{self, Document, Expected};
-use crate::observe::root::archive;
-use crate::observe::root::named_file::{open_named, read_named};
+use crate::observe::root::{archive, open_named, read_named};
 use crate::observe::topology_file;
 
 /// Why such a file cannot be used: one sentence with its path.

@@ -8,3 +8,6 @@ pub(crate) mod kfd;
 pub(crate) mod nvidia;
 pub(crate) mod nvml;
 pub(crate) mod users;
+
+pub(crate) use fdinfo::{DrmClient, parse_fdinfo};
+pub(crate) use kfd::KfdGpu;

@@ -2,7 +2,7 @@
 //!
 //! Version 1 has one hierarchy for each controller, version 2 has one hierarchy for all.
 
-use crate::machine::process::ControlGroup;
+use crate::machine::ControlGroup;
 
 /// A controller whose files are read.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -3,8 +3,7 @@
 use std::time::SystemTime;
 
 use crate::machine::Host;
-use crate::observe::root::Root;
-use crate::observe::root::manifest::Manifest;
+use crate::observe::root::{Manifest, Root};
 use crate::units::value;
 use crate::words::Origin;
 

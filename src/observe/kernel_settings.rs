@@ -2,9 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use crate::machine::gap::{Fact, Gaps, Reason};
-use crate::machine::kernel_settings::KernelSettings;
-use crate::machine::topology::Topology;
+use crate::machine::{Fact, Gaps, KernelSettings, Reason, Topology};
 use crate::observe::nodes::read_package;
 use crate::observe::read::read_as;
 use crate::observe::root::Root;

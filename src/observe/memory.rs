@@ -17,13 +17,18 @@ pub(crate) mod numa_stat;
 pub(crate) mod sample;
 pub(crate) mod syscalls;
 
-use crate::machine::gap::Reason;
-use crate::machine::memory::Memory;
-use crate::observe::memory::huge::HugeDevices;
+pub(crate) use backing::{TORCH_PREFIX, backing_of_file, torch_maker};
+pub(crate) use estimate::{Bounds, Population, pages};
+pub(crate) use huge::HugeDevices;
+pub(crate) use maps::each_mapping;
+pub(crate) use mountinfo::{Device, read_huge_mounts};
+pub(crate) use numa_maps::{NumaMaps, redact_line};
+pub(crate) use sample::SampleError;
+pub(crate) use syscalls::{Region, page_nodes, present_regions};
+
+use crate::machine::{Memory, Reason};
 use crate::observe::memory::numa_maps::walk::{self, is_small};
-use crate::observe::memory::sample::SampleError;
-use crate::observe::process::status::Resident;
-use crate::observe::process::{cgroup, stat};
+use crate::observe::process::{Resident, cgroup, stat};
 use crate::observe::root::Root;
 use crate::units::{NodeBytes, Pid};
 

@@ -2,8 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use crate::machine::gap::{Fact, Gaps};
-use crate::machine::topology::{Node, Topology};
+use crate::machine::{Fact, Gaps, Node, Topology};
 use crate::observe::read::read_as;
 use crate::observe::root::Root;
 use crate::units::{

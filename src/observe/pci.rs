@@ -1,7 +1,6 @@
 //! PCI devices: `/sys/bus/pci/devices`.
 
-use crate::machine::gap::{Fact, Gaps, Reason};
-use crate::machine::pci::PciDevice;
+use crate::machine::{Fact, Gaps, PciDevice, Reason};
 use crate::observe::read::read_as;
 use crate::observe::root::Root;
 use crate::units::{Malformed, NodeId, PciAddress, malformed, number, value};

@@ -17,3 +17,17 @@ pub(crate) mod status;
 pub(crate) mod threads;
 pub(crate) mod user_names;
 pub(crate) mod variables;
+
+pub(crate) use affinity::Affinities;
+pub(crate) use cgroup::{parse_cgroup, read_cgroup};
+pub(crate) use cmdline::read_command;
+pub(crate) use cpuset::Cpusets;
+pub(crate) use environ::read_environment;
+pub(crate) use fd::{DriverFile, KFD_FILE, is_kept, parse_driver_file, parse_drm_file, parse_pipe};
+pub(crate) use open_files::read_pipes;
+pub(crate) use pool::{Readers, lock};
+pub(crate) use process_reader::{MemoryInput, ProcessReader};
+pub(crate) use stat::{Stat, Stats, has_ended, is_ended, parse_stat, read_stats, ticks_after_boot};
+pub(crate) use status::{Resident, parse_status, read_status};
+pub(crate) use threads::read_threads;
+pub(crate) use variables::parse_variables;

@@ -1,6 +1,6 @@
 //! Reads and parses one file.
 
-use crate::machine::gap::Reason;
+use crate::machine::Reason;
 use crate::observe::root::Root;
 use crate::units::Malformed;
 

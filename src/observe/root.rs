@@ -10,6 +10,14 @@ pub(crate) mod snapshot;
 pub(crate) mod tap;
 pub(crate) mod tree;
 
+pub(crate) use blocking::{PATIENCE, Unresponsive};
+pub(crate) use confined::{folder_names, link_within, names_of, open_within};
+pub(crate) use lines::{LARGEST_BY_LINES, LineSplitter};
+pub(crate) use manifest::{FORMAT, Manifest, parse_manifest};
+pub(crate) use named_file::{open_named, read_named};
+pub(crate) use tap::{Tap, keeps_link, keeps_names_of};
+pub(crate) use tree::{RecordedEntry, RecordedTree};
+
 use std::collections::BTreeSet;
 use std::fs::File;
 use std::io::{self, BufRead, BufReader, Cursor, ErrorKind, Read};
@@ -21,14 +29,7 @@ use std::sync::{Mutex, MutexGuard, OnceLock, PoisonError};
 use rustix::fs::{CWD, Mode, OFlags};
 use rustix::io::Errno;
 
-use crate::machine::gap::Reason;
-pub(crate) use crate::observe::root::blocking::PATIENCE;
-use crate::observe::root::blocking::Unresponsive;
-use crate::observe::root::confined::{folder_names, link_within, names_of, open_within};
-use crate::observe::root::lines::{LARGEST_BY_LINES, LineSplitter};
-pub(crate) use crate::observe::root::tap::Tap;
-use crate::observe::root::tap::{keeps_link, keeps_names_of};
-use crate::observe::root::tree::{RecordedEntry, RecordedTree};
+use crate::machine::Reason;
 use crate::units::Pid;
 
 /// The largest file that is read whole, in bytes. An environment that the kernel put in place has at most 6 MiB.

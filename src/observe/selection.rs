@@ -2,18 +2,11 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use crate::jobs::gpu_users::users_of;
-use crate::jobs::selection::{ProcessReads, Selection, select};
-use crate::jobs::tree::ProcessTree;
-use crate::machine::gap::{Fact, Gap, Reason};
-use crate::machine::gpu::Gpu;
-use crate::machine::process::ControlGroup;
+use crate::jobs::{ProcessReads, ProcessTree, Selection, select, users_of};
+use crate::machine::{ControlGroup, Fact, Gap, Gpu, Reason};
 use crate::observe::gpu::{drm_users, users};
-use crate::observe::process::pool::{Readers, lock};
-use crate::observe::process::stat::{Stat, Stats};
-use crate::observe::process::{cgroup, cmdline};
-use crate::observe::root::Root;
-use crate::observe::root::manifest::Manifest;
+use crate::observe::process::{Readers, Stat, Stats, cgroup, cmdline, lock};
+use crate::observe::root::{Manifest, Root};
 use crate::units::Pid;
 
 /// The processes that the audit needs.

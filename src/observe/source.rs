@@ -5,14 +5,12 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::machine::nvml_answer::DriverAnswer;
+use crate::machine::DriverAnswer;
 use crate::observe::deadline::Deadline;
-use crate::observe::gpu::nvml::child::{Invocation, NvmlClient};
-use crate::observe::gpu::nvml::reconcile::{drop_later_processes, finish_query};
+use crate::observe::gpu::nvml::{Invocation, NvmlClient, drop_later_processes, finish_query};
 use crate::observe::memory::MemoryReading;
-use crate::observe::process::stat::{Stats, read_stats};
-use crate::observe::root::Root;
-use crate::observe::root::manifest::Manifest;
+use crate::observe::process::{Stats, read_stats};
+use crate::observe::root::{Manifest, Root};
 use crate::units::Pid;
 
 /// The machine to observe.

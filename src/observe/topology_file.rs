@@ -4,8 +4,8 @@ use std::path::{Path, PathBuf};
 
 use roxmltree::{Document, Node, ParsingOptions};
 
-use crate::machine::topology::PciNodes;
-use crate::observe::root::named_file::read_named;
+use crate::machine::PciNodes;
+use crate::observe::root::read_named;
 use crate::units::{Malformed, NodeId, NodeSet, parse_cpu_mask};
 
 /// Why a topology file cannot be used, in one sentence with its path.

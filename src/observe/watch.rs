@@ -5,3 +5,8 @@ pub(crate) mod interrupt;
 pub(crate) mod sched;
 pub(crate) mod tally;
 pub(crate) mod window;
+
+pub(crate) use counters::{counted_between, read_numastat, read_vmstat};
+pub(crate) use interrupt::Interrupt;
+pub(crate) use sched::read_pages_migrated;
+pub(crate) use tally::{Clock, Tallies, Tally, ThreadSample};

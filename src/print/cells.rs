@@ -3,7 +3,7 @@
 use comfy_table::Color;
 
 use crate::document::{MemoryEntry, ProcessEntry};
-use crate::print::terminal::harmless;
+use crate::print::harmless;
 use crate::units::{CpuSet, NodeSet, node_list, ranges};
 use crate::words::{Verdict, Word};
 

@@ -2,7 +2,7 @@
 
 use comfy_table::{Color, ColumnConstraint, Width};
 
-use crate::print::terminal::{Terminal, cell};
+use crate::print::{Terminal, cell};
 
 /// A column with its cells.
 pub(crate) struct Filled {

@@ -5,7 +5,7 @@ use std::io::{self, Write};
 use ::csv::Writer;
 
 use crate::document::{Document, ProcessEntry};
-use crate::print::terminal::harmless;
+use crate::print::harmless;
 use crate::units::{NodeId, NodeSet, node_list, ranges};
 
 /// A column: its header, and its cell for a process. An empty cell is unknown, or does not apply.

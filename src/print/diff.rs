@@ -5,17 +5,16 @@ use std::collections::{BTreeMap, BTreeSet};
 use comfy_table::Color;
 use owo_colors::Style;
 
-use crate::compare::Diff;
-use crate::compare::fields::{CPU_VERDICT, LOCAL_FRACTION, MEMORY_VERDICT, VERDICT};
-use crate::compare::findings::{FindingChange, FindingState};
-use crate::compare::processes::{Change, ProcessChange};
-use crate::document::{Document, LocalShare, ProcessEntry, Summary};
-use crate::print::cells::{
-    binding, color, cpus, known, or_unknown, processes as counted, role, shortened, verdict,
+use crate::compare::{
+    CPU_VERDICT, Change, Diff, FindingChange, FindingState, LOCAL_FRACTION, MEMORY_VERDICT,
+    ProcessChange, VERDICT,
 };
-use crate::print::columns::{Filled, Room, draw};
-use crate::print::table::{counts, head};
-use crate::print::terminal::{Terminal, harmless};
+use crate::document::{Document, LocalShare, ProcessEntry, Summary};
+use crate::print::cells::processes as counted;
+use crate::print::{
+    Filled, Room, Terminal, binding, color, counts, cpus, draw, harmless, head, known, or_unknown,
+    role, shortened, verdict,
+};
 use crate::units::{node_list, percent_of_one as percent, ranges};
 use crate::words::{Role, Severity};
 

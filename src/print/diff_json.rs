@@ -4,11 +4,9 @@ use serde::ser::SerializeMap;
 use serde::{Serialize, Serializer};
 use serde_json::Value;
 
-use crate::compare::Diff;
-use crate::compare::fields::FIELDS;
-use crate::compare::findings::{FindingChange, FindingState};
-use crate::compare::machine::MachineChange;
-use crate::compare::processes::{Change, ProcessChange};
+use crate::compare::{
+    Change, Diff, FIELDS, FindingChange, FindingState, MachineChange, ProcessChange,
+};
 use crate::document::{Document, HostEntry, LocalShare, ProcessEntry, Summary, Tool};
 use crate::print::json;
 use crate::units::Pid;

@@ -1,7 +1,7 @@
 //! The rules for people: the list of all, and one in full.
 
 use crate::document::rule::RuleText;
-use crate::print::terminal::Terminal;
+use crate::print::Terminal;
 
 /// All rules, one or two lines each.
 pub(crate) fn rules(rules: &[RuleText], terminal: &Terminal) -> String {

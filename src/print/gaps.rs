@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use crate::document::{Document, GapEntry};
-use crate::print::terminal::{Terminal, harmless};
+use crate::print::{Terminal, harmless};
 use crate::units::{Bytes, ranges};
 
 /// The section of missing facts. Empty where nothing is missing.

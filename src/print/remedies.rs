@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use crate::document::{Document, ProcessEntry};
-use crate::print::terminal::harmless;
+use crate::print::harmless;
 use crate::units::{NodeSet, node_list, ranges};
 use crate::words::Role;
 

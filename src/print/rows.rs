@@ -6,9 +6,10 @@ use comfy_table::Color;
 
 use crate::document::{Document, ProcessEntry};
 use crate::print::age::age;
-use crate::print::cells::{binding, color, cpus, known, or_unknown, role, shortened, verdict};
-use crate::print::columns::{Filled, Room, draw};
-use crate::print::terminal::{Terminal, harmless};
+use crate::print::{
+    Filled, Room, Terminal, binding, color, cpus, draw, harmless, known, or_unknown, role,
+    shortened, verdict,
+};
 use crate::units::{Bytes, NodeBytes, NodeId, NodeSet, Pid, node_list, percent_of_one, ranges};
 use crate::words::{Evidence, MemoryKind, Role, Word};
 

@@ -6,10 +6,9 @@ use std::time::Duration;
 use owo_colors::Style;
 
 use crate::document::{Document, Finding, GpuEntry, HostEntry, ProcessEntry, Summary};
-use crate::print::cells::processes;
 use crate::print::gaps::gaps;
 use crate::print::rows::rows;
-use crate::print::terminal::{Terminal, harmless};
+use crate::print::{Terminal, harmless, processes};
 use crate::units::{CpuSet, length, node_list, ranges};
 use crate::words::{Origin, Role, Severity, Verdict};
 

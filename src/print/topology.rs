@@ -3,10 +3,8 @@
 use comfy_table::Cell;
 
 use crate::document::{DeviceEntry, Document, NodeEntry};
-use crate::print::cells::{known, or_unknown};
 use crate::print::gaps::gaps;
-use crate::print::table::{findings, head};
-use crate::print::terminal::{Terminal, cell, harmless};
+use crate::print::{Terminal, cell, findings, harmless, head, known, or_unknown};
 use crate::units::node_list;
 use crate::words::PciClass;
 

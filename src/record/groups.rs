@@ -4,11 +4,10 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
 use crate::jobs::scheduler;
-use crate::machine::process::ControlGroup;
-use crate::observe::process::cgroup::parse_cgroup;
-use crate::observe::root::tree::{RecordedEntry, RecordedTree};
-use crate::record::kept::process_of;
-use crate::record::redact::by_line;
+use crate::machine::ControlGroup;
+use crate::observe::process::parse_cgroup;
+use crate::observe::root::{RecordedEntry, RecordedTree};
+use crate::record::{by_line, process_of};
 
 /// The tree with a new name for every group: its job, pod or container, and a number. Different groups keep different names. The
 /// cpuset of a group, or of the ancestor whose cpuset applies, is kept under the new name.

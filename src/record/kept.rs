@@ -3,8 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Component, Path};
 
-use crate::machine::Machine;
-use crate::machine::gap::Fact;
+use crate::machine::{Fact, Machine};
 use crate::units::Pid;
 use crate::words::Evidence;
 

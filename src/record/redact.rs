@@ -3,10 +3,10 @@
 use std::path::Path;
 
 use crate::jobs::{binding_requests, known_programs};
-use crate::observe::memory::numa_maps::redact_line;
-use crate::observe::process::fd::is_kept;
-use crate::observe::root::tree::RecordedEntry;
-use crate::record::kept::process_of;
+use crate::observe::memory::redact_line;
+use crate::observe::process::is_kept;
+use crate::observe::root::RecordedEntry;
+use crate::record::process_of;
 
 /// Whether a recording keeps the link of an open file: only for files of GPUs, and pipes.
 pub(crate) fn keeps_open_file(path: &Path, entry: &RecordedEntry) -> bool {

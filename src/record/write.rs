@@ -13,7 +13,7 @@ use flate2::write::GzEncoder;
 use rustix::fs::{AtFlags, CWD, Mode, OFlags, RenameFlags};
 use rustix::io::Errno;
 
-use crate::observe::root::tree::{RecordedEntry, RecordedTree};
+use crate::observe::root::{RecordedEntry, RecordedTree};
 
 /// `x` of `x.tar.gz`.
 pub(crate) fn archive_stem(path: &Path) -> Option<&OsStr> {

@@ -1,10 +1,8 @@
 //! Fills the machine's part of the document.
 
-use crate::audit::place::home::GpuPlace;
+use crate::audit::place::GpuPlace;
 use crate::document::{DeviceEntry, GpuEntry, HostEntry, NodeEntry, TopologyEntry};
-use crate::machine::Host;
-use crate::machine::pci::PciDevice;
-use crate::machine::topology::{Node, Topology};
+use crate::machine::{Host, Node, PciDevice, Topology};
 use crate::units::NodeId;
 
 pub(crate) fn host(host: Host) -> HostEntry {

@@ -4,15 +4,12 @@ use std::collections::BTreeMap;
 use std::time::{Duration, UNIX_EPOCH};
 
 use crate::audit::PlacedProcess;
-use crate::audit::place::cpu::Threads;
-use crate::audit::place::memory::PagePlace;
+use crate::audit::place::{PagePlace, Threads};
 use crate::document::window::seconds;
 use crate::document::{
     CpuEntry, CpuWindowEntry, MemoryEntry, MigInstance, ProcessEntry, ThreadsEntry,
 };
-use crate::machine::gpu::Instance;
-use crate::machine::process::Process;
-use crate::machine::window::ProcessActivity;
+use crate::machine::{Instance, Process, ProcessActivity};
 use crate::units::{NodeBytes, Pid};
 use crate::words::{MemoryKind, Word};
 

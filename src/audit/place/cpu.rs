@@ -2,12 +2,8 @@
 
 use std::collections::BTreeMap;
 
-use crate::audit::place::binding::Binding;
-use crate::audit::place::threads::{UnboundThreads, bindings};
-use crate::audit::place::verdict::{LocalNodes, Locality, Verdict};
-use crate::machine::process::{Process, Thread};
-use crate::machine::topology::Topology;
-use crate::machine::window::{CpuTime, ProcessActivity};
+use crate::audit::place::{Binding, LocalNodes, Locality, UnboundThreads, Verdict, bindings};
+use crate::machine::{CpuTime, Process, ProcessActivity, Thread, Topology};
 use crate::units::{CpuSet, NodeId, NodeSet};
 
 /// The CPU placement of a process. The main thread stands for the process.

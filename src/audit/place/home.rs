@@ -4,9 +4,7 @@
 use crate::words::{Evidence, HomeSource};
 use std::collections::BTreeMap;
 
-use crate::machine::gap::{Fact, Gap, Reason};
-use crate::machine::gpu::Gpu;
-use crate::machine::topology::{PciNodes, Topology};
+use crate::machine::{Fact, Gap, Gpu, PciNodes, Reason, Topology};
 use crate::units::{NodeSet, Pid, node_list};
 
 /// A GPU with its home nodes.

@@ -2,12 +2,9 @@
 
 use std::collections::BTreeMap;
 
-use crate::audit::place::sampling_error::error_of;
-use crate::audit::place::verdict::{LocalNodes, Locality, Verdict};
+use crate::audit::place::{LocalNodes, Locality, Verdict, error_of};
 use crate::audit::{Limits, PlacedProcess};
-use crate::machine::gap::{Fact, Gap, Reason};
-use crate::machine::memory::{Backing, Exactness, Memory, Policy, Sample};
-use crate::machine::process::Process;
+use crate::machine::{Backing, Exactness, Fact, Gap, Memory, Policy, Process, Reason, Sample};
 use crate::units::{Bytes, NodeBytes, NodeId, NodeSet};
 pub(crate) use crate::words::MemoryKind;
 

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use crate::machine::memory::{Backing, Sample};
+use crate::machine::{Backing, Sample};
 use crate::units::{Bytes, NodeBytes, NodeId};
 
 /// The half width of the 95 % confidence interval of the share of the working memory on matching nodes, from 0 to 1.
@@ -78,7 +78,7 @@ pub(crate) fn error_of(
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::machine::memory::Stratum;
+    use crate::machine::Stratum;
 
     fn error(strata: &[(Backing, u64, u64, [u64; 2], u64)]) -> Option<f64> {
         let (mut sample, mut pages) = (Sample::default(), BTreeMap::new());

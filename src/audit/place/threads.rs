@@ -3,9 +3,8 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 
-use crate::audit::place::binding::Binding;
-use crate::audit::place::verdict::LocalNodes;
-use crate::machine::process::{Process, Thread};
+use crate::audit::place::{Binding, LocalNodes};
+use crate::machine::{Process, Thread};
 use crate::units::CpuSet;
 
 /// The threads of a process that may leave its local nodes.
@@ -130,7 +129,7 @@ fn starts(threads: &[&Thread]) -> Option<BTreeSet<u64>> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::machine::topology::{Node, Topology};
+    use crate::machine::{Node, Topology};
     use crate::units::{Cpu, CpuSet, NodeId, NodeSet, Pid};
 
     fn cpus(cpus: &[u32]) -> CpuSet {

@@ -1,6 +1,6 @@
 //! Verdicts, and the local nodes that they are made against.
 
-use crate::machine::topology::Topology;
+use crate::machine::Topology;
 use crate::units::{NodeId, NodeSet};
 pub(crate) use crate::words::Verdict;
 

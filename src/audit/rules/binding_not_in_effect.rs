@@ -15,13 +15,11 @@ use std::collections::BTreeSet;
 
 use crate::audit::PlacedProcess;
 use crate::audit::finding::{Evidence, Remedy, Severity, Value};
-use crate::audit::place::verdict::Locality;
-use crate::audit::rules::group::Group;
-use crate::audit::rules::remedy::{POLICY_STAYS, bind, by_hand};
-use crate::audit::rules::words::node_names;
-use crate::audit::rules::{Rule, RuleContext, Violation};
-use crate::machine::binding_request::{BindTo, BindingRequest};
-use crate::machine::memory::Mode;
+use crate::audit::place::Locality;
+use crate::audit::rules::{
+    Group, POLICY_STAYS, Rule, RuleContext, Violation, bind, by_hand, node_names,
+};
+use crate::machine::{BindTo, BindingRequest, Mode};
 use crate::units::{CpuSet, NodeSet, Pid};
 
 pub(crate) const RULE: Rule = Rule {

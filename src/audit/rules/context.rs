@@ -39,15 +39,11 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use crate::audit::place::home::GpuPlace;
-use crate::audit::place::verdict::Locality;
-use crate::audit::rules::group::Group;
+use crate::audit::place::{GpuPlace, Locality};
+use crate::audit::rules::Group;
 use crate::audit::{Limits, PlacedProcess};
-use crate::jobs::tree::ProcessTree;
-use crate::machine::binding_request::BindingRequest;
-use crate::machine::kernel_settings::KernelSettings;
-use crate::machine::topology::Topology;
-use crate::machine::window::Window;
+use crate::jobs::ProcessTree;
+use crate::machine::{BindingRequest, KernelSettings, Topology, Window};
 use crate::units::{Bytes, NodeId, NodeSet, Pid};
 use crate::words::Role;
 

@@ -8,11 +8,8 @@
 //! What to do: bind the process to the node of its GPU, if that node has enough CPUs for everything that runs there.
 
 use crate::audit::finding::{Severity, Value};
-use crate::audit::place::cpu::CpuPlacement;
-use crate::audit::place::verdict::Locality;
-use crate::audit::rules::remedy::bind;
-use crate::audit::rules::running::Running;
-use crate::audit::rules::{Rule, RuleContext, Violation};
+use crate::audit::place::{CpuPlacement, Locality};
+use crate::audit::rules::{Rule, RuleContext, Running, Violation, bind};
 
 pub(crate) const RULE: Rule = Rule {
     name: "cpu-near",

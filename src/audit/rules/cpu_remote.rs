@@ -12,11 +12,8 @@
 //! running process (without -a only its main thread), but not its memory.
 
 use crate::audit::finding::{Severity, Value};
-use crate::audit::place::cpu::CpuPlacement;
-use crate::audit::place::verdict::Locality;
-use crate::audit::rules::remedy::bind;
-use crate::audit::rules::running::Running;
-use crate::audit::rules::{Rule, RuleContext, Violation};
+use crate::audit::place::{CpuPlacement, Locality};
+use crate::audit::rules::{Rule, RuleContext, Running, Violation, bind};
 
 pub(crate) const RULE: Rule = Rule {
     name: "cpu-remote",

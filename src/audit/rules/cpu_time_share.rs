@@ -4,8 +4,7 @@ use std::time::Duration;
 
 use crate::audit::PlacedProcess;
 use crate::audit::finding::{Evidence, Value};
-use crate::audit::rules::context::RuleContext;
-use crate::audit::rules::group::Group;
+use crate::audit::rules::{Group, RuleContext};
 use crate::units::{NodeId, length, percent_of_time};
 
 /// The CPU time of a group of processes: on the counted nodes, and on all.

@@ -8,12 +8,10 @@
 //! What to do: bind the process when it starts.
 
 use crate::audit::finding::{Evidence, Severity, Value};
-use crate::audit::place::cpu::CpuPlacement;
-use crate::audit::rules::cpu_time_share::{CpuTimeShare, evidence};
-use crate::audit::rules::group::Group;
-use crate::audit::rules::remedy::bind;
-use crate::audit::rules::words::{in_parentheses, node_names};
-use crate::audit::rules::{Rule, RuleContext, Violation};
+use crate::audit::place::CpuPlacement;
+use crate::audit::rules::{
+    CpuTimeShare, Group, Rule, RuleContext, Violation, bind, evidence, in_parentheses, node_names,
+};
 use crate::units::NodeSet;
 
 pub(crate) const RULE: Rule = Rule {

@@ -12,9 +12,7 @@ use std::collections::BTreeMap;
 
 use crate::audit::PlacedProcess;
 use crate::audit::finding::{Evidence, Remedy, Severity, Value};
-use crate::audit::rules::group::Group;
-use crate::audit::rules::remedy::{bind, cpus_of};
-use crate::audit::rules::{Rule, RuleContext, Violation};
+use crate::audit::rules::{Group, Rule, RuleContext, Violation, bind, cpus_of};
 use crate::units::{CpuSet, NodeSet};
 use crate::words::Role;
 

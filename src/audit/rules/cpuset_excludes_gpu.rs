@@ -10,8 +10,7 @@
 
 use crate::audit::PlacedProcess;
 use crate::audit::finding::{Evidence, Remedy, Severity, Value};
-use crate::audit::rules::words::node_names;
-use crate::audit::rules::{Rule, RuleContext, Violation};
+use crate::audit::rules::{Rule, RuleContext, Violation, node_names};
 use crate::units::NodeSet;
 
 pub(crate) const RULE: Rule = Rule {

@@ -9,8 +9,7 @@
 //! What to do: set the node with --gpu-node, or with the topology file that the cloud provider publishes (--topology).
 
 use crate::audit::finding::{Evidence, Remedy, Severity, Value};
-use crate::audit::rules::words::node_names;
-use crate::audit::rules::{Rule, RuleContext, Violation};
+use crate::audit::rules::{Rule, RuleContext, Violation, node_names};
 
 pub(crate) const RULE: Rule = Rule {
     name: "gpu-node-unknown",

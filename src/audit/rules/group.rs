@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use crate::audit::PlacedProcess;
-use crate::audit::rules::words::{gpus_attached, node_names, process_names};
+use crate::audit::rules::{gpus_attached, node_names, process_names};
 use crate::units::{NodeSet, Pid};
 
 /// One process or more. All have the same home nodes and local nodes, except in cpus-crowded and in the groups of

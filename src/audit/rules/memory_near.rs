@@ -9,10 +9,8 @@
 //! What to do: bind the memory as well (numactl --membind), or leave it if the home node has too little memory.
 
 use crate::audit::finding::Severity;
-use crate::audit::place::verdict::{Locality, Verdict};
-use crate::audit::rules::non_local_memory::NonLocalMemory;
-use crate::audit::rules::remedy::bind_and_move;
-use crate::audit::rules::{Rule, RuleContext, Violation};
+use crate::audit::place::{Locality, Verdict};
+use crate::audit::rules::{NonLocalMemory, Rule, RuleContext, Violation, bind_and_move};
 
 pub(crate) const RULE: Rule = Rule {
     name: "memory-near",

@@ -11,10 +11,8 @@
 //! migratepages moves pages that are not pinned.
 
 use crate::audit::finding::Severity;
-use crate::audit::place::verdict::{Locality, Verdict};
-use crate::audit::rules::non_local_memory::NonLocalMemory;
-use crate::audit::rules::remedy::bind_and_move;
-use crate::audit::rules::{Rule, RuleContext, Violation};
+use crate::audit::place::{Locality, Verdict};
+use crate::audit::rules::{NonLocalMemory, Rule, RuleContext, Violation, bind_and_move};
 
 pub(crate) const RULE: Rule = Rule {
     name: "memory-remote",

@@ -11,10 +11,7 @@ use std::collections::BTreeMap;
 
 use crate::audit::PlacedProcess;
 use crate::audit::finding::{Evidence, Remedy, Severity, Value};
-use crate::audit::rules::group::Group;
-use crate::audit::rules::remedy::cpus_of;
-use crate::audit::rules::words::node_names;
-use crate::audit::rules::{Rule, RuleContext, Violation};
+use crate::audit::rules::{Group, Rule, RuleContext, Violation, cpus_of, node_names};
 use crate::units::{NodeSet, Pid};
 
 pub(crate) const RULE: Rule = Rule {

@@ -8,8 +8,7 @@
 //! What to do: choose the number of workers by the CPUs of the nodes that have GPUs.
 
 use crate::audit::finding::{Evidence, Remedy, Severity, Value};
-use crate::audit::rules::words::node_names;
-use crate::audit::rules::{Rule, RuleContext, Violation};
+use crate::audit::rules::{Rule, RuleContext, Violation, node_names};
 use crate::units::NodeSet;
 
 pub(crate) const RULE: Rule = Rule {

@@ -3,10 +3,8 @@
 use std::collections::BTreeMap;
 
 use crate::audit::finding::{Evidence, Value};
-use crate::audit::place::memory::{MemoryKind, PagePlace};
-use crate::audit::place::verdict::Locality;
-use crate::audit::rules::group::Group;
-use crate::audit::rules::words::node_names;
+use crate::audit::place::{Locality, MemoryKind, PagePlace};
+use crate::audit::rules::{Group, node_names};
 use crate::units::{Bytes, NodeBytes, NodeId, NodeSet};
 
 /// The working memory of a group on nodes of at least some locality. Processes share pages, so a sum over processes would

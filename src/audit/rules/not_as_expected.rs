@@ -15,7 +15,7 @@
 
 use crate::audit::finding::{Evidence, Remedy, Severity, Value};
 use crate::audit::rules::{Rule, RuleContext, Violation};
-use crate::compare::expected::{Difference, Unexpected};
+use crate::compare::{Difference, Unexpected};
 
 pub(crate) const RULE: Rule = Rule {
     name: "not-as-expected",

@@ -9,13 +9,8 @@
 
 use crate::audit::PlacedProcess;
 use crate::audit::finding::{Evidence, Remedy, Severity, Value};
-use crate::audit::place::memory::MemoryKind;
-use crate::audit::place::verdict::Locality;
-use crate::audit::rules::group::Group;
-use crate::audit::rules::non_local_memory::bytes_at_least;
-use crate::audit::rules::remedy::bind;
-use crate::audit::rules::words::node_names;
-use crate::audit::rules::{Rule, RuleContext, Violation};
+use crate::audit::place::{Locality, MemoryKind};
+use crate::audit::rules::{Group, Rule, RuleContext, Violation, bind, bytes_at_least, node_names};
 use crate::units::{Bytes, NodeSet};
 
 pub(crate) const RULE: Rule = Rule {

@@ -13,12 +13,11 @@ use std::collections::BTreeSet;
 
 use crate::audit::PlacedProcess;
 use crate::audit::finding::{Evidence, Remedy, Severity, Value};
-use crate::audit::place::verdict::Locality;
-use crate::audit::rules::group::Group;
-use crate::audit::rules::remedy::{POLICY_STAYS, bind, by_hand};
-use crate::audit::rules::words::{gpu_names, node_names};
-use crate::audit::rules::{Rule, RuleContext, Violation};
-use crate::machine::memory::{Mode, Policy};
+use crate::audit::place::Locality;
+use crate::audit::rules::{
+    Group, POLICY_STAYS, Rule, RuleContext, Violation, bind, by_hand, gpu_names, node_names,
+};
+use crate::machine::{Mode, Policy};
 use crate::units::{NodeId, NodeSet};
 
 pub(crate) const RULE: Rule = Rule {

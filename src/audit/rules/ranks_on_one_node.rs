@@ -9,12 +9,8 @@
 //! What to do: bind each rank separately, not the launcher.
 
 use crate::audit::finding::{Evidence, Remedy, Severity, Value};
-use crate::audit::place::cpu::CpuPlacement;
-use crate::audit::place::verdict::Locality;
-use crate::audit::rules::group::Group;
-use crate::audit::rules::remedy::CPUSET_FIRST;
-use crate::audit::rules::words::node_names;
-use crate::audit::rules::{Rule, RuleContext, Violation};
+use crate::audit::place::{CpuPlacement, Locality};
+use crate::audit::rules::{CPUSET_FIRST, Group, Rule, RuleContext, Violation, node_names};
 use crate::units::NodeSet;
 
 pub(crate) const RULE: Rule = Rule {

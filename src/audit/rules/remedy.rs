@@ -4,11 +4,8 @@ use std::collections::BTreeMap;
 
 use crate::audit::PlacedProcess;
 use crate::audit::finding::Remedy;
-use crate::audit::rules::context::RuleContext;
-use crate::audit::rules::group::Group;
-use crate::audit::rules::words::node_names;
-use crate::machine::binding_request::BindTo;
-use crate::machine::topology::Topology;
+use crate::audit::rules::{Group, RuleContext, node_names};
+use crate::machine::{BindTo, Topology};
 use crate::units::{Cpu, CpuSet, NodeSet, Pid, node_list};
 use crate::words::Role;
 

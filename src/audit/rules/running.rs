@@ -3,11 +3,8 @@
 
 use crate::audit::PlacedProcess;
 use crate::audit::finding::{Evidence, Value};
-use crate::audit::place::binding::Binding;
-use crate::audit::rules::context::RuleContext;
-use crate::audit::rules::cpu_time_share::{CpuTimeShare, evidence};
-use crate::audit::rules::group::Group;
-use crate::audit::rules::words::node_names;
+use crate::audit::place::Binding;
+use crate::audit::rules::{CpuTimeShare, Group, RuleContext, evidence, node_names};
 use crate::units::NodeSet;
 
 /// Where a group of processes runs.

@@ -8,8 +8,7 @@
 //! What to do: find out which node is right, and set it with --gpu-node or --topology.
 
 use crate::audit::finding::{Evidence, Remedy, Severity, Value};
-use crate::audit::rules::words::node_names;
-use crate::audit::rules::{Rule, RuleContext, Violation};
+use crate::audit::rules::{Rule, RuleContext, Violation, node_names};
 
 pub(crate) const RULE: Rule = Rule {
     name: "sources-disagree",

@@ -11,9 +11,7 @@
 use std::collections::BTreeMap;
 
 use crate::audit::finding::{Evidence, Remedy, Severity, Value};
-use crate::audit::rules::group::Group;
-use crate::audit::rules::words::gpu_names;
-use crate::audit::rules::{Rule, RuleContext, Violation};
+use crate::audit::rules::{Group, Rule, RuleContext, Violation, gpu_names};
 use crate::units::Pid;
 
 pub(crate) const RULE: Rule = Rule {

@@ -15,13 +15,10 @@ use std::collections::BTreeMap;
 
 use crate::audit::PlacedProcess;
 use crate::audit::finding::{Evidence, Severity, Value};
-use crate::audit::place::cpu::{CpuPlacement, Threads};
-use crate::audit::place::threads::{PartialBinding, UnboundThreads};
-use crate::audit::rules::cpu_time_share::{CpuTimeShare, evidence};
-use crate::audit::rules::group::Group;
-use crate::audit::rules::remedy::bind;
-use crate::audit::rules::words::in_parentheses;
-use crate::audit::rules::{Rule, RuleContext, Violation};
+use crate::audit::place::{CpuPlacement, PartialBinding, Threads, UnboundThreads};
+use crate::audit::rules::{
+    CpuTimeShare, Group, Rule, RuleContext, Violation, bind, evidence, in_parentheses,
+};
 
 pub(crate) const RULE: Rule = Rule {
     name: "threads-astray",

@@ -11,11 +11,7 @@ use std::collections::BTreeSet;
 
 use crate::audit::PlacedProcess;
 use crate::audit::finding::{Remedy, Severity, Value};
-use crate::audit::rules::group::Group;
-use crate::audit::rules::remedy::bind;
-use crate::audit::rules::running::Running;
-use crate::audit::rules::words::node_names;
-use crate::audit::rules::{Rule, RuleContext, Violation};
+use crate::audit::rules::{Group, Rule, RuleContext, Running, Violation, bind, node_names};
 use crate::units::{NodeSet, Pid};
 use crate::words::Role;
 

@@ -5,9 +5,8 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use crate::jobs::tree::ProcessTree;
-use crate::machine::gap::Reason;
-use crate::machine::gpu::Gpu;
+use crate::jobs::ProcessTree;
+use crate::machine::{Gpu, Reason};
 use crate::units::{Bytes, PciAddress, Pid, ranges};
 use crate::words::Evidence;
 

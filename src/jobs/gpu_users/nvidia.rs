@@ -2,10 +2,8 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use crate::jobs::known_programs::serves_gpus;
-use crate::machine::environment::Environment;
-use crate::machine::gap::{Fact, Gap, Reason};
-use crate::machine::gpu::Gpu;
+use crate::jobs::serves_gpus;
+use crate::machine::{Environment, Fact, Gap, Gpu, Reason};
 use crate::units::Pid;
 use crate::words::Evidence;
 

@@ -5,9 +5,8 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use crate::machine::gpu::{DrmGpu, Gpu};
-use crate::observe::gpu::kfd;
-use crate::observe::gpu::kfd::KfdGpu;
+use crate::machine::{DrmGpu, Gpu};
+use crate::observe::gpu::{KfdGpu, kfd};
 use crate::observe::pci::{SysfsPciDevice, parse_hex, vendor};
 use crate::observe::read::read_as;
 use crate::observe::root::Root;

@@ -2,15 +2,11 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use crate::jobs::ProcessTree;
 use crate::jobs::gpu_users::drm::{ClientUse, DrmFacts, OpenDrivers};
-use crate::jobs::tree::ProcessTree;
-use crate::machine::gap::{Fact, Gap, Reason};
-use crate::machine::gpu::Gpu;
-use crate::observe::gpu::fdinfo::{DrmClient, parse_fdinfo};
-use crate::observe::gpu::kfd;
-use crate::observe::process::fd::{KFD_FILE, parse_drm_file};
-use crate::observe::process::open_files;
-use crate::observe::process::pool::{Readers, lock};
+use crate::machine::{Fact, Gap, Gpu, Reason};
+use crate::observe::gpu::{DrmClient, kfd, parse_fdinfo};
+use crate::observe::process::{KFD_FILE, Readers, lock, open_files, parse_drm_file};
 use crate::observe::root::Root;
 use crate::units::Pid;
 

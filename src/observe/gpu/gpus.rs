@@ -2,11 +2,10 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use crate::machine::gap::{Fact, Gaps, Reason};
-use crate::machine::gpu::{Context, Gpu, Instance};
-use crate::machine::nvml_answer::{DriverAnswer, DriverGpu, DriverProcess};
-use crate::machine::pci::PciDevice;
-use crate::machine::topology::Topology;
+use crate::machine::{
+    Context, DriverAnswer, DriverGpu, DriverProcess, Fact, Gaps, Gpu, Instance, PciDevice, Reason,
+    Topology,
+};
 use crate::observe::gpu::{drm, nvidia};
 use crate::observe::pci;
 use crate::observe::pci::SysfsPciDevice;

@@ -6,8 +6,8 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use crate::machine::gap::Reason;
-use crate::observe::process::stat::is_ended;
+use crate::machine::Reason;
+use crate::observe::process::is_ended;
 use crate::observe::read::read_as;
 use crate::observe::root::{Root, number as pid_number};
 use crate::units::{Malformed, PciAddress, Pid, malformed, number, value};

@@ -1,8 +1,7 @@
 //! The files of NVIDIA's kernel module: `/proc/driver/nvidia/gpus/ADDRESS/{information,numa_status}` (nv-procfs.c of
 //! NVIDIA's open kernel modules).
 
-use crate::machine::gap::{Fact, Gaps, Reason};
-use crate::machine::gpu::Gpu;
+use crate::machine::{Fact, Gaps, Gpu, Reason};
 use crate::observe::read::read_as;
 use crate::observe::root::Root;
 use crate::units::{Malformed, NodeId, PciAddress, malformed, number, value};

@@ -5,3 +5,9 @@ mod lists;
 mod query;
 pub(crate) mod reconcile;
 pub(crate) mod recorded;
+
+pub(crate) use child::{Invocation, NvmlClient, NvmlQuery, NvmlReply};
+pub(crate) use lists::{instance_ids, processes};
+pub(crate) use query::{NvmlMessage, failed_gpu};
+pub(crate) use reconcile::{drop_later_processes, finish_query};
+pub(crate) use recorded::parse_nvml;

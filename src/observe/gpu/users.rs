@@ -3,11 +3,8 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use crate::jobs::gpu_users::nvidia::{Candidate, add_users, listed, remove_foreign, unlisted};
-use crate::machine::gap::Gap;
-use crate::machine::gpu::Gpu;
-use crate::observe::process::pool::{Readers, lock};
-use crate::observe::process::stat::Stat;
-use crate::observe::process::{environ, open_files};
+use crate::machine::{Gap, Gpu};
+use crate::observe::process::{Readers, Stat, environ, lock, open_files};
 use crate::units::Pid;
 
 /// Removes the contexts of PIDs from other PID namespaces and returns these PIDs: the processes that have no file of the

@@ -1,6 +1,6 @@
 //! What the name of a mapped file says about the kind of memory.
 
-use crate::machine::memory::Backing;
+use crate::machine::Backing;
 use crate::units::number;
 
 /// The kind of memory behind a file name. `name` is without the kernel's mark of a deleted file.

@@ -2,8 +2,8 @@
 
 use std::collections::BTreeMap;
 
-use crate::machine::memory::{Backing, Sample, Stratum};
-use crate::observe::process::status::Resident;
+use crate::machine::{Backing, Sample, Stratum};
+use crate::observe::process::Resident;
 use crate::units::{Bytes, NodeBytes};
 
 /// Ranges of an address space, numbered as one row of pages.

@@ -10,7 +10,7 @@ use std::sync::OnceLock;
 
 use rustix::fs::{MemfdFlags, fstat, major, memfd_create, minor};
 
-use crate::observe::memory::mountinfo::{Device, read_huge_mounts};
+use crate::observe::memory::{Device, read_huge_mounts};
 use crate::observe::root::Root;
 use crate::units::Pid;
 

@@ -4,10 +4,8 @@
 //! 7f25f2800000-7f25f4000000 rw-s 00000000 00:01 2049                       /dev/zero (deleted)
 //! ```
 
-use crate::machine::gap::Reason;
-use crate::machine::memory::Backing;
-use crate::observe::memory::backing::{backing_of_file, torch_maker};
-use crate::observe::memory::mountinfo::Device;
+use crate::machine::{Backing, Reason};
+use crate::observe::memory::{Device, backing_of_file, torch_maker};
 use crate::observe::root::Root;
 use crate::units::{Malformed, Pid, malformed, number};
 

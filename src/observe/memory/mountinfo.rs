@@ -6,7 +6,7 @@
 
 use procfs::process::MountInfo;
 
-use crate::machine::gap::Reason;
+use crate::machine::Reason;
 use crate::observe::root::Root;
 use crate::units::Pid;
 

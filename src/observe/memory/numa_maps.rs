@@ -7,9 +7,9 @@
 pub(crate) mod policy;
 pub(crate) mod walk;
 
-use crate::machine::memory::{Backing, Memory};
-use crate::observe::memory::backing::{TORCH_PREFIX, backing_of_file, torch_maker};
+use crate::machine::{Backing, Memory};
 use crate::observe::memory::numa_maps::policy::{parse_policy, split_policy};
+use crate::observe::memory::{TORCH_PREFIX, backing_of_file, torch_maker};
 use crate::units::{Bytes, Malformed, NodeId, malformed, number};
 
 /// Sums up a `numa_maps` line by line. It keeps no more than the counts of one line.
@@ -171,7 +171,7 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
-    use crate::machine::memory::{Mode, Policy};
+    use crate::machine::{Mode, Policy};
 
     fn read(text: &[u8]) -> Result<Option<Memory>, Malformed> {
         let mut maps = NumaMaps::default();

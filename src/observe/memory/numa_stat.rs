@@ -6,7 +6,7 @@
 //! hierarchical_anon=3 N0=1 N1=2 version 1, in pages
 //! ```
 
-use crate::machine::process::ControlGroup;
+use crate::machine::ControlGroup;
 use crate::observe::hierarchy::{Controller, GroupFolder, HierarchyVersion};
 use crate::observe::root::Root;
 use crate::units::{Bytes, Malformed, NodeBytes, NodeId, malformed, number};

@@ -5,14 +5,12 @@ use std::io;
 use std::thread;
 use std::time::{Duration, Instant};
 
-use crate::machine::gap::Reason;
-use crate::machine::memory::{Backing, Exactness, Memory, Sample, Stratum};
-use crate::observe::memory::estimate::{Bounds, Population, pages};
-use crate::observe::memory::huge::HugeDevices;
-use crate::observe::memory::maps::each_mapping;
+use crate::machine::{Backing, Exactness, Memory, Reason, Sample, Stratum};
 use crate::observe::memory::numa_maps::walk;
-use crate::observe::memory::syscalls::{Region, page_nodes, present_regions};
-use crate::observe::process::status::Resident;
+use crate::observe::memory::{
+    Bounds, HugeDevices, Population, Region, each_mapping, page_nodes, pages, present_regions,
+};
+use crate::observe::process::Resident;
 use crate::observe::root::Root;
 use crate::units::{Bytes, NodeId, Pid, parse_cpu_list};
 

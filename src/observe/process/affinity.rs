@@ -5,8 +5,8 @@ use std::sync::Arc;
 use rustix::io::Errno;
 use rustix::thread::{CpuSet as KernelMask, sched_getaffinity};
 
-use crate::machine::gap::Reason;
-use crate::observe::process::status::parse_status;
+use crate::machine::Reason;
+use crate::observe::process::parse_status;
 use crate::observe::root::{Folder, Root};
 use crate::units::{Cpu, CpuSet};
 

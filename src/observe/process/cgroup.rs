@@ -2,8 +2,7 @@
 
 use procfs::{FromBufRead, ProcessCGroups};
 
-use crate::machine::gap::Reason;
-use crate::machine::process::ControlGroup;
+use crate::machine::{ControlGroup, Reason};
 use crate::observe::root::Root;
 use crate::units::{Malformed, Pid, malformed};
 

@@ -1,6 +1,6 @@
 //! `/proc/PID/cmdline`: argv, NUL-separated.
 
-use crate::machine::gap::Reason;
+use crate::machine::Reason;
 use crate::observe::root::Root;
 use crate::units::Pid;
 

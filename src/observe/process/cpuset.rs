@@ -2,8 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use crate::machine::gap::Reason;
-use crate::machine::process::{ControlGroup, Cpuset};
+use crate::machine::{ControlGroup, Cpuset, Reason};
 use crate::observe::hierarchy::{Controller, GroupFolder, HierarchyVersion};
 use crate::observe::read::read_as;
 use crate::observe::root::Root;

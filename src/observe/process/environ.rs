@@ -1,9 +1,8 @@
 //! `/proc/PID/environ`: NUL-separated variables.
 
-use crate::jobs::binding_requests::{VARIABLES, requests_of_variables};
-use crate::machine::environment::Environment;
-use crate::machine::gap::Reason;
-use crate::observe::process::variables::parse_variables;
+use crate::jobs::{VARIABLES, requests_of_variables};
+use crate::machine::{Environment, Reason};
+use crate::observe::process::parse_variables;
 use crate::observe::root::Root;
 use crate::units::{Pid, number};
 

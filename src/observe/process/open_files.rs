@@ -3,8 +3,8 @@
 use std::collections::BTreeSet;
 
 use crate::jobs::gpu_users::nvidia::DriverFiles;
-use crate::machine::gap::Reason;
-use crate::observe::process::fd::{DriverFile, parse_driver_file, parse_pipe};
+use crate::machine::Reason;
+use crate::observe::process::{DriverFile, parse_driver_file, parse_pipe};
 use crate::observe::root::Root;
 use crate::units::Pid;
 

@@ -6,9 +6,7 @@ use std::path::Path;
 use procfs::process::{Stat, Status};
 use procfs::{FromBufRead, FromRead, ProcessCGroups};
 
-use crate::observe::process::cgroup::parse_cgroup;
-use crate::observe::process::stat::parse_stat;
-use crate::observe::process::status::parse_status;
+use crate::observe::process::{parse_cgroup, parse_stat, parse_status};
 
 /// The bytes of one file of each process. Processes that vanish are skipped.
 fn each_process(file: &str, mut compare: impl FnMut(&[u8])) -> usize {

@@ -10,9 +10,9 @@ use std::sync::mpsc;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-use crate::machine::gap::Reason;
+use crate::machine::Reason;
 use crate::observe::deadline::Deadline;
-use crate::observe::process::stat::parse_stat;
+use crate::observe::process::parse_stat;
 use crate::observe::root::{PATIENCE, Root};
 use crate::units::Pid;
 

@@ -7,20 +7,13 @@
 use std::collections::BTreeSet;
 use std::sync::Mutex;
 
-use crate::jobs::binding_requests::parse_binding_requests;
-use crate::machine::environment::Environment;
-use crate::machine::gap::{Fact, Gaps, Reason};
-use crate::machine::memory::Memory;
-use crate::machine::process::Process;
+use crate::jobs::parse_binding_requests;
+use crate::machine::{Environment, Fact, Gaps, Memory, Process, Reason};
 use crate::observe::memory::{MemoryReader, UnreadMemory};
-use crate::observe::process::cgroup::read_cgroup;
-use crate::observe::process::cmdline::read_command;
-use crate::observe::process::environ::read_environment;
-use crate::observe::process::open_files::read_pipes;
-use crate::observe::process::pool::lock;
-use crate::observe::process::stat::Stat;
-use crate::observe::process::status::{Resident, read_status};
-use crate::observe::process::threads::read_threads;
+use crate::observe::process::{
+    Resident, Stat, lock, read_cgroup, read_command, read_environment, read_pipes, read_status,
+    read_threads,
+};
 use crate::observe::root::Root;
 use crate::units::Pid;
 

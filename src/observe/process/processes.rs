@@ -3,14 +3,12 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Mutex;
 
-use crate::jobs::selection::Selection;
-use crate::machine::gap::{Fact, Gap, Reason};
-use crate::machine::process::Process;
+use crate::jobs::Selection;
+use crate::machine::{Fact, Gap, Process, Reason};
 use crate::observe::memory::MemoryReader;
-use crate::observe::process::cpuset::Cpusets;
-use crate::observe::process::pool::{Readers, lock};
-use crate::observe::process::process_reader::{MemoryInput, ProcessReader};
-use crate::observe::process::stat::{Stat, has_ended};
+use crate::observe::process::{
+    Cpusets, MemoryInput, ProcessReader, Readers, Stat, has_ended, lock,
+};
 use crate::observe::selection::Choice;
 use crate::units::Pid;
 

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
-use crate::machine::gap::Reason;
+use crate::machine::Reason;
 use crate::observe::root::Root;
 use crate::units::{Cpu, Malformed, Pid, malformed, number};
 

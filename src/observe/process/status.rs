@@ -1,6 +1,6 @@
 //! `/proc/PID/status` and `/proc/PID/task/TID/status`.
 
-use crate::machine::gap::Reason;
+use crate::machine::Reason;
 use crate::observe::read::read_as;
 use crate::observe::root::Root;
 use crate::units::{

@@ -2,10 +2,8 @@
 
 use std::sync::Arc;
 
-use crate::machine::gap::{Fact, Gaps, Reason};
-use crate::machine::process::Thread;
-use crate::observe::process::affinity::Affinities;
-use crate::observe::process::stat::{Stat, is_ended, parse_stat};
+use crate::machine::{Fact, Gaps, Reason, Thread};
+use crate::observe::process::{Affinities, Stat, is_ended, parse_stat};
 use crate::observe::root::{Folder, Root};
 use crate::units::{Cpu, Pid};
 

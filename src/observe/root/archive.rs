@@ -8,7 +8,7 @@ use std::path::{Component, Path, PathBuf};
 use flate2::bufread::MultiGzDecoder;
 use tar::{Archive, EntryType};
 
-use crate::observe::root::tree::{RecordedEntry, RecordedTree};
+use crate::observe::root::{RecordedEntry, RecordedTree};
 
 /// The most bytes that an archive may unpack to, headers included. A recording of 4 trainers with 16 workers and 1,400 threads
 /// has 10 MiB.

@@ -2,7 +2,7 @@
 
 use std::ops::ControlFlow;
 
-use crate::machine::gap::Reason;
+use crate::machine::Reason;
 
 /// The largest file that is read by lines. A `numa_maps` of 100,000 mappings has 8 MB.
 pub(crate) const LARGEST_BY_LINES: u64 = 256 << 20;

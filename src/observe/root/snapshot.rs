@@ -2,12 +2,9 @@
 
 use std::path::{Path, PathBuf};
 
-use crate::machine::gap::Reason;
-use crate::machine::nvml_answer::DriverAnswer;
-use crate::observe::gpu::nvml::recorded::parse_nvml;
-use crate::observe::root::manifest::{Manifest, parse_manifest};
-use crate::observe::root::named_file::open_named;
-use crate::observe::root::{Root, archive};
+use crate::machine::{DriverAnswer, Reason};
+use crate::observe::gpu::nvml::parse_nvml;
+use crate::observe::root::{Manifest, Root, archive, open_named, parse_manifest};
 use crate::observe::source::{NvmlSource, Source};
 use crate::units::Pid;
 

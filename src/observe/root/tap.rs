@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 use std::path::Path;
 
-use crate::observe::root::tree::RecordedTree;
+use crate::observe::root::RecordedTree;
 use crate::units::Pid;
 
 /// Everything that was read through a [`crate::observe::Root`].

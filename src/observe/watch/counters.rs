@@ -1,7 +1,7 @@
 //! Files with a counter on each line: `/proc/vmstat`, and `numastat` of a node (node_read_numastat in the kernel's
 //! drivers/base/node.c).
 
-use crate::machine::window::Counters;
+use crate::machine::Counters;
 use crate::observe::root::Root;
 use crate::units::{Malformed, NodeId, number, value};
 

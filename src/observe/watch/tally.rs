@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use crate::machine::window::{CpuTime, ProcessActivity, ThreadActivity};
+use crate::machine::{CpuTime, ProcessActivity, ThreadActivity};
 use crate::units::{NodeId, Pid};
 
 /// The state of a thread at one moment.

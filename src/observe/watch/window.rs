@@ -9,20 +9,16 @@ use std::time::{Duration, Instant};
 
 use rustix::time::ClockId;
 
-use crate::machine::gap::{Fact, Gap, Gaps, Reason};
-use crate::machine::topology::Topology;
-use crate::machine::window::{Counters, ProcessActivity, Window};
+use crate::machine::{Counters, Fact, Gap, Gaps, ProcessActivity, Reason, Topology, Window};
 use crate::observe::deadline::Deadline;
 use crate::observe::gpu::gpus;
-use crate::observe::process::pool::Readers;
-use crate::observe::process::stat::{parse_stat, ticks_after_boot};
-use crate::observe::process::{stat, threads};
+use crate::observe::process::{Readers, parse_stat, stat, threads, ticks_after_boot};
 use crate::observe::root::Root;
 use crate::observe::source::{Source, Subjects};
-use crate::observe::watch::counters::{counted_between, read_numastat, read_vmstat};
-use crate::observe::watch::interrupt::Interrupt;
-use crate::observe::watch::sched::read_pages_migrated;
-use crate::observe::watch::tally::{Clock, Tallies, Tally, ThreadSample};
+use crate::observe::watch::{
+    Clock, Interrupt, Tallies, Tally, ThreadSample, counted_between, read_numastat,
+    read_pages_migrated, read_vmstat,
+};
 use crate::observe::{nodes, selection};
 use crate::units::{NodeId, Pid};
 

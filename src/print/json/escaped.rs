@@ -2,7 +2,7 @@
 
 use std::io::{self, Write};
 
-use crate::print::terminal::acts;
+use crate::print::acts;
 
 /// Escapes every letter that could act on a terminal. JSON requires that only below U+0020. Such a letter can only stand in a
 /// string, and serde_json writes whole letters at a time.

@@ -13,9 +13,10 @@ use std::time::{Duration, Instant};
 
 use rustix::process::{Pid, Resource, Rlimit, Signal};
 
-use crate::machine::nvml_answer::{DriverAnswer, MOST_GPUS};
+use crate::machine::{DriverAnswer, MOST_GPUS};
 use crate::observe::deadline::Deadline;
-use crate::observe::gpu::nvml::query::{NvmlMessage, failed_gpu, query};
+use crate::observe::gpu::nvml::query::query;
+use crate::observe::gpu::nvml::{NvmlMessage, failed_gpu};
 use crate::units::seconds;
 
 /// The longest time between two messages. The driver's start is one step, and each GPU is one: without persistence mode a

@@ -12,7 +12,7 @@ use nvml_wrapper::device::Device;
 use nvml_wrapper::error::{NvmlError, nvml_sym, nvml_try, nvml_try_count};
 use nvml_wrapper_sys::bindings::{nvmlDevice_t, nvmlReturn_t};
 
-use crate::machine::nvml_answer::{DriverProcess, ListKind};
+use crate::machine::{DriverProcess, ListKind};
 
 /// A function of NVML that fills a list of processes, for any layout of the entries.
 type Fill = unsafe extern "C" fn(nvmlDevice_t, *mut c_uint, *mut c_void) -> nvmlReturn_t;

@@ -8,9 +8,9 @@ use nvml_wrapper::device::Device;
 use nvml_wrapper::error::NvmlError;
 use serde::{Deserialize, Serialize};
 
-use crate::machine::nvml_answer::{DriverAnswer, DriverGpu, DriverProcess, MOST_GPUS, MigDevice};
+use crate::machine::{DriverAnswer, DriverGpu, DriverProcess, MOST_GPUS, MigDevice};
 use crate::observe::gpu::nvidia;
-use crate::observe::gpu::nvml::lists::{instance_ids, processes};
+use crate::observe::gpu::nvml::{instance_ids, processes};
 use crate::observe::root::Root;
 use crate::units::CpuSet;
 

@@ -2,10 +2,10 @@
 
 use std::time::{Duration, Instant};
 
-use crate::machine::nvml_answer::DriverAnswer;
+use crate::machine::DriverAnswer;
 use crate::observe::deadline::Deadline;
-use crate::observe::gpu::nvml::child::{NvmlQuery, NvmlReply};
-use crate::observe::process::stat::{Stats, read_stats, ticks_after_boot};
+use crate::observe::gpu::nvml::{NvmlQuery, NvmlReply};
+use crate::observe::process::{Stats, read_stats, ticks_after_boot};
 use crate::observe::root::Root;
 use crate::units::Pid;
 
@@ -64,8 +64,8 @@ pub(crate) fn drop_later_processes(reply: NvmlReply, stats: &Stats) -> DriverAns
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::machine::nvml_answer::{DriverGpu, DriverProcess, ListKind};
-    use crate::observe::process::stat::parse_stat;
+    use crate::machine::{DriverGpu, DriverProcess, ListKind};
+    use crate::observe::process::parse_stat;
 
     #[test]
     fn a_process_that_started_after_the_answer_is_dropped() {

@@ -1,6 +1,6 @@
 //! A recording's `nvml.json`.
 
-use crate::machine::nvml_answer::{DriverAnswer, MOST_GPUS};
+use crate::machine::{DriverAnswer, MOST_GPUS};
 use crate::units::Malformed;
 
 /// Parses `nvml.json`. Unknown fields are ignored.

@@ -1,6 +1,6 @@
 //! The memory policy as `numa_maps` prints it (mpol_to_str in the kernel's mm/mempolicy.c).
 
-use crate::machine::memory::{Mode, Policy};
+use crate::machine::{Mode, Policy};
 use crate::units::{Malformed, NodeSet, malformed, parse_node_list};
 
 /// The modes by the kernel's words. The two modes with a blank come first.

@@ -9,13 +9,10 @@ use std::io::Read;
 use std::ops::ControlFlow;
 use std::time::{Duration, Instant};
 
-use crate::machine::gap::Reason;
-use crate::machine::memory::Memory;
-use crate::observe::memory::numa_maps::NumaMaps;
-use crate::observe::process::status::Resident;
-use crate::observe::process::threads;
-use crate::observe::root::Root;
-use crate::observe::root::lines::LineSplitter;
+use crate::machine::{Memory, Reason};
+use crate::observe::memory::NumaMaps;
+use crate::observe::process::{Resident, threads};
+use crate::observe::root::{LineSplitter, Root};
 use crate::units::{Bytes, Pid};
 
 /// Up to this size every page is counted: to walk 16,384 pages takes about a millisecond, as long as a sample.
