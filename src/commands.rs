@@ -23,7 +23,7 @@ use crate::record::{self, Options};
 use crate::units::seconds;
 use clap::Parser;
 
-use typed::{expected, hints, oneself, rule_named, settings, source, subjects};
+use typed::{expected, hints, oneself, patience, rule_named, settings, source, subjects};
 
 /// It could not run: a bad argument, an unreadable snapshot.
 const COULD_NOT_RUN: u8 = 2;
@@ -239,8 +239,12 @@ fn outline_of_machine(
 fn run_record(cli: &Cli, path: &Path, options: &Options) -> Result<ExitCode, Trouble> {
     record::ensure_new(path)?;
     let source = Source::live_tapped(cli.from.nvml_lib.clone());
-    let limit = cli.from.deadline.unwrap_or(RECORDING);
-    let source = source.asking_through(oneself()).within(limit);
+    let patience = patience()?;
+    let limit = cli.from.deadline.unwrap_or(patience.times(RECORDING));
+    let source = source
+        .asking_through(oneself())
+        .patience(patience)
+        .within(limit);
     let observation = observe(source, &subjects(cli));
     // What a recording lacks cannot be seen later: half a one would pass for the whole.
     if observation.is_late {

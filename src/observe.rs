@@ -8,6 +8,7 @@ pub mod gpu;
 pub mod kernel_settings;
 pub mod memory;
 pub mod node_files;
+pub mod patience;
 pub mod process;
 pub mod root;
 pub mod selection;
@@ -31,6 +32,7 @@ use crate::observe::gpu::nvml_child::NvmlClient;
 pub use crate::observe::gpu::nvml_child::{Invocation, answer};
 use crate::observe::memory::MemoryReader;
 pub use crate::observe::memory::MemoryReading;
+pub use crate::observe::patience::{BadPatience, Patience};
 use crate::observe::process::readers::{Deadline, Readers};
 pub use crate::observe::process::user_names::user_number;
 use crate::observe::root::manifest::Manifest;
@@ -48,8 +50,8 @@ pub struct Source {
     driver: Driver,
     manifest: Manifest,
     memory: MemoryReading,
-    /// How long a look at it may take.
-    patience: Duration,
+    /// How long an observation may take.
+    deadline: Duration,
 }
 
 /// Where NVML's answers come from.
@@ -71,7 +73,7 @@ impl Source {
             driver,
             manifest,
             memory: MemoryReading::default(),
-            patience: Self::USUAL_DEADLINE,
+            deadline: Self::USUAL_DEADLINE,
         }
     }
 
@@ -90,6 +92,7 @@ impl Source {
         let asker = NvmlClient {
             library: nvml,
             program: None,
+            patience: Patience::default(),
         };
         Self::new(live, Driver::Library(asker), Manifest::default())
     }
@@ -104,8 +107,20 @@ impl Source {
     }
 
     /// What is not known by then, from the beginning of a look on, is missing.
-    pub fn within(mut self, patience: Duration) -> Self {
-        self.patience = patience;
+    pub fn within(mut self, deadline: Duration) -> Self {
+        self.deadline = deadline;
+        self
+    }
+
+    /// How long single processes and the driver may take to answer. The deadline holds all the same.
+    pub fn patience(mut self, patience: Patience) -> Self {
+        // It is shared only once an observation has begun.
+        if let Some(root) = Arc::get_mut(&mut self.root) {
+            root.set_patience(patience);
+        }
+        if let Driver::Library(client) = &mut self.driver {
+            client.patience = patience;
+        }
         self
     }
 
@@ -171,7 +186,7 @@ pub enum Subjects {
 
 /// Looks at the machine once.
 pub fn observe(source: Source, subjects: &Subjects) -> Observation {
-    let deadline = Deadline::within(source.patience);
+    let deadline = Deadline::within(source.deadline);
     let mut gaps = Vec::new();
     let (driver, stats, topology) = source.ask(deadline, subjects, || {
         sysfs::read_topology(&source.root, &mut gaps)
@@ -213,7 +228,7 @@ pub fn observe(source: Source, subjects: &Subjects) -> Observation {
         true => {
             let uids = processes.iter().filter_map(|process| process.uid);
             // Numbers do where no names come.
-            user_names::names(uids.collect(), deadline.left())
+            user_names::names(uids.collect(), deadline.left(), root.patience())
         }
         false => manifest.users.clone(),
     };

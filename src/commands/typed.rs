@@ -10,7 +10,8 @@ use crate::document::outline::Expected;
 use crate::machine::gpu::Gpu;
 use crate::machine::{Machine, Origin};
 use crate::observe::{
-    Invocation, MemoryReading, Source, Subjects, read_expected, read_topology_file, user_number,
+    Invocation, MemoryReading, Patience, Source, Subjects, read_expected, read_topology_file,
+    user_number,
 };
 use crate::units::{Bytes, PciAddress, Pid, ranges};
 
@@ -49,7 +50,10 @@ pub fn source(cli: &Cli) -> Result<Source, Trouble> {
         None => Source::live(cli.from.nvml_lib.clone()),
     };
     let source = source.asking_through(oneself());
-    let source = source.within(cli.from.deadline.unwrap_or(Source::USUAL_DEADLINE));
+    let patience = patience()?;
+    let usual = patience.times(Source::USUAL_DEADLINE);
+    let source = source.patience(patience);
+    let source = source.within(cli.from.deadline.unwrap_or(usual));
     Ok(
         source.reading_memory(match cli.from.memory.unwrap_or_default() {
             MemoryHow::Sample => MemoryReading::Sample,
@@ -57,6 +61,13 @@ pub fn source(cli: &Cli) -> Result<Source, Trouble> {
             MemoryHow::None => MemoryReading::None,
         }),
     )
+}
+
+/// See [`Patience`].
+pub fn patience() -> Result<Patience, Trouble> {
+    let value = std::env::var_os(Patience::VARIABLE);
+    let value = value.as_ref().map(|value| value.to_string_lossy());
+    Ok(Patience::from_variable(value.as_deref())?)
 }
 
 /// What this machine is to equal, if that was asked for.
@@ -142,11 +153,12 @@ fn gpu_named(name: &str, machine: &Machine) -> Result<u32, Trouble> {
 }
 
 fn user_named(name: &str, machine: &Machine) -> Result<u32, Trouble> {
+    let patience = patience()?;
     let named = machine.users.iter().find(|(_, user)| *user == name);
     let named = named.map(|(uid, _)| *uid).or_else(|| {
         // One who has no process here.
         let is_live = machine.host.origin == Origin::Live;
-        is_live.then(|| user_number(name)).flatten()
+        is_live.then(|| user_number(name, patience)).flatten()
     });
     match (named, name.parse()) {
         (Some(uid), _) => Ok(uid),

@@ -18,8 +18,6 @@ pub mod sample;
 pub mod syscalls;
 pub mod walk;
 
-use std::time::Duration;
-
 use crate::machine::gap::Reason;
 use crate::machine::memory::Memory;
 use crate::observe::memory::huge::HugeDevices;
@@ -44,12 +42,6 @@ pub enum MemoryReading {
 
 /// Up to this size every page is counted: walking 16,384 pages takes about a millisecond, which is what a sample costs.
 const SMALL: Bytes = Bytes(64 << 20);
-
-/// How long a process's `numa_maps` may take where nobody asked for it.
-const UNASKED_WALK: Duration = Duration::from_millis(200);
-
-/// And where somebody did. A process of 1 TiB in 4 KiB pages takes about 15 s.
-const ASKED_WALK: Duration = Duration::from_secs(60);
 
 /// Why a process's memory is not known.
 #[derive(Debug)]
@@ -90,7 +82,7 @@ impl MemoryReader {
         let memory = match self.how {
             MemoryReading::None => Err(Reason::NotAsked),
             _ if !root.is_live() => recorded(root, pid),
-            MemoryReading::Exact => walk::whole(root, pid, resident, ASKED_WALK),
+            MemoryReading::Exact => walk::whole(root, pid, resident, root.patience().asked_walk()),
             MemoryReading::Sample => self.sampled(root, pid, start_time_ticks, resident),
         };
         memory.map_err(|reason| Unread {
@@ -112,10 +104,11 @@ impl MemoryReader {
         start_time_ticks: u64,
         resident: Option<&Resident>,
     ) -> Result<Memory, Reason> {
+        let unasked = root.patience().unasked_walk();
         let is_small = resident.is_some_and(|resident| resident.all() <= SMALL);
         // Pages are asked for by number, which has to be the one that the kernel knows us to mean.
         if is_small || !root.is_of_own_numbers() {
-            return walk::whole(root, pid, resident, UNASKED_WALK);
+            return walk::whole(root, pid, resident, unasked);
         }
         match sample::memory(root, pid, resident, &self.huge) {
             // Its number may be another's by now: of all that is read here pages alone are asked by number.
@@ -123,7 +116,7 @@ impl MemoryReader {
             Ok(memory) => Ok(memory),
             Err(Refused::Because(reason)) => Err(reason),
             // A container's seccomp filter, most often.
-            Err(Refused::ToSample) => walk::whole(root, pid, resident, UNASKED_WALK),
+            Err(Refused::ToSample) => walk::whole(root, pid, resident, unasked),
         }
     }
 }

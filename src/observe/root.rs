@@ -14,12 +14,12 @@ use std::os::fd::OwnedFd;
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, MutexGuard, OnceLock, PoisonError};
-use std::time::Duration;
 
 use rustix::fs::{CWD, Mode, OFlags};
 use rustix::io::Errno;
 
 use crate::machine::gap::Reason;
+use crate::observe::patience::Patience;
 use crate::observe::process::fd::is_kept;
 use crate::observe::root::confined::{folder_names, link_within, names_of, open_within};
 use crate::observe::root::tree::{Entry, Tree};
@@ -44,9 +44,6 @@ fn is_listed_for_names(path: &str) -> bool {
     is_device || path.starts_with("sys/bus/pci/devices/")
 }
 
-/// How long a file of a process may keep its reader waiting.
-pub const PATIENCE: Duration = Duration::from_secs(2);
-
 /// The files of a process for which the kernel takes the lock on its memory map, or waits for an exec of it to end: where
 /// the process is stuck with either, so is who reads them, until he is killed (proc_pid_cmdline_read, environ_read and the
 /// opens of maps and numa_maps in the kernel's fs/proc).
@@ -64,6 +61,7 @@ fn waits_for(path: &str) -> Option<Pid> {
 #[derive(Debug)]
 pub struct Root {
     place: Place,
+    patience: Patience,
     /// Files that a recording's maker was not permitted to read.
     denied: BTreeSet<String>,
     /// Processes whose memory did not answer in time.
@@ -134,6 +132,7 @@ impl Root {
     fn new(place: Place) -> Self {
         Self {
             place,
+            patience: Patience::default(),
             denied: BTreeSet::new(),
             silent: Mutex::default(),
             has_silent: AtomicBool::new(false),
@@ -141,6 +140,14 @@ impl Root {
             own_pid: OnceLock::new(),
             tap: None,
         }
+    }
+
+    pub(crate) fn set_patience(&mut self, patience: Patience) {
+        self.patience = patience;
+    }
+
+    pub(crate) fn patience(&self) -> Patience {
+        self.patience
     }
 
     /// Answers "permission denied" for these files.
@@ -466,7 +473,7 @@ impl Root {
             return Err(Reason::Denied);
         }
         if self.is_live() && self.is_given_up(path) {
-            return Err(Reason::TimedOut(PATIENCE));
+            return Err(Reason::TimedOut(self.patience.process()));
         }
         let opened = match &self.place {
             Place::Live => File::open(live_path(path)).map(Opened::File),
@@ -477,7 +484,7 @@ impl Root {
             },
         };
         opened.map_err(|error| match self.note(path, &error) {
-            Reason::Absent if self.is_given_up(path) => Reason::TimedOut(PATIENCE),
+            Reason::Absent if self.is_given_up(path) => Reason::TimedOut(self.patience.process()),
             reason => reason,
         })
     }

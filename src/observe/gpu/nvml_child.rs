@@ -16,14 +16,10 @@ use rustix::process::{Pid, Resource, Rlimit, Signal};
 
 use crate::machine::nvml_answer::DriverAnswer;
 use crate::observe::gpu::nvml::{MOST_GPUS, Piece, ask, unanswered};
+use crate::observe::patience::Patience;
 use crate::observe::process::readers::Deadline;
 use crate::units::seconds;
 
-/// How long the driver may be silent. Its start is one step and each GPU is one: without persistence mode it wakes every
-/// GPU when that is asked for, which takes a second or two each.
-const PATIENCE: Duration = Duration::from_secs(3);
-/// How long our own process may take to start, which has nothing to do with the driver.
-const START: Duration = Duration::from_secs(10);
 /// How many GPUs, or other steps, may fail to answer before no more are asked for.
 const MOST_FAILURES: usize = 3;
 /// The most that is read of one process's answer.
@@ -38,6 +34,8 @@ pub struct NvmlClient {
     pub library: Option<PathBuf>,
     /// The program to run, which is to call [`answer`]; `None` to ask in this process, on a thread of its own.
     pub program: Option<Invocation>,
+    /// How long the library may be silent.
+    pub patience: Patience,
 }
 
 /// A program with its arguments, to which those that say what to ask for are added: the PID of the asker, the first GPU's
@@ -66,6 +64,7 @@ pub struct NvmlQuery {
 struct Errand {
     pieces: Receiver<(Piece, Instant)>,
     child: Option<Child>,
+    patience: Patience,
     has_started: bool,
     last: Instant,
 }
@@ -203,6 +202,7 @@ impl Errand {
         Self {
             pieces,
             child,
+            patience: asker.patience,
             has_started,
             last: Instant::now(),
         }
@@ -211,7 +211,10 @@ impl Errand {
     /// Hands the pieces over as they come, until `take` has the last of them.
     fn follow(&mut self, deadline: Deadline, mut take: impl FnMut(Piece, Instant) -> bool) -> End {
         loop {
-            let patience = if self.has_started { PATIENCE } else { START };
+            let patience = match self.has_started {
+                true => self.patience.driver(),
+                false => self.patience.start_of_child(),
+            };
             let wait = patience.saturating_sub(self.last.elapsed());
             let is_late = deadline.left() < wait;
             match self.pieces.recv_timeout(wait.min(deadline.left())) {
@@ -367,8 +370,9 @@ mod tests {
                 program: "/bin/sh".into(),
                 arguments: vec!["-c".to_owned(), script.to_owned()],
             }),
+            patience: Patience::default(),
         };
-        let deadline = Deadline::within(Duration::from_secs(60));
+        let deadline = Deadline::within(Duration::from_secs(600));
         asker.start().finish(deadline).answer
     }
 

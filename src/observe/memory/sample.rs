@@ -31,9 +31,6 @@ impl From<Reason> for Refused {
     }
 }
 
-/// How long one process may take. What was asked by then is a smaller sample.
-const LIMIT: Duration = Duration::from_millis(200);
-
 /// A process's memory by a sample.
 pub(crate) fn memory(
     root: &Root,
@@ -41,7 +38,7 @@ pub(crate) fn memory(
     resident: Option<&Resident>,
     huge: &HugeDevices,
 ) -> Result<Memory, Refused> {
-    let until = Instant::now() + LIMIT;
+    let until = Instant::now() + root.patience().sample();
     let has_huge = resident.is_none_or(|resident| resident.huge.0 > 0);
     let huge = if has_huge { Some(huge) } else { None };
     let found = mappings(root, pid, huge)?;
@@ -227,10 +224,11 @@ impl Asked {
     /// Empty page tables are passed over fast: 2 GiB scattered over 200 GiB took 14 ms.
     fn present(&self, root: &Root, population: &Population) -> Option<Population> {
         const WINDOW: u64 = 256 << 20;
-        const LIMIT: Duration = Duration::from_millis(60);
         const PIECES: usize = 1 << 16;
         let pagemap = root.open_live(&format!("proc/{}/pagemap", self.pid)).ok()?;
-        let until = self.until.min(Instant::now() + LIMIT);
+        let until = self
+            .until
+            .min(Instant::now() + root.patience().page_search());
         let mut present = Population::new(population.page());
         let mut pieces = 0;
         let mut regions = [Region::default(); 512];
@@ -299,7 +297,7 @@ mod tests {
             at_most: at_most.map(|pages| Bytes(pages * 4096)),
             wanted: PAGES,
             matters: true,
-            until: Instant::now() + LIMIT,
+            until: Instant::now() + Duration::from_secs(600),
         }
     }
 

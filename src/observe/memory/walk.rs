@@ -11,8 +11,9 @@ use std::time::{Duration, Instant};
 
 use crate::machine::gap::Reason;
 use crate::machine::memory::Memory;
+use crate::observe::memory::SMALL;
 use crate::observe::memory::numa_maps::NumaMaps;
-use crate::observe::memory::{ASKED_WALK, SMALL};
+use crate::observe::patience::Patience;
 use crate::observe::process::procfs;
 use crate::observe::process::status::Resident;
 use crate::observe::root::{LARGEST_BY_LINES, LONGEST_LINE, Root};
@@ -65,21 +66,19 @@ pub(crate) fn whole(
 /// # Errors
 /// The reason for a gap.
 pub(crate) fn policy(root: &Root, pid: Pid) -> Result<Memory, Reason> {
-    first_lines(root.open_live(&path(pid))?)?.ok_or(Reason::Absent)
+    first_lines(root.open_live(&path(pid))?, root.patience())?.ok_or(Reason::Absent)
 }
 
 /// A mapped file is where the task's own policy shows, and in most processes the program itself is the first mapping.
 const LINES: usize = 16;
 
-/// How long it may take to come to it. What lies before is walked.
-const FIRST_LINES: Duration = Duration::from_millis(5);
-
 /// As far as the first lines tell; without any of them there is nothing.
-fn first_lines(file: File) -> Result<Option<Memory>, Reason> {
+fn first_lines(file: File, patience: Patience) -> Result<Option<Memory>, Reason> {
     let (mut maps, mut left) = (NumaMaps::default(), LINES);
     let start = Instant::now();
-    let enough = start + FIRST_LINES;
-    let read = read_lines(file, FIRST, start + ASKED_WALK, |line| {
+    let enough = start + patience.first_lines();
+    let limit = patience.asked_walk();
+    let read = read_lines(file, FIRST, start + limit, |line| {
         maps.line(line)?;
         left -= 1;
         let is_enough = maps.policy_is_settled() || left == 0 || Instant::now() > enough;
@@ -88,15 +87,12 @@ fn first_lines(file: File) -> Result<Option<Memory>, Reason> {
             false => ControlFlow::Continue(()),
         })
     });
-    read.map_err(|stop| stop.reason(ASKED_WALK))?;
+    read.map_err(|stop| stop.reason(limit))?;
     Ok(maps.finish())
 }
 
 /// So many threads are asked for their policies, at about 20 µs each.
 const THREADS: usize = 256;
-
-/// And no more once this is over: with gigabytes mapped before its program, these are walked again for each thread.
-const ALL_FIRST_LINES: Duration = Duration::from_millis(50);
 
 /// With the policies of its threads. A thread can choose its own, and nothing else tells of it.
 pub(crate) fn with_threads(root: &Root, pid: Pid, memory: Memory) -> Memory {
@@ -106,14 +102,18 @@ pub(crate) fn with_threads(root: &Root, pid: Pid, memory: Memory) -> Memory {
         return with_own_thread(root, pid, memory);
     }
     let mut memory = memory;
-    let until = Instant::now() + ALL_FIRST_LINES;
+    let patience = root.patience();
+    let until = Instant::now() + patience.all_first_lines();
     for tid in tids.into_iter().take(THREADS) {
         let policy = match tid == pid.0 {
             true => Some(memory.policy.clone()),
             false => {
                 let file = root.open_live(&format!("proc/{pid}/task/{tid}/numa_maps"));
                 // One that ended meanwhile has none.
-                let first = file.and_then(first_lines).ok().flatten();
+                let first = file
+                    .and_then(|file| first_lines(file, patience))
+                    .ok()
+                    .flatten();
                 first.map(|memory| memory.policy)
             }
         };

@@ -62,14 +62,15 @@ mod tests {
     use super::*;
 
     #[test]
-    fn waits_as_long_as_it_was_told_unless_interrupted() {
+    fn it_waits_until_then_or_until_it_is_interrupted() {
         let mut interrupt = Interrupt::hold().unwrap();
         let start = Instant::now();
         assert!(!interrupt.wait_until(start + Duration::from_millis(30)));
         assert!(start.elapsed() >= Duration::from_millis(30));
         low_level::raise(SIGINT).unwrap();
-        assert!(interrupt.wait_until(start + Duration::from_secs(600)));
-        assert!(start.elapsed() < Duration::from_secs(300));
+        assert!(interrupt.wait_until(start + Duration::from_secs(3600)));
+        // Only a missed signal takes so long.
+        assert!(start.elapsed() < Duration::from_secs(1800));
         assert!(interrupt.wait_until(Instant::now()), "it stays so");
     }
 }

@@ -100,7 +100,7 @@ fn whom(source: &Source, subjects: &Subjects) -> Option<BTreeMap<Pid, u64>> {
         Subjects::GpuUsers => &[],
         Subjects::Nobody => return None,
     };
-    let deadline = Deadline::within(source.patience);
+    let deadline = Deadline::within(source.deadline);
     let (answer, stats, ()) = source.ask(deadline, subjects, || ());
     let readers = Readers::new(root.clone(), deadline);
     let (mut gpus, _) = gpus::read_gpus(root, &answer, &mut untold);
