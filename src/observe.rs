@@ -112,10 +112,13 @@ impl Source {
         self
     }
 
-    /// How long single processes and the driver may take to answer. The deadline holds all the same.
+    /// How long single processes and the driver of the running machine may take to answer. The deadline still holds. A
+    /// recording has nothing that is waited for, and what it says about it stays as it is.
     pub fn patience(mut self, patience: Patience) -> Self {
         // It is shared only once an observation has begun.
-        if let Some(root) = Arc::get_mut(&mut self.root) {
+        if let Some(root) = Arc::get_mut(&mut self.root)
+            && root.is_live()
+        {
             root.set_patience(patience);
         }
         if let Driver::Library(client) = &mut self.driver {

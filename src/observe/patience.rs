@@ -76,6 +76,12 @@ impl Patience {
         self.times(Duration::from_secs(10))
     }
 
+    /// How long to wait for the exit status of that process once it has closed its output. A kernel that writes its memory to
+    /// a file closes the output after that.
+    pub fn end_of_child(self) -> Duration {
+        self.times(Duration::from_millis(500))
+    }
+
     /// How long the system may take to name users. A directory service may have to ask another machine.
     pub fn user_names(self) -> Duration {
         self.times(Duration::from_secs(2))

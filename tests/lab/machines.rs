@@ -1,4 +1,4 @@
-//! Other people's machines: recorded /sys trees that lie beside the repository and are read there.
+//! Other people's machines: recorded /sys trees from a folder beside the repository.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -7,12 +7,13 @@ use std::process::Command;
 use serde_json::Value;
 
 use crate::peers::{Compared, numbers};
+use crate::support::passed_over;
 
 /// The trees; `None` where they are not beside this checkout.
 fn machines() -> Option<Vec<PathBuf>> {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../shared/machines");
     let Ok(entries) = fs::read_dir(&folder) else {
-        println!("no trees of other machines beside this checkout: passed over");
+        passed_over("no trees of other machines beside this checkout");
         return None;
     };
     let mut found: Vec<PathBuf> = entries

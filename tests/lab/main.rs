@@ -19,3 +19,6 @@ mod nvml;
 mod peers;
 mod remedies;
 mod shapes;
+
+#[path = "../support/mod.rs"]
+mod support;

@@ -33,12 +33,11 @@ fn movers() {
     let job = |name| processes[&left.job(name)];
     let window = &report["window"];
     println!("movers: {window}");
-    assert!(window["seconds"].as_f64().unwrap() >= 25.0);
-    assert!(window["looks"].as_u64().unwrap() >= 3);
+    assert!(window["looks"].as_u64().unwrap() >= 6);
 
     // One that stays.
     let [here, there] = spent(job("bound"));
-    assert!(here > 0.5 && there == 0.0, "{:#}", job("bound")["cpu"]);
+    assert!(here > 0.4 && there == 0.0, "{:#}", job("bound")["cpu"]);
     assert_eq!(job("bound")["cpu"]["window"]["migrations"], 0);
     assert_eq!(job("bound")["cpu"]["verdict"], "ok");
 
@@ -50,10 +49,15 @@ fn movers() {
     assert_eq!(moved["cpu"]["window"]["migrations"], 1);
     assert_eq!(moved["cpu"]["window"]["threads_moved"], 1);
     assert_eq!(moved["cpu"]["verdict"], "mismatch", "it is bound there now");
-    // All that it used between two looks of another program, but for what it used before and after the window.
+    // What the kernel counted from before the window until after it, and from a look in it to a later one.
     let used = cpu_seconds(&left.text("stat-after")) - cpu_seconds(&left.text("stat-before"));
     assert!(here + there <= used + 0.02, "{here} and {there} of {used}");
-    assert!(here + there > used * 0.5, "{here} and {there} of {used}");
+    let ticks = |name| left.text(name).trim().parse::<f64>().unwrap();
+    let at_least = (ticks("ticks-after") - ticks("ticks-before")) / 100.0;
+    assert!(
+        here + there >= at_least - 0.02,
+        "{here} and {there} of {at_least}"
+    );
     // The kernel moved pages after it, on behalf of the thread that is busy and not of the main one.
     let migrated = moved["memory"]["pages_migrated"].as_u64().unwrap();
     assert!(migrated > 0, "{}", left.text("sched-after"));

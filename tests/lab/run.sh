@@ -112,7 +112,7 @@ kernel="console=ttyS0 quiet panic=-1 rdinit=/init mitigations=off nowatchdog tsc
 boot() { # whether the scenario was done
   truncate -s 0 "$scratch/disk" "$scratch/console"; truncate -s 64M "$scratch/disk"
   # thread=single: with a thread for each CPU a boot hangs now and then.
-  setpriv --pdeathsig TERM timeout -k 5 300 setpriv --pdeathsig KILL qemu-system-x86_64 -machine "$machine" -accel tcg,thread=single,tb-size=256 -cpu "$cpu" \
+  setpriv --pdeathsig TERM timeout -k 5 1800 setpriv --pdeathsig KILL qemu-system-x86_64 -machine "$machine" -accel tcg,thread=single,tb-size=256 -cpu "$cpu" \
     -smp "$cpus" -m "${memory}M" -nodefaults -display none -vga none -no-reboot -serial "file:$scratch/console" \
     -kernel "$build/vmlinuz${LAB_KERNEL:+-$LAB_KERNEL}" -initrd "$scratch/initrd" -append "${kernel//$'\n'/ }" \
     -drive "file=$scratch/disk,format=raw,if=none,id=disk,cache=unsafe" -device nvme,drive=disk,serial=disk,bus=pcie.0,addr=1e \
@@ -122,7 +122,7 @@ boot() { # whether the scenario was done
   while kill -0 $qemu_pid 2>/dev/null; do
     sleep 0.2
     if grep -q 'lab: scenario done' "$scratch/console"; then break; fi
-    if [ $((SECONDS - since)) -gt 90 ] && ! grep -q 'lab: scenario starts' "$scratch/console"; then break; fi
+    if [ $((SECONDS - since)) -gt 600 ] && ! grep -q 'lab: scenario starts' "$scratch/console"; then break; fi
   done
   kill $qemu_pid 2>/dev/null || true; wait $qemu_pid 2>/dev/null || true
   grep -q 'lab: scenario done' "$scratch/console"

@@ -27,3 +27,6 @@ mod rules;
 mod stuck;
 mod whose;
 mod window;
+
+#[path = "../support/mod.rs"]
+mod support;

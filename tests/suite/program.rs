@@ -5,6 +5,8 @@ use std::process::{Command, Output, Stdio};
 
 use serde_json::Value;
 
+use crate::support::{PATIENCE, PATIENT};
+
 /// What one run gave.
 pub struct Run {
     pub code: Option<i32>,
@@ -41,13 +43,14 @@ impl From<Output> for Run {
     }
 }
 
-/// The program, in surroundings that do not depend on who runs the tests.
+/// The program, with an environment that does not depend on who runs the tests, and patient.
 pub fn program() -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_numa-audit"));
     command.stdin(Stdio::null());
     for variable in ["COLUMNS", "NO_COLOR", "TERM"] {
         command.env_remove(variable);
     }
+    command.env(PATIENCE, PATIENT);
     command
 }
 

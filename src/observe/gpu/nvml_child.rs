@@ -243,7 +243,7 @@ impl Errand {
         let Some(child) = &mut self.child else {
             return "the driver could not be asked: no process and no thread can be had".to_owned();
         };
-        let status = status(child);
+        let status = status(child, self.patience);
         if status.is_some() {
             // Its number may be another's from here on.
             self.child = None;
@@ -272,11 +272,9 @@ impl Errand {
 }
 
 /// How a process ended that has closed its output just now.
-fn status(child: &mut Child) -> Option<ExitStatus> {
-    /// A kernel that writes its memory to a file closes the output after that.
-    const AT_MOST: Duration = Duration::from_millis(500);
+fn status(child: &mut Child, patience: Patience) -> Option<ExitStatus> {
     let start = Instant::now();
-    while start.elapsed() < AT_MOST {
+    while start.elapsed() < patience.end_of_child() {
         if let Ok(Some(status)) = child.try_wait() {
             return Some(status);
         }
