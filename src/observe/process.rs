@@ -2,6 +2,8 @@
 
 pub mod affinity;
 pub mod cgroup;
+#[cfg(test)]
+mod compared_with_procfs;
 pub mod cpuset;
 pub mod fd;
 pub mod processes;

@@ -27,7 +27,7 @@ fn of_pid(report: &Value, pid: u64) -> &Value {
 }
 
 #[test]
-fn families() {
+fn workers_of_every_origin_are_attributed() {
     let Some(left) = Left::of("p4d", "families") else {
         return;
     };

@@ -40,7 +40,7 @@ fn topology(tree: &Path) -> Value {
 }
 
 #[test]
-fn every_tree_has_the_topology_that_others_read_from_it() {
+fn every_tree_has_the_topology_that_other_tools_report() {
     let Some(machines) = machines() else { return };
     for machine in machines {
         let name = machine.file_name().unwrap().to_str().unwrap();
@@ -163,7 +163,7 @@ fn gpu_homes(topology: &Value) -> Vec<&Value> {
 }
 
 #[test]
-fn sixteen_gpus_without_a_driver() {
+fn sixteen_gpus_are_found_without_a_driver() {
     let Some(dgx2) = machine("dgx2") else { return };
     let homes = gpu_homes(&dgx2);
     assert_eq!(homes.len(), 16, "the NVSwitches are no GPUs");
@@ -180,7 +180,7 @@ fn sixteen_gpus_without_a_driver() {
 }
 
 #[test]
-fn gpus_whose_memory_is_nodes() {
+fn the_memory_nodes_of_gpus_are_known() {
     let Some(power9) = machine("power9-v100") else {
         return;
     };
@@ -201,7 +201,7 @@ fn gpus_whose_memory_is_nodes() {
 }
 
 #[test]
-fn a_boards_own_vga_is_no_gpu() {
+fn the_vga_of_a_board_is_not_a_gpu() {
     for name in ["dell-2n-pci", "corona-8gpu"] {
         let Some(machine) = machine(name) else { return };
         assert_eq!(machine["topology"]["gpus"], serde_json::json!([]), "{name}");
@@ -209,7 +209,7 @@ fn a_boards_own_vga_is_no_gpu() {
 }
 
 #[test]
-fn a_kernel_without_numa() {
+fn a_kernel_without_numa_has_no_nodes() {
     let Some(arm) = machine("arm-no-numa") else {
         return;
     };

@@ -33,7 +33,7 @@ fn compare(name: &str, sample: &Value, exact: &Value) {
 }
 
 #[test]
-fn a_sample_stands_for_all_pages() {
+fn a_sample_agrees_with_every_page() {
     let Some(left) = Left::of("p4d", "sampled") else {
         return;
     };

@@ -24,7 +24,7 @@ fn spent(process: &Value) -> [f64; 2] {
 }
 
 #[test]
-fn movers() {
+fn busy_and_moving_processes_are_seen_in_a_window() {
     let Some(left) = Left::of("p4d", "movers") else {
         return;
     };

@@ -66,7 +66,7 @@ fn pids(document: &Value) -> Vec<u32> {
 }
 
 #[test]
-fn gpus_as_the_driver_tells_them() {
+fn gpus_are_as_the_driver_reports_them() {
     let (document, code) = audit(&stand_in(&[]), GPU);
     assert_eq!(document["host"]["driver_version"], "570.1");
     let gpu = &document["topology"]["gpus"][0];
@@ -78,14 +78,14 @@ fn gpus_as_the_driver_tells_them() {
 }
 
 #[test]
-fn what_the_library_prints_is_no_part_of_its_answer() {
+fn what_the_library_prints_is_ignored() {
     let (document, code) = audit(&stand_in(&[]), &format!("print NVML: a warning\n{GPU}"));
     assert_eq!(document["host"]["driver_version"], "570.1");
     assert_eq!(code, Some(0));
 }
 
 #[test]
-fn what_the_library_started_ends_with_the_asking() {
+fn processes_that_the_library_started_are_ended() {
     // No other process sleeps so long.
     const SECONDS: &str = "4711.25";
     let (_, code) = audit(&stand_in(&[]), &format!("fork {SECONDS}\n{GPU}"));
@@ -102,7 +102,7 @@ fn what_the_library_started_ends_with_the_asking() {
 }
 
 #[test]
-fn lists_of_every_layout_are_read_right() {
+fn process_lists_of_every_layout_are_read() {
     let current = stand_in(&[]);
     let old = stand_in(&["v2-only"]);
     for count in [1, 2, 15, 16, 40, 200] {
@@ -120,7 +120,7 @@ fn lists_of_every_layout_are_read_right() {
 }
 
 #[test]
-fn a_list_that_grows_between_two_calls() {
+fn a_list_that_grows_between_two_calls_is_read_whole() {
     for grown in [1, 16, 17, 100] {
         let (document, _) = audit(
             &stand_in(&[]),
@@ -131,7 +131,7 @@ fn a_list_that_grows_between_two_calls() {
 }
 
 #[test]
-fn a_driver_that_is_not_loaded_or_refuses() {
+fn a_driver_that_is_not_loaded_or_refuses_is_a_gap() {
     // NVML_ERROR_DRIVER_NOT_LOADED, NVML_ERROR_NO_PERMISSION
     for (code, reason) in [
         (9, "NVIDIA driver is not loaded"),
@@ -147,7 +147,7 @@ fn a_driver_that_is_not_loaded_or_refuses() {
 }
 
 #[test]
-fn a_gpu_that_fell_off_the_bus_does_not_hide_the_other() {
+fn a_lost_gpu_does_not_hide_the_others() {
     // NVML_ERROR_GPU_IS_LOST
     let (document, exit) = audit(&stand_in(&[]), &format!("{GPU}fail gpu 0 15\n"));
     let gpus = document["topology"]["gpus"].as_array().unwrap();
@@ -286,7 +286,7 @@ fn the_process_that_asks_the_driver_ends_with_the_program() {
 }
 
 #[test]
-fn a_program_that_was_replaced_or_deleted_still_asks() {
+fn a_deleted_program_still_asks_the_driver() {
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("answers");
     std::fs::write(&file, format!("driver 570.1\n{GPU}")).unwrap();
@@ -308,7 +308,7 @@ fn a_program_that_was_replaced_or_deleted_still_asks() {
 }
 
 #[test]
-fn lists_that_are_refused_are_not_empty_lists() {
+fn a_refused_list_is_not_an_empty_list() {
     let (document, exit) = audit(&stand_in(&[]), &format!("{GPU}fail processes 0 4\n"));
     let reason = "the current user does not have permission to perform this operation";
     assert_eq!(facts(&document)[0], ("processes of GPU 0", reason));
@@ -326,7 +326,7 @@ fn with_mig(more: &str) -> (Value, Option<i32>) {
 }
 
 #[test]
-fn mig_instances_by_the_list_of_the_gpu_and_by_their_own() {
+fn mig_instances_are_read_from_both_lists() {
     // NVML_ERROR_NO_PERMISSION
     for more in ["", "fail processes 0 4\n"] {
         let (document, _) = with_mig(more);
@@ -345,7 +345,7 @@ fn mig_instances_by_the_list_of_the_gpu_and_by_their_own() {
 }
 
 #[test]
-fn an_instance_that_refuses_its_list_is_missed() {
+fn an_instance_that_refuses_its_list_is_a_gap() {
     let (document, exit) = with_mig("fail processes 0 4\nfail instance 1 4\n");
     let reason = "the current user does not have permission to perform this operation";
     assert!(

@@ -38,7 +38,7 @@ fn mended(left: &Left, before: &str, after: &str, cases: &[(&str, &str, &str)]) 
 }
 
 #[test]
-fn what_the_script_mends_on_a_p4d() {
+fn the_script_fixes_a_p4d() {
     let Some(left) = Left::of("p4d", "remedies") else {
         return;
     };
@@ -77,7 +77,7 @@ fn what_the_script_mends_on_a_p4d() {
 }
 
 #[test]
-fn what_the_script_mends_within_a_socket() {
+fn the_script_fixes_placement_within_a_socket() {
     let Some(left) = Left::of("nps4", "remedies") else {
         return;
     };

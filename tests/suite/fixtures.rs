@@ -38,7 +38,7 @@ fn a_second_reader_of_the_same_trees_agrees() {
 }
 
 #[test]
-fn the_posts_case_does_not_match() {
+fn the_case_of_the_post_is_a_mismatch() {
     let run = replay("p4d-do-not-match", &["--json"]);
     let document = run.json();
     assert_eq!(run.code, Some(1));
@@ -80,7 +80,7 @@ fn the_posts_case_does_not_match() {
 }
 
 #[test]
-fn what_is_bound_to_its_gpus_node_is_ok() {
+fn the_bound_job_is_ok() {
     let run = replay("p4d-bound", &["--json"]);
     let document = run.json();
     assert_eq!(run.code, Some(0));
@@ -138,7 +138,7 @@ fn four_gpus(name: &str, workers_each: usize, attribution: &str) -> Value {
 }
 
 #[test]
-fn spawned_trainers_and_their_pinned_memory() {
+fn spawned_trainers_have_their_pinned_memory() {
     let document = four_gpus("h200x4-mp-spawn", 4, "ancestor");
     for trainer in of_role(&document, "trainer") {
         let kinds = &trainer["memory"]["by_kind"];
@@ -151,7 +151,7 @@ fn spawned_trainers_and_their_pinned_memory() {
 
 /// Recorded by this program, with nothing in it that names anybody.
 #[test]
-fn a_redacted_recording_of_a_live_machine() {
+fn a_redacted_recording_names_nobody() {
     let document = replay("h200x2-mp-spawn", &["--json"]).json();
     assert_eq!(document["host"]["hostname"], Value::Null);
     assert_eq!(document["host"]["driver_version"], "580.159.04");
@@ -168,7 +168,7 @@ fn a_redacted_recording_of_a_live_machine() {
 }
 
 #[test]
-fn workers_behind_a_forkserver() {
+fn workers_behind_a_fork_server_have_their_trainer() {
     let document = four_gpus("h200x4-torchrun-forkserver", 2, "forkserver");
     let helpers = of_role(&document, "helper");
     assert_eq!(

@@ -9,23 +9,27 @@
 )]
 
 mod arrows;
+mod attribution;
 mod bad_input;
 mod diff;
 mod expected;
 mod fixtures;
 mod fuzzed;
+mod home_nodes;
 mod live;
 mod machine;
 mod memory;
-mod museum;
+mod missing_facts;
 mod other_gpus;
-mod peers;
+mod placement;
 mod print;
 mod program;
+mod public_reports;
 mod record;
 mod rules;
 mod stuck;
-mod whose;
+mod terminal;
+mod which_processes;
 mod window;
 
 #[path = "../support/mod.rs"]

@@ -4,7 +4,7 @@ use serde_json::{Value, json};
 use snapbox::str;
 
 use crate::machine::{PLACED, Process, Tree};
-use crate::program::{Run, of_role};
+use crate::program::{Run, ends, findings_of, main_table, of_role};
 
 /// Where the two GPUs are: on node 0 and on node 1, as the trees below have it.
 const GPUS: [&str; 2] = ["0000:03:00.0", "0000:c1:00.0"];
@@ -145,7 +145,7 @@ fn lacks(run: &Run, what: &str, reason: &str) {
 }
 
 #[test]
-fn kfd_tells_on_which_gpu_a_trainer_is() {
+fn kfd_queues_show_the_gpu_of_a_trainer() {
     let tree = amd_with_trainer(&PLACED);
     let run = tree.audit(&["--json"]);
     assert_eq!(run.code, Some(0), "{}", run.stdout);
@@ -183,37 +183,32 @@ fn a_trainer_on_the_wrong_node_is_a_mismatch() {
     assert_eq!(tree.audit(&[]).code, Some(1));
     let mut command = tree.command(&[]);
     let run = Run::from(command.env("COLUMNS", "100").output().unwrap());
+    assert!(
+        run.stdout.contains(
+            "GPU 0  AMD aldebaran  0000:03:00.0  home node 0 (sysfs)\nGPU 1  AMD aldebaran  0000:c1:00.0  home node 1 (sysfs): no process\n"
+        ),
+        "{}",
+        run.stdout
+    );
     snapbox::assert_data_eq!(
-        run.stdout,
+        main_table(&run.stdout),
         str![[r#"
-made-up, Linux 6.1.0, snapshot
-2 NUMA nodes: node 0 CPUs 0-1; node 1 CPUs 2-3
-
-GPU 0  AMD aldebaran  0000:03:00.0  home node 0 (sysfs)
-GPU 1  AMD aldebaran  0000:c1:00.0  home node 1 (sysfs): no process
-
  GPU  ROLE     PID  RANK  GPU NODE  CPU NODE  CPUS  MEM BINDING  MEMORY BY NODE   VERDICT
  0    trainer  100  -     0         1         2-3   [0, 1]       1: 100% 100 MiB  MISMATCH
  0    worker   101  -     0         1         2-3   [0, 1]       1: 100% 100 MiB  MISMATCH
 
-error[cpu-remote]: GPU and CPU NUMA nodes do NOT match: GPU 0 hangs on node 0, trainer 100 and
-  worker 101 on node 1 (bound there)
-  to mend it: start it with numactl --cpunodebind=0 --membind=0
-  now: for pid in 100 101; do taskset -a -p -c 0-1 $pid; done
-  but: what is in memory already stays where it is
-error[memory-remote]: GPU and memory NUMA nodes do NOT match: GPU 0 hangs on node 0, trainer 100 and
-  worker 101 have up to 100% of the working memory on node 1 (up to 100 MiB each: anonymous 100 MiB)
-  now: for pid in 100 101; do migratepages $pid 1 0; done
-  but: pinned pages do not move
-
-2 processes: 0 ok, 0 at risk, 2 mismatched, 0 unknown
-
 "#]]
     );
+    for rule in ["cpu-remote", "memory-remote"] {
+        let found = findings_of(&run.stdout, rule);
+        let subject = "GPU 0 hangs on node 0, trainer 100 and worker 101";
+        let found = found.split_whitespace().collect::<Vec<_>>().join(" ");
+        assert!(found.contains(subject), "{found}");
+    }
 }
 
 #[test]
-fn memory_tells_where_kfd_has_no_queue() {
+fn gpu_memory_shows_the_gpu_where_kfd_has_no_queue() {
     let tree = amd();
     tree.process(&PLACED);
     tree.opens(100, &[KFD]);
@@ -235,7 +230,7 @@ fn memory_tells_where_kfd_has_no_queue() {
 }
 
 #[test]
-fn to_have_opened_kfd_is_no_work() {
+fn an_open_kfd_file_alone_is_not_a_context() {
     let tree = amd();
     tree.vram(0, 11 << 20);
     tree.process(&PLACED);
@@ -247,7 +242,7 @@ fn to_have_opened_kfd_is_no_work() {
 }
 
 #[test]
-fn kfds_number_that_is_nobody_here() {
+fn a_pid_from_kfd_without_a_local_process_is_a_gap() {
     let tree = amd_with_trainer(&PLACED);
     tree.queues(4242, &[0]);
     let reason = "KFD names the host's PID 4242, and here that is nobody or has no /dev/kfd open: it ended, or \
@@ -258,7 +253,7 @@ fn kfds_number_that_is_nobody_here() {
 }
 
 #[test]
-fn kfds_number_that_is_somebody_else_here() {
+fn a_pid_from_kfd_of_another_namespace_matches_no_local_process() {
     let tree = amd_with_trainer(&PLACED);
     tree.process(&Process { pid: 200, ..ASTRAY });
     tree.opens(200, &[]);
@@ -277,7 +272,7 @@ fn kfds_number_that_is_somebody_else_here() {
 }
 
 #[test]
-fn minus_one_is_unknown_here_too() {
+fn minus_one_is_unknown_for_amd_gpus() {
     let tree = amd_with_trainer(&PLACED);
     tree.file("sys/bus/pci/devices/0000:03:00.0/numa_node", "-1\n");
     let run = tree.audit(&["--json"]);
@@ -292,7 +287,7 @@ fn minus_one_is_unknown_here_too() {
 }
 
 #[test]
-fn files_that_may_not_be_looked_at_leave_it_open() {
+fn without_permission_for_open_files_the_gpu_is_unknown() {
     let tree = amd_with_trainer(&PLACED);
     tree.process(&Process { pid: 200, ..PLACED });
     tree.denies(&["proc/200/fd"]);
@@ -317,7 +312,7 @@ fn files_that_may_not_be_looked_at_leave_it_open() {
 }
 
 #[test]
-fn memory_that_nobody_visible_uses() {
+fn amd_gpu_memory_in_use_by_invisible_processes_is_reported() {
     let tree = amd();
     lacks(
         &tree.audit(&["--json"]),
@@ -370,7 +365,7 @@ const BUSY: &str = "drm-engine-compute:\t46464671 ns\n";
 const IDLE: &str = "drm-engine-compute:\t0 ns\ndrm-total-vram0:\t900 MiB\n";
 
 #[test]
-fn engine_time_tells_on_which_gpu_a_trainer_is() {
+fn engine_time_shows_the_gpu_of_a_trainer() {
     let tree = intel();
     tree.process(&PLACED);
     opens(&tree, 100, &[client(0, 1, IDLE), client(1, 2, BUSY)]);
@@ -399,7 +394,7 @@ fn engine_time_tells_on_which_gpu_a_trainer_is() {
 }
 
 #[test]
-fn memory_tells_where_no_engine_was_busy() {
+fn gpu_memory_shows_the_gpu_where_no_engine_was_busy() {
     let on = |more: [&str; 2]| {
         let tree = intel();
         tree.process(&PLACED);
@@ -432,7 +427,7 @@ fn memory_tells_where_no_engine_was_busy() {
 }
 
 #[test]
-fn descriptors_of_one_client_are_one() {
+fn descriptors_of_one_client_count_once() {
     let tree = intel();
     tree.process(&PLACED);
     let small = client(0, 7, "drm-total-vram0:\t700 KiB\n");
@@ -448,7 +443,7 @@ fn descriptors_of_one_client_are_one() {
 }
 
 #[test]
-fn what_a_worker_has_inherited_is_its_trainers() {
+fn an_inherited_descriptor_belongs_to_the_trainer() {
     let tree = intel();
     tree.process(&PLACED);
     opens(&tree, 100, &[client(1, 2, BUSY)]);
@@ -476,7 +471,7 @@ fn what_a_worker_has_inherited_is_its_trainers() {
 }
 
 #[test]
-fn displays_are_not_judged() {
+fn display_servers_are_not_judged() {
     let tree = intel();
     tree.process(&Process {
         name: "Xorg",
@@ -489,7 +484,7 @@ fn displays_are_not_judged() {
 }
 
 #[test]
-fn a_driver_that_is_silent_leaves_it_open() {
+fn a_driver_without_counters_leaves_the_gpu_unknown() {
     let reason = "whether 1 process uses it cannot be seen: the driver does not tell in fdinfo";
     for fdinfo in [
         "",
@@ -512,7 +507,7 @@ fn a_driver_that_is_silent_leaves_it_open() {
 }
 
 #[test]
-fn beside_a_gpu_of_nvidias() {
+fn an_amd_gpu_beside_an_nvidia_gpu_is_shown() {
     let mut tree = Tree::new();
     tree.trainer(&PLACED);
     tree.drm_device(GPUS[1], "0x1002", "0x120000", "1", &["renderD129"]);
@@ -528,7 +523,7 @@ fn beside_a_gpu_of_nvidias() {
 }
 
 #[test]
-fn nvidias_driver_is_missed_where_it_has_a_gpu_alone() {
+fn nvidias_driver_is_missing_only_where_there_is_an_nvidia_gpu() {
     let tree = intel();
     assert_eq!(tree.audit(&[]).code, Some(0), "no GPU of NVIDIA's");
     tree.numa_node("0\n");
@@ -547,7 +542,7 @@ fn nvidias_driver_is_missed_where_it_has_a_gpu_alone() {
 }
 
 #[test]
-fn what_is_no_gpu() {
+fn other_pci_devices_are_not_gpus() {
     let tree = Tree::without_gpu();
     // An AMD ES1000 of a board, an NPU of Intel's, a VGA of the board's own.
     tree.drm_device("0000:01:00.0", "0x1002", "0x030000", "0", &["card0"]);
@@ -566,7 +561,7 @@ fn what_is_no_gpu() {
 }
 
 #[test]
-fn partitions_of_a_gpu_are_that_gpu() {
+fn partitions_of_a_gpu_count_as_that_gpu() {
     let tree = amd_with_trainer(&PLACED);
     // The second partition, as two kernels number it, of a GPU whose memory nobody else uses.
     for (node, id, location) in [(4, 11, 0x1000_0300_u32), (5, 12, 0x0301)] {
@@ -590,7 +585,7 @@ fn partitions_of_a_gpu_are_that_gpu() {
 }
 
 #[test]
-fn names_are_what_somebody_tells() {
+fn gpu_names_come_from_the_driver_or_the_pci_ids() {
     let tree = amd();
     let file = format!("sys/bus/pci/devices/{}/product_name", GPUS[0]);
     tree.file(&file, "\x1b[2JInstinct\n");
@@ -604,7 +599,7 @@ fn names_are_what_somebody_tells() {
 }
 
 #[test]
-fn hostile_files_are_no_trouble() {
+fn hostile_files_do_not_hide_other_facts() {
     let tree = amd_with_trainer(&PLACED);
     for pid in [200, 201] {
         tree.process(&Process { pid, ..ASTRAY });
@@ -628,8 +623,7 @@ fn hostile_files_are_no_trouble() {
         tree.file(&format!("sys/class/kfd/kfd/{path}"), text);
     }
     tree.link("sys/class/kfd/kfd/proc/300", "300");
-    let start = std::time::Instant::now();
-    let run = tree.audit(&["--json"]);
+    let run = ends(|| tree.audit(&["--json"]));
     assert_eq!(run.code, Some(3));
     let document = run.json();
     assert_eq!(
@@ -642,11 +636,10 @@ fn hostile_files_are_no_trouble() {
         reason.contains("what KFD has of process 200: malformed: "),
         "{reason}"
     );
-    assert!(start.elapsed().as_secs() < 20, "{:?}", start.elapsed());
 }
 
 #[test]
-fn an_index_that_is_the_last() {
+fn the_largest_gpu_index_is_accepted() {
     let tree = intel();
     tree.file("snapshot.json", "{\"format\": 1}");
     tree.file(

@@ -10,7 +10,7 @@ fn on(threads: &[(u32, &str)]) -> Tree {
 }
 
 #[test]
-fn cpu_remote_bound_there() {
+fn cpu_remote_of_a_bound_process() {
     assert_data_eq!(
         told(&on(&[(2, "2-3")]), "cpu-remote"),
         str![[r#"
@@ -26,7 +26,7 @@ error[cpu-remote]: GPU and CPU NUMA nodes do NOT match: GPU 0 hangs on node 0, t
 }
 
 #[test]
-fn cpu_remote_merely_there_now() {
+fn cpu_remote_of_an_unbound_process() {
     assert_data_eq!(
         told(&on(&[(2, "0-3")]), "cpu-remote"),
         str![[r#"
@@ -42,14 +42,14 @@ error[cpu-remote]: GPU and CPU NUMA nodes do NOT match: GPU 0 hangs on node 0, t
 }
 
 #[test]
-fn cpu_remote_put_right() {
+fn cpu_remote_is_not_raised_once_fixed() {
     silent(&on(&[(0, "0-1")]), "cpu-remote");
     // Where it last ran before it was bound is old news.
     silent(&on(&[(2, "0-1")]), "cpu-remote");
 }
 
 #[test]
-fn cpu_remote_not_known() {
+fn cpu_remote_is_not_raised_without_the_fact() {
     let tree = on(&[(2, "2-3")]);
     tree.numa_node("-1\n");
     silent(&tree, "cpu-remote");
@@ -80,7 +80,7 @@ fn near(threads: &[(u32, &str)]) -> Tree {
 }
 
 #[test]
-fn cpu_near() {
+fn cpu_near_is_raised() {
     assert_data_eq!(
         told(&near(&[(2, "2-3")]), "cpu-near"),
         str![[r#"
@@ -96,12 +96,12 @@ warning[cpu-near]: GPU 0 hangs on node 0, trainer 100 on node 1 of the same sock
 }
 
 #[test]
-fn cpu_near_put_right() {
+fn cpu_near_is_not_raised_once_fixed() {
     silent(&near(&[(0, "0-1")]), "cpu-near");
 }
 
 #[test]
-fn cpu_near_not_known() {
+fn cpu_near_is_not_raised_without_the_fact() {
     // Without a word of sockets another node is another socket.
     let tree = near(&[(2, "2-3")]);
     std::fs::remove_dir_all(tree.folder.path().join("sys/devices/system/cpu")).unwrap();
@@ -110,7 +110,7 @@ fn cpu_near_not_known() {
 }
 
 #[test]
-fn cpu_unbound() {
+fn cpu_unbound_is_raised() {
     assert_data_eq!(
         told(&on(&[(0, "0-3")]), "cpu-unbound"),
         str![[r#"
@@ -126,12 +126,12 @@ warning[cpu-unbound]: GPU 0 hangs on node 0, trainer 100 is there by chance: not
 }
 
 #[test]
-fn cpu_unbound_put_right() {
+fn cpu_unbound_is_not_raised_once_fixed() {
     silent(&on(&[(0, "0-1")]), "cpu-unbound");
 }
 
 #[test]
-fn cpu_unbound_not_known() {
+fn cpu_unbound_is_not_raised_without_the_fact() {
     let tree = on(&[(0, "0-3")]);
     tree.file("proc/100/status", "nonsense\n");
     silent(&tree, "cpu-unbound");
@@ -139,7 +139,7 @@ fn cpu_unbound_not_known() {
 }
 
 #[test]
-fn threads_astray() {
+fn threads_astray_is_raised() {
     let tree = on(&[(0, "0-1"), (2, "0-3"), (1, "0-1")]);
     let told = told(&tree, "threads-astray");
     assert!(
@@ -149,12 +149,12 @@ fn threads_astray() {
 }
 
 #[test]
-fn threads_astray_put_right() {
+fn threads_astray_is_not_raised_once_fixed() {
     silent(&on(&[(0, "0-1"), (1, "0-1")]), "threads-astray");
 }
 
 #[test]
-fn threads_astray_not_known() {
+fn threads_astray_is_not_raised_without_the_fact() {
     let tree = on(&[(0, "0-1"), (2, "0-3")]);
     tree.file("proc/100/task/101/status", "nonsense\n");
     silent(&tree, "threads-astray");
@@ -177,7 +177,7 @@ fn workers(trainer: (u32, &str), workers: (u32, &str)) -> Tree {
 }
 
 #[test]
-fn worker_split() {
+fn worker_split_is_raised() {
     let tree = workers((0, "0-1"), (2, "2-3"));
     assert_data_eq!(
         told(&tree, "worker-split"),
@@ -196,7 +196,7 @@ error[worker-split]: 2 workers on node 1 (bound there), and their trainer on nod
 
 /// The workers are right, and their trainer is not: samples go to it and come back.
 #[test]
-fn worker_split_across_and_back() {
+fn worker_split_of_two_jobs_with_swapped_workers() {
     let tree = workers((2, "2-3"), (0, "0-3"));
     assert_data_eq!(
         told(&tree, "worker-split"),
@@ -214,7 +214,7 @@ error[worker-split]: 2 workers on node 0 (last ran there, and nothing holds them
 
 /// Both are wrong, on two sockets: both have to move.
 #[test]
-fn worker_split_of_a_trainer_that_is_off_too() {
+fn worker_split_beside_a_misplaced_trainer() {
     let mut tree = Tree::new();
     tree.nodes(&[("0-1", 0), ("2-3", 1), ("4-5", 2)]);
     tree.trainer(&Process {
@@ -237,7 +237,7 @@ fn worker_split_of_a_trainer_that_is_off_too() {
 }
 
 #[test]
-fn worker_split_put_right() {
+fn worker_split_is_not_raised_once_fixed() {
     silent(&workers((0, "0-1"), (0, "0-1")), "worker-split");
     // Both on the wrong node: no sample crosses.
     silent(&workers((2, "2-3"), (3, "2-3")), "worker-split");
@@ -248,7 +248,7 @@ fn worker_split_put_right() {
 }
 
 #[test]
-fn worker_split_not_known() {
+fn worker_split_is_not_raised_without_the_fact() {
     let tree = workers((0, "0-1"), (2, "2-3"));
     tree.numa_node("-1\n");
     silent(&tree, "worker-split");

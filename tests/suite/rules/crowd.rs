@@ -30,7 +30,7 @@ fn workers(trainer: &str, masks: &[(u32, &str)]) -> Tree {
 }
 
 #[test]
-fn cpus_crowded() {
+fn cpus_crowded_is_raised() {
     let tree = workers("0-7", &[(3, "0-1")]);
     assert_data_eq!(
         told(&tree, "cpus-crowded"),
@@ -101,14 +101,14 @@ warning[cpus-crowded]: trainer 100 and 3 workers share no more than 2 CPUs (0-1)
 }
 
 #[test]
-fn cpus_crowded_put_right() {
+fn cpus_crowded_is_not_raised_once_fixed() {
     silent(&workers("0-7", &[(3, "0-7")]), "cpus-crowded");
     // As many as PyTorch recommends.
     silent(&workers("0-3", &[(4, "0-3")]), "cpus-crowded");
 }
 
 #[test]
-fn cpus_crowded_not_known() {
+fn cpus_crowded_is_not_raised_without_the_fact() {
     let tree = workers("0-7", &[(3, "0-1")]);
     for pid in [110, 120, 130] {
         tree.file(&format!("proc/{pid}/status"), "nonsense\n");
@@ -118,7 +118,7 @@ fn cpus_crowded_not_known() {
 }
 
 #[test]
-fn node_crowded() {
+fn node_crowded_is_raised() {
     let tree = workers("0-15", &[(8, "0-15")]);
     assert_data_eq!(
         told(&tree, "node-crowded"),
@@ -146,12 +146,12 @@ info[node-crowded]: trainer 100 and 8 workers are bound to node 0, which has 8 C
 }
 
 #[test]
-fn node_crowded_put_right() {
+fn node_crowded_is_not_raised_once_fixed() {
     silent(&workers("0-15", &[(7, "0-15")]), "node-crowded");
 }
 
 #[test]
-fn node_crowded_not_known() {
+fn node_crowded_is_not_raised_without_the_fact() {
     let tree = workers("0-15", &[(8, "0-15")]);
     tree.numa_node("-1\n");
     silent(&tree, "node-crowded");
@@ -159,7 +159,7 @@ fn node_crowded_not_known() {
 }
 
 #[test]
-fn node_without_gpus() {
+fn node_without_gpus_is_raised() {
     assert_data_eq!(
         told(&Tree::new(), "node-without-gpus"),
         str![[r#"
@@ -172,14 +172,14 @@ info[node-without-gpus]: no GPU hangs on node 1: who binds every rank to its GPU
 }
 
 #[test]
-fn node_without_gpus_put_right() {
+fn node_without_gpus_is_not_raised_once_fixed() {
     let mut tree = Tree::new();
     tree.gpu("0000:90:1C.0", "1\n");
     silent(&tree, "node-without-gpus");
 }
 
 #[test]
-fn node_without_gpus_not_known() {
+fn node_without_gpus_is_not_raised_without_the_fact() {
     let mut tree = Tree::new();
     tree.gpu("0000:90:1C.0", "-1\n");
     silent(&tree, "node-without-gpus");

@@ -35,13 +35,13 @@ fn no_error(tree: &Tree) -> Vec<String> {
 }
 
 #[test]
-fn torchrun_whose_ranks_and_workers_are_bound_right() {
+fn torchrun_with_bound_ranks_and_workers() {
     nothing_wrong(&job(TORCHRUN, Rank::right));
 }
 
 /// More data loaders than CPUs, as people have them: worth a word, no warning.
 #[test]
-fn data_loaders_that_idle() {
+fn more_data_loaders_than_cpus() {
     let tree = job(TORCHRUN, |rank| Rank {
         workers: 16,
         ..Rank::right(rank)
@@ -140,7 +140,7 @@ fn one_process_on_eight_gpus() {
 
 /// NCCL binds its own threads to CPUs of the GPU's node: fewer than the process has, and no harm.
 #[test]
-fn threads_that_are_bound_more_tightly() {
+fn threads_bound_to_single_cpus() {
     let mut tree = p4d();
     tree.trainer(&Process {
         threads: &[(0, NODES[0]), (3, "3"), (5, "0-11")],
@@ -151,7 +151,7 @@ fn threads_that_are_bound_more_tightly() {
 
 /// A job that nobody bound, and that is in place by chance: a warning, and no more.
 #[test]
-fn nobody_bound_anything() {
+fn a_job_without_any_binding_has_no_error() {
     let tree = job("python3\0/usr/bin/torchrun\0train.py\0", |rank| Rank {
         cpus: ALL,
         worker_cpus: ALL,

@@ -7,7 +7,7 @@ use super::{gaps, silent, told};
 use crate::machine::{PLACED, Process, Tree, with_trainer};
 
 #[test]
-fn gpu_node_unknown() {
+fn gpu_node_unknown_is_raised() {
     let tree = with_trainer(&PLACED);
     tree.numa_node("-1\n");
     assert_data_eq!(
@@ -44,7 +44,7 @@ warning[gpu-node-unknown]: GPU 0 hangs on node 0, and nobody tells which node wi
 }
 
 #[test]
-fn gpu_node_unknown_put_right() {
+fn gpu_node_unknown_is_not_raised_once_fixed() {
     silent(&Tree::new(), "gpu-node-unknown");
     let tree = Tree::new();
     tree.numa_node("-1\n");
@@ -53,7 +53,7 @@ fn gpu_node_unknown_put_right() {
 }
 
 #[test]
-fn sources_disagree() {
+fn sources_disagree_is_raised() {
     let mut tree = Tree::new();
     tree.affinity = [Some("2-3"), None];
     assert_data_eq!(
@@ -69,7 +69,7 @@ warning[sources-disagree]: the sources of GPU 0's home node disagree: sysfs says
 }
 
 #[test]
-fn sources_disagree_put_right() {
+fn sources_disagree_is_not_raised_once_fixed() {
     let mut tree = Tree::new();
     tree.affinity = [Some("0-1"), Some("0")];
     silent(&tree, "sources-disagree");
@@ -79,14 +79,14 @@ fn sources_disagree_put_right() {
 }
 
 #[test]
-fn sources_disagree_not_known() {
+fn sources_disagree_is_not_raised_without_the_fact() {
     let mut tree = Tree::new();
     tree.affinity = [None, None];
     silent(&tree, "sources-disagree");
 }
 
 #[test]
-fn numa_balancing_on() {
+fn numa_balancing_on_is_raised() {
     let tree = with_trainer(&PLACED);
     tree.file("proc/sys/kernel/numa_balancing", "1\n");
     assert_data_eq!(
@@ -104,7 +104,7 @@ warning[numa-balancing-on]: kernel.numa_balancing is on: it costs bound processe
 }
 
 #[test]
-fn numa_balancing_on_put_right() {
+fn numa_balancing_on_is_not_raised_once_fixed() {
     let tree = with_trainer(&PLACED);
     for mode in ["0\n", "2\n"] {
         tree.file("proc/sys/kernel/numa_balancing", mode);
@@ -120,7 +120,7 @@ fn numa_balancing_on_put_right() {
 }
 
 #[test]
-fn numa_balancing_on_not_known() {
+fn numa_balancing_on_is_not_raised_without_the_fact() {
     let tree = with_trainer(&PLACED);
     silent(&tree, "numa-balancing-on");
     assert_eq!(gaps(&tree), [""; 0], "a kernel without it");
@@ -130,7 +130,7 @@ fn numa_balancing_on_not_known() {
 }
 
 #[test]
-fn zone_reclaim_on() {
+fn zone_reclaim_on_is_raised() {
     let tree = Tree::new();
     tree.file("proc/sys/vm/zone_reclaim_mode", "1\n");
     assert_data_eq!(
@@ -147,14 +147,14 @@ warning[zone-reclaim-on]: vm.zone_reclaim_mode is 1: a full node gives up page c
 }
 
 #[test]
-fn zone_reclaim_on_put_right() {
+fn zone_reclaim_on_is_not_raised_once_fixed() {
     let tree = Tree::new();
     tree.file("proc/sys/vm/zone_reclaim_mode", "0\n");
     silent(&tree, "zone-reclaim-on");
 }
 
 #[test]
-fn zone_reclaim_on_not_known() {
+fn zone_reclaim_on_is_not_raised_without_the_fact() {
     let tree = with_trainer(&PLACED);
     silent(&tree, "zone-reclaim-on");
     tree.file("proc/sys/vm/zone_reclaim_mode", "nonsense\n");
@@ -163,7 +163,7 @@ fn zone_reclaim_on_not_known() {
 }
 
 #[test]
-fn one_node_on_many_sockets() {
+fn one_node_on_many_sockets_is_raised() {
     let tree = Tree::new();
     tree.nodes(&[("0-3", 0)]);
     tree.file(
@@ -183,7 +183,7 @@ warning[one-node-on-many-sockets]: one NUMA node has the CPUs of 2 sockets: plac
 }
 
 #[test]
-fn one_node_on_many_sockets_put_right() {
+fn one_node_on_many_sockets_is_not_raised_once_fixed() {
     let tree = Tree::new();
     silent(&tree, "one-node-on-many-sockets");
     tree.nodes(&[("0-3", 0)]);
@@ -191,7 +191,7 @@ fn one_node_on_many_sockets_put_right() {
 }
 
 #[test]
-fn one_node_on_many_sockets_not_known() {
+fn one_node_on_many_sockets_is_not_raised_without_the_fact() {
     let tree = Tree::new();
     tree.nodes(&[("0-3", 0)]);
     std::fs::remove_dir_all(tree.folder.path().join("sys/devices/system/cpu")).unwrap();

@@ -8,7 +8,7 @@ use crate::machine::{PLACED, Process, Tree};
 const TORCHRUN: &str = "python3\0/usr/bin/torchrun\0train.py\0";
 
 #[test]
-fn ranks_on_one_node() {
+fn ranks_on_one_node_is_raised() {
     let tree = two_ranks(TORCHRUN, ["0-1", "0-1"]);
     assert_data_eq!(
         told(&tree, "ranks-on-one-node"),
@@ -24,7 +24,7 @@ error[ranks-on-one-node]: 2 trainers of one job are all bound to node 0, and the
 }
 
 #[test]
-fn ranks_on_one_node_put_right() {
+fn ranks_on_one_node_is_not_raised_once_fixed() {
     silent(&two_ranks(TORCHRUN, ["0-1", "2-3"]), "ranks-on-one-node");
     // Swapped is not one node.
     silent(&two_ranks(TORCHRUN, ["2-3", "0-1"]), "ranks-on-one-node");
@@ -35,7 +35,7 @@ fn ranks_on_one_node_put_right() {
 }
 
 #[test]
-fn ranks_on_one_node_not_known() {
+fn ranks_on_one_node_is_not_raised_without_the_fact() {
     let tree = two_ranks(TORCHRUN, ["0-1", "0-1"]);
     tree.file("proc/200/status", "nonsense\n");
     silent(&tree, "ranks-on-one-node");
@@ -44,7 +44,7 @@ fn ranks_on_one_node_not_known() {
 
 /// Trainers of one shell or one init are no job.
 #[test]
-fn strangers_are_no_ranks() {
+fn unrelated_trainers_are_not_ranks_of_one_job() {
     let mut tree = Tree::new();
     tree.process(&Process {
         pid: 50,
@@ -75,7 +75,7 @@ fn stray() -> Tree {
 }
 
 #[test]
-fn stray_context() {
+fn stray_context_is_raised() {
     assert_data_eq!(
         told(&stray(), "stray-context"),
         str![[r#"
@@ -90,7 +90,7 @@ warning[stray-context]: trainer 200 has a context on GPU 0, which is that of its
 }
 
 #[test]
-fn stray_context_put_right() {
+fn stray_context_is_not_raised_once_fixed() {
     silent(&two_ranks(TORCHRUN, ["0-1", "2-3"]), "stray-context");
     // All on all is how somebody spreads a model.
     let mut tree = stray();
@@ -99,7 +99,7 @@ fn stray_context_put_right() {
 }
 
 #[test]
-fn stray_context_is_nobodys_where_there_are_no_siblings() {
+fn stray_context_is_not_raised_without_sibling_ranks() {
     let mut tree = Tree::new();
     tree.trainer(&PLACED);
     tree.listed(1, 100, "compute", 1 << 30);
@@ -110,7 +110,7 @@ fn stray_context_is_nobodys_where_there_are_no_siblings() {
 }
 
 #[test]
-fn stray_context_not_known() {
+fn stray_context_is_not_raised_without_the_fact() {
     // The driver names nobody, and files that are open tell one GPU of each process.
     let mut tree = Tree::new();
     tree.gpu("0000:90:1C.0", "1\n");

@@ -23,7 +23,7 @@ const PUT_RIGHT: &str = "7f0000000000 default anon=25600 N0=25600 kernelpagesize
                          7f2000000000 default file=/dev/zero\\040(deleted) dirty=7680 N0=7680 kernelpagesize_kB=4\n";
 
 #[test]
-fn memory_remote() {
+fn memory_remote_is_raised() {
     assert_data_eq!(
         told(&with(OFF), "memory-remote"),
         str![[r#"
@@ -39,12 +39,12 @@ error[memory-remote]: GPU and memory NUMA nodes do NOT match: GPU 0 hangs on nod
 }
 
 #[test]
-fn memory_remote_put_right() {
+fn memory_remote_is_not_raised_once_fixed() {
     silent(&with(PUT_RIGHT), "memory-remote");
 }
 
 #[test]
-fn memory_remote_not_known() {
+fn memory_remote_is_not_raised_without_the_fact() {
     let tree = with_trainer(&Process {
         numa_maps: None,
         ..PLACED
@@ -57,7 +57,7 @@ fn memory_remote_not_known() {
 }
 
 #[test]
-fn memory_near() {
+fn memory_near_is_raised() {
     let tree = with(OFF);
     tree.one_socket();
     assert_data_eq!(
@@ -76,14 +76,14 @@ warning[memory-near]: GPU 0 hangs on node 0, trainer 100 has 86% of the working 
 }
 
 #[test]
-fn memory_near_put_right() {
+fn memory_near_is_not_raised_once_fixed() {
     let tree = with(PUT_RIGHT);
     tree.one_socket();
     silent(&tree, "memory-near");
 }
 
 #[test]
-fn memory_near_not_known() {
+fn memory_near_is_not_raised_without_the_fact() {
     let tree = with_trainer(&Process {
         numa_maps: None,
         ..PLACED
@@ -94,7 +94,7 @@ fn memory_near_not_known() {
 }
 
 #[test]
-fn pinned_remote() {
+fn pinned_remote_is_raised() {
     assert_data_eq!(
         told(&with(OFF), "pinned-remote"),
         str![[r#"
@@ -109,7 +109,7 @@ error[pinned-remote]: GPU 0 hangs on node 0, trainer 100 has 30 MiB pinned on no
 }
 
 #[test]
-fn pinned_remote_put_right() {
+fn pinned_remote_is_not_raised_once_fixed() {
     silent(&with(PUT_RIGHT), "pinned-remote");
     // The same mapping in a process that holds no context is no pinned memory.
     let tree = with(PUT_RIGHT);
@@ -124,7 +124,7 @@ fn pinned_remote_put_right() {
 }
 
 #[test]
-fn pinned_remote_not_known() {
+fn pinned_remote_is_not_raised_without_the_fact() {
     let tree = with_trainer(&Process {
         numa_maps: None,
         ..PLACED

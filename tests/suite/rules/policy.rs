@@ -16,7 +16,7 @@ fn of(policy: &str) -> Tree {
 }
 
 #[test]
-fn policy_remote() {
+fn policy_remote_is_raised() {
     assert_data_eq!(
         told(&of("bind:1"), "policy-remote"),
         str![[r#"
@@ -33,14 +33,14 @@ error[policy-remote]: GPU 0 hangs on node 0, trainer 100 has the memory policy b
 }
 
 #[test]
-fn policy_remote_put_right() {
+fn policy_remote_is_not_raised_once_fixed() {
     for policy in ["bind:0", "prefer:0", "local", "default", "bind:0-1"] {
         silent(&of(policy), "policy-remote");
     }
 }
 
 #[test]
-fn policy_remote_not_known() {
+fn policy_remote_is_not_raised_without_the_fact() {
     let tree = of("bind:1");
     tree.numa_node("-1\n");
     silent(&tree, "policy-remote");
@@ -56,7 +56,7 @@ fn policy_remote_not_known() {
 }
 
 #[test]
-fn policy_interleaved() {
+fn policy_interleaved_is_raised() {
     assert_data_eq!(
         told(&of("interleave:0-1"), "policy-interleaved"),
         str![[r#"
@@ -69,7 +69,7 @@ info[policy-interleaved]: GPU 0 hangs on node 0, trainer 100 interleaves its mem
 }
 
 #[test]
-fn policy_interleaved_put_right() {
+fn policy_interleaved_is_not_raised_once_fixed() {
     silent(&of("bind:0"), "policy-interleaved");
     silent(&of("interleave:0"), "policy-interleaved");
     // One process on GPUs of both nodes reads from both.
@@ -79,7 +79,7 @@ fn policy_interleaved_put_right() {
 }
 
 #[test]
-fn policy_interleaved_not_known() {
+fn policy_interleaved_is_not_raised_without_the_fact() {
     let tree = with_trainer(&Process {
         numa_maps: None,
         ..PLACED

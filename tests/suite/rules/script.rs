@@ -74,7 +74,7 @@ const HOSTILE: [&str; 6] = [
 ];
 
 #[test]
-fn nobody_elses_text_becomes_a_command() {
+fn text_from_processes_never_becomes_a_command() {
     for hostile in HOSTILE {
         let mut tree = Tree::new();
         let name: String = hostile.chars().take(15).collect();
@@ -121,7 +121,7 @@ fn nobody_elses_text_becomes_a_command() {
 }
 
 #[test]
-fn a_script_for_a_job() {
+fn the_script_for_a_job_is_printed() {
     let torchrun = "python3\0/usr/bin/torchrun\0train.py\0";
     let tree = two_ranks(torchrun, ["0-1", "0-1"]);
     let script = tree.audit(&["--remedies"]).stdout;
