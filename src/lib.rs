@@ -51,6 +51,9 @@ pub mod cli;
 pub mod commands;
 pub mod compare;
 pub mod document;
+#[cfg(feature = "fuzzing")]
+#[doc(hidden)]
+pub mod fuzzing;
 pub mod jobs;
 pub mod machine;
 pub mod observe;
