@@ -1,4 +1,4 @@
-//! Boots a guest and hands back what it left.
+//! Boots a guest and returns the files that it wrote.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -62,7 +62,7 @@ pub fn stand_in(features: &[&str]) -> PathBuf {
     folder.join("debug/libnvidia_ml.so")
 }
 
-/// Which kernel a guest boots, both of the host's Debian.
+/// The kernel that a guest boots, both from the host's Debian.
 #[derive(Clone, Copy)]
 pub enum Kernel {
     /// The release's own.
@@ -72,7 +72,7 @@ pub enum Kernel {
 }
 
 impl Kernel {
-    /// As the lab's scripts take it.
+    /// The value that the lab's scripts take.
     fn word(self) -> &'static str {
         match self {
             Self::Release => "",
@@ -81,10 +81,10 @@ impl Kernel {
     }
 }
 
-/// What build.sh exits with where a kernel cannot be had.
+/// The exit code of build.sh where a kernel is not available.
 const NO_SUCH_KERNEL: i32 = 3;
 
-/// What a guest left.
+/// The files that a guest wrote.
 pub struct Left {
     folder: PathBuf,
 }
@@ -95,7 +95,7 @@ impl Left {
         Self::with_kernel(shape, scenario, Kernel::Release)
     }
 
-    /// The same with a kernel of choice; `None` also where that one cannot be had.
+    /// The same with this kernel; `None` also where it is not available.
     pub fn with_kernel(shape: &str, scenario: &str, kernel: Kernel) -> Option<Self> {
         if !is_equipped() {
             return None;
@@ -118,7 +118,7 @@ impl Left {
         let own = build.join(format!("{shape}-{scenario}{}", kernel.word()));
         let _ = fs::remove_dir_all(&own);
         fs::create_dir_all(&own).unwrap();
-        // Symbols are of no use there, and have to be unpacked by an emulated processor.
+        // Symbols are not needed there, and the emulated processor would have to unpack them.
         for (from, to) in [
             (
                 PathBuf::from(env!("CARGO_BIN_EXE_numa-audit")),

@@ -84,7 +84,7 @@ fn nodes(ours: &Value, expected: &Value, compared: &mut Compared) {
             &kib,
             &theirs["mem_total_kb"],
         );
-        // A row that does not fit the nodes says nothing of any of them.
+        // A row of the wrong length gives no distance.
         if quirks.contains("distance rows") {
             assert_eq!(node["distances"], Value::Null);
             continue;

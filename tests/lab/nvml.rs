@@ -1,4 +1,4 @@
-//! A driver that fails in the ways that the real one does: the library is loaded by the path that the real one takes.
+//! A driver that fails as the real one does. A stand-in for its library is loaded in the same way.
 
 use std::os::unix::process::ExitStatusExt;
 use std::path::Path;
@@ -49,7 +49,7 @@ fn facts(document: &Value) -> Vec<(&str, &str)> {
     .collect()
 }
 
-/// Processes of these PIDs on GPU 0. No machine has them, so that each that the program reads shows as a gap.
+/// Lists these PIDs on GPU 0. No machine has such processes: each that the program reads becomes a gap.
 fn listed(pids: std::ops::Range<u32>) -> String {
     let lines = pids.map(|pid| format!("process 0 compute {pid} 1073741824\n"));
     GPU.to_owned() + &lines.collect::<String>()
@@ -57,7 +57,7 @@ fn listed(pids: std::ops::Range<u32>) -> String {
 
 const NOBODYS: u32 = 4_200_000;
 
-/// Every PID that the program took from the lists.
+/// Every PID that the program read from the lists.
 fn pids(document: &Value) -> Vec<u32> {
     let gaps = document["incomplete"].as_array().unwrap().iter();
     gaps.filter(|gap| gap["what"] == "process")
@@ -203,7 +203,7 @@ fn a_gpu_that_never_answers_or_crashes_does_not_hide_the_others() {
         assert_eq!(document["host"]["driver_version"], "570.1");
         assert_eq!(exit, Some(3));
     };
-    // They only wait.
+    // They only wait, so they run at the same time.
     std::thread::scope(|scope| {
         scope.spawn(|| case("hang gpu 1", "3", &silent));
         scope.spawn(|| case("hang processes 1", "3", &silent));
@@ -216,7 +216,7 @@ fn a_gpu_that_never_answers_or_crashes_does_not_hide_the_others() {
 fn not_every_silent_gpu_is_waited_for() {
     let gpus =
         (0..8).map(|at| format!("gpu {at} 00000000:1{at}:00.0 {at} GPU-{at} 1 1 - - A100\n"));
-    // One that is asked behind them would end the process that asks.
+    // If one of the others were asked, its gap would have another reason.
     let hangs = (0..3).map(|at| format!("hang gpu {at}\n"));
     let crashes = (3..8).map(|at| format!("crash gpu {at}\n"));
     let answers: String = gpus.chain(hangs).chain(crashes).collect();
@@ -292,7 +292,7 @@ fn a_deleted_program_still_asks_the_driver() {
     std::fs::write(&file, format!("driver 570.1\n{GPU}")).unwrap();
     let binary = folder.path().join("numa-audit");
     std::fs::copy(env!("CARGO_BIN_EXE_numa-audit"), &binary).unwrap();
-    // The shell deletes the program before it runs: it is started by its descriptor.
+    // The shell deletes the program and then runs it by its descriptor.
     let script = "exec 9<\"$0\"; rm \"$0\"; exec /proc/self/fd/9 \"$@\"";
     let mut command = Command::new("sh");
     command
@@ -339,7 +339,7 @@ fn mig_instances_are_read_from_both_lists() {
             ])
         );
         assert_eq!(gpus[1]["mig_devices"], json!([]));
-        // This process has no file of a driver's open, so that it is not believed to be a trainer: it stands as a gap.
+        // This process has no file of the driver open, so it is a gap and not a trainer.
         assert_eq!(pids(&document).len(), 2, "{more}: {document:#}");
     }
 }

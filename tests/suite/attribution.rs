@@ -1,11 +1,12 @@
-//! Whose a process is, where no parent and no driver tells: orphaned workers, hints, names, and the walls around a job.
+//! Which trainer, GPU and job a process belongs to where neither its parent nor the driver shows it: orphaned workers, hints,
+//! names, control groups.
 
 use serde_json::{Value, json};
 
 use crate::machine::{PLACED, Process, Tree, open_files, with_trainer};
 use crate::program::{ends, finding, main_table, of_role};
 
-/// Two trainers in two sessions, on GPU 0 and 1, that inherited one pipe and have one each.
+/// Two trainers in two sessions, on GPU 0 and 1. They share one inherited pipe, and each has one of its own.
 fn two_trainers() -> Tree {
     let mut tree = Tree::new();
     for (pid, gpu, own) in [(100, 0, "pipe:[10]"), (200, 1, "pipe:[20]")] {
@@ -34,7 +35,7 @@ const ORPHAN: Process = Process {
     ..PLACED
 };
 
-/// What the audit knows of PID 300.
+/// What the audit reports about PID 300.
 #[track_caller]
 fn of_300(tree: &Tree) -> (Value, Value) {
     let document = tree.audit(&["--json"]).json();
@@ -51,7 +52,7 @@ fn an_orphan_is_attributed_by_its_pipes() {
         300,
         &["/dev/null", "pipe:[1]", "pipe:[1]", "pipe:[7]", "pipe:[20]"],
     );
-    // What descends from it goes with it.
+    // Its descendants belong to the same trainer.
     tree.process(&Process {
         pid: 301,
         ppid: 300,
@@ -76,7 +77,7 @@ fn an_orphan_is_attributed_by_its_pipes() {
 fn an_orphan_is_attributed_by_its_rank() {
     let tree = two_trainers();
     tree.process(&ORPHAN);
-    // No fd folder was recorded of it.
+    // Its fd folder was not recorded.
     for (pid, rank) in [(100, 0), (200, 1), (300, 1)] {
         let environ = format!("RANK={rank}\0MASTER_PORT=29500\0TORCHELASTIC_RUN_ID=none\0");
         tree.file(&format!("proc/{pid}/environ"), &environ);
@@ -139,7 +140,7 @@ fn an_orphan_with_conflicting_evidence_is_not_attributed() {
         "{}",
         run.stdout
     );
-    // GPU 1's trainer is on the wrong node; that weighs more.
+    // GPU 1's trainer is on the wrong node, which is worse.
     assert_eq!(run.code, Some(1));
     assert_eq!(tree.audit(&["--fail-on", "never"]).code, Some(3));
 }
@@ -186,7 +187,7 @@ fn a_forked_worker_is_attributed_by_its_session() {
     assert_eq!(of_300(&tree).0, json!(null), "it may be anybody's");
 }
 
-/// A data loader below a Python program without a GPU is that one's.
+/// A data loader whose parent is a Python program without a GPU belongs to that program.
 #[test]
 fn a_worker_with_a_parent_is_not_an_orphan() {
     let tree = two_trainers();
@@ -198,7 +199,7 @@ fn a_worker_with_a_parent_is_not_an_orphan() {
     assert_eq!(of_300(&tree).0, json!(null));
 }
 
-/// NVML silent, the driver open, and no GPU clearly most often.
+/// NVML lists no process, and the open driver files show no GPU clearly.
 fn silent(environ: &str) -> Tree {
     let tree = Tree::new();
     tree.process(&PLACED);
@@ -215,7 +216,7 @@ fn a_gpu_from_the_environment_is_marked_as_a_hint() {
         "LOCAL_RANK=0\0",
     ] {
         let tree = silent(environ);
-        // The launcher above it has the variable too, and asked the driver how many GPUs there are.
+        // Its launcher has the variable too, and has asked the driver for the number of GPUs.
         let document = tree.audit(&["--json"]).json();
         let trainer = of_role(&document, "trainer")[0];
         assert_eq!(trainer["gpus"], json!([0]), "{environ}");
@@ -490,7 +491,7 @@ fn the_uuid_of_a_mig_device_is_a_hint() {
     assert_eq!(of_role(&document, "trainer")[0]["gpu_source"], "environ");
 }
 
-/// Each asks for all above it, which woke the readers at every step.
+/// Each is looked up with all its ancestors; once that woke the readers at every step.
 #[test]
 fn a_chain_of_a_thousand_trainers_is_read() {
     let mut tree = Tree::new();

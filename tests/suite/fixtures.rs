@@ -1,4 +1,4 @@
-//! The recorded machines that ship with the program.
+//! The recorded machines in fixtures/.
 
 use std::process::Command;
 
@@ -14,7 +14,7 @@ const FIXTURES: &[&str] = &[
     "h200x2-mp-spawn",
 ];
 
-/// Holds every number against a script that shares no code with the program.
+/// Compares every number with those of a script that shares no code with the program.
 #[test]
 fn a_second_reader_of_the_same_trees_agrees() {
     let folder = tempfile::tempdir().unwrap();
@@ -57,7 +57,7 @@ fn the_case_of_the_post_is_a_mismatch() {
         assert_eq!(process["memory"]["policy"], "default");
         assert_eq!(process["memory"]["mems_allowed"], json!([0, 1]));
         assert_eq!(process["verdict"], "mismatch");
-        // What is pinned is the trainer's.
+        // Only the trainer has pinned memory.
         let mut rules = vec!["cpu-remote", "memory-remote"];
         rules.extend((process["role"] == "trainer").then_some("pinned-remote"));
         assert_eq!(process["findings"], json!(rules));
@@ -95,7 +95,7 @@ fn the_bound_job_is_ok() {
     assert_eq!(about_processes(&document), [&json!(null); 0]);
 }
 
-/// Each worker with the trainer of its own GPU, helpers apart, nothing to get wrong.
+/// Four trainers, each with its own workers. The machine has one node, so no placement is wrong.
 #[track_caller]
 fn four_gpus(name: &str, workers_each: usize, attribution: &str) -> Value {
     let run = replay(name, &["--json"]);
@@ -149,7 +149,7 @@ fn spawned_trainers_have_their_pinned_memory() {
     assert_eq!(of_role(&document, "launcher").len(), 1);
 }
 
-/// Recorded by this program, with nothing in it that names anybody.
+/// Made by `record --redact`.
 #[test]
 fn a_redacted_recording_names_nobody() {
     let document = replay("h200x2-mp-spawn", &["--json"]).json();

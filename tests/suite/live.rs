@@ -8,7 +8,7 @@ use std::process::{Child, Command, Stdio};
 use crate::program::{Run, program, run};
 use crate::support::{HANG, passed_over, wait_for};
 
-/// A library that is not there stands for a machine without a driver.
+/// A library that does not exist: as on a machine without a driver.
 const NO_DRIVER: [&str; 2] = ["--nvml-lib", "/nonexistent/libnvidia-ml.so.1"];
 
 /// A process that does nothing, and ends with the test.
@@ -23,7 +23,7 @@ impl Sleeper {
             .env("WANDB_API_KEY", "hunter2")
             .env("RANK", "3");
         let sleeper = Self(command.spawn().unwrap());
-        // Until it has become `sleep` it still is this test.
+        // Until exec it still is this test.
         let comm = format!("/proc/{}/comm", sleeper.0.id());
         wait_for("sleep", || {
             let comm = std::fs::read_to_string(&comm).unwrap();
@@ -151,7 +151,7 @@ impl Watching {
     }
 }
 
-/// Waits until a process has used so much more CPU time.
+/// Waits until a process has used this much more CPU time.
 fn wait_for_cpu_time(pid: &str, seconds: f64) {
     let before = cpu_seconds(pid);
     wait_for("CPU time", || {

@@ -289,7 +289,7 @@ impl Tree {
         self.command(arguments).output().unwrap().into()
     }
 
-    /// The verdicts on the first trainer's CPUs and memory, and the exit code.
+    /// Asserts the verdicts on the first trainer's CPUs and memory, and the exit code.
     #[track_caller]
     pub fn judges(&self, cpu: &str, memory: &str, code: i32) -> Value {
         let run = self.audit(&["--json"]);
@@ -308,7 +308,7 @@ pub fn with_trainer(process: &Process) -> Tree {
     tree
 }
 
-/// Puts links into a process's fd folder: so many on each /dev/nvidiaN, and one on nvidiactl.
+/// Sets a process's open files: this many of each /dev/nvidiaN.
 pub fn open_files(tree: &Tree, pid: u32, counts: &[usize]) {
     let mut targets = vec!["/dev/null".to_owned()];
     for (minor, count) in counts.iter().enumerate() {

@@ -1,6 +1,6 @@
-//! The program as its users run it: its real binary on recorded machines and on this one.
+//! Runs the real binary, as its users do, on recorded machines and on the machine of the tests.
 
-// In a test a panic is how it speaks.
+// A test reports by panicking.
 #![allow(
     clippy::expect_used,
     clippy::panic,

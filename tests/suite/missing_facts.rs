@@ -19,7 +19,7 @@ fn unreadable_memory_is_unknown() {
     let memory = &of_role(&document, "trainer")[0]["memory"];
     assert_eq!(memory["by_node_bytes"], Value::Null);
     assert_eq!(memory["mems_allowed"], json!([0, 1]));
-    // The recording tells that its maker was refused it.
+    // The recording says that reading it was denied.
     tree.file(
         "snapshot.json",
         "{\"format\": 1, \"denied\": [\"proc/100/numa_maps\"]}",

@@ -1,4 +1,4 @@
-//! Machines with GPUs of AMD and Intel, made up after the kernel's sources: no such machine was seen.
+//! Machines with GPUs of AMD and Intel. They are made up after the kernel's sources; none was recorded.
 
 use serde_json::{Value, json};
 use snapbox::str;
@@ -6,14 +6,14 @@ use snapbox::str;
 use crate::machine::{PLACED, Process, Tree};
 use crate::program::{Run, ends, findings_of, main_table, of_role};
 
-/// Where the two GPUs are: on node 0 and on node 1, as the trees below have it.
+/// The addresses of the two GPUs, on node 0 and on node 1.
 const GPUS: [&str; 2] = ["0000:03:00.0", "0000:c1:00.0"];
 
-/// KFD's numbers for them.
+/// KFD's numbers of them.
 const IDS: [u32; 2] = [49391, 7000];
 
 impl Tree {
-    /// A device on PCI with a DRM driver.
+    /// Adds a PCI device with a DRM driver.
     fn drm_device(&self, address: &str, vendor: &str, class: &str, node: &str, files: &[&str]) {
         let folder = format!("sys/bus/pci/devices/{address}");
         for (name, text) in [
@@ -41,7 +41,7 @@ impl Tree {
         );
     }
 
-    /// A process of KFD's with a queue on each of these GPUs.
+    /// Adds a process to KFD, with a queue on each of these GPUs.
     fn queues(&self, pid: u32, gpus: &[usize]) {
         let folder = format!("sys/class/kfd/kfd/proc/{pid}");
         self.file(&format!("{folder}/pasid"), "32770\n");
@@ -52,12 +52,12 @@ impl Tree {
             );
         }
         for id in IDS {
-            // ROCm has a little memory everywhere.
+            // ROCm allocates a little memory on every GPU.
             self.file(&format!("{folder}/vram_{id}"), "8192\n");
         }
     }
 
-    /// Gives a process these files, and what fdinfo tells of each.
+    /// Opens these files in a process, with their fdinfo.
     fn opens(&self, pid: u32, files: &[(&str, &str)]) {
         self.link(&format!("proc/{pid}/fd/0"), "/dev/null");
         for (fd, (target, fdinfo)) in (3..).zip(files) {
@@ -74,7 +74,7 @@ impl Tree {
     }
 }
 
-/// Two GPUs of AMD's, both known to KFD and with 20 GiB in use on the first.
+/// Two AMD GPUs, both known to KFD, with 20 GiB in use on the first.
 fn amd() -> Tree {
     let tree = Tree::without_gpu();
     for (at, address) in GPUS.iter().enumerate() {
@@ -99,7 +99,7 @@ fn amd() -> Tree {
 
 const KFD: (&str, &str) = ("/dev/kfd", "");
 
-/// What amdgpu tells of a ROCm process's render nodes: KFD's queues are no engines of theirs.
+/// amdgpu's fdinfo of a ROCm process: the engines do not include KFD's queues.
 const RENDER_0: (&str, &str) = (
     "/dev/dri/renderD128",
     "pos:\t0\ndrm-driver:\tamdgpu\ndrm-client-id:\t19\ndrm-pdev:\t0000:03:00.0\ndrm-memory-vram:\t9 MiB\n",
@@ -109,7 +109,7 @@ const RENDER_1: (&str, &str) = (
     "pos:\t0\ndrm-driver:\tamdgpu\ndrm-client-id:\t20\ndrm-pdev:\t0000:c1:00.0\ndrm-memory-vram:\t9 MiB\n",
 );
 
-/// With a trainer of KFD's on the first GPU.
+/// The same with a trainer on the first GPU, known by KFD.
 fn amd_with_trainer(process: &Process) -> Tree {
     let tree = amd();
     tree.process(process);
@@ -118,7 +118,7 @@ fn amd_with_trainer(process: &Process) -> Tree {
     tree
 }
 
-/// A process on the other node than the first GPU, with its memory there.
+/// A process with its CPUs and memory on the node that is not the first GPU's.
 const ASTRAY: Process = Process {
     threads: &[(2, "2-3")],
     numa_maps: Some("7f0000000000 default anon=25600 N1=25600 kernelpagesize_kB=4\n"),
@@ -133,7 +133,7 @@ fn trainers(document: &Value) -> Vec<(u64, Value)> {
         .collect()
 }
 
-/// The one thing that is not known.
+/// Asserts that this is the only gap.
 #[track_caller]
 fn lacks(run: &Run, what: &str, reason: &str) {
     assert_eq!(run.code, Some(3), "{}", run.stdout);
@@ -171,7 +171,7 @@ fn kfd_queues_show_the_gpu_of_a_trainer() {
 #[test]
 fn a_trainer_on_the_wrong_node_is_a_mismatch() {
     let tree = amd_with_trainer(&ASTRAY);
-    // A worker that was forked has its trainer's files.
+    // A forked worker has its trainer's open files.
     let worker = Process {
         pid: 101,
         ppid: 100,
@@ -218,7 +218,7 @@ fn gpu_memory_shows_the_gpu_where_kfd_has_no_queue() {
         trainers(&tree.audit(&["--json"]).json()),
         [(100, json!([0]))]
     );
-    // A further context of the same process.
+    // A second context of the same process.
     tree.file(
         "sys/class/kfd/kfd/proc/100/context_1/queues/5/gpuid",
         "7000",
@@ -261,7 +261,7 @@ fn a_pid_from_kfd_of_another_namespace_matches_no_local_process() {
     let run = tree.audit(&["--json"]);
     assert_eq!(run.code, Some(3));
     assert_eq!(trainers(&run.json()), [(100, json!([0]))]);
-    // Where its files may not be looked at, it is believed.
+    // Without permission for its open files, KFD is believed.
     tree.denies(&["proc/200/fd"]);
     let run = tree.audit_as_recorded(&["--json"]);
     assert_eq!(run.code, Some(0), "{}", run.stdout);
@@ -293,14 +293,14 @@ fn without_permission_for_open_files_the_gpu_is_unknown() {
     tree.denies(&["proc/200/fd"]);
     let reason =
         "whether 1 process uses it cannot be seen: permission denied in /proc/PID/fd; run as root";
-    // GPU 1 is not in use: whatever the process has open, it is not at work there.
+    // GPU 1 is not in use, so the process does not work there.
     lacks(
         &tree.audit_as_recorded(&["--json"]),
         "processes of GPU 0",
         reason,
     );
     assert_eq!(tree.audit_as_recorded(&["--gpu", "1"]).code, Some(0));
-    // A recording has nothing of that process but the reason.
+    // A recording has only the reason.
     let tree = amd_with_trainer(&PLACED);
     let manifest = json!({"format": 1, "unseen": {"0": reason, "7": "x"}});
     tree.file("snapshot.json", &manifest.to_string());
@@ -326,13 +326,13 @@ fn amd_gpu_memory_in_use_by_invisible_processes_is_reported() {
     assert_eq!(map["incomplete"], json!([]), "nobody was looked for");
     tree.vram(0, 11 << 20);
     assert_eq!(tree.audit(&[]).code, Some(0), "an idle box");
-    // One that works in the host's memory.
+    // A process that uses host memory only.
     let folder = format!("sys/bus/pci/devices/{}", GPUS[1]);
     tree.file(&format!("{folder}/mem_info_gtt_used"), "4294967296\n");
     assert_eq!(tree.audit(&[]).code, Some(3));
 }
 
-/// A device of Intel's for each GPU's address, the first on node 1.
+/// An Intel device at each GPU's address, the first on node 1.
 fn intel() -> Tree {
     let tree = Tree::without_gpu();
     for (at, address) in GPUS.iter().enumerate() {
@@ -343,7 +343,7 @@ fn intel() -> Tree {
     tree
 }
 
-/// What a driver tells of a client on one of the GPUs.
+/// The fdinfo of a client on one of the GPUs.
 fn client(gpu: usize, id: u32, more: &str) -> (String, String) {
     (
         format!("/dev/dri/renderD{}", 128 + gpu),
@@ -386,7 +386,7 @@ fn engine_time_shows_the_gpu_of_a_trainer() {
         .collect();
     assert_eq!(names, ["Intel 8086:740f"; 2]);
     assert_eq!(document["topology"]["devices"], json!([]));
-    // The same on the GPU of the other node.
+    // The same on the other node's GPU.
     let tree = intel();
     tree.process(&PLACED);
     opens(&tree, 100, &[client(0, 1, "drm-cycles-ccs:\t9\n")]);
@@ -456,12 +456,12 @@ fn an_inherited_descriptor_belongs_to_the_trainer() {
         };
         tree.process(&worker);
     }
-    // The one between has closed it.
+    // The process between them has closed it.
     opens(&tree, 102, &[client(1, 2, BUSY)]);
     let document = tree.audit(&["--json"]).json();
     assert_eq!(trainers(&document), [(100, json!([1]))]);
     assert_eq!(of_role(&document, "worker").len(), 2);
-    // A circle of parents has no first.
+    // A cycle of parents has no first process.
     let circle = Process {
         ppid: 102,
         ..PLACED
@@ -499,7 +499,7 @@ fn a_driver_without_counters_leaves_the_gpu_unknown() {
         let run = tree.audit(&["--json", "--gpu", "0"]);
         lacks(&run, "processes of GPU 0", reason);
     }
-    // A file of somebody else's GPU may say what it will.
+    // A file of another vendor's GPU does not matter.
     let tree = intel();
     tree.process(&PLACED);
     tree.opens(100, &[("/dev/dri/renderD135", "pos:\t0\n")]);
@@ -544,7 +544,7 @@ fn nvidias_driver_is_missing_only_where_there_is_an_nvidia_gpu() {
 #[test]
 fn other_pci_devices_are_not_gpus() {
     let tree = Tree::without_gpu();
-    // An AMD ES1000 of a board, an NPU of Intel's, a VGA of the board's own.
+    // An AMD ES1000 on the board, an Intel NPU, and the board's own VGA.
     tree.drm_device("0000:01:00.0", "0x1002", "0x030000", "0", &["card0"]);
     tree.drm_device("0000:02:00.0", "0x8086", "0x120000", "0", &[]);
     tree.drm_device(
@@ -563,7 +563,7 @@ fn other_pci_devices_are_not_gpus() {
 #[test]
 fn partitions_of_a_gpu_count_as_that_gpu() {
     let tree = amd_with_trainer(&PLACED);
-    // The second partition, as two kernels number it, of a GPU whose memory nobody else uses.
+    // The second partition, as two kernels number it, of a GPU that only this process uses.
     for (node, id, location) in [(4, 11, 0x1000_0300_u32), (5, 12, 0x0301)] {
         let folder = format!("sys/class/kfd/kfd/topology/nodes/{node}");
         tree.file(&format!("{folder}/gpu_id"), &format!("{id}\n"));
@@ -604,7 +604,7 @@ fn hostile_files_do_not_hide_other_facts() {
     for pid in [200, 201] {
         tree.process(&Process { pid, ..ASTRAY });
     }
-    // Nearly as much as is read of a file, and more than that.
+    // Slightly less than the limit for one file, and more than that.
     let lines = |count| {
         let lines = "drm-engine-x:\t1 ns\n".repeat(count);
         format!("drm-pdev:\t{}\n{lines}", GPUS[1])

@@ -56,7 +56,7 @@ fn a_new_binding_outweighs_the_last_cpu_of_a_sleeping_process() {
         message.ends_with("trainer 100 on node 1 (bound there)"),
         "{message}"
     );
-    // And the other way round.
+    // The reverse.
     let tree = with_trainer(&Process {
         threads: &[(2, "0-1")],
         ..PLACED
@@ -103,7 +103,7 @@ fn possible_cpus_that_do_not_exist_are_ignored() {
     tree.judges("ok", "ok", 0);
 }
 
-/// A trainer with so many 4 KiB pages on node 0 and 1.
+/// A trainer with this many 4 KiB pages on node 0 and 1 gets this verdict.
 #[track_caller]
 fn memory(local: u64, remote: u64, verdict: &str) {
     let maps = format!("7f0000000000 default anon=9 N0={local} N1={remote} kernelpagesize_kB=4\n");
@@ -376,7 +376,7 @@ fn unbound_threads_are_named_with_their_cause() {
         None,
         "which came first is not clear"
     );
-    // Names are their makers' choice.
+    // Programs choose the names of their threads.
     tree.name_thread(100, 101, "\x1b]0;x\n#", 778, 2);
     let text = tree.audit(&["--color", "never"]).stdout + &tree.audit(&["--remedies"]).stdout;
     assert!(

@@ -1,13 +1,13 @@
-//! A museum: public bugs of tools that bind, each on the least machine, each named by one line.
+//! Public bug reports about tools that bind, each on the smallest machine that shows it, each found by one line of output.
 //!
-//! The projects' issues tell what happened; the machines are made up.
+//! What happened is from the projects' issues; the machines are made up.
 
 use snapbox::{assert_data_eq, str};
 
 use crate::machine::{PLACED, Process, Tree, with_trainer};
 use crate::rules::{Rank, job, two_ranks};
 
-/// The one line that names it; there must be no other of this rule.
+/// The line that reports it; there must be only one of this rule.
 #[track_caller]
 fn line(tree: &Tree, mark: &str) -> String {
     let mut command = tree.command(&[]);
@@ -24,7 +24,7 @@ fn line(tree: &Tree, mark: &str) -> String {
     (*line).to_owned()
 }
 
-/// pytorch #166026: a binding that children were to inherit. With start_method="forkserver" the fork server came to be
+/// pytorch #166026: children were to inherit the binding. With start_method="forkserver" the fork server started
 /// while the first rank was bound, and every rank got the binding of the first.
 #[test]
 fn after_forkserver_all_ranks_are_on_one_node() {
@@ -42,7 +42,7 @@ fn after_forkserver_all_ranks_are_on_one_node() {
     );
 }
 
-/// vllm #55416: `--numa-bind` where the numactl program is not installed: no binding, and no word in the log.
+/// vllm #55416: `--numa-bind` where the numactl program is not installed: no binding, and no message in the log.
 #[test]
 fn numa_bind_without_numactl_has_no_effect() {
     let tree = two_ranks("vllm\0serve\0model\0--numa-bind\0", ["0-3", "2-3"]);
@@ -54,7 +54,7 @@ fn numa_bind_without_numactl_has_no_effect() {
     );
 }
 
-/// sglang #22989: schedulers that Ray starts never meet the code that puts numactl before a process.
+/// sglang #22989: schedulers that Ray starts skip the code that puts numactl before a process.
 #[test]
 fn a_start_method_skips_the_binding() {
     let mut tree = Tree::new();
@@ -73,8 +73,8 @@ fn a_start_method_skips_the_binding() {
     );
 }
 
-/// TensorRT-LLM #18701: sched_setaffinity on the process binds its main thread; those that MPI and the imports had started
-/// stayed where they were. By the rules a warning: the thread that launches kernels is in place.
+/// TensorRT-LLM #18701: sched_setaffinity on the process binds its main thread only; threads that MPI and imports had started
+/// before are not bound. This is a warning: the thread that launches kernels is bound.
 #[test]
 fn only_the_main_thread_is_bound() {
     let tree = with_trainer(&Process {
@@ -107,7 +107,7 @@ fn the_drivers_affinity_spans_all_nodes() {
     );
 }
 
-/// A Grace of two sockets: the memory of each GPU is a node of its own, without CPUs.
+/// A Grace machine of two sockets: the memory of each GPU is a node without CPUs.
 fn grace() -> Tree {
     let mut tree = Tree::new();
     tree.nodes(&[("0-1", 0), ("2-3", 1), ("", 0), ("", 1)]);
@@ -122,7 +122,7 @@ fn grace() -> Tree {
 }
 
 /// vllm #39361: nvmlDeviceGetNumaNodeId answers with the GPU's memory node, and `numactl --cpunodebind` cannot bind to a node
-/// that has no CPU. Where that is tried first and then left, nothing is bound.
+/// without CPUs. A tool that gives up at this failure binds nothing.
 #[test]
 fn the_gpus_memory_node_is_taken_for_a_node_with_cpus() {
     let mut tree = grace();
@@ -145,7 +145,7 @@ fn the_gpus_memory_node_is_taken_for_a_node_with_cpus() {
     );
 }
 
-/// The same number given to `--membind` is taken: the process's own heap then fills the GPU's memory.
+/// `--membind` accepts the same number: the process's heap then fills the GPU's memory.
 #[test]
 fn host_memory_is_bound_to_the_gpus_memory_node() {
     let mut tree = grace();
@@ -161,8 +161,8 @@ fn host_memory_is_bound_to_the_gpus_memory_node() {
     );
 }
 
-/// bytedance/xpu-perf #129 and mlperf-common #16 counted such nodes as if they had CPUs: rank 1 of 2 on four nodes became
-/// one of node 2, whose memory is GPU 0's.
+/// bytedance/xpu-perf #129 and mlperf-common #16 counted such nodes as if they had CPUs: rank 1 of 2 on four nodes got
+/// node 2, which is GPU 0's memory.
 #[test]
 fn nodes_without_cpus_are_counted() {
     let mut tree = grace();
@@ -186,8 +186,8 @@ fn nodes_without_cpus_are_counted() {
     );
 }
 
-/// sglang #6549 (its review): processes are forked before they are bound, and what they had touched by then stays where it
-/// was.
+/// sglang #6549 (its review): processes are forked before they are bound, and pages touched before the binding do not
+/// move.
 #[test]
 fn pages_touched_before_the_binding_are_remote() {
     let tree = with_trainer(&Process {
@@ -202,8 +202,8 @@ fn pages_touched_before_the_binding_are_remote() {
     );
 }
 
-/// pytorch #160420 and #197868: the cache of pinned memory hands a loader blocks that another node's had freed, whatever the
-/// loader is bound to.
+/// pytorch #160420 and #197868: the cache of pinned memory reuses blocks that were freed on another node, regardless of the
+/// binding of the loader.
 #[test]
 fn reused_pinned_blocks_are_remote() {
     let tree = with_trainer(&Process {
@@ -221,7 +221,7 @@ fn reused_pinned_blocks_are_remote() {
     );
 }
 
-/// tensorflow #42738 and #53184, and PyTorch's binding: numa_node is -1, which says that nobody knows, and is taken for 0.
+/// tensorflow #42738 and #53184, and PyTorch's binding: numa_node is -1, which means unknown, and is taken for 0.
 #[test]
 fn minus_one_is_taken_for_node_zero() {
     let command = "python3\0/usr/bin/torchrun\0--numa-binding=node\0train.py\0";
@@ -240,7 +240,7 @@ fn minus_one_is_taken_for_node_zero() {
             "error[cpu-remote]: GPU and CPU NUMA nodes do NOT match: GPU 0 hangs on node 1, trainer 100 on node 0 (bound there)"
         ]
     );
-    // Where no source knows better, that is what is said.
+    // Where no source knows the node, that is reported.
     tree.affinity = [None, None];
     assert_data_eq!(
         line(&tree, "warning[gpu-node-unknown]"),
@@ -251,7 +251,7 @@ fn minus_one_is_taken_for_node_zero() {
 }
 
 /// TensorRT-LLM #12985 and sglang #24766: CUDA's first GPU under CUDA_VISIBLE_DEVICES=4,0 is the driver's fifth, and the
-/// driver was asked for its first.
+/// driver was asked about its first.
 #[test]
 fn the_cuda_index_is_taken_for_the_nvml_index() {
     let mut tree = crate::rules::p4d();
@@ -273,7 +273,7 @@ fn the_cuda_index_is_taken_for_the_nvml_index() {
             "error[binding-not-in-effect]: TLLM_NUMA_AWARE_WORKER_AFFINITY asks for a binding, and trainer 100 is bound to node 0 where its GPU hangs on node 1: as if CUDA_VISIBLE_DEVICES were not set"
         ]
     );
-    // Without the variable nothing was taken for anything.
+    // Without the variable the two numberings are the same.
     tree.variables(100, &["TLLM_NUMA_AWARE_WORKER_AFFINITY=1"]);
     assert_data_eq!(
         line(&tree, "error[binding-not-in-effect]"),

@@ -1,4 +1,4 @@
-//! Recordings: what is in them, and that they replay to what was seen.
+//! Recordings: their content, and that they replay to the same report.
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
@@ -9,7 +9,7 @@ use serde_json::Value;
 use crate::live::Sleeper;
 use crate::program::{Run, program, run};
 
-/// Without what differs between two looks at the same machine.
+/// A document without what differs between two observations of the same machine.
 fn timeless(mut document: Value) -> Value {
     document["host"]["source"].take();
     document["host"]["recorded_at"].take();
@@ -184,7 +184,7 @@ fn other_archive_formats_are_refused() {
     assert_eq!(fs::read_dir(place.path()).unwrap().count(), 0);
 }
 
-/// Whenever it is interrupted, there is a whole recording or none.
+/// The signal comes at a different moment in each round.
 #[test]
 fn an_interrupted_recording_is_whole_or_absent() {
     let place = tempfile::tempdir().unwrap();

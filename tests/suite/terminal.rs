@@ -74,7 +74,7 @@ fn control_characters_in_names_are_escaped() {
     assert_eq!(trainer["name"], "\x1b[31m) S 1 (\u{202E}y\n");
 }
 
-/// A policy that was cut by the kernel, of a mode that no kernel has; found by fuzzing whole recordings.
+/// A policy of an unknown mode, longer than the kernel writes; found by fuzzing whole recordings.
 #[test]
 fn control_characters_in_a_memory_policy_are_escaped() {
     let mode = format!("\x1b[31m{}", "x".repeat(80));

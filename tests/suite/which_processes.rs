@@ -39,7 +39,7 @@ fn open_files_show_a_trainer_that_nvml_does_not_list() {
         "one that opened all alike is on none"
     );
     assert_eq!(tree.audit(&[]).code, Some(0));
-    // What NVML says is never overruled by it.
+    // NVML's list outweighs it.
     tree.listed(0, 200, "compute", 1 << 30);
     let document = tree.audit(&["--json"]).json();
     let trainers = of_role(&document, "trainer").into_iter();
@@ -67,8 +67,8 @@ fn a_pid_of_another_namespace_matches_no_local_process() {
     );
 }
 
-/// NVML means another namespace's process, and the true one is found by its files: so too when the recording has nothing
-/// of the stranger but its number.
+/// The PID that NVML lists is of another namespace, and the local trainer is found by its open files. The same holds for a
+/// recording that has only the number of the other process.
 #[test]
 fn a_pid_of_another_namespace_hides_no_local_process() {
     let tree = with_trainer(&Process { pid: 300, ..PLACED });
@@ -87,7 +87,7 @@ fn a_pid_of_another_namespace_hides_no_local_process() {
     fs::remove_dir_all(tree.folder.path().join("proc/300")).unwrap();
     tree.file("snapshot.json", "{\"format\": 1, \"strangers\": [300]}");
     assert_eq!(seen(&tree), at_first);
-    // One that is nowhere to be seen hides nobody either.
+    // Nor does one that does not exist here hide any.
     tree.file("snapshot.json", "{\"format\": 1}");
     assert_eq!(seen(&tree).0, [100]);
 }

@@ -42,11 +42,11 @@ fn binding_not_in_effect_is_not_raised_without_the_fact() {
     tree.file("proc/100/status", "nonsense\n");
     silent(&tree, RULE);
     assert_eq!(gaps(&tree), ["100 status"]);
-    // It may be bound right, wherever its GPU is.
+    // Wherever its GPU is, it may be bound to the right node.
     let tree = two_ranks(ASKING, ["0-1", "2-3"]);
     tree.numa_node("-1\n");
     silent(&tree, RULE);
-    // All that there is is no binding, wherever that is.
+    // All CPUs are not a binding, wherever its GPU is.
     let tree = two_ranks(ASKING, ["0-3", "2-3"]);
     tree.numa_node("-1\n");
     assert_data_eq!(
@@ -62,7 +62,7 @@ error[binding-not-in-effect]: --numa-binding asks for a binding, and trainer 100
     );
 }
 
-/// Each option and variable in the command line or the environment of a trainer that nothing holds.
+/// Each option and variable in the command line or the environment of an unbound trainer.
 #[test]
 fn every_tool_that_asks_for_a_binding_is_recognised() {
     for (command, variable) in [
@@ -97,7 +97,7 @@ fn every_tool_that_asks_for_a_binding_is_recognised() {
     silent(&tree, RULE);
 }
 
-/// mpirun with a binder before each rank. What it asked for is compared with what is there, on whichever node that is.
+/// mpirun with a binding program before each rank: its arguments are compared with the actual binding, on any node.
 fn behind(binder: &str, cpus: &str, policy: &str) -> Tree {
     let mut tree = Tree::new();
     let command = format!("mpirun {binder} python3 train.py ").replace(' ', "\0");
@@ -175,9 +175,9 @@ error[binding-not-in-effect]: --membind asks for memory of node 0, and trainer 1
 "#]]
     );
     silent(&behind("numactl -N 0 -m 0", "0-1", "bind:0"), RULE);
-    // In effect, and wrong: policy-remote's business.
+    // It is in effect, on the wrong node: policy-remote reports that.
     silent(&behind("numactl -m 1", "0-1", "bind:1"), RULE);
-    // The rank chose something better.
+    // The rank chose a better policy itself.
     silent(&behind("numactl -N 1 -m 1", "0-1", "bind:0"), RULE);
     silent(&behind("numactl --interleave=all", "0-3", "default"), RULE);
     silent(
@@ -186,7 +186,7 @@ error[binding-not-in-effect]: --membind asks for memory of node 0, and trainer 1
     );
 }
 
-/// vLLM's server binds its workers and not itself.
+/// vLLM's server binds its workers, not itself.
 #[test]
 fn a_launchers_own_binding_is_not_raised() {
     let mut tree = Tree::new();
@@ -206,7 +206,7 @@ fn a_launchers_own_binding_is_not_raised() {
     silent(&tree, RULE);
 }
 
-/// A binding to the socket was asked for, and is one.
+/// A binding to the socket was requested and is in effect.
 #[test]
 fn a_binding_to_another_node_of_the_socket_is_in_effect() {
     let mut tree = Tree::new();

@@ -44,7 +44,7 @@ error[cpu-remote]: GPU and CPU NUMA nodes do NOT match: GPU 0 hangs on node 0, t
 #[test]
 fn cpu_remote_is_not_raised_once_fixed() {
     silent(&on(&[(0, "0-1")]), "cpu-remote");
-    // Where it last ran before it was bound is old news.
+    // The last CPU, from before the binding, does not count.
     silent(&on(&[(2, "0-1")]), "cpu-remote");
 }
 
@@ -54,7 +54,7 @@ fn cpu_remote_is_not_raised_without_the_fact() {
     tree.numa_node("-1\n");
     silent(&tree, "cpu-remote");
     assert_eq!(gaps(&tree), ["null home node of GPU 0"]);
-    // Where it runs is known, what holds it is not.
+    // Its CPU is known, its affinity is not.
     let tree = on(&[(2, "2-3")]);
     tree.file("proc/100/status", "nonsense\n");
     assert_data_eq!(
@@ -102,7 +102,7 @@ fn cpu_near_is_not_raised_once_fixed() {
 
 #[test]
 fn cpu_near_is_not_raised_without_the_fact() {
-    // Without a word of sockets another node is another socket.
+    // Where the sockets are unknown, each node counts as one.
     let tree = near(&[(2, "2-3")]);
     std::fs::remove_dir_all(tree.folder.path().join("sys/devices/system/cpu")).unwrap();
     silent(&tree, "cpu-near");
@@ -194,7 +194,7 @@ error[worker-split]: 2 workers on node 1 (bound there), and their trainer on nod
     );
 }
 
-/// The workers are right, and their trainer is not: samples go to it and come back.
+/// The workers are on the right node, their trainer is not: samples cross twice.
 #[test]
 fn worker_split_of_two_jobs_with_swapped_workers() {
     let tree = workers((2, "2-3"), (0, "0-3"));
@@ -212,7 +212,7 @@ error[worker-split]: 2 workers on node 0 (last ran there, and nothing holds them
     );
 }
 
-/// Both are wrong, on two sockets: both have to move.
+/// Both are on wrong nodes of two sockets: both have to move.
 #[test]
 fn worker_split_beside_a_misplaced_trainer() {
     let mut tree = Tree::new();
@@ -239,9 +239,9 @@ fn worker_split_beside_a_misplaced_trainer() {
 #[test]
 fn worker_split_is_not_raised_once_fixed() {
     silent(&workers((0, "0-1"), (0, "0-1")), "worker-split");
-    // Both on the wrong node: no sample crosses.
+    // Both are on the same wrong node: no sample crosses.
     silent(&workers((2, "2-3"), (3, "2-3")), "worker-split");
-    // On two nodes of one socket none does either.
+    // Nor on two nodes of one socket.
     let tree = workers((0, "0-1"), (2, "2-3"));
     tree.one_socket();
     silent(&tree, "worker-split");

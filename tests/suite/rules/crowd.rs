@@ -5,7 +5,7 @@ use snapbox::{assert_data_eq, str};
 use super::{gaps, silent, told};
 use crate::machine::{PLACED, Process, Tree};
 
-/// A trainer on node 0, which has the CPUs 0-7, and so many workers on each of these masks.
+/// A trainer on node 0, which has the CPUs 0-7, and this many workers on each of these masks.
 fn workers(trainer: &str, masks: &[(u32, &str)]) -> Tree {
     let mut tree = Tree::new();
     tree.nodes(&[("0-7", 0), ("8-15", 1)]);
@@ -61,7 +61,7 @@ warning[cpus-crowded]: 5 workers share no more than 2 CPUs (0-1), up to 3 of the
 
 "#]]
     );
-    // One for each is what somebody meant.
+    // One CPU for each worker is intended.
     silent(&workers("0-7", &[(1, "1"), (1, "2")]), "cpus-crowded");
 }
 
@@ -81,7 +81,7 @@ warning[cpus-crowded]: trainer 100 may run on no more than 1 CPU (3)
     );
 }
 
-/// Slurm's --cpus-per-task, and no CPU more to be had.
+/// Slurm's --cpus-per-task: the control group has no other CPU.
 #[test]
 fn cpus_crowded_within_a_control_group() {
     let tree = workers("0-1", &[(3, "0-1")]);
@@ -103,7 +103,7 @@ warning[cpus-crowded]: trainer 100 and 3 workers share no more than 2 CPUs (0-1)
 #[test]
 fn cpus_crowded_is_not_raised_once_fixed() {
     silent(&workers("0-7", &[(3, "0-7")]), "cpus-crowded");
-    // As many as PyTorch recommends.
+    // The number that PyTorch recommends.
     silent(&workers("0-3", &[(4, "0-3")]), "cpus-crowded");
 }
 
@@ -187,7 +187,7 @@ fn node_without_gpus_is_not_raised_without_the_fact() {
     assert!(gaps.contains(&"null home node of GPU 1".into()), "{gaps:?}");
 }
 
-/// Those whose control group has none of the node's CPUs cannot be moved there, and get no command without CPUs.
+/// A process whose control group has none of the node's CPUs cannot be moved there: no command is printed for it.
 #[test]
 fn cpus_crowded_in_part_by_a_control_group() {
     let tree = workers("0-7", &[(3, "0-1"), (3, "8-9")]);

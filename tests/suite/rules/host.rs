@@ -1,4 +1,4 @@
-//! What is about the machine: gpu-node-unknown, sources-disagree, numa-balancing-on, zone-reclaim-on,
+//! Rules about the machine: gpu-node-unknown, sources-disagree, numa-balancing-on, zone-reclaim-on,
 //! one-node-on-many-sockets.
 
 use snapbox::{assert_data_eq, str};
@@ -23,7 +23,7 @@ warning[gpu-node-unknown]: nobody tells on which node GPU 0 hangs: tools that bi
     assert_eq!(gaps(&tree), ["null home node of GPU 0"]);
 }
 
-/// Where it hangs is known, and not where its processes belong.
+/// The GPU's node is known, the local nodes of its processes are not.
 #[test]
 fn gpu_node_unknown_of_a_home_without_cpus() {
     let tree = Tree::new();
@@ -73,7 +73,7 @@ fn sources_disagree_is_not_raised_once_fixed() {
     let mut tree = Tree::new();
     tree.affinity = [Some("0-1"), Some("0")];
     silent(&tree, "sources-disagree");
-    // What names several nodes, and the home among them, says nothing against it.
+    // A source that names several nodes, the home node among them, does not disagree.
     tree.affinity = [Some("0-3"), Some("0-1")];
     silent(&tree, "sources-disagree");
 }
@@ -110,7 +110,7 @@ fn numa_balancing_on_is_not_raised_once_fixed() {
         tree.file("proc/sys/kernel/numa_balancing", mode);
         silent(&tree, "numa-balancing-on");
     }
-    // Where nobody is bound it may well help.
+    // Where no process is bound it may help.
     let tree = with_trainer(&Process {
         threads: &[(0, "0-3")],
         ..PLACED

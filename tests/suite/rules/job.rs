@@ -26,7 +26,7 @@ error[ranks-on-one-node]: 2 trainers of one job are all bound to node 0, and the
 #[test]
 fn ranks_on_one_node_is_not_raised_once_fixed() {
     silent(&two_ranks(TORCHRUN, ["0-1", "2-3"]), "ranks-on-one-node");
-    // Swapped is not one node.
+    // Swapped ranks are not on one node.
     silent(&two_ranks(TORCHRUN, ["2-3", "0-1"]), "ranks-on-one-node");
     // Two nodes of one socket.
     let tree = two_ranks(TORCHRUN, ["0-1", "0-1"]);
@@ -42,7 +42,7 @@ fn ranks_on_one_node_is_not_raised_without_the_fact() {
     assert_eq!(gaps(&tree), ["200 status"]);
 }
 
-/// Trainers of one shell or one init are no job.
+/// Trainers under one shell or one init are not one job.
 #[test]
 fn unrelated_trainers_are_not_ranks_of_one_job() {
     let mut tree = Tree::new();
@@ -61,13 +61,13 @@ fn unrelated_trainers_are_not_ranks_of_one_job() {
         tree.listed(gpu, pid, "compute", 1 << 30);
     }
     silent(&tree, "ranks-on-one-node");
-    // Their variables say that they are.
+    // Their variables show that they are one.
     tree.variables(100, &["RANK=0", "MASTER_PORT=29500"]);
     tree.variables(200, &["RANK=1", "MASTER_PORT=29500"]);
     assert!(!told(&tree, "ranks-on-one-node").is_empty());
 }
 
-/// Rank 1 forgot set_device.
+/// Rank 1 did not call set_device.
 fn stray() -> Tree {
     let mut tree = two_ranks(TORCHRUN, ["0-1", "2-3"]);
     tree.listed(0, 200, "compute", 500 << 20);
@@ -92,7 +92,7 @@ warning[stray-context]: trainer 200 has a context on GPU 0, which is that of its
 #[test]
 fn stray_context_is_not_raised_once_fixed() {
     silent(&two_ranks(TORCHRUN, ["0-1", "2-3"]), "stray-context");
-    // All on all is how somebody spreads a model.
+    // Every rank on every GPU: a model is spread over them.
     let mut tree = stray();
     tree.listed(1, 100, "compute", 500 << 20);
     silent(&tree, "stray-context");
@@ -104,14 +104,14 @@ fn stray_context_is_not_raised_without_sibling_ranks() {
     tree.trainer(&PLACED);
     tree.listed(1, 100, "compute", 1 << 30);
     silent(&tree, "stray-context");
-    // Another job's.
+    // A context of another job.
     tree.trainer(&Process { pid: 200, ..PLACED });
     silent(&tree, "stray-context");
 }
 
 #[test]
 fn stray_context_is_not_raised_without_the_fact() {
-    // The driver names nobody, and files that are open tell one GPU of each process.
+    // The driver lists no process, and open files show only one GPU of each.
     let mut tree = Tree::new();
     tree.gpu("0000:90:1C.0", "1\n");
     tree.process(&PLACED);

@@ -5,7 +5,7 @@ use snapbox::{assert_data_eq, str};
 use super::{gaps, silent, told};
 use crate::machine::{PLACED, Process, Tree, with_trainer};
 
-/// The pages of a trainer that is held on its GPU's node.
+/// A trainer that is bound to its GPU's node, with these pages.
 fn with(numa_maps: &str) -> Tree {
     with_trainer(&Process {
         numa_maps: Some(numa_maps),
@@ -13,7 +13,7 @@ fn with(numa_maps: &str) -> Tree {
     })
 }
 
-/// Heap, shared memory and pinned memory, the most of it on node 1.
+/// Heap, shared memory and pinned memory, most of it on node 1.
 const OFF: &str = "7f0000000000 default anon=25600 N0=5120 N1=20480 kernelpagesize_kB=4\n\
                    7f1000000000 default file=/dev/shm/torch_100_1_0 mapped=2560 N1=2560 kernelpagesize_kB=4\n\
                    7f2000000000 default file=/dev/zero\\040(deleted) dirty=7680 N1=7680 kernelpagesize_kB=4\n";
@@ -111,7 +111,7 @@ error[pinned-remote]: GPU 0 hangs on node 0, trainer 100 has 30 MiB pinned on no
 #[test]
 fn pinned_remote_is_not_raised_once_fixed() {
     silent(&with(PUT_RIGHT), "pinned-remote");
-    // The same mapping in a process that holds no context is no pinned memory.
+    // The same mapping in a process without a context is not pinned memory.
     let tree = with(PUT_RIGHT);
     tree.process(&Process {
         pid: 110,

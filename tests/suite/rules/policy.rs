@@ -5,7 +5,7 @@ use snapbox::{assert_data_eq, str};
 use super::{gaps, silent, told};
 use crate::machine::{PLACED, Process, Tree, with_trainer};
 
-/// A trainer of this policy, with nothing on the wrong node yet.
+/// A trainer with this policy and no page on the wrong node yet.
 fn of(policy: &str) -> Tree {
     with_trainer(&Process {
         numa_maps: Some(&format!(

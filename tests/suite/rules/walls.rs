@@ -48,7 +48,7 @@ fn cpuset_excludes_gpu_names_the_tool_that_made_the_cpuset() {
     }
 }
 
-/// Who can mend it for one job cannot for another.
+/// Different jobs need different people to fix it.
 #[test]
 fn cpuset_excludes_gpu_is_one_finding_for_each_job() {
     let mut tree = confined("/slurm/uid_7/job_42/step_0", "2-3", "1");
@@ -72,7 +72,7 @@ fn cpuset_excludes_gpu_is_not_raised_once_fixed() {
 
 #[test]
 fn cpuset_excludes_gpu_is_not_raised_without_the_fact() {
-    // No cgroup file system to be seen: that it may run on node 1 alone is told, and not by whom.
+    // Without a cgroup file system the report says that it may run on node 1 only, not what limits it.
     let tree = with_trainer(&Process {
         threads: &[(2, "2-3")],
         ..PLACED
@@ -85,7 +85,7 @@ fn cpuset_excludes_gpu_is_not_raised_without_the_fact() {
     assert_eq!(gaps(&tree), ["100 cpuset"]);
 }
 
-/// The CPUs of a node that could not be read are none that the group lacks, and no sentence has an empty list.
+/// Unknown CPUs of a node are not CPUs that the group lacks, and no sentence has an empty list.
 #[test]
 fn cpuset_excludes_gpu_with_a_node_is_not_raised_without_the_fact() {
     let tree = confined("/lab", "2-3", "0-1");
