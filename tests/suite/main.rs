@@ -9,13 +9,13 @@
 )]
 
 mod arrows;
-mod attribution;
 mod bad_input;
 mod diff;
 mod expected;
 mod fixtures;
 mod fuzzed;
 mod home_nodes;
+mod jobs;
 mod live;
 mod machine;
 mod memory;
