@@ -4,7 +4,7 @@
 #                                      `scenario`, which is run; what it leaves in /out comes back in OUT
 #   LAB_KERNEL=backports run.sh ...    with the newer kernel
 #   run.sh --list                      the shapes
-# What was learnt of QEMU on the way stands beside the lines that depend on it.
+# Facts about QEMU are noted at the lines that depend on them.
 set -euo pipefail
 
 machine=q35; cpu=max; options=; memory=0; nodes=0; initiators=(); topology=(); hmat=()
@@ -75,7 +75,7 @@ shape_memoryless() { # node 1 has CPUs and a GPU, and no memory
   node 1280 0-1; node 0 2-3; distance 0 1 21
   bus 10 0; bus 90 1; gpu 10 1c; gpu 90 1c
 }
-shape_cpuless() { # GPU 0 hangs on a node of memory only, which is nearer to node 1
+shape_cpuless() { # GPU 0 is attached to a node without CPUs, which is nearer to node 1
   cpus=4,sockets=2,cores=2,threads=1
   node 768 0-1; node 768 2-3; node 512; distance 0 1 21; distance 0 2 24; distance 1 2 14
   bus 10 2; bus 90 0; gpu 10 1c; gpu 90 1c

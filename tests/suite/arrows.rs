@@ -91,7 +91,8 @@ fn only_observe_and_record_open_files() {
         let within = file.strip_prefix(&src).unwrap().with_extension("");
         let text = fs::read_to_string(&file).unwrap();
         let opens = DOORS.iter().any(|word| text.contains(word));
-        let may_open = ["observe", "record"]
+        // Fuzzing makes an archive in memory.
+        let may_open = ["observe", "record", "fuzzing"]
             .iter()
             .any(|layer| within.starts_with(layer));
         assert!(!opens || may_open, "{} opens files", within.display());

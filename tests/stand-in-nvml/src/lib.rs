@@ -1,23 +1,23 @@
-//! A stand-in for `libnvidia-ml.so.1`, to be loaded by the very path that the real one takes.
+//! A stand-in for `libnvidia-ml.so.1`, loaded in the same way as the real one.
 //!
-//! It answers from the file that the environment variable `STAND_IN_NVML` names, read anew at each call.
-//! A line says one thing:
+//! It answers from the file that the environment variable `STAND_IN_NVML` names, which it reads at each call.
+//! Each line is one of:
 //!
 //! ```text
 //! driver 580.159.04
 //! gpu INDEX PCI MINOR UUID TOTAL_BYTES USED_BYTES CPUS NODES NAME...     CPUS and NODES are lists, or - for none
 //! process INDEX compute|graphics|mps PID BYTES [GPU_INSTANCE COMPUTE_INSTANCE]
-//! mig INDEX GPU_INSTANCE COMPUTE_INSTANCE UUID    a MIG device of the GPU, which so has MIG on
-//! fail instance GPU_INSTANCE CODE                 its lists of processes cannot be had
+//! mig INDEX GPU_INSTANCE COMPUTE_INSTANCE UUID    a MIG device of the GPU, which then has MIG enabled
+//! fail instance GPU_INSTANCE CODE                 its process lists fail with this code
 //! fail init CODE                 nvmlInit_v2 returns this nvmlReturn_t
-//! fail gpu INDEX CODE            the GPU's handle cannot be had
-//! fail processes INDEX CODE      its lists of processes cannot be had
-//! grow COUNT                     between the question how many processes there are and the list, so many are added
+//! fail gpu INDEX CODE            the GPU's handle fails with this code
+//! fail processes INDEX CODE      its process lists fail with this code
+//! grow COUNT                     this many processes are added between the call for the count and that for the list
 //! entries 32                     entries of 32 bytes under the name _v3, as drivers 535.43 to 535.86 write them
 //! hang init|gpu INDEX|processes INDEX    the call never returns
 //! crash init|gpu INDEX           the call ends in a segmentation fault
 //! print WORDS...                 nvmlInit_v2 prints these to standard output
-//! fork SECONDS                   nvmlInit_v2 leaves a child that sleeps so long
+//! fork SECONDS                   nvmlInit_v2 leaves a child that sleeps for this time
 //! ```
 //!
 //! Built with the feature `v2-only` it lacks the functions of version 3, as drivers before 510 do.
@@ -34,7 +34,7 @@ const NOT_SUPPORTED: c_uint = 3;
 const NOT_FOUND: c_uint = 6;
 const INSUFFICIENT_SIZE: c_uint = 7;
 
-/// The file's lines, each as its words.
+/// The words of each line of the file.
 fn lines() -> Vec<Vec<String>> {
     let path = std::env::var_os("STAND_IN_NVML").unwrap_or_default();
     let text = std::fs::read_to_string(path).unwrap_or_default();
@@ -45,7 +45,7 @@ fn lines() -> Vec<Vec<String>> {
         .collect()
 }
 
-/// The words behind the first line that starts with these.
+/// The words after these in the first line that starts with them.
 fn find(start: &[&str]) -> Option<Vec<String>> {
     let starts = |line: &Vec<String>| {
         line.len() >= start.len() && line.iter().zip(start).all(|(a, b)| a == b)
@@ -71,12 +71,12 @@ fn misbehave(what: &[&str]) {
         std::thread::sleep(std::time::Duration::from_secs(1));
     }
     if find(&[&["crash"], what].concat()).is_some() {
-        // Nothing is ever mapped there.
+        // Nothing is mapped there.
         unsafe { std::ptr::without_provenance_mut::<u8>(8).write_volatile(1) };
     }
 }
 
-/// A handle is the GPU's index and one, so that none is null. That of a MIG device has its place and one above that.
+/// A handle is the GPU's index plus one, so that none is null. That of a MIG device has its position plus one in the upper bits.
 type Device = usize;
 
 const PLACE: u32 = 16;
@@ -89,14 +89,14 @@ fn gpu(device: Device) -> Option<Vec<String>> {
     find(&["gpu", &index(device)])
 }
 
-/// The words behind `mig INDEX` of each MIG device of a GPU.
+/// The words after `mig INDEX` for each MIG device of a GPU.
 fn mig_devices(device: Device) -> Vec<Vec<String>> {
     let own = |line: &Vec<String>| line.len() > 4 && line[0] == "mig" && line[1] == index(device);
     let devices = lines().into_iter().filter(own);
     devices.map(|line| line[2..].to_vec()).collect()
 }
 
-/// The MIG device that this is; `None` for a GPU.
+/// The words of a MIG device; `None` for a GPU.
 fn mig_device(device: Device) -> Option<Vec<String>> {
     mig_devices(device)
         .get((device >> PLACE).checked_sub(1)?)
@@ -308,7 +308,7 @@ unsafe extern "C" fn nvmlDeviceGetMemoryAffinity(
     unsafe { put_list(gpu(device).unwrap_or_default().get(6), room, to) }
 }
 
-/// How often a list was asked for: every other time it is only asked how long it is.
+/// The number of calls for a list: every other call asks only for its length.
 static ASKED: AtomicU32 = AtomicU32::new(0);
 
 unsafe fn put_processes(
