@@ -141,7 +141,7 @@ fn is_kept(path: &str) -> bool {
 }
 
 /// A change of one file. Which one is a number modulo the count of files; a place is modulo the file's length.
-enum Change<'a> {
+enum FileChange<'a> {
     /// Replaces all bytes.
     Replace(u16, &'a [u8]),
     /// Writes bytes over those at a place.
@@ -198,19 +198,19 @@ impl<'a> Input<'a> {
         std::str::from_utf8(self.bytes()?).ok()
     }
 
-    fn change(&mut self) -> Option<Change<'a>> {
+    fn change(&mut self) -> Option<FileChange<'a>> {
         Some(match self.byte()? % 11 {
-            0 => Change::Replace(self.short()?, self.bytes()?),
-            1 => Change::Overwrite(self.short()?, self.short()?, self.bytes()?),
-            2 => Change::Insert(self.short()?, self.short()?, self.bytes()?),
-            3 => Change::Cut(self.short()?, self.short()?),
-            4 => Change::Number(self.short()?, self.byte()?, self.long()?),
-            5 => Change::Copy(self.short()?, self.short()?),
-            6 => Change::Remove(self.short()?),
-            7 => Change::Link(self.short()?, self.short()?),
-            8 => Change::LinkAnywhere(self.short()?, self.text()?),
-            9 => Change::Folder(self.short()?),
-            _ => Change::Add(self.short()?, self.text()?, self.bytes()?),
+            0 => FileChange::Replace(self.short()?, self.bytes()?),
+            1 => FileChange::Overwrite(self.short()?, self.short()?, self.bytes()?),
+            2 => FileChange::Insert(self.short()?, self.short()?, self.bytes()?),
+            3 => FileChange::Cut(self.short()?, self.short()?),
+            4 => FileChange::Number(self.short()?, self.byte()?, self.long()?),
+            5 => FileChange::Copy(self.short()?, self.short()?),
+            6 => FileChange::Remove(self.short()?),
+            7 => FileChange::Link(self.short()?, self.short()?),
+            8 => FileChange::LinkAnywhere(self.short()?, self.text()?),
+            9 => FileChange::Folder(self.short()?),
+            _ => FileChange::Add(self.short()?, self.text()?, self.bytes()?),
         })
     }
 }
@@ -226,7 +226,7 @@ fn number(bytes: &[u8], which: u8) -> Option<std::ops::Range<usize>> {
     Some(start..end)
 }
 
-fn apply(change: &Change, machine: &[(PathBuf, Entry)], tree: &mut Tree) {
+fn apply(change: &FileChange, machine: &[(PathBuf, Entry)], tree: &mut Tree) {
     let entry = |which: u16| &machine[usize::from(which) % machine.len()];
     let path = |which: u16| entry(which).0.clone();
     let bytes = |which: u16| match tree.entries().get(&entry(which).0) {
@@ -234,49 +234,49 @@ fn apply(change: &Change, machine: &[(PathBuf, Entry)], tree: &mut Tree) {
         _ => Vec::new(),
     };
     match *change {
-        Change::Replace(which, new) => tree.insert(path(which), Entry::File(new.to_owned())),
-        Change::Overwrite(which, at, new) => {
+        FileChange::Replace(which, new) => tree.insert(path(which), Entry::File(new.to_owned())),
+        FileChange::Overwrite(which, at, new) => {
             let mut bytes = bytes(which);
             let at = usize::from(at) % bytes.len().max(1);
             let end = bytes.len().min(at + new.len());
             bytes.splice(at..end, new.iter().copied());
             tree.insert(path(which), Entry::File(bytes));
         }
-        Change::Insert(which, at, new) => {
+        FileChange::Insert(which, at, new) => {
             let mut bytes = bytes(which);
             let at = usize::from(at) % (bytes.len() + 1);
             bytes.splice(at..at, new.iter().copied());
             tree.insert(path(which), Entry::File(bytes));
         }
-        Change::Cut(which, length) => {
+        FileChange::Cut(which, length) => {
             let mut bytes = bytes(which);
             bytes.truncate(usize::from(length));
             tree.insert(path(which), Entry::File(bytes));
         }
-        Change::Number(which, at, new) => {
+        FileChange::Number(which, at, new) => {
             let mut bytes = bytes(which);
             if let Some(digits) = number(&bytes, at) {
                 bytes.splice(digits, new.to_string().into_bytes());
             }
             tree.insert(path(which), Entry::File(bytes));
         }
-        Change::Copy(which, from) => {
+        FileChange::Copy(which, from) => {
             let bytes = bytes(from);
             tree.insert(path(which), Entry::File(bytes));
         }
-        Change::Remove(which) => {
+        FileChange::Remove(which) => {
             let gone = path(which);
             tree.retain(|path| path != gone);
         }
-        Change::Link(which, to) => {
+        FileChange::Link(which, to) => {
             let target = Path::new("/").join(path(to));
             tree.insert(path(which), Entry::Link(target));
         }
-        Change::LinkAnywhere(which, target) => {
+        FileChange::LinkAnywhere(which, target) => {
             tree.insert(path(which), Entry::Link(target.into()));
         }
-        Change::Folder(which) => tree.insert(path(which), Entry::Folder),
-        Change::Add(which, name, new) => {
+        FileChange::Folder(which) => tree.insert(path(which), Entry::Folder),
+        FileChange::Add(which, name, new) => {
             // The reader of archives lets only plain names through.
             if !["", ".", ".."].contains(&name) && !name.contains(['/', '\0']) {
                 tree.insert(
