@@ -1,4 +1,4 @@
-/* Reads the files that an audit reads, and makes nothing of them: no program that reads them can be cheaper.
+/* Reads the files that an audit reads, and discards them: no program that reads them can cost less.
  *   floor affinity PID...    of each thread: stat, and sched_getaffinity(2)
  *   floor memory PID...      numa_maps, whole */
 #define _GNU_SOURCE

@@ -1,7 +1,7 @@
 /* A load to audit: processes of many threads and much memory that do nothing.
  *   load PROCESSES THREADS MIB
  * Each process has THREADS threads and MIB of anonymous memory in 4 KiB pages. When all are there it prints
- * `ready OWN_PID PID...` and waits. It ends with whoever started it, and its processes with it. */
+ * `ready OWN_PID PID...` and waits. It and its processes end with the process that started it. */
 #define _GNU_SOURCE
 #include <err.h>
 #include <pthread.h>

@@ -1,7 +1,7 @@
-/* What a program costs.
+/* Measures the cost of a program.
  *   meter FILE PROGRAM [ARGUMENT...]
- * Writes `USER SYSTEM WALL PEAK STATUS` into FILE: microseconds, KiB, and the exit status. A small program of its own, as the
- * kernel counts what was resident before exec(2) into a child's peak. The program ends with whoever started this. */
+ * Writes `USER SYSTEM WALL PEAK STATUS` into FILE: microseconds, KiB, and the exit status. It is a small program
+ * because the kernel counts what was resident before exec(2) in a child's peak. The program ends with this one's parent. */
 #define _GNU_SOURCE
 #include <err.h>
 #include <signal.h>

@@ -1,4 +1,4 @@
-/* A process that maps and unmaps memory all the time, as an allocator does, and tells how long it had to wait for it.
+/* A process that maps and unmaps memory all the time, as an allocator does, and reports how long it had to wait for it.
  *   stall MIB
  * It has MIB of anonymous memory in 4 KiB pages besides, in one mapping. Prints `ready PID`; then for each line
  * `MILLISECONDS` on its input works that long and prints `WORST P99 MEDIAN` in microseconds. Ends with its input. */

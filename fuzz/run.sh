@@ -1,13 +1,13 @@
 #!/bin/bash
-# Fuzzes the targets, one after the other, from seeds that are taken out of the fixtures.
-#   run.sh [RUNS [SECONDS [TARGET...]]]   so many runs of each (1000000), none longer than this (3600); all targets
+# Fuzzes the targets, one after the other, with seeds from the fixtures. What a target calls is in src/fuzzing.rs.
+#   run.sh [RUNS [SECONDS [TARGET...]]]   the most runs (1000000) and seconds (3600) of each target; all targets
 # Needs cargo-fuzz (cargo install cargo-fuzz). Prints a row for each target; exits with 1 where one found something: the
 # input is in artifacts/TARGET, the output in corpus/TARGET.log.
 set -euo pipefail
 cd "$(dirname "$0")"
 runs=${1:-1000000} seconds=${2:-3600}; shift $(($# < 2 ? $# : 2))
 targets=("$@"); [ $# -gt 0 ] || mapfile -t targets < <(cd fuzz_targets && printf '%s\n' *.rs | sed 's/\.rs$//')
-# No sanitizer: what is fuzzed has no unsafe code to watch, and runs more often without.
+# No sanitizer: the parsers have no unsafe code, and run more often without.
 build=(--sanitizer none)
 if rustup run nightly rustc --version >/dev/null 2>&1; then cargo=(cargo +nightly); else cargo=(env RUSTC_BOOTSTRAP=1 cargo); fi
 
@@ -25,7 +25,7 @@ for fixture in p4d-do-not-match h200x2-mp-spawn; do
   for process in $(find "$tree/proc" -mindepth 1 -maxdepth 1 -name '[0-9]*' | sort | head -4); do
     for name in stat status cgroup; do seed $name <"$process/$name"; done
     head -20 "$process/numa_maps" | seed numa_maps
-    for name in cmdline environ; do for target in words ask terminal; do seed $target <"$process/$name"; done; done
+    for name in cmdline environ; do for target in words binding_requests terminal; do seed $target <"$process/$name"; done; done
     [ ! -d "$process/fd" ] || find "$process/fd" -type l -printf '%l\n' | sort -u | head -20 |
       while read -r link; do printf %s "$link" | seed fd; done
   done
@@ -54,7 +54,7 @@ printf '| target | runs | seconds | edges | findings |\n| --- | --: | --: | --: 
 for target in "${targets[@]}"; do
   since=$SECONDS log=corpus/$target.log
   mkdir -p "corpus/$target"
-  # It has no seeds to tell how long an input may be.
+  # It has no seeds that show how long an input may be.
   length=(); [ "$target" != tree ] || length=(-len_control=0 -max_len=512)
   "${cargo[@]}" fuzz run "${build[@]}" "$target" -- -runs="$runs" -max_total_time="$seconds" -timeout=60 -rss_limit_mb=2048 \
     -print_final_stats=1 "${length[@]}" >"$log" 2>&1 && finding=none || { finding=$(grep -m1 -E '^SUMMARY|panicked at' "$log" || tail -1 "$log"); found=1; }

@@ -235,9 +235,9 @@ pub(crate) struct RecordArgs {
     pub(crate) redact: bool,
     #[command(flatten)]
     pub(crate) pid: PidArgs,
-    /// Record nothing if reading takes longer than this.
-    #[arg(long, value_name = "DURATION", default_value = "5m", value_parser = machine::deadline)]
-    pub(crate) deadline: Duration,
+    /// Record nothing if reading takes longer than this [default: 5m]
+    #[arg(long, value_name = "DURATION", value_parser = machine::deadline)]
+    pub(crate) deadline: Option<Duration>,
     #[command(flatten)]
     pub(crate) nvml: NvmlArgs,
     #[command(flatten)]

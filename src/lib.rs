@@ -69,6 +69,9 @@ pub(crate) mod cli;
 pub mod commands;
 pub(crate) mod compare;
 pub(crate) mod document;
+#[cfg(feature = "fuzzing")]
+#[doc(hidden)]
+pub mod fuzzing;
 pub(crate) mod jobs;
 pub(crate) mod machine;
 pub(crate) mod observe;

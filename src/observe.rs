@@ -29,6 +29,7 @@ pub(crate) mod host;
 pub(crate) mod kernel_settings;
 pub(crate) mod memory;
 pub(crate) mod nodes;
+pub(crate) mod patience;
 pub(crate) mod pci;
 pub(crate) mod process;
 pub(crate) mod read;
@@ -47,6 +48,7 @@ use crate::observe::gpu::gpus;
 pub(crate) use crate::observe::gpu::nvml::child::{Invocation, answer};
 use crate::observe::memory::MemoryReader;
 pub(crate) use crate::observe::memory::MemoryReading;
+pub(crate) use crate::observe::patience::Patience;
 pub(crate) use crate::observe::process::user_names::user_number;
 use crate::observe::process::{Readers, processes, user_names};
 pub(crate) use crate::observe::root::Tap;
@@ -107,7 +109,7 @@ pub(crate) fn observe(source: Source, subjects: &Subjects) -> Observation {
     let users = if root.is_live() {
         // Where names cannot be read in time, users have numbers.
         let uids = processes.iter().filter_map(|process| process.uid);
-        user_names::names(uids.collect(), deadline.left())
+        user_names::names(uids.collect(), deadline.left(), root.patience())
     } else {
         manifest.users
     };

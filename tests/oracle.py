@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""A second reading of a recorded tree, to hold numa-audit's JSON report against.
+"""A second, independent reader of a recorded tree, to compare numa-audit's JSON report with.
 
     oracle.py SNAPSHOT REPORT.json    compare the report with the tree
     oracle.py --print SNAPSHOT        print this script's own reading, as JSON
@@ -224,7 +224,7 @@ def unescape(name):
 
 
 def memory_kind(mapping, holds_context):
-    """What DESIGN calls the memory of a mapping, in a process with or without a GPU context."""
+    """The kind of the memory of a mapping, in a process with or without a GPU context."""
     if mapping.huge:
         return "huge"
     if mapping.file is None:
@@ -258,12 +258,12 @@ def one_of(*values):
 
 
 def unjudged(shown=None):
-    """A field that must be there; what it says is not compared."""
+    """A field that must exist; its value is not compared."""
     return Leeway(shown, lambda reported: True, "anything")
 
 
 def either(first, second):
-    """Two readings of one thing laid over each other: each field may be as in either."""
+    """Two accepted readings: each field may be as in either."""
     if isinstance(first, dict) and isinstance(second, dict) and not isinstance(first, Map):
         return {key: either(first[key], second[key]) for key in first}
     if isinstance(first, Leeway):
@@ -288,14 +288,14 @@ def as_json(value):
 
 
 def same(tree, reported):
-    """Equality that tells true from 1, and lets fractions differ by rounding."""
+    """Equality that distinguishes true from 1, and lets fractions differ by rounding."""
     if isinstance(tree, float):
         is_number = isinstance(reported, (int, float)) and not isinstance(reported, bool)
         return is_number and abs(tree - reported) <= 1e-9
     return as_json(tree) == as_json(reported)
 
 
-# --- The box: nodes and GPUs -------------------------------------------------------
+# --- The machine: nodes and GPUs -------------------------------------------------------
 
 NODES = "sys/devices/system/node"
 PCI_DEVICES = "sys/bus/pci/devices"
@@ -378,7 +378,7 @@ class Box:
         return packages if len(packages) == 1 else set()
 
     def home_of(self, pci_bus_id, nvml):
-        """The home nodes of a GPU, and what says so: the first that names one node."""
+        """The home nodes of a GPU and their source: the first that names one node."""
         folder = self.tree.real(f"{PCI_DEVICES}/{pci_bus_id}")
         bridges = folder.split("/")[:-1]
         parents = ["/".join(bridges[:n]) for n in range(len(bridges), 0, -1)]
@@ -466,7 +466,7 @@ def own_memory_nodes(tree, pci_bus_id):
     return [int(fields["Node"])] if fields.get("Status") == "online" else []
 
 
-# --- Processes and what they are to each other -------------------------------------
+# --- Processes and their relations -------------------------------------
 
 
 class Process:
@@ -533,7 +533,7 @@ class Family:
         return next((above for above in self.ancestors[pid] if above in self.contexts), None)
 
     def role_of(self, pid):
-        """The process's role, None where it has no part in a GPU job."""
+        """The process's role, None where it is not part of a GPU job."""
         if pid in self.contexts:
             return "trainer"
         is_worker = self.trainer_above(pid) is not None
@@ -557,7 +557,7 @@ class Family:
         )
 
     def attribution(self, worker):
-        """How a worker is tied to its trainer."""
+        """The evidence that ties a worker to its trainer."""
         way = self.ancestors[worker]
         between = way[: way.index(self.trainer_above(worker))]
         return "forkserver" if any(map(self.is_fork_server, between)) else "ancestor"
@@ -695,7 +695,7 @@ def local_fraction(working, local):
 
 
 def read_placement(box, family, process, gpus):
-    """What hangs on the GPUs that the process works for."""
+    """The facts that depend on the process's GPUs."""
     role = family.roles[process.pid]
     judged = role in JUDGED_ROLES
     local = box.union_over_gpus(gpus, "local_nodes")
@@ -715,7 +715,7 @@ def read_placement(box, family, process, gpus):
 
 
 def read_ties(box, family, process):
-    """To which trainer and GPUs the process belongs, and where that places it."""
+    """The trainer and the GPUs of the process, and the nodes that follow."""
     pid, role = process.pid, family.roles[process.pid]
     if role == "trainer":
         ties = {"trainer_pid": one_of(pid, None), "attribution": "nvml"}
@@ -847,7 +847,7 @@ def summary_verdict(verdicts):
 
 
 def mean_of(fractions):
-    """Some mean of the processes' fractions: how they are weighed is not laid down."""
+    """Any mean of the processes' fractions: their weights are not specified."""
     known = [fraction for fraction in fractions if fraction is not None]
     if not known:
         return None
@@ -953,7 +953,7 @@ def compare_numbered(ledger, name, key, tree, report):
 
 
 def compare_cpu_sets(ledger, tree, report):
-    """The nodes' CPUs as sets: shows whether a list is wrong or only spelt otherwise."""
+    """The nodes' CPUs as sets: shows whether a list is wrong or only written differently."""
     texts = {node.get("id"): node.get("cpus") for node in report}
     for node in tree:
         text = texts.get(node["id"])
@@ -964,7 +964,7 @@ def compare_cpu_sets(ledger, tree, report):
 
 
 def compare_devices(ledger, tree, report):
-    """The devices that the report lists; which it lists is its own affair."""
+    """The devices that the report lists; which ones it lists is not checked."""
     by_bus_id = {device["pci_bus_id"]: device for device in tree}
     for device in report:
         bus_id = device.get("pci_bus_id")
@@ -990,7 +990,7 @@ def compare_processes(ledger, tree, report):
 
 
 def compare_counts(ledger, summary):
-    """That no judged process fell between the counts."""
+    """Checks that each judged process is in one of the counts."""
     summary = summary if isinstance(summary, dict) else {}
     counts = [summary.get(key) for key in ("ok", "at_risk", "mismatch", "unknown")]
     total = sum(counts) if all(isinstance(count, int) for count in counts) else None

@@ -1,4 +1,4 @@
-//! Processes to look at. They end with this program, however it ends (PR_SET_PDEATHSIG in load.c and stall.c), and
+//! The processes that are measured. They end with this program, however it ends (PR_SET_PDEATHSIG in load.c and stall.c), and
 //! when they are dropped.
 
 use std::io::{BufRead, BufReader, Write};
@@ -7,7 +7,7 @@ use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
 
 use crate::programs::Trouble;
 
-/// A child that says `ready PID...` when it is.
+/// A child that prints `ready PID...` when it is ready.
 #[derive(Debug)]
 struct Ready {
     child: Child,
@@ -61,7 +61,7 @@ impl Drop for Ready {
 pub struct Load(Ready);
 
 impl Load {
-    /// So many processes, each with so many threads and MiB in 4 KiB pages.
+    /// Starts this many processes, each with this many threads and MiB in 4 KiB pages.
     pub fn start(
         program: &Path,
         processes: usize,
@@ -82,7 +82,7 @@ impl Load {
     }
 }
 
-/// A process that maps and unmaps memory, and says how long that took.
+/// A process that maps and unmaps memory, and reports how long that took.
 #[derive(Debug)]
 pub struct Disturbed(Ready);
 
@@ -91,12 +91,12 @@ pub struct Disturbed(Ready);
 pub struct Waits {
     /// The longest.
     pub worst: f64,
-    /// 99 in 100 were shorter.
+    /// 99 of 100 were shorter.
     pub p99: f64,
 }
 
 impl Disturbed {
-    /// One with so many MiB in 4 KiB pages.
+    /// Starts one with this many MiB in 4 KiB pages.
     pub fn start(program: &Path, mib: usize) -> Result<Self, Trouble> {
         Ok(Self(Ready::start(program, &[mib])?))
     }
@@ -106,7 +106,7 @@ impl Disturbed {
         &self.0.pids[0]
     }
 
-    /// Has it work, for so many milliseconds.
+    /// Makes it work for this many milliseconds.
     pub fn begin(&mut self, milliseconds: u64) -> Result<(), Trouble> {
         Ok(writeln!(self.0.input, "{milliseconds}")?)
     }

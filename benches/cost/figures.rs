@@ -1,4 +1,4 @@
-//! The figures as Markdown, and the machine that they are of.
+//! The figures as Markdown, and the machine that they were measured on.
 
 use std::fmt::Write;
 use std::fs;
@@ -12,12 +12,12 @@ use crate::programs::Cost;
 pub struct Figures {
     costs: Vec<(String, String, Cost)>,
     waits: Vec<(String, Waits)>,
-    /// What was left out, and why.
+    /// What was not measured, with the reason.
     skipped: Vec<String>,
 }
 
 impl Figures {
-    /// What a program's look at a load costs.
+    /// Adds the cost of a program's run on a load.
     pub fn cost(&mut self, load: &str, program: &str, cost: Cost) {
         eprintln!(
             "{load}: {program}: {:.1} ms CPU, {:.1} ms, {:.1} MiB",
@@ -26,7 +26,7 @@ impl Figures {
         self.costs.push((load.into(), program.into(), cost));
     }
 
-    /// How long a process waited while a program looked at it.
+    /// Adds how long a process waited while a program read it.
     pub fn waits(&mut self, program: &str, waits: Waits) {
         eprintln!(
             "{program}: {:.0} µs at worst, p99 {:.0} µs",
@@ -35,13 +35,13 @@ impl Figures {
         self.waits.push((program.into(), waits));
     }
 
-    /// What was not measured, and why.
+    /// Adds what was not measured, with the reason.
     pub fn skip(&mut self, what: String) {
         eprintln!("left out: {what}");
         self.skipped.push(what);
     }
 
-    /// All of it.
+    /// The tables.
     pub fn markdown(&self, runs: usize, disturbed: &str) -> String {
         let mut out = format!("{}. Medians of {runs}.\n", machine());
         out += "\n| load | program | CPU time (ms) | wall time (ms) | peak memory (MiB) |\n| --- | --- | --: | --: | --: |\n";
@@ -78,7 +78,7 @@ impl Figures {
     }
 }
 
-/// As many digits as such a figure is worth.
+/// With the digits that are significant.
 fn short(milliseconds: f64) -> String {
     match milliseconds {
         _ if milliseconds < 10.0 => format!("{milliseconds:.1}"),
@@ -86,7 +86,7 @@ fn short(milliseconds: f64) -> String {
     }
 }
 
-/// When, and on what.
+/// The date and the machine.
 fn machine() -> String {
     let read = |path: &str| fs::read_to_string(path).unwrap_or_default();
     let now = humantime::format_rfc3339_seconds(SystemTime::now()).to_string();

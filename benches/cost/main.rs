@@ -1,14 +1,14 @@
-//! What an audit costs, beside other programs that look at the same processes, and how much it disturbs a process.
+//! The cost of an audit, compared with other programs on the same processes, and how much it disturbs a process.
 //!
 //! ```sh
 //! cargo bench --bench cost                # minutes, and up to 17 GiB of memory
-//! cargo bench --bench cost -- --quick     # seconds: whether it works, no figures to publish
+//! cargo bench --bench cost -- --quick     # seconds: checks that it works, the figures mean nothing
 //! ```
 //!
-//! Builds a load (load.c), has every program look at it in the same run, and prints Markdown for benches/FIGURES.md. The floor
-//! (floor.c) only reads the files and makes nothing of them. What cannot be measured here is named and left out.
+//! Builds a load (load.c), runs every program on it in turn, and prints Markdown for benches/FIGURES.md. The floor (floor.c) only
+//! reads the files and discards them. What cannot be measured on this machine is named and left out.
 
-// It is a program of its own, and has no user but its developers.
+// A program for developers only: it may print and panic.
 #![allow(clippy::print_stderr, clippy::print_stdout)]
 
 mod children;
@@ -21,16 +21,16 @@ use std::process::ExitCode;
 
 use sections::Bench;
 
-/// How much load there is.
+/// The sizes of the loads.
 #[derive(Debug, Clone, Copy)]
 pub struct Size {
-    /// Runs of each program, of which the median is told.
+    /// Runs of each program; the median is reported.
     pub runs: usize,
     /// Processes, and threads of all of them, of the load for CPU affinity.
     pub crowd: (usize, usize),
     /// Loads for memory: processes, and MiB of each.
     pub memory: [(usize, usize); 2],
-    /// Threads of the recorded machines, in steps of a thousand where that many.
+    /// Numbers of threads of the recorded machines.
     pub recorded: [usize; 3],
     /// MiB of the process that is disturbed.
     pub disturbed: usize,
@@ -38,7 +38,7 @@ pub struct Size {
     pub disturbance: u64,
 }
 
-/// For benches/FIGURES.md.
+/// The sizes behind the figures of benches/FIGURES.md.
 const WHOLE: Size = Size {
     runs: 5,
     crowd: (300, 3_000),
@@ -48,7 +48,7 @@ const WHOLE: Size = Size {
     disturbance: 10_000,
 };
 
-/// Whether everything works.
+/// The sizes that only check that everything works.
 const QUICK: Size = Size {
     runs: 1,
     crowd: (20, 100),

@@ -1,4 +1,4 @@
-//! The programs that are compared, and what a run of one costs.
+//! The programs that are compared, and the cost of one run.
 
 use std::error::Error;
 use std::fs;
@@ -10,13 +10,13 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use signal_hook::consts::{SIGINT, SIGTERM};
 
-/// Why it could not go on.
+/// An error that ends the benchmark.
 pub type Trouble = Box<dyn Error>;
 
 /// Our own program, as cargo built it for this bench.
 pub const NUMA_AUDIT: &str = env!("CARGO_BIN_EXE_numa-audit");
 
-/// The C programs beside this one, and what is between them and the others.
+/// The C programs of this folder, compiled, and a temporary folder.
 #[derive(Debug)]
 pub struct Programs {
     folder: tempfile::TempDir,
@@ -53,12 +53,12 @@ impl Programs {
         self.folder.path().join(name)
     }
 
-    /// A place for files that go when this does.
+    /// A folder for temporary files, which is deleted at the end.
     pub fn folder(&self) -> &Path {
         self.folder.path()
     }
 
-    /// An error once somebody wants this to end.
+    /// An error once the user interrupts.
     pub fn go_on(&self) -> Result<(), Trouble> {
         match self.interrupted.load(Ordering::Relaxed) {
             true => Err("interrupted".into()),
@@ -66,7 +66,7 @@ impl Programs {
         }
     }
 
-    /// The median cost of so many runs of each program. They take turns: what else the machine does meets all alike.
+    /// The median cost of this many runs of each program. They take turns, so that other work on the machine affects all alike.
     pub fn compare(&self, looks: &[Look], runs: usize) -> Result<Vec<Cost>, Trouble> {
         let mut costs = vec![Vec::new(); looks.len()];
         for _ in 0..runs {
@@ -114,19 +114,19 @@ impl Programs {
     }
 }
 
-/// A program's look at some processes.
+/// A program and its arguments.
 #[derive(Debug, Clone)]
 pub struct Look {
-    /// What it is called.
+    /// The name in the table.
     pub name: String,
     /// The program's file.
     pub program: PathBuf,
-    /// How it is called.
+    /// Its arguments.
     pub arguments: Vec<String>,
 }
 
 impl Look {
-    /// By this name, with these arguments.
+    /// With this name and these arguments.
     pub fn new<'a>(
         name: &str,
         program: &Path,
@@ -140,14 +140,14 @@ impl Look {
     }
 }
 
-/// What a run of a program took.
+/// The cost of one run.
 #[derive(Debug, Clone, Copy)]
 pub struct Cost {
     /// User and system time.
     pub cpu_ms: f64,
     /// From its start to its end.
     pub wall_ms: f64,
-    /// The most that was resident.
+    /// The peak resident memory.
     pub peak_mib: f64,
 }
 
@@ -166,14 +166,14 @@ impl Cost {
     }
 }
 
-/// Somebody else's program, where it is installed.
+/// The path of another program, if it is installed.
 pub fn installed(name: &str) -> Option<PathBuf> {
     let path = std::env::var_os("PATH")?;
     let mut found = std::env::split_paths(&path).map(|folder| folder.join(name));
     found.find(|file| file.is_file())
 }
 
-/// Whether our own program knows an option.
+/// Whether numa-audit knows an option.
 pub fn has_option(option: &str) -> io::Result<bool> {
     let help = Command::new(NUMA_AUDIT).arg("--help").output()?;
     Ok(String::from_utf8_lossy(&help.stdout).contains(&format!("{option} ")))

@@ -1,4 +1,4 @@
-//! What is measured, one after the other.
+//! The measurements.
 
 use std::fs;
 use std::io;
@@ -22,12 +22,12 @@ pub struct Bench {
     figures: Figures,
     numastat: Option<PathBuf>,
     hwloc_ps: Option<PathBuf>,
-    /// Whether ours has `--memory sample|exact|none`.
+    /// Whether numa-audit has `--memory sample|exact|none`.
     has_memory: bool,
 }
 
 impl Bench {
-    /// Gets everything ready but the loads.
+    /// Prepares everything except the loads.
     pub fn new(size: Size) -> Result<Self, Trouble> {
         let mut bench = Self {
             size,
@@ -55,7 +55,7 @@ impl Bench {
         Ok(bench)
     }
 
-    /// Measures everything; gives the tables.
+    /// Measures everything; returns the tables.
     pub fn run(mut self) -> Result<String, Trouble> {
         self.affinity()?;
         for (processes, mib) in self.size.memory {
@@ -70,7 +70,7 @@ impl Bench {
         Ok(self.figures.markdown(self.size.runs, &disturbed))
     }
 
-    /// Whether there is this much memory and a GiB to spare; if not, says what is left out.
+    /// Whether this much memory and another GiB are available; if not, notes what is left out.
     fn has_room(&mut self, mib: usize, what: &str) -> bool {
         let available = meminfo("MemAvailable").unwrap_or(0) >> 10;
         let has_room = available > mib + 1024;
@@ -84,7 +84,7 @@ impl Bench {
         has_room
     }
 
-    /// Our program with this way to look at memory; with its default where it knows no such ways.
+    /// numa-audit with this value of `--memory`; without it where it has no such option.
     fn audit(&self, name: &str, memory: Option<&str>, pids: &str) -> Look {
         let memory = memory.filter(|_| self.has_memory);
         let ways = memory.map(|memory| ["--memory", memory]);
@@ -119,7 +119,7 @@ impl Bench {
         Ok(())
     }
 
-    /// Where many threads run and may run.
+    /// The CPUs and the affinity of many threads.
     fn affinity(&mut self) -> Result<(), Trouble> {
         let (processes, threads) = self.size.crowd;
         if !self.has_room(threads / 8, "the many threads") {
@@ -137,7 +137,7 @@ impl Bench {
         };
         let mut looks = vec![self.audit(name, Some("none"), load.parent())];
         if let Some(hwloc_ps) = &self.hwloc_ps {
-            // It can be told one process or all.
+            // It takes one process or all.
             let name = format!("hwloc-ps -a -t (all {} processes here)", processes_here()?);
             looks.push(Look::new(&name, hwloc_ps, ["-a", "-t"]));
         }
@@ -146,7 +146,7 @@ impl Bench {
         self.compare(&what, &looks)
     }
 
-    /// Where big processes' memory lies.
+    /// The memory of large processes.
     fn memory(&mut self, processes: usize, mib: usize) -> Result<(), Trouble> {
         let word = if processes == 1 {
             "process"
@@ -171,7 +171,7 @@ impl Bench {
         self.compare(&what, &looks)
     }
 
-    /// Very many threads, of a machine that was recorded.
+    /// A recorded machine with very many threads.
     fn recorded(&mut self) -> Result<(), Trouble> {
         let folder = tempfile::tempdir_in(self.programs.folder())?;
         let mut recorded = Recorded::new(folder.path().join("tree"))?;
@@ -187,7 +187,7 @@ impl Bench {
         Ok(())
     }
 
-    /// How long a process has to wait for its own memory while others look at it.
+    /// How long a process has to wait for its own memory while a program reads it.
     fn disturbance(&mut self) -> Result<(), Trouble> {
         let mib = self.size.disturbed;
         if !self.has_room(mib, "the disturbance") {
@@ -197,7 +197,7 @@ impl Bench {
         let pids = [disturbed.pid().to_owned()];
         let mut looks = vec![None, Some(self.audit("numa-audit", None, &pids[0]))];
         if self.has_memory {
-            // That one takes no lock of the process's memory for long: what it costs, sharing the CPUs costs.
+            // It never holds the lock of the process's memory for long: its figure is the cost of sharing the CPUs.
             let none = self.audit("numa-audit --memory none", Some("none"), &pids[0]);
             let exact = self.audit("numa-audit --memory exact", Some("exact"), &pids[0]);
             looks.extend([Some(none), Some(exact)]);
@@ -225,7 +225,7 @@ impl Bench {
     }
 }
 
-/// Looks again and again.
+/// Runs the program in a loop.
 fn look_until(ended: &AtomicBool, look: Option<&Look>) -> io::Result<()> {
     let Some(look) = look else { return Ok(()) };
     while !ended.load(Ordering::Relaxed) {
@@ -239,7 +239,7 @@ fn look_until(ended: &AtomicBool, look: Option<&Look>) -> io::Result<()> {
     Ok(())
 }
 
-/// How many processes there are on this machine, threads of the kernel among them.
+/// The number of processes on this machine, kernel threads included.
 fn processes_here() -> io::Result<usize> {
     let names =
         fs::read_dir("/proc")?.filter_map(|entry| entry.ok()?.file_name().into_string().ok());

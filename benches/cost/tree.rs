@@ -1,4 +1,4 @@
-//! A recorded machine of very many threads, as a folder.
+//! A recorded machine with very many threads, as a folder.
 
 use std::fs;
 use std::io;
@@ -7,13 +7,13 @@ use std::path::{Path, PathBuf};
 /// Threads of each process.
 const THREADS: usize = 1000;
 
-/// Below the most links that a file may have on any file system in use (ext4: 65,000).
+/// Less than the most links that a file may have on any common file system (ext4: 65,000).
 const MOST_LINKS: usize = 30_000;
 
-/// The first process, whose descendants the others are.
+/// The first process; the others are its descendants.
 pub const FIRST: usize = 1000;
 
-/// A machine of two nodes that more and more processes are put into.
+/// A machine of two nodes to which processes are added.
 #[derive(Debug)]
 pub struct Recorded {
     folder: PathBuf,
@@ -40,12 +40,12 @@ impl Recorded {
         Ok(recorded)
     }
 
-    /// Where it is.
+    /// Its path.
     pub fn folder(&self) -> &Path {
         &self.folder
     }
 
-    /// Adds processes until there are so many threads.
+    /// Adds processes until there are this many threads.
     pub fn grow(&mut self, threads: usize) -> io::Result<()> {
         while self.threads < threads {
             self.process(FIRST + self.threads)?;

@@ -16,11 +16,11 @@ pub(crate) struct MachineArgs {
     /// Read a recorded machine: a folder or a .tar.gz (see `record`).
     #[arg(long, value_name = "PATH", conflicts_with = "nvml_lib")]
     pub(crate) snapshot: Option<PathBuf>,
-    /// Stop reading after this long.
+    /// Stop reading after this long [default: 30s]
     ///
     /// What was not read by then is reported as missing. The time of --for does not count.
-    #[arg(long, value_name = "DURATION", default_value = "30s", value_parser = deadline)]
-    pub(crate) deadline: Duration,
+    #[arg(long, value_name = "DURATION", value_parser = deadline)]
+    pub(crate) deadline: Option<Duration>,
     #[command(flatten)]
     pub(crate) nvml: NvmlArgs,
 }

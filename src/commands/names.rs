@@ -1,5 +1,6 @@
 //! What a typed name means: a rule, a GPU, a user.
 
+use super::source::patience;
 use super::trouble::Trouble;
 use crate::audit::rules::Rule;
 use crate::machine::{Gpu, Machine};
@@ -36,13 +37,14 @@ pub(super) fn gpu_named(name: &str, machine: &Machine) -> Result<u32, Trouble> {
 
 /// The number of a user, from the name or the number.
 pub(super) fn user_named(name: &str, machine: &Machine) -> Result<u32, Trouble> {
+    let patience = patience()?;
     let mut users = machine.users.iter();
     if let Some((uid, _)) = users.find(|(_, user)| *user == name) {
         return Ok(*uid);
     }
     // A user without a process here.
     let is_live = machine.host.origin == Origin::Live;
-    if let Some(uid) = is_live.then(|| user_number(name)).flatten() {
+    if let Some(uid) = is_live.then(|| user_number(name, patience)).flatten() {
         return Ok(uid);
     }
     name.parse()

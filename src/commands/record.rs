@@ -2,6 +2,7 @@
 
 use std::io::{self, Write};
 use std::process::ExitCode;
+use std::time::Duration;
 
 use super::output::terminal_of;
 use super::trouble::Trouble;
@@ -13,16 +14,22 @@ use crate::print::{gaps, harmless};
 use crate::record::{self, Options};
 use crate::units::seconds;
 
+/// A recording has every page of memory.
+const USUAL_DEADLINE: Duration = Duration::from_secs(5 * 60);
+
 pub(super) fn run(arguments: &RecordArgs) -> Result<ExitCode, Trouble> {
     let path = &arguments.path;
     record::ensure_new(path)?;
+    let patience = source::patience()?;
+    let deadline = arguments.deadline.unwrap_or(patience.times(USUAL_DEADLINE));
     let source = Source::live_tapped(arguments.nvml.nvml_lib.clone())
         .asking_through(ask_nvml::invocation())
-        .within(arguments.deadline);
+        .with_patience(patience)
+        .within(deadline);
     let observation = observe(source, &source::subjects(&arguments.pid));
     // What a recording lacks cannot be read later, and a part would be taken for the whole.
     if observation.is_late {
-        let whole = seconds(arguments.deadline);
+        let whole = seconds(deadline);
         return Err(
             format!("not all was read within {whole} (--deadline): nothing is recorded").into(),
         );

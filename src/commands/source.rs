@@ -4,16 +4,26 @@ use super::ask_nvml;
 use super::trouble::Trouble;
 use crate::cli::{MachineArgs, PidArgs};
 use crate::machine::{Fact, Machine, Reason};
-use crate::observe::{Source, Subjects};
+use crate::observe::{Patience, Source, Subjects};
 
 pub(super) fn source(arguments: &MachineArgs) -> Result<Source, Trouble> {
     let source = match &arguments.snapshot {
         Some(path) => Source::snapshot(path)?,
         None => Source::live(arguments.nvml.nvml_lib.clone()),
     };
+    let patience = patience()?;
+    let usual = patience.times(Source::USUAL_DEADLINE);
     Ok(source
         .asking_through(ask_nvml::invocation())
-        .within(arguments.deadline))
+        .with_patience(patience)
+        .within(arguments.deadline.unwrap_or(usual)))
+}
+
+/// See [`Patience`].
+pub(super) fn patience() -> Result<Patience, Trouble> {
+    let value = std::env::var_os(Patience::VARIABLE);
+    let value = value.as_ref().map(|value| value.to_string_lossy());
+    Ok(Patience::from_variable(value.as_deref())?)
 }
 
 pub(super) fn subjects(arguments: &PidArgs) -> Subjects {

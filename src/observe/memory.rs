@@ -78,7 +78,9 @@ impl MemoryReader {
         let memory = match self.how {
             MemoryReading::None => Err(Reason::NotAsked),
             _ if !root.is_live() => walk::read_recorded(root, pid),
-            MemoryReading::Exact => walk::read_all(root, pid, resident, walk::LIMIT_IF_ASKED),
+            MemoryReading::Exact => {
+                walk::read_all(root, pid, resident, root.patience().asked_walk())
+            }
             MemoryReading::Sample => self.sampled(root, pid, start_time_ticks, resident),
         };
         memory.map_err(|reason| UnreadMemory {
@@ -101,7 +103,7 @@ impl MemoryReader {
         start_time_ticks: u64,
         resident: Option<&Resident>,
     ) -> Result<Memory, Reason> {
-        let read_all = || walk::read_all(root, pid, resident, walk::LIMIT_UNLESS_ASKED);
+        let read_all = || walk::read_all(root, pid, resident, root.patience().unasked_walk());
         // move_pages takes a PID of this process's own namespace.
         if is_small(resident) || !root.is_of_own_numbers() {
             return read_all();

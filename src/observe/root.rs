@@ -10,7 +10,7 @@ pub(crate) mod snapshot;
 pub(crate) mod tap;
 pub(crate) mod tree;
 
-pub(crate) use blocking::{PATIENCE, Unresponsive};
+pub(crate) use blocking::Unresponsive;
 pub(crate) use confined::{folder_names, link_within, names_of, open_within};
 pub(crate) use lines::{LARGEST_BY_LINES, LineSplitter};
 pub(crate) use manifest::{FORMAT, Manifest, parse_manifest};
@@ -30,6 +30,7 @@ use rustix::fs::{CWD, Mode, OFlags};
 use rustix::io::Errno;
 
 use crate::machine::Reason;
+use crate::observe::patience::Patience;
 use crate::units::Pid;
 
 /// The largest file that is read whole, in bytes. An environment that the kernel put in place has at most 6 MiB.
@@ -42,6 +43,7 @@ const USUAL_SIZE: usize = 4 << 10;
 #[derive(Debug)]
 pub(crate) struct Root {
     location: Location,
+    patience: Patience,
     /// Files that the user who made the recording was not permitted to read.
     denied: BTreeSet<String>,
     unresponsive: Unresponsive,
@@ -93,11 +95,20 @@ impl Root {
     fn new(location: Location) -> Self {
         Self {
             location,
+            patience: Patience::default(),
             denied: BTreeSet::new(),
             unresponsive: Unresponsive::default(),
             own_pid: OnceLock::new(),
             tap: None,
         }
+    }
+
+    pub(crate) fn set_patience(&mut self, patience: Patience) {
+        self.patience = patience;
+    }
+
+    pub(crate) fn patience(&self) -> Patience {
+        self.patience
     }
 
     /// Answers "permission denied" for these files.
@@ -359,7 +370,7 @@ impl Root {
             return Err(Reason::Denied);
         }
         if self.is_live() && self.unresponsive.has_file(path) {
-            return Err(Reason::TimedOut(PATIENCE));
+            return Err(Reason::TimedOut(self.patience.process()));
         }
         let opened = match &self.location {
             Location::Live => File::open(live_path(path)).map(OpenFile::File),
@@ -371,7 +382,9 @@ impl Root {
         };
         opened.map_err(|error| match self.reason(path, &error) {
             // A recording lacks the files that did not answer.
-            Reason::Absent if self.unresponsive.has_file(path) => Reason::TimedOut(PATIENCE),
+            Reason::Absent if self.unresponsive.has_file(path) => {
+                Reason::TimedOut(self.patience.process())
+            }
             reason => reason,
         })
     }

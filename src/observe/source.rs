@@ -9,6 +9,7 @@ use crate::machine::DriverAnswer;
 use crate::observe::deadline::Deadline;
 use crate::observe::gpu::nvml::{Invocation, NvmlClient, drop_later_processes, finish_query};
 use crate::observe::memory::MemoryReading;
+use crate::observe::patience::Patience;
 use crate::observe::process::{Stats, read_stats};
 use crate::observe::root::{Manifest, Root};
 use crate::units::Pid;
@@ -73,6 +74,7 @@ impl Source {
         let client = NvmlClient {
             library: nvml,
             program: None,
+            patience: Patience::default(),
         };
         Self::new(root, NvmlSource::Library(client), Manifest::default())
     }
@@ -89,6 +91,21 @@ impl Source {
     /// Limits the time of an observation. What was not read by then is missing.
     pub(crate) fn within(mut self, time_limit: Duration) -> Self {
         self.time_limit = time_limit;
+        self
+    }
+
+    /// How long single processes and the driver may take. The deadline still holds. Nothing of a recording is waited for, and
+    /// its gaps name the usual limits.
+    pub(crate) fn with_patience(mut self, patience: Patience) -> Self {
+        // The root is shared only once an observation has begun.
+        if let Some(root) = Arc::get_mut(&mut self.root)
+            && root.is_live()
+        {
+            root.set_patience(patience);
+        }
+        if let NvmlSource::Library(client) = &mut self.nvml {
+            client.patience = patience;
+        }
         self
     }
 

@@ -7,7 +7,7 @@ pub(crate) const LIMIT: u32 = 1 << 16;
 
 /// The numbers of a file with one list. An empty line is the empty list; an empty file is an error, because the kernel ends
 /// every list with a newline.
-pub(crate) fn parse_list(bytes: &[u8]) -> Result<impl Iterator<Item = u32>, Malformed> {
+pub(super) fn parse_list(bytes: &[u8]) -> Result<impl Iterator<Item = u32>, Malformed> {
     if bytes.is_empty() {
         return malformed("an empty file", bytes);
     }
@@ -15,7 +15,7 @@ pub(crate) fn parse_list(bytes: &[u8]) -> Result<impl Iterator<Item = u32>, Malf
 }
 
 /// The numbers of a list. The empty text is the empty list.
-pub(crate) fn parse_numbers(text: &str) -> Result<impl Iterator<Item = u32> + use<>, Malformed> {
+pub(super) fn parse_numbers(text: &str) -> Result<impl Iterator<Item = u32> + use<>, Malformed> {
     const WHAT: &str = "not a list of numbers";
     let mut ranges = Vec::new();
     let mut next = 0;

@@ -1,4 +1,4 @@
-//! Processes of which it is hard to tell whose they are: `guest/families` on the shape p4d.
+//! Workers of every origin, and which trainer each belongs to: `guest/families` on the shape p4d.
 
 use std::process::Command;
 
@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 use crate::guest::Left;
 use crate::shapes::replay_differs;
 
-/// The processes of a report that work for this trainer, by how that is known.
+/// The processes of a report that belong to this trainer, by the evidence for it.
 fn workers(report: &Value, trainer: u64) -> Vec<(&str, &Value)> {
     let processes = report["processes"].as_array().unwrap().iter();
     let own =
@@ -27,14 +27,14 @@ fn of_pid(report: &Value, pid: u64) -> &Value {
 }
 
 #[test]
-fn families() {
+fn workers_of_every_origin_are_attributed() {
     let Some(left) = Left::of("p4d", "families") else {
         return;
     };
     let report = left.json("audit.json");
     let table = left.text("audit.txt");
 
-    // torchrun's ranks, with data loaders that were forked, orphaned and served.
+    // torchrun's ranks, with data loaders that were forked, orphaned, or started by a fork server.
     let (first, second) = (left.job("rank0"), left.job("rank1"));
     let kinds = |trainer| {
         let workers = workers(&report, trainer);
@@ -92,7 +92,7 @@ fn families() {
         (&json!("trainer"), &json!([1]))
     );
 
-    // A MIG device: it hangs where its GPU does, and its worker works for it too.
+    // A MIG device has the home node of its GPU, and its worker belongs to it too.
     let on_mig = of_pid(&report, left.job("mig"));
     let instance = json!([{"gpu": 7, "gpu_instance_id": 1, "compute_instance_id": 0}]);
     assert_eq!(
@@ -105,7 +105,7 @@ fn families() {
     );
     assert!(table.contains("GI 1"), "{table}");
 
-    // Another PID namespace, from outside.
+    // A process in another PID namespace, seen from outside.
     let nested = of_pid(&report, left.job("nested"));
     assert_eq!(
         (&nested["role"], &nested["inner_pids"]),
@@ -113,7 +113,7 @@ fn families() {
     );
     assert!(table.contains("INNER PID"), "{table}");
 
-    // Its environment is all that tells: memory of GPU 6 is in use, and NVML names nobody there.
+    // Only its environment shows its GPU: memory of GPU 6 is in use, and NVML lists no process there.
     let hinted = of_pid(&report, left.job("hinted"));
     assert_eq!(
         (&hinted["gpus"], &hinted["gpu_source"]),
@@ -132,7 +132,7 @@ fn families() {
     redacted(&left, &report);
 }
 
-/// The three tiers: each cell is a value or has a reason.
+/// With fewer permissions each field is a value or has a reason.
 fn rights(left: &Left, report: &Value) {
     let gaps = |report: &Value, what: &str| {
         let gaps = report["incomplete"].as_array().unwrap().iter();
@@ -152,14 +152,14 @@ fn rights(left: &Left, report: &Value) {
     assert!(
         gaps(&user, "memory") > 0 && gaps(&user, "environ") > 0 && gaps(&user, "open files") > 0
     );
-    // Memory, and neither environments nor files.
+    // Memory can be read, environments and open files cannot.
     let ptrace = left.json("rights-sys_ptrace.json");
     let memory = &of_pid(report, trainer)["memory"]["by_node_bytes"];
     assert_eq!(of_pid(&ptrace, trainer)["memory"]["by_node_bytes"], *memory);
     assert_eq!(of_pid(&ptrace, trainer)["rank"], Value::Null);
     assert_eq!(gaps(&ptrace, "memory"), 0);
     assert!(gaps(&ptrace, "environ") > 0 && gaps(&ptrace, "open files") > 0);
-    // Whose an orphan is can then be told by its session.
+    // An orphan is then attributed by its session.
     let by_session = workers(&ptrace, trainer)
         .iter()
         .filter(|(how, _)| *how == "session")
@@ -173,7 +173,7 @@ fn rights(left: &Left, report: &Value) {
     assert_eq!(all["incomplete"], report["incomplete"]);
 }
 
-/// Without names whose they are is still told.
+/// The attribution does not need the names that `--redact` hides.
 fn redacted(left: &Left, report: &Value) {
     let mut replay = Command::new(env!("CARGO_BIN_EXE_numa-audit"));
     replay

@@ -1,4 +1,4 @@
-//! Other people's machines: recorded /sys trees that lie beside the repository and are read there.
+//! Other people's machines: recorded /sys trees from a folder beside the repository.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -7,12 +7,13 @@ use std::process::Command;
 use serde_json::Value;
 
 use crate::peers::{Compared, numbers};
+use crate::support::passed_over;
 
 /// The trees; `None` where they are not beside this checkout.
 fn machines() -> Option<Vec<PathBuf>> {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../shared/machines");
     let Ok(entries) = fs::read_dir(&folder) else {
-        println!("no trees of other machines beside this checkout: passed over");
+        passed_over("no trees of other machines beside this checkout");
         return None;
     };
     let mut found: Vec<PathBuf> = entries
@@ -39,7 +40,7 @@ fn topology(tree: &Path) -> Value {
 }
 
 #[test]
-fn every_tree_has_the_topology_that_others_read_from_it() {
+fn every_tree_has_the_topology_that_other_tools_report() {
     let Some(machines) = machines() else { return };
     for machine in machines {
         let name = machine.file_name().unwrap().to_str().unwrap();
@@ -83,7 +84,7 @@ fn nodes(ours: &Value, expected: &Value, compared: &mut Compared) {
             &kib,
             &theirs["mem_total_kb"],
         );
-        // A row that does not fit the nodes says nothing of any of them.
+        // A row of the wrong length gives no distance.
         if quirks.contains("distance rows") {
             assert_eq!(node["distances"], Value::Null);
             continue;
@@ -162,7 +163,7 @@ fn gpu_homes(topology: &Value) -> Vec<&Value> {
 }
 
 #[test]
-fn sixteen_gpus_without_a_driver() {
+fn sixteen_gpus_are_found_without_a_driver() {
     let Some(dgx2) = machine("dgx2") else { return };
     let homes = gpu_homes(&dgx2);
     assert_eq!(homes.len(), 16, "the NVSwitches are no GPUs");
@@ -179,7 +180,7 @@ fn sixteen_gpus_without_a_driver() {
 }
 
 #[test]
-fn gpus_whose_memory_is_nodes() {
+fn the_memory_nodes_of_gpus_are_known() {
     let Some(power9) = machine("power9-v100") else {
         return;
     };
@@ -200,7 +201,7 @@ fn gpus_whose_memory_is_nodes() {
 }
 
 #[test]
-fn a_boards_own_vga_is_no_gpu() {
+fn the_vga_of_a_board_is_not_a_gpu() {
     for name in ["dell-2n-pci", "corona-8gpu"] {
         let Some(machine) = machine(name) else { return };
         assert_eq!(machine["topology"]["gpus"], serde_json::json!([]), "{name}");
@@ -208,7 +209,7 @@ fn a_boards_own_vga_is_no_gpu() {
 }
 
 #[test]
-fn a_kernel_without_numa() {
+fn a_kernel_without_numa_has_no_nodes() {
     let Some(arm) = machine("arm-no-numa") else {
         return;
     };

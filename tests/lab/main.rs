@@ -1,7 +1,7 @@
-//! The lab: the live program under real kernels with many NUMA nodes, beside other programs that look at the same processes.
+//! The lab: the live program under real kernels with many NUMA nodes, compared with other programs on the same processes.
 //!
-//! Each test boots one shape of machine (tests/lab/run.sh) under QEMU, has one of the scenarios in `guest` start jobs
-//! of every kind there, and compares what the program said with what its peers said, outside.
+//! Each test boots one shape of machine (tests/lab/run.sh) under QEMU, lets one of the scenarios in `guest` start jobs
+//! of every kind there, and compares, on the host, the program's report with those of the other programs.
 
 #![allow(
     clippy::expect_used,
@@ -19,3 +19,6 @@ mod nvml;
 mod peers;
 mod remedies;
 mod shapes;
+
+#[path = "../support/mod.rs"]
+mod support;

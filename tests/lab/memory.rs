@@ -1,4 +1,5 @@
-//! A sample of pages held against every page, on two nodes.
+//! Compares a sample of pages with every page, on two nodes. Pages do not move there: the jobs sleep, and NUMA balancing is
+//! off.
 
 use serde_json::{Value, json};
 
@@ -10,7 +11,7 @@ fn sum(by_node: &Value) -> f64 {
     nodes.map(|(_, bytes)| bytes.as_f64().unwrap()).sum()
 }
 
-/// What a sample says of one process against what all pages say: shares by its own error, sizes by 2 %.
+/// Compares the sample of one process with all its pages: shares within the stated error, sizes within 2 %.
 fn compare(name: &str, sample: &Value, exact: &Value) {
     let error = sample["error"].as_f64().unwrap();
     let share = |memory: &Value, node: &str| {
@@ -33,7 +34,7 @@ fn compare(name: &str, sample: &Value, exact: &Value) {
 }
 
 #[test]
-fn a_sample_stands_for_all_pages() {
+fn a_sample_agrees_with_every_page() {
     let Some(left) = Left::of("p4d", "sampled") else {
         return;
     };

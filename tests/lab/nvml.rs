@@ -1,18 +1,24 @@
-//! A driver that fails in the ways that the real one does: the library is loaded by the path that the real one takes.
+//! A driver that fails as the real one does. A stand-in for its library is loaded in the same way.
 
+use std::os::unix::process::ExitStatusExt;
 use std::path::Path;
 use std::process::{Child, Command};
-use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
 
 use crate::guest::stand_in;
+use crate::support::{PATIENCE, PATIENT, wait_for};
 
 const GPU: &str = "gpu 0 00000000:10:1C.0 0 GPU-aaaa 42949672960 5000000 0-1 0 NVIDIA A100-SXM4-40GB\n\
     gpu 1 00000000:10:1D.0 1 GPU-bbbb 42949672960 5000000 - - NVIDIA A100-SXM4-40GB\n";
 
-/// The program's audit with a driver that answers so.
+/// The program's audit with a driver that gives these answers.
 fn audit(library: &Path, answers: &str) -> (Value, Option<i32>) {
+    audit_with_patience(library, answers, PATIENT)
+}
+
+/// The same where the program waits so many times longer than usual for the driver.
+fn audit_with_patience(library: &Path, answers: &str, patience: &str) -> (Value, Option<i32>) {
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("answers");
     std::fs::write(&file, format!("driver 570.1\n{answers}")).unwrap();
@@ -21,7 +27,8 @@ fn audit(library: &Path, answers: &str) -> (Value, Option<i32>) {
         .arg("--json")
         .arg("--nvml-lib")
         .arg(library)
-        .env("STAND_IN_NVML", file);
+        .env("STAND_IN_NVML", file)
+        .env(PATIENCE, patience);
     let output = command.output().unwrap();
     let said = String::from_utf8_lossy(&output.stderr);
     assert!(said.is_empty(), "{said}");
@@ -42,7 +49,7 @@ fn facts(document: &Value) -> Vec<(&str, &str)> {
     .collect()
 }
 
-/// Processes of these PIDs on GPU 0. No machine has them, so that each that the program reads shows as a gap.
+/// Lists these PIDs on GPU 0. No machine has such processes: each that the program reads becomes a gap.
 fn listed(pids: std::ops::Range<u32>) -> String {
     let lines = pids.map(|pid| format!("process 0 compute {pid} 1073741824\n"));
     GPU.to_owned() + &lines.collect::<String>()
@@ -50,7 +57,7 @@ fn listed(pids: std::ops::Range<u32>) -> String {
 
 const NOBODYS: u32 = 4_200_000;
 
-/// Every PID that the program took from the lists.
+/// Every PID that the program read from the lists.
 fn pids(document: &Value) -> Vec<u32> {
     let gaps = document["incomplete"].as_array().unwrap().iter();
     gaps.filter(|gap| gap["what"] == "process")
@@ -59,7 +66,7 @@ fn pids(document: &Value) -> Vec<u32> {
 }
 
 #[test]
-fn gpus_as_the_driver_tells_them() {
+fn gpus_are_as_the_driver_reports_them() {
     let (document, code) = audit(&stand_in(&[]), GPU);
     assert_eq!(document["host"]["driver_version"], "570.1");
     let gpu = &document["topology"]["gpus"][0];
@@ -71,15 +78,15 @@ fn gpus_as_the_driver_tells_them() {
 }
 
 #[test]
-fn what_the_library_prints_is_no_part_of_its_answer() {
+fn what_the_library_prints_is_ignored() {
     let (document, code) = audit(&stand_in(&[]), &format!("print NVML: a warning\n{GPU}"));
     assert_eq!(document["host"]["driver_version"], "570.1");
     assert_eq!(code, Some(0));
 }
 
 #[test]
-fn what_the_library_started_ends_with_the_asking() {
-    // Told from all other sleepers by its time.
+fn processes_that_the_library_started_are_ended() {
+    // No other process sleeps so long.
     const SECONDS: &str = "4711.25";
     let (_, code) = audit(&stand_in(&[]), &format!("fork {SECONDS}\n{GPU}"));
     assert_eq!(code, Some(0));
@@ -88,18 +95,14 @@ fn what_the_library_started_ends_with_the_asking() {
         let command = std::fs::read(entry.unwrap().path().join("cmdline"));
         command.is_ok_and(|command| command == argument.as_bytes())
     };
-    let start = Instant::now();
-    while std::fs::read_dir("/proc").unwrap().any(is_left) {
-        assert!(
-            start.elapsed() < Duration::from_secs(5),
-            "it is still there"
-        );
-        std::thread::sleep(Duration::from_millis(10));
-    }
+    wait_for("the end of what the library started", || {
+        let is_there = std::fs::read_dir("/proc").unwrap().any(is_left);
+        (!is_there).then_some(())
+    });
 }
 
 #[test]
-fn lists_of_every_layout_are_read_right() {
+fn process_lists_of_every_layout_are_read() {
     let current = stand_in(&[]);
     let old = stand_in(&["v2-only"]);
     for count in [1, 2, 15, 16, 40, 200] {
@@ -117,7 +120,7 @@ fn lists_of_every_layout_are_read_right() {
 }
 
 #[test]
-fn a_list_that_grows_between_two_calls() {
+fn a_list_that_grows_between_two_calls_is_read_whole() {
     for grown in [1, 16, 17, 100] {
         let (document, _) = audit(
             &stand_in(&[]),
@@ -128,7 +131,7 @@ fn a_list_that_grows_between_two_calls() {
 }
 
 #[test]
-fn a_driver_that_is_not_loaded_or_refuses() {
+fn a_driver_that_is_not_loaded_or_refuses_is_a_gap() {
     // NVML_ERROR_DRIVER_NOT_LOADED, NVML_ERROR_NO_PERMISSION
     for (code, reason) in [
         (9, "NVIDIA driver is not loaded"),
@@ -144,7 +147,7 @@ fn a_driver_that_is_not_loaded_or_refuses() {
 }
 
 #[test]
-fn a_gpu_that_fell_off_the_bus_does_not_hide_the_other() {
+fn a_lost_gpu_does_not_hide_the_others() {
     // NVML_ERROR_GPU_IS_LOST
     let (document, exit) = audit(&stand_in(&[]), &format!("{GPU}fail gpu 0 15\n"));
     let gpus = document["topology"]["gpus"].as_array().unwrap();
@@ -156,18 +159,22 @@ fn a_gpu_that_fell_off_the_bus_does_not_hide_the_other() {
     assert_eq!(exit, Some(3));
 }
 
-/// What the program allows the driver, and as much again for a machine that is busy otherwise.
-const SOON: Duration = Duration::from_secs(6);
-
-const SILENT: &str = "the driver did not answer within 3 s";
 const CRASHED: &str = "the driver's library crashed (signal 11)";
 
+/// The reason for a gap where the driver is waited for with this patience.
+fn silent(patience: u32) -> String {
+    format!("the driver did not answer within {} s", 3 * patience)
+}
+
 #[test]
-fn a_driver_that_never_answers_or_crashes_is_missed() {
-    for (line, reason) in [("hang init", SILENT), ("crash init", CRASHED)] {
-        let start = Instant::now();
-        let (document, exit) = audit(&stand_in(&[]), &format!("{GPU}{line}\n"));
-        assert!(start.elapsed() < SOON, "{line}: {:?}", start.elapsed());
+fn a_driver_that_never_answers_or_crashes_is_a_gap() {
+    let silent = silent(1);
+    for (line, patience, reason) in [
+        ("hang init", "1", silent.as_str()),
+        ("crash init", PATIENT, CRASHED),
+    ] {
+        let answers = format!("{GPU}{line}\n");
+        let (document, exit) = audit_with_patience(&stand_in(&[]), &answers, patience);
         assert_eq!(facts(&document)[0], ("NVIDIA driver", reason));
         assert_eq!(exit, Some(3));
     }
@@ -176,15 +183,12 @@ fn a_driver_that_never_answers_or_crashes_is_missed() {
 #[test]
 fn a_gpu_that_never_answers_or_crashes_does_not_hide_the_others() {
     let third = "gpu 2 00000000:20:1C.0 2 GPU-cccc 42949672960 5000000 - - NVIDIA A100-SXM4-40GB\n";
-    for (line, reason) in [
-        ("hang gpu 1", SILENT),
-        ("hang processes 1", SILENT),
-        ("crash gpu 1", CRASHED),
-    ] {
-        let start = Instant::now();
+    let library = stand_in(&[]);
+    // The others have 9 s each to answer.
+    let silent = silent(3);
+    let case = |line: &str, patience: &str, reason: &str| {
         let answers = format!("{GPU}{third}{line}\n");
-        let (document, exit) = audit(&stand_in(&[]), &answers);
-        assert!(start.elapsed() < SOON, "{line}: {:?}", start.elapsed());
+        let (document, exit) = audit_with_patience(&library, &answers, patience);
         let gpus = document["topology"]["gpus"].as_array().unwrap().iter();
         let uuids: Vec<&Value> = gpus.map(|gpu| &gpu["uuid"]).collect();
         assert_eq!(
@@ -198,25 +202,34 @@ fn a_gpu_that_never_answers_or_crashes_does_not_hide_the_others() {
         );
         assert_eq!(document["host"]["driver_version"], "570.1");
         assert_eq!(exit, Some(3));
-    }
+    };
+    // They only wait, so they run at the same time.
+    std::thread::scope(|scope| {
+        scope.spawn(|| case("hang gpu 1", "3", &silent));
+        scope.spawn(|| case("hang processes 1", "3", &silent));
+        scope.spawn(|| case("crash gpu 1", PATIENT, CRASHED));
+    });
 }
 
+/// After three that did not answer, the others are not asked.
 #[test]
-fn gpus_that_all_never_answer_are_not_all_waited_for() {
+fn not_every_silent_gpu_is_waited_for() {
     let gpus =
         (0..8).map(|at| format!("gpu {at} 00000000:1{at}:00.0 {at} GPU-{at} 1 1 - - A100\n"));
-    let hangs = (0..8).map(|at| format!("hang gpu {at}\n"));
-    let start = Instant::now();
-    let (document, _) = audit(&stand_in(&[]), &gpus.chain(hangs).collect::<String>());
-    assert!(start.elapsed() < 3 * SOON, "{:?}", start.elapsed());
-    let silent = facts(&document).into_iter();
-    let silent =
-        silent.filter(|(what, reason)| what.starts_with("processes of GPU") && *reason == SILENT);
-    assert_eq!(silent.count(), 8);
+    // If one of the others were asked, its gap would have another reason.
+    let hangs = (0..3).map(|at| format!("hang gpu {at}\n"));
+    let crashes = (3..8).map(|at| format!("crash gpu {at}\n"));
+    let answers: String = gpus.chain(hangs).chain(crashes).collect();
+    let (document, _) = audit_with_patience(&stand_in(&[]), &answers, "1");
+    let reason = silent(1);
+    let facts = facts(&document).into_iter();
+    let of_silent_gpus =
+        facts.filter(|(what, why)| what.starts_with("processes of GPU") && *why == reason);
+    assert_eq!(of_silent_gpus.count(), 8);
 }
 
 /// The program with a driver that never answers.
-fn waiting(folder: &Path) -> Child {
+fn waiting(folder: &Path, patience: &str) -> Child {
     let file = folder.join("answers");
     std::fs::write(&file, format!("{GPU}hang init\n")).unwrap();
     let mut command = Command::new(env!("CARGO_BIN_EXE_numa-audit"));
@@ -224,12 +237,13 @@ fn waiting(folder: &Path) -> Child {
         .arg("--nvml-lib")
         .arg(stand_in(&[]))
         .env("STAND_IN_NVML", file)
+        .env(PATIENCE, patience)
         .stdout(std::process::Stdio::null());
     command.spawn().unwrap()
 }
 
-/// The PID of its process that asks, once that waits for the driver. Before it has become another program it cannot know
-/// whose end to watch for.
+/// The PID of its process that asks the driver, once that process waits for the driver. Before it runs the program anew it
+/// does not yet end with its parent.
 fn asker_of(program: &Child) -> String {
     let children = format!("/proc/{0}/task/{0}/children", program.id());
     let has_begun = |pid: &&str| {
@@ -237,70 +251,48 @@ fn asker_of(program: &Child) -> String {
         let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
         command.windows(8).any(|bytes| bytes == b"ask-nvml") && stat.contains(") S ")
     };
-    let start = Instant::now();
-    loop {
+    wait_for("a process that asks the driver", || {
         let pids = std::fs::read_to_string(&children).unwrap();
-        if let Some(pid) = pids.split_whitespace().next().filter(has_begun) {
-            return pid.to_owned();
-        }
-        assert!(start.elapsed() < SOON, "nobody asks");
-        std::thread::sleep(Duration::from_millis(5));
-    }
+        let asker = pids.split_whitespace().next().filter(has_begun);
+        asker.map(str::to_owned)
+    })
 }
 
-#[track_caller]
-fn is_gone_soon(pid: &str) {
-    let start = Instant::now();
-    let is_there = || {
+fn wait_until_gone(pid: &str) {
+    wait_for("the end of the process that asks", || {
         let stat = std::fs::read_to_string(format!("/proc/{pid}/stat"));
-        stat.is_ok_and(|stat| !stat.contains(") Z "))
-    };
-    while is_there() {
-        assert!(
-            start.elapsed() < Duration::from_secs(1),
-            "it is still there"
-        );
-        std::thread::sleep(Duration::from_millis(5));
-    }
+        let is_there = stat.is_ok_and(|stat| !stat.contains(") Z "));
+        (!is_there).then_some(())
+    });
 }
 
 #[test]
-fn who_asks_the_driver_ends_with_the_program_however_that_ends() {
+fn the_process_that_asks_the_driver_ends_with_the_program() {
     let folder = tempfile::tempdir().unwrap();
-    for signal in ["INT", "TERM", "KILL"] {
-        let mut child = waiting(folder.path());
+    for (signal, number) in [("INT", 2), ("TERM", 15), ("KILL", 9)] {
+        // It would wait for minutes.
+        let mut child = waiting(folder.path(), PATIENT);
         let asker = asker_of(&child);
-        let start = Instant::now();
         let pid = child.id().to_string();
-        assert!(
-            Command::new("kill")
-                .args(["-s", signal, &pid])
-                .status()
-                .unwrap()
-                .success()
-        );
-        child.wait().unwrap();
-        assert!(
-            start.elapsed() < Duration::from_secs(1),
-            "{signal}: {:?}",
-            start.elapsed()
-        );
-        is_gone_soon(&asker);
+        let sent = Command::new("kill").args(["-s", signal, &pid]).status();
+        assert!(sent.unwrap().success());
+        assert_eq!(child.wait().unwrap().signal(), Some(number));
+        wait_until_gone(&asker);
     }
-    let mut child = waiting(folder.path());
+    let mut child = waiting(folder.path(), "1");
     let asker = asker_of(&child);
     assert_eq!(child.wait().unwrap().code(), Some(3));
-    is_gone_soon(&asker);
+    wait_until_gone(&asker);
 }
 
 #[test]
-fn a_program_that_was_replaced_or_deleted_still_asks() {
+fn a_deleted_program_still_asks_the_driver() {
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("answers");
     std::fs::write(&file, format!("driver 570.1\n{GPU}")).unwrap();
     let binary = folder.path().join("numa-audit");
     std::fs::copy(env!("CARGO_BIN_EXE_numa-audit"), &binary).unwrap();
-    // The shell deletes the program before it runs: it is started by its descriptor.
+    // The shell deletes the program and then runs it by its descriptor.
     let script = "exec 9<\"$0\"; rm \"$0\"; exec /proc/self/fd/9 \"$@\"";
     let mut command = Command::new("sh");
     command
@@ -316,7 +308,7 @@ fn a_program_that_was_replaced_or_deleted_still_asks() {
 }
 
 #[test]
-fn lists_that_are_refused_are_not_empty_lists() {
+fn a_refused_list_is_not_an_empty_list() {
     let (document, exit) = audit(&stand_in(&[]), &format!("{GPU}fail processes 0 4\n"));
     let reason = "the current user does not have permission to perform this operation";
     assert_eq!(facts(&document)[0], ("processes of GPU 0", reason));
@@ -334,7 +326,7 @@ fn with_mig(more: &str) -> (Value, Option<i32>) {
 }
 
 #[test]
-fn mig_instances_by_the_list_of_the_gpu_and_by_their_own() {
+fn mig_instances_are_read_from_both_lists() {
     // NVML_ERROR_NO_PERMISSION
     for more in ["", "fail processes 0 4\n"] {
         let (document, _) = with_mig(more);
@@ -347,13 +339,13 @@ fn mig_instances_by_the_list_of_the_gpu_and_by_their_own() {
             ])
         );
         assert_eq!(gpus[1]["mig_devices"], json!([]));
-        // This process has no file of a driver's open, so that it is not believed to be a trainer: it stands as a gap.
+        // This process has no file of the driver open, so it is a gap and not a trainer.
         assert_eq!(pids(&document).len(), 2, "{more}: {document:#}");
     }
 }
 
 #[test]
-fn an_instance_that_refuses_its_list_is_missed() {
+fn an_instance_that_refuses_its_list_is_a_gap() {
     let (document, exit) = with_mig("fail processes 0 4\nfail instance 1 4\n");
     let reason = "the current user does not have permission to perform this operation";
     assert!(

@@ -1,4 +1,4 @@
-//! What other programs said of the same machine and the same processes, held against the report.
+//! Compares the report with those of other programs on the same machine and the same processes.
 
 use std::collections::BTreeMap;
 
@@ -6,7 +6,7 @@ use serde_json::Value;
 
 use crate::guest::Left;
 
-/// Facts compared, by the peer that told them.
+/// The number of facts that were compared with each program, and those that differ.
 #[derive(Default)]
 pub struct Compared {
     counts: BTreeMap<&'static str, usize>,
@@ -29,7 +29,7 @@ impl Compared {
         }
     }
 
-    /// Fails where anything differs, and where a peer told nothing.
+    /// Fails where anything differs, and where a program gave no facts.
     #[track_caller]
     pub fn all_agree(&self, shape: &str, peers: &[&str]) {
         let told: Vec<String> = self
@@ -89,7 +89,7 @@ pub fn numastat(left: &Left, report: &Value, compared: &mut Compared) {
     let mut columns: Vec<&str> = Vec::new();
     for line in text.lines() {
         if line.starts_with("PID") {
-            // `PID   Node 0   Node 1   Total`; what does not fit stands in a further table.
+            // `PID   Node 0   Node 1   Total`; further nodes are in a second table.
             columns = line
                 .split("  ")
                 .map(str::trim)
@@ -170,11 +170,11 @@ pub fn numactl(left: &Left, report: &Value, compared: &mut Compared) {
 /// A process of hwloc-ps: its PID and CPUs, and those of its threads.
 type Told = (u64, Vec<u64>, Vec<(u64, Vec<u64>)>);
 
-/// `hwloc-ps` and `taskset -p`: where processes may run; hwloc's word for the nodes of that; the count of threads.
+/// `hwloc-ps` and `taskset -p`: affinities, the nodes of these according to hwloc, and the numbers of threads.
 pub fn affinity(left: &Left, report: &Value, compared: &mut Compared) {
     let processes = by_pid(report);
-    // Difference explained: `status`, which we read, lists CPUs that the kernel was built for and the machine has not;
-    // sched_getaffinity, which they ask, does not.
+    // Explained difference: `status`, which we read, includes possible CPUs that the machine does not have;
+    // sched_getaffinity, which they call, does not.
     let nodes = report["topology"]["nodes"].as_array().unwrap().iter();
     let present: Vec<u64> = nodes
         .flat_map(|node| numbers(node["cpus"].as_str().unwrap()))
@@ -198,8 +198,8 @@ pub fn affinity(left: &Left, report: &Value, compared: &mut Compared) {
         let Some(process) = processes.get(&pid) else {
             continue;
         };
-        // Difference explained: of a process with threads hwloc-ps tells all CPUs that any of them may use, and we
-        // the main thread's.
+        // Explained difference: for a process with threads hwloc-ps shows the CPUs that any of them may use, and we
+        // show the main thread's.
         let main = threads
             .iter()
             .find(|(tid, _)| *tid == pid)
@@ -257,8 +257,8 @@ pub fn affinity(left: &Left, report: &Value, compared: &mut Compared) {
     }
 }
 
-/// Of the nodes that both can name: those with CPUs and memory. Differences explained: to hwloc a node without memory is
-/// none, and a node of memory only belongs to the CPUs that are nearest to it; for us a thread runs on nodes that have CPUs.
+/// Only the nodes with CPUs and memory, which both can name. Explained differences: hwloc does not count a node without
+/// memory, and assigns a node without CPUs to the nearest CPUs; for us a thread runs only on nodes that have CPUs.
 fn common(report: &Value, mut ids: Vec<u64>) -> Vec<u64> {
     let nodes = report["topology"]["nodes"].as_array().unwrap();
     let has_both = |id: &u64| {
@@ -287,7 +287,7 @@ pub fn pci(left: &Left, report: &Value, compared: &mut Compared) {
             .filter_map(Value::as_u64)
             .collect();
         if gpu["home_source"] == "unknown" {
-            // Difference explained: at numa_node -1 the kernel lists all CPUs as near, and hwloc believes it.
+            // Explained difference: with numa_node -1 the kernel lists all CPUs as local, and hwloc takes them.
             assert!(
                 theirs.len() > 1 && ours.is_empty(),
                 "{address}: {ours:?} {theirs:?}"
@@ -295,7 +295,7 @@ pub fn pci(left: &Left, report: &Value, compared: &mut Compared) {
             continue;
         }
         if gpu["home_nodes"] != gpu["local_nodes"] {
-            // Difference explained: of a node without CPUs the kernel lists none as near, and hwloc takes all for near.
+            // Explained difference: for a node without CPUs the kernel lists no local CPUs, and hwloc takes all.
             assert!(
                 theirs.len() > 1 && ours.iter().all(|node| theirs.contains(node)),
                 "{address}: {ours:?} {theirs:?}"

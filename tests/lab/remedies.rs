@@ -1,10 +1,10 @@
-//! Remedies, carried out: `guest/remedies` misplaces jobs, runs the script that the program prints, and looks again.
+//! Runs the fixes: `guest/remedies` misplaces jobs, runs the script that the program prints, and audits again.
 
 use serde_json::Value;
 
 use crate::guest::Left;
 
-/// The rules that a job's process breaks.
+/// The rules that are raised for a job's process.
 #[track_caller]
 fn rules(left: &Left, report: &Value, job: &str) -> Vec<String> {
     let pid = left.job(job);
@@ -17,7 +17,7 @@ fn rules(left: &Left, report: &Value, job: &str) -> Vec<String> {
         .collect()
 }
 
-/// Each job broke this rule and, mended, breaks it no more.
+/// For each job the rule is raised before the fix and not after it.
 #[track_caller]
 fn mended(left: &Left, before: &str, after: &str, cases: &[(&str, &str, &str)]) {
     let (before, after) = (left.json(before), left.json(after));
@@ -38,7 +38,7 @@ fn mended(left: &Left, before: &str, after: &str, cases: &[(&str, &str, &str)]) 
 }
 
 #[test]
-fn what_the_script_mends_on_a_p4d() {
+fn the_script_fixes_a_p4d() {
     let Some(left) = Left::of("p4d", "remedies") else {
         return;
     };
@@ -77,7 +77,7 @@ fn what_the_script_mends_on_a_p4d() {
 }
 
 #[test]
-fn what_the_script_mends_within_a_socket() {
+fn the_script_fixes_placement_within_a_socket() {
     let Some(left) = Left::of("nps4", "remedies") else {
         return;
     };

@@ -4,7 +4,7 @@
 #                                      `scenario`, which is run; what it leaves in /out comes back in OUT
 #   LAB_KERNEL=backports run.sh ...    with the newer kernel
 #   run.sh --list                      the shapes
-# What was learnt of QEMU on the way stands beside the lines that depend on it.
+# Facts about QEMU are noted at the lines that depend on them.
 set -euo pipefail
 
 machine=q35; cpu=max; options=; memory=0; nodes=0; initiators=(); topology=(); hmat=()
@@ -75,7 +75,7 @@ shape_memoryless() { # node 1 has CPUs and a GPU, and no memory
   node 1280 0-1; node 0 2-3; distance 0 1 21
   bus 10 0; bus 90 1; gpu 10 1c; gpu 90 1c
 }
-shape_cpuless() { # GPU 0 hangs on a node of memory only, which is nearer to node 1
+shape_cpuless() { # GPU 0 is attached to a node without CPUs, which is nearer to node 1
   cpus=4,sockets=2,cores=2,threads=1
   node 768 0-1; node 768 2-3; node 512; distance 0 1 21; distance 0 2 24; distance 1 2 14
   bus 10 2; bus 90 0; gpu 10 1c; gpu 90 1c
@@ -112,7 +112,7 @@ kernel="console=ttyS0 quiet panic=-1 rdinit=/init mitigations=off nowatchdog tsc
 boot() { # whether the scenario was done
   truncate -s 0 "$scratch/disk" "$scratch/console"; truncate -s 64M "$scratch/disk"
   # thread=single: with a thread for each CPU a boot hangs now and then.
-  setpriv --pdeathsig TERM timeout -k 5 300 setpriv --pdeathsig KILL qemu-system-x86_64 -machine "$machine" -accel tcg,thread=single,tb-size=256 -cpu "$cpu" \
+  setpriv --pdeathsig TERM timeout -k 5 1800 setpriv --pdeathsig KILL qemu-system-x86_64 -machine "$machine" -accel tcg,thread=single,tb-size=256 -cpu "$cpu" \
     -smp "$cpus" -m "${memory}M" -nodefaults -display none -vga none -no-reboot -serial "file:$scratch/console" \
     -kernel "$build/vmlinuz${LAB_KERNEL:+-$LAB_KERNEL}" -initrd "$scratch/initrd" -append "${kernel//$'\n'/ }" \
     -drive "file=$scratch/disk,format=raw,if=none,id=disk,cache=unsafe" -device nvme,drive=disk,serial=disk,bus=pcie.0,addr=1e \
@@ -122,7 +122,7 @@ boot() { # whether the scenario was done
   while kill -0 $qemu_pid 2>/dev/null; do
     sleep 0.2
     if grep -q 'lab: scenario done' "$scratch/console"; then break; fi
-    if [ $((SECONDS - since)) -gt 90 ] && ! grep -q 'lab: scenario starts' "$scratch/console"; then break; fi
+    if [ $((SECONDS - since)) -gt 600 ] && ! grep -q 'lab: scenario starts' "$scratch/console"; then break; fi
   done
   kill $qemu_pid 2>/dev/null || true; wait $qemu_pid 2>/dev/null || true
   grep -q 'lab: scenario done' "$scratch/console"

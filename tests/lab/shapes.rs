@@ -8,13 +8,13 @@ use serde_json::Value;
 use crate::guest::{Kernel, Left};
 use crate::peers::{self, Compared, by_pid};
 
-/// Boots a shape and holds the report against everybody else's word. `None` where the lab is not equipped.
+/// Boots a shape and compares the report with those of the other programs. `None` where the lab cannot run.
 #[track_caller]
 fn boot(shape: &str) -> Option<(Left, Value)> {
     boot_with(shape, Kernel::Release)
 }
 
-/// The same with a kernel of choice.
+/// The same with this kernel.
 #[track_caller]
 fn boot_with(shape: &str, kernel: Kernel) -> Option<(Left, Value)> {
     let left = Left::with_kernel(shape, "placements", kernel)?;
@@ -34,8 +34,8 @@ fn boot_with(shape: &str, kernel: Kernel) -> Option<(Left, Value)> {
     Some((left, report))
 }
 
-/// A report without what differs between two looks at one machine. The launcher is the scenario's own shell, which
-/// goes on between them.
+/// A report without what differs between two observations of one machine. The launcher is the scenario's own shell, which
+/// runs between them.
 fn timeless(report: &Value) -> Value {
     let mut report = report.clone();
     report["host"]["source"].take();
@@ -44,7 +44,7 @@ fn timeless(report: &Value) -> Value {
         node["memory_free_bytes"].take();
     }
     for process in report["processes"].as_array_mut().unwrap() {
-        // A recording does not have them.
+        // A recording has none.
         process["memory"]["thread_policies"].take();
         if process["role"] == "launcher" {
             process["cpu"].take();
@@ -81,8 +81,8 @@ fn differences(path: &str, one: &Value, other: &Value) -> Vec<String> {
     }
 }
 
-/// Where the replay of the recording that was made in the guest differs from what the live program saw there. It is
-/// left as `replayed.json`.
+/// The differences between the live report in the guest and the replay of the recording made there. The replay is kept as
+/// `replayed.json`.
 pub fn replay_differs(left: &Left, report: &Value) -> String {
     let mut replay = Command::new(env!("CARGO_BIN_EXE_numa-audit"));
     replay
@@ -95,8 +95,7 @@ pub fn replay_differs(left: &Left, report: &Value) -> String {
     differences("", &timeless(&replayed), &timeless(report)).join("\n")
 }
 
-/// The recording that was made in the guest replays here to what the live program saw there, and the script that
-/// reads such trees by itself agrees.
+/// Asserts that the recording made in the guest replays to the live report, and that the independent reader agrees.
 fn replays(left: &Left, report: &Value, shape: &str) {
     let differ = replay_differs(left, report);
     assert!(differ.is_empty(), "{shape}: replayed and live:\n{differ}");
@@ -114,7 +113,7 @@ fn replays(left: &Left, report: &Value, shape: &str) {
     println!("{shape}: second reader: {}", said.trim());
 }
 
-/// An ordinary user sees the CPU side of everybody, and no memory; with hidepid nobody at all, and never "all well".
+/// An ordinary user sees the CPUs of all processes and no memory, and with hidepid no process: never a good verdict.
 fn without_rights(left: &Left, report: &Value) {
     let as_user = left.json("user.json");
     let (root, user) = (by_pid(report), by_pid(&as_user));
@@ -133,8 +132,8 @@ fn without_rights(left: &Left, report: &Value) {
     );
 }
 
-/// The files that processes have open tell the same trainers, each on the same GPU; in another PID namespace nobody is
-/// seen, and it is never "all well".
+/// The open files of processes show the same trainers, each on the same GPU. In another PID namespace no process is seen:
+/// never a good verdict.
 fn without_nvmls_word(left: &Left, report: &Value) {
     let blind = left.json("blind.json");
     let trainers = |report: &Value, source: &str| {
@@ -204,7 +203,7 @@ fn sees_the_placements_of_p4d(left: &Left, report: &Value) {
     let policy = &memory("threads")["policy"];
     assert_eq!(policy, "default", "one thread's is not the process's");
     assert_eq!(memory("cpuset")["mems_allowed"], serde_json::json!([1]));
-    // What a process chose and what it was given are two findings.
+    // A chosen binding and one given by the control group are two findings.
     let rules = |job| processes[&left.job(job)]["findings"].to_string();
     assert!(rules("cpuset").contains("cpuset-excludes-gpu"));
     assert!(!rules("crossed").contains("cpuset-excludes-gpu"));
@@ -307,7 +306,7 @@ fn dark() {
         report["topology"]["gpus"][0]["home_nodes"],
         serde_json::json!([])
     );
-    // Of no process is anything said that depends on where its GPU is.
+    // No finding about a process depends on its GPU's node.
     let findings = report["findings"].as_array().unwrap().iter();
     let rules: Vec<&Value> = findings.map(|finding| &finding["rule"]).collect();
     assert_eq!(

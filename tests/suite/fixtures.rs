@@ -1,4 +1,4 @@
-//! The recorded machines that ship with the program.
+//! The recorded machines in fixtures/.
 
 use std::process::Command;
 
@@ -14,7 +14,7 @@ const FIXTURES: &[&str] = &[
     "h200x2-mp-spawn",
 ];
 
-/// Holds every number against a script that shares no code with the program.
+/// Compares every number with those of a script that shares no code with the program.
 #[test]
 fn a_second_reader_of_the_same_trees_agrees() {
     let folder = tempfile::tempdir().unwrap();
@@ -38,7 +38,7 @@ fn a_second_reader_of_the_same_trees_agrees() {
 }
 
 #[test]
-fn the_posts_case_does_not_match() {
+fn the_case_of_the_post_is_a_mismatch() {
     let run = replay("p4d-do-not-match", &["--json"]);
     let document = run.json();
     assert_eq!(run.code, Some(1));
@@ -57,7 +57,7 @@ fn the_posts_case_does_not_match() {
         assert_eq!(process["memory"]["policy"], "default");
         assert_eq!(process["memory"]["mems_allowed"], json!([0, 1]));
         assert_eq!(process["verdict"], "mismatch");
-        // What is pinned is the trainer's.
+        // Only the trainer has pinned memory.
         let mut rules = vec!["cpu-remote", "memory-remote"];
         rules.extend((process["role"] == "trainer").then_some("pinned-remote"));
         assert_eq!(process["findings"], json!(rules));
@@ -80,7 +80,7 @@ fn the_posts_case_does_not_match() {
 }
 
 #[test]
-fn what_is_bound_to_its_gpus_node_is_ok() {
+fn the_bound_job_is_ok() {
     let run = replay("p4d-bound", &["--json"]);
     let document = run.json();
     assert_eq!(run.code, Some(0));
@@ -95,7 +95,7 @@ fn what_is_bound_to_its_gpus_node_is_ok() {
     assert_eq!(about_processes(&document), [&json!(null); 0]);
 }
 
-/// Each worker with the trainer of its own GPU, helpers apart, nothing to get wrong.
+/// Four trainers, each with its own workers. The machine has one node, so no placement is wrong.
 #[track_caller]
 fn four_gpus(name: &str, workers_each: usize, attribution: &str) -> Value {
     let run = replay(name, &["--json"]);
@@ -138,7 +138,7 @@ fn four_gpus(name: &str, workers_each: usize, attribution: &str) -> Value {
 }
 
 #[test]
-fn spawned_trainers_and_their_pinned_memory() {
+fn spawned_trainers_have_their_pinned_memory() {
     let document = four_gpus("h200x4-mp-spawn", 4, "ancestor");
     for trainer in of_role(&document, "trainer") {
         let kinds = &trainer["memory"]["by_kind"];
@@ -149,9 +149,9 @@ fn spawned_trainers_and_their_pinned_memory() {
     assert_eq!(of_role(&document, "launcher").len(), 1);
 }
 
-/// Recorded by this program, with nothing in it that names anybody.
+/// Made by `record --redact`.
 #[test]
-fn a_redacted_recording_of_a_live_machine() {
+fn a_redacted_recording_names_nobody() {
     let document = replay("h200x2-mp-spawn", &["--json"]).json();
     assert_eq!(document["host"]["hostname"], Value::Null);
     assert_eq!(document["host"]["driver_version"], "580.159.04");
@@ -168,7 +168,7 @@ fn a_redacted_recording_of_a_live_machine() {
 }
 
 #[test]
-fn workers_behind_a_forkserver() {
+fn workers_behind_a_fork_server_have_their_trainer() {
     let document = four_gpus("h200x4-torchrun-forkserver", 2, "forkserver");
     let helpers = of_role(&document, "helper");
     assert_eq!(

@@ -1,4 +1,4 @@
-//! Every parser has a fuzz target.
+//! Every parser is fuzzed.
 
 use std::collections::BTreeSet;
 use std::fs;
@@ -27,27 +27,49 @@ fn texts(folder: &Path, found: &mut Vec<String>) {
     }
 }
 
+/// The names of the functions in a text that begin with `start`, as in `pub fn parse_`.
+fn functions<'a>(text: &'a str, start: &str) -> BTreeSet<&'a str> {
+    let is_of_name = |letter: char| letter.is_alphanumeric() || letter == '_';
+    text.lines()
+        .filter_map(|line| line.strip_prefix(start))
+        .filter_map(|rest| rest.split(|letter| !is_of_name(letter)).next())
+        .collect()
+}
+
+/// A parser that is private to a folder is reached through the one that calls it.
 #[test]
-fn every_parser_has_a_fuzz_target() {
+fn every_parser_is_fuzzed() {
     let root = Path::new(env!("CARGO_MANIFEST_DIR"));
-    let (mut code, mut targets) = (Vec::new(), Vec::new());
+    let mut code = Vec::new();
     texts(&root.join("src"), &mut code);
-    texts(&root.join("fuzz/fuzz_targets"), &mut targets);
-    let parsers: BTreeSet<&str> = code
-        .iter()
-        .flat_map(|text| text.split("\npub fn parse_").skip(1))
-        .filter_map(|rest| {
-            rest.split(|letter: char| !letter.is_alphanumeric() && letter != '_')
-                .next()
-        })
-        .collect();
+    let fuzzing = fs::read_to_string(root.join("src/fuzzing.rs")).unwrap();
+    let (_, body) = fuzzing
+        .split_once("\nfn lines(")
+        .expect("the code after `use`");
+    let mut parsers = BTreeSet::new();
+    for text in &code {
+        for visibility in ["pub fn parse_", "pub(crate) fn parse_"] {
+            parsers.extend(functions(text, visibility));
+        }
+    }
     assert!(parsers.len() > 10, "the parsers were found");
     for parser in parsers {
-        let is_called = targets
+        let is_called = ["(", "::<"]
             .iter()
-            .any(|text| text.contains(&format!("parse_{parser}")));
-        assert!(is_called, "no fuzz target calls parse_{parser}");
+            .any(|end| body.contains(&format!("parse_{parser}{end}")));
+        assert!(is_called, "src/fuzzing.rs does not call parse_{parser}");
     }
+}
+
+#[test]
+fn every_function_for_fuzzing_has_a_target() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let mut called = BTreeSet::new();
+    for file in ["src/fuzzing.rs", "src/fuzzing/machine.rs"] {
+        let text = fs::read_to_string(root.join(file)).unwrap();
+        called.extend(functions(&text, "pub fn ").into_iter().map(str::to_owned));
+    }
+    assert_eq!(called, sources("fuzz/fuzz_targets"));
 }
 
 #[test]

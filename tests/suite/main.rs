@@ -1,6 +1,6 @@
-//! The program as its users run it: its real binary on recorded machines and on this one.
+//! Runs the real binary, as its users do, on recorded machines and on the machine of the tests.
 
-// In a test a panic is how it speaks.
+// A test reports by panicking.
 #![allow(
     clippy::expect_used,
     clippy::panic,
@@ -15,16 +15,24 @@ mod diff;
 mod expected;
 mod fixtures;
 mod fuzzed;
+mod home_nodes;
+mod jobs;
 mod live;
 mod machine;
 mod memory;
-mod museum;
+mod missing_facts;
 mod other_gpus;
+mod placement;
 mod print;
 mod program;
+mod public_reports;
 mod record;
 mod rules;
 mod schema;
 mod show;
 mod stuck;
-mod whose;
+mod terminal;
+mod which_processes;
+
+#[path = "../support/mod.rs"]
+mod support;

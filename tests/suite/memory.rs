@@ -1,4 +1,4 @@
-//! Ways to read memory: a sample against every page, and what is done where the kernel refuses.
+//! The ways to read memory: a sample compared with every page, and what happens where the kernel refuses.
 
 use std::io::{BufRead, BufReader};
 use std::process::{Child, Command, Stdio};
@@ -7,8 +7,9 @@ use serde_json::{Value, json};
 
 use crate::machine::{PLACED, Process, with_trainer};
 use crate::program::{Run, program, replay};
+use crate::support::{passed_over, wait_for};
 
-/// Anonymous and shared memory, a sparse piece of address space, and threads.
+/// Python: anonymous and shared memory, a sparse part of the address space, and threads.
 const HOG: &str = "
 import mmap, threading, time
 anonymous = b'x' * (160 << 20)
@@ -23,7 +24,8 @@ print('ready', flush=True)
 time.sleep(600)
 ";
 
-/// Stands for a process with much memory; ends with the test.
+/// A process with much memory, which is stopped: no thread of it allocates, frees or writes between two readings. It ends
+/// with the test.
 struct Hog(Child);
 
 impl Hog {
@@ -37,7 +39,19 @@ impl Hog {
         let mut stdout = BufReader::new(child.stdout.take().unwrap());
         stdout.read_line(&mut line).unwrap();
         assert_eq!(line, "ready\n");
-        Self(child)
+        let hog = Self(child);
+        hog.stop();
+        hog
+    }
+
+    fn stop(&self) {
+        let pid = self.0.id().to_string();
+        let sent = Command::new("kill").args(["-STOP", &pid]).status();
+        assert!(sent.unwrap().success());
+        wait_for("a stopped process", || {
+            let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).unwrap();
+            stat.contains(") T ").then_some(())
+        });
     }
 
     fn command(&self, how: &str) -> Command {
@@ -70,24 +84,46 @@ fn sum(by_node: &Value) -> f64 {
     nodes.map(|(_, bytes)| bytes.as_f64().unwrap()).sum()
 }
 
+/// A sample, and every page, of the same pages. The process is stopped, so that only the kernel can change its pages
+/// (reclaim them, or migrate them by NUMA balancing): where it did between two exact readings, they are read again.
+fn sample_and_exact(hog: &Hog) -> (Value, Value) {
+    for _ in 0..50 {
+        let (before, sample, after) = (
+            hog.memory("exact"),
+            hog.memory("sample"),
+            hog.memory("exact"),
+        );
+        if before["by_kind"] == after["by_kind"] {
+            return (sample, after);
+        }
+    }
+    panic!("the kernel changed the pages of a stopped process 50 times");
+}
+
+/// This holds however busy the machine is: the program is patient here, so that the clock never cuts the sample short, and
+/// the pages that it asks for depend only on the process's mappings.
 #[test]
 fn a_sample_is_within_its_error_of_every_page() {
     let hog = Hog::new();
-    let (sample, exact) = (hog.memory("sample"), hog.memory("exact"));
+    let (sample, exact) = sample_and_exact(&hog);
     assert_eq!(exact["exact"], true);
     assert_eq!(
         (&exact["error"], &exact["sample_pages"]),
         (&Value::Null, &Value::Null)
     );
     if sample["exact"] == true {
-        println!("single pages cannot be asked for here: passed over");
+        passed_over("move_pages(2) is not permitted");
         return;
     }
     let asked = sample["sample_pages"].as_u64().unwrap();
     assert!((1024..80_000).contains(&asked), "{asked}");
     let error = sample["error"].as_f64().unwrap();
     assert!((0.0..0.1).contains(&error), "{error}");
-    assert_eq!(sample["by_kind"]["file"], Value::Null, "nobody looked");
+    assert_eq!(
+        sample["by_kind"]["file"],
+        Value::Null,
+        "files are not sampled"
+    );
     for kind in ["anonymous", "shared"] {
         let (ours, all) = (sum(&sample["by_kind"][kind]), sum(&exact["by_kind"][kind]));
         assert!((ours / all - 1.0).abs() < 0.03, "{kind}: {ours} of {all}");
@@ -108,7 +144,7 @@ fn a_sample_is_within_its_error_of_every_page() {
     }
 }
 
-/// As a container's seccomp filter does.
+/// Forbids move_pages(2), as a container's seccomp filter does.
 #[allow(unsafe_code)]
 fn without_move_pages(command: &mut Command) {
     use std::os::unix::process::CommandExt;
@@ -122,7 +158,7 @@ fn without_move_pages(command: &mut Command) {
     let number = u32::try_from(libc::SYS_move_pages).unwrap();
     let errno = u32::try_from(libc::EPERM).unwrap();
     let filter = [
-        // The call's number; one other than this passes over the refusal.
+        // Load the call's number; any other number skips the refusal.
         step(libc::BPF_LD | libc::BPF_W | libc::BPF_ABS, 0, 0),
         step(libc::BPF_JMP | libc::BPF_JEQ | libc::BPF_K, number, 1),
         step(
@@ -156,7 +192,7 @@ fn without_move_pages(command: &mut Command) {
 }
 
 #[test]
-fn where_single_pages_cannot_be_asked_for_all_are_counted() {
+fn without_move_pages_every_page_is_counted() {
     let hog = Hog::new();
     let mut command = hog.command("sample");
     without_move_pages(&mut command);
@@ -167,12 +203,12 @@ fn where_single_pages_cannot_be_asked_for_all_are_counted() {
 }
 
 #[test]
-fn who_does_not_want_to_know_of_memory_is_told_of_cpus() {
+fn without_memory_the_cpus_are_still_judged() {
     let whole = replay("p4d-bound", &["--json"]);
     let without = replay("p4d-bound", &["--json", "--memory", "none"]);
     let (all, cpus) = (whole.json(), without.json());
     assert_eq!(whole.code, Some(0));
-    assert_eq!(without.code, Some(0), "nothing was asked that is not known");
+    assert_eq!(without.code, Some(0), "all that was asked for is known");
     for (one, other) in all["processes"]
         .as_array()
         .unwrap()
@@ -183,7 +219,7 @@ fn who_does_not_want_to_know_of_memory_is_told_of_cpus() {
         assert_eq!(other["memory"]["by_node_bytes"], Value::Null);
         if one["verdict"] == "ok" {
             assert_eq!(other["memory"]["verdict"], "unknown");
-            assert_eq!(other["verdict"], "unknown", "nobody looked at all of it");
+            assert_eq!(other["verdict"], "unknown", "its memory was not read");
         }
     }
     let gap = &cpus["incomplete"][0];
@@ -191,7 +227,7 @@ fn who_does_not_want_to_know_of_memory_is_told_of_cpus() {
         (&gap["what"], &gap["reason"]),
         (&json!("memory"), &json!("not asked for"))
     );
-    // What is wrong with CPUs is wrong all the same; what cannot be known is still unknown.
+    // A mismatch of CPUs is still one, and what is unknown is still unknown.
     let tree = with_trainer(&Process {
         threads: &[(2, "0-3")],
         ..PLACED
@@ -203,7 +239,7 @@ fn who_does_not_want_to_know_of_memory_is_told_of_cpus() {
 }
 
 #[test]
-fn where_nothing_may_be_read_the_groups_memory_is_told_as_such() {
+fn where_memory_cannot_be_read_that_of_the_control_group_is_reported() {
     let tree = with_trainer(&PLACED);
     tree.file(
         "sys/fs/cgroup/memory.numa_stat",
@@ -224,5 +260,8 @@ fn where_nothing_may_be_read_the_groups_memory_is_told_as_such() {
         json!({"0": 4096, "1": 12288})
     );
     assert_eq!(memory["by_node_bytes"], Value::Null);
-    assert_eq!(memory["verdict"], "unknown", "others have a part in it");
+    assert_eq!(
+        memory["verdict"], "unknown",
+        "other processes have a part in it"
+    );
 }

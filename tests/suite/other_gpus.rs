@@ -1,19 +1,19 @@
-//! Machines with GPUs of AMD and Intel, made up after the kernel's sources: no such machine was seen.
+//! Machines with GPUs of AMD and Intel. They are made up after the kernel's sources; none was recorded.
 
 use serde_json::{Value, json};
 use snapbox::str;
 
 use crate::machine::{PLACED, Process, Tree};
-use crate::program::{Run, of_role};
+use crate::program::{Run, ends, findings_of, main_table, of_role};
 
-/// Where the two GPUs are: on node 0 and on node 1, as the trees below have it.
+/// The addresses of the two GPUs, on node 0 and on node 1.
 const GPUS: [&str; 2] = ["0000:03:00.0", "0000:c1:00.0"];
 
-/// KFD's numbers for them.
+/// KFD's numbers of them.
 const IDS: [u32; 2] = [49391, 7000];
 
 impl Tree {
-    /// A device on PCI with a DRM driver.
+    /// Adds a PCI device with a DRM driver.
     fn drm_device(&self, address: &str, vendor: &str, class: &str, node: &str, files: &[&str]) {
         let folder = format!("sys/bus/pci/devices/{address}");
         for (name, text) in [
@@ -41,7 +41,7 @@ impl Tree {
         );
     }
 
-    /// A process of KFD's with a queue on each of these GPUs.
+    /// Adds a process to KFD, with a queue on each of these GPUs.
     fn queues(&self, pid: u32, gpus: &[usize]) {
         let folder = format!("sys/class/kfd/kfd/proc/{pid}");
         self.file(&format!("{folder}/pasid"), "32770\n");
@@ -52,12 +52,12 @@ impl Tree {
             );
         }
         for id in IDS {
-            // ROCm has a little memory everywhere.
+            // ROCm allocates a little memory on every GPU.
             self.file(&format!("{folder}/vram_{id}"), "8192\n");
         }
     }
 
-    /// Gives a process these files, and what fdinfo tells of each.
+    /// Opens these files in a process, with their fdinfo.
     fn opens(&self, pid: u32, files: &[(&str, &str)]) {
         self.link(&format!("proc/{pid}/fd/0"), "/dev/null");
         for (fd, (target, fdinfo)) in (3..).zip(files) {
@@ -74,7 +74,7 @@ impl Tree {
     }
 }
 
-/// Two GPUs of AMD's, both known to KFD and with 20 GiB in use on the first.
+/// Two AMD GPUs, both known to KFD, with 20 GiB in use on the first.
 fn amd() -> Tree {
     let tree = Tree::without_gpu();
     for (at, address) in GPUS.iter().enumerate() {
@@ -99,7 +99,7 @@ fn amd() -> Tree {
 
 const KFD: (&str, &str) = ("/dev/kfd", "");
 
-/// What amdgpu tells of a ROCm process's render nodes: KFD's queues are no engines of theirs.
+/// amdgpu's fdinfo of a ROCm process: the engines do not include KFD's queues.
 const RENDER_0: (&str, &str) = (
     "/dev/dri/renderD128",
     "pos:\t0\ndrm-driver:\tamdgpu\ndrm-client-id:\t19\ndrm-pdev:\t0000:03:00.0\ndrm-memory-vram:\t9 MiB\n",
@@ -109,7 +109,7 @@ const RENDER_1: (&str, &str) = (
     "pos:\t0\ndrm-driver:\tamdgpu\ndrm-client-id:\t20\ndrm-pdev:\t0000:c1:00.0\ndrm-memory-vram:\t9 MiB\n",
 );
 
-/// With a trainer of KFD's on the first GPU.
+/// The same with a trainer on the first GPU, known by KFD.
 fn amd_with_trainer(process: &Process) -> Tree {
     let tree = amd();
     tree.process(process);
@@ -118,7 +118,7 @@ fn amd_with_trainer(process: &Process) -> Tree {
     tree
 }
 
-/// A process on the other node than the first GPU, with its memory there.
+/// A process with its CPUs and memory on the node that is not the first GPU's.
 const ASTRAY: Process = Process {
     threads: &[(2, "2-3")],
     numa_maps: Some("7f0000000000 default anon=25600 N1=25600 kernelpagesize_kB=4\n"),
@@ -133,7 +133,7 @@ fn trainers(document: &Value) -> Vec<(u64, Value)> {
         .collect()
 }
 
-/// The one thing that is not known.
+/// Asserts that this is the only gap.
 #[track_caller]
 fn lacks(run: &Run, what: &str, reason: &str) {
     assert_eq!(run.code, Some(3), "{}", run.stdout);
@@ -145,7 +145,7 @@ fn lacks(run: &Run, what: &str, reason: &str) {
 }
 
 #[test]
-fn kfd_tells_on_which_gpu_a_trainer_is() {
+fn kfd_queues_show_the_gpu_of_a_trainer() {
     let tree = amd_with_trainer(&PLACED);
     let run = tree.audit(&["--json"]);
     assert_eq!(run.code, Some(0), "{}", run.stdout);
@@ -171,7 +171,7 @@ fn kfd_tells_on_which_gpu_a_trainer_is() {
 #[test]
 fn a_trainer_on_the_wrong_node_is_a_mismatch() {
     let tree = amd_with_trainer(&ASTRAY);
-    // A worker that was forked has its trainer's files.
+    // A forked worker has its trainer's open files.
     let worker = Process {
         pid: 101,
         ppid: 100,
@@ -183,38 +183,32 @@ fn a_trainer_on_the_wrong_node_is_a_mismatch() {
     assert_eq!(tree.audit(&[]).code, Some(1));
     let mut command = tree.command(&[]);
     let run = Run::from(command.env("COLUMNS", "100").output().unwrap());
+    assert!(
+        run.stdout.contains(
+            "GPU 0  AMD aldebaran  0000:03:00.0  home node 0 (sysfs)\nGPU 1  AMD aldebaran  0000:c1:00.0  home node 1 (sysfs): no process\n"
+        ),
+        "{}",
+        run.stdout
+    );
     snapbox::assert_data_eq!(
-        run.stdout,
+        main_table(&run.stdout),
         str![[r#"
-made-up, Linux 6.1.0, snapshot
-2 NUMA nodes: node 0 CPUs 0-1; node 1 CPUs 2-3
-
-GPU 0  AMD aldebaran  0000:03:00.0  home node 0 (sysfs)
-GPU 1  AMD aldebaran  0000:c1:00.0  home node 1 (sysfs): no process
-
  GPU  ROLE     PID  RANK  GPU NODE  CPU NODE  CPUS  MEM BINDING  MEMORY BY NODE   VERDICT
  0    trainer  100  -     0         1         2-3   [0, 1]       1: 100% 100 MiB  MISMATCH
  0    worker   101  -     0         1         2-3   [0, 1]       1: 100% 100 MiB  MISMATCH
 
-error[cpu-remote]: GPU and CPU NUMA nodes do NOT match: GPU 0 is attached to node 0, but trainer 100
-  and worker 101 are bound to node 1 (by CPU affinity)
-  fix: start it with numactl --cpunodebind=0 --membind=0
-  run now: for pid in 100 101; do taskset -a -p -c 0-1 $pid; done
-  note: memory that is already allocated stays where it is
-error[memory-remote]: GPU and memory NUMA nodes do NOT match: GPU 0 is attached to node 0, but
-  trainer 100 and worker 101 have up to 100% of their working memory on node 1 (at most 100 MiB per
-  process: anonymous 100 MiB)
-  run now: for pid in 100 101; do migratepages $pid 1 0; done
-  note: pinned pages do not move
-
-2 processes: 0 ok, 0 at risk, 2 mismatched, 0 unknown
-
 "#]]
     );
+    for rule in ["cpu-remote", "memory-remote"] {
+        let found = findings_of(&run.stdout, rule);
+        let subject = "GPU 0 is attached to node 0, but trainer 100 and worker 101";
+        let found = found.split_whitespace().collect::<Vec<_>>().join(" ");
+        assert!(found.contains(subject), "{found}");
+    }
 }
 
 #[test]
-fn memory_tells_where_kfd_has_no_queue() {
+fn gpu_memory_shows_the_gpu_where_kfd_has_no_queue() {
     let tree = amd();
     tree.process(&PLACED);
     tree.opens(100, &[KFD]);
@@ -224,7 +218,7 @@ fn memory_tells_where_kfd_has_no_queue() {
         trainers(&tree.audit(&["--json"]).json()),
         [(100, json!([0]))]
     );
-    // A further context of the same process.
+    // A second context of the same process.
     tree.file(
         "sys/class/kfd/kfd/proc/100/context_1/queues/5/gpuid",
         "7000",
@@ -236,7 +230,7 @@ fn memory_tells_where_kfd_has_no_queue() {
 }
 
 #[test]
-fn to_have_opened_kfd_is_no_work() {
+fn an_open_kfd_file_alone_is_not_a_context() {
     let tree = amd();
     tree.vram(0, 11 << 20);
     tree.process(&PLACED);
@@ -248,7 +242,7 @@ fn to_have_opened_kfd_is_no_work() {
 }
 
 #[test]
-fn kfds_number_that_is_nobody_here() {
+fn a_pid_from_kfd_without_a_local_process_is_a_gap() {
     let tree = amd_with_trainer(&PLACED);
     tree.queues(4242, &[0]);
     let reason = "KFD lists host PID 4242, which does not exist here or has no /dev/kfd open: the process ended, \
@@ -259,7 +253,7 @@ fn kfds_number_that_is_nobody_here() {
 }
 
 #[test]
-fn kfds_number_that_is_somebody_else_here() {
+fn a_pid_from_kfd_of_another_namespace_matches_no_local_process() {
     let tree = amd_with_trainer(&PLACED);
     tree.process(&Process { pid: 200, ..ASTRAY });
     tree.opens(200, &[]);
@@ -267,7 +261,7 @@ fn kfds_number_that_is_somebody_else_here() {
     let run = tree.audit(&["--json"]);
     assert_eq!(run.code, Some(3));
     assert_eq!(trainers(&run.json()), [(100, json!([0]))]);
-    // Where its files may not be looked at, it is believed.
+    // Without permission for its open files, KFD is believed.
     tree.denies(&["proc/200/fd"]);
     let run = tree.audit_as_recorded(&["--json"]);
     assert_eq!(run.code, Some(0), "{}", run.stdout);
@@ -278,7 +272,7 @@ fn kfds_number_that_is_somebody_else_here() {
 }
 
 #[test]
-fn minus_one_is_unknown_here_too() {
+fn minus_one_is_unknown_for_amd_gpus() {
     let tree = amd_with_trainer(&PLACED);
     tree.file("sys/bus/pci/devices/0000:03:00.0/numa_node", "-1\n");
     let run = tree.audit(&["--json"]);
@@ -293,19 +287,19 @@ fn minus_one_is_unknown_here_too() {
 }
 
 #[test]
-fn files_that_may_not_be_looked_at_leave_it_open() {
+fn without_permission_for_open_files_the_gpu_is_unknown() {
     let tree = amd_with_trainer(&PLACED);
     tree.process(&Process { pid: 200, ..PLACED });
     tree.denies(&["proc/200/fd"]);
     let reason = "it is unknown whether 1 process uses this GPU: permission denied in /proc/PID/fd; run as root";
-    // GPU 1 is not in use: whatever the process has open, it is not at work there.
+    // GPU 1 is not in use, so the process does not work there.
     lacks(
         &tree.audit_as_recorded(&["--json"]),
         "processes of GPU 0",
         reason,
     );
     assert_eq!(tree.audit_as_recorded(&["--gpu", "1"]).code, Some(0));
-    // A recording has nothing of that process but the reason.
+    // A recording has only the reason.
     let tree = amd_with_trainer(&PLACED);
     let manifest = json!({"format": 1, "unseen": {"0": reason, "7": "x"}});
     tree.file("snapshot.json", &manifest.to_string());
@@ -317,7 +311,7 @@ fn files_that_may_not_be_looked_at_leave_it_open() {
 }
 
 #[test]
-fn memory_that_nobody_visible_uses() {
+fn amd_gpu_memory_in_use_by_invisible_processes_is_reported() {
     let tree = amd();
     lacks(
         &tree.audit(&["--json"]),
@@ -331,13 +325,13 @@ fn memory_that_nobody_visible_uses() {
     assert_eq!(map["incomplete"], json!([]), "nobody was looked for");
     tree.vram(0, 11 << 20);
     assert_eq!(tree.audit(&[]).code, Some(0), "an idle box");
-    // One that works in the host's memory.
+    // A process that uses host memory only.
     let folder = format!("sys/bus/pci/devices/{}", GPUS[1]);
     tree.file(&format!("{folder}/mem_info_gtt_used"), "4294967296\n");
     assert_eq!(tree.audit(&[]).code, Some(3));
 }
 
-/// A device of Intel's for each GPU's address, the first on node 1.
+/// An Intel device at each GPU's address, the first on node 1.
 fn intel() -> Tree {
     let tree = Tree::without_gpu();
     for (at, address) in GPUS.iter().enumerate() {
@@ -348,7 +342,7 @@ fn intel() -> Tree {
     tree
 }
 
-/// What a driver tells of a client on one of the GPUs.
+/// The fdinfo of a client on one of the GPUs.
 fn client(gpu: usize, id: u32, more: &str) -> (String, String) {
     (
         format!("/dev/dri/renderD{}", 128 + gpu),
@@ -370,7 +364,7 @@ const BUSY: &str = "drm-engine-compute:\t46464671 ns\n";
 const IDLE: &str = "drm-engine-compute:\t0 ns\ndrm-total-vram0:\t900 MiB\n";
 
 #[test]
-fn engine_time_tells_on_which_gpu_a_trainer_is() {
+fn engine_time_shows_the_gpu_of_a_trainer() {
     let tree = intel();
     tree.process(&PLACED);
     opens(&tree, 100, &[client(0, 1, IDLE), client(1, 2, BUSY)]);
@@ -391,7 +385,7 @@ fn engine_time_tells_on_which_gpu_a_trainer_is() {
         .collect();
     assert_eq!(names, ["Intel 8086:740f"; 2]);
     assert_eq!(document["topology"]["devices"], json!([]));
-    // The same on the GPU of the other node.
+    // The same on the other node's GPU.
     let tree = intel();
     tree.process(&PLACED);
     opens(&tree, 100, &[client(0, 1, "drm-cycles-ccs:\t9\n")]);
@@ -399,7 +393,7 @@ fn engine_time_tells_on_which_gpu_a_trainer_is() {
 }
 
 #[test]
-fn memory_tells_where_no_engine_was_busy() {
+fn gpu_memory_shows_the_gpu_where_no_engine_was_busy() {
     let on = |more: [&str; 2]| {
         let tree = intel();
         tree.process(&PLACED);
@@ -432,7 +426,7 @@ fn memory_tells_where_no_engine_was_busy() {
 }
 
 #[test]
-fn descriptors_of_one_client_are_one() {
+fn descriptors_of_one_client_count_once() {
     let tree = intel();
     tree.process(&PLACED);
     let small = client(0, 7, "drm-total-vram0:\t700 KiB\n");
@@ -448,7 +442,7 @@ fn descriptors_of_one_client_are_one() {
 }
 
 #[test]
-fn what_a_worker_has_inherited_is_its_trainers() {
+fn an_inherited_descriptor_belongs_to_the_trainer() {
     let tree = intel();
     tree.process(&PLACED);
     opens(&tree, 100, &[client(1, 2, BUSY)]);
@@ -461,12 +455,12 @@ fn what_a_worker_has_inherited_is_its_trainers() {
         };
         tree.process(&worker);
     }
-    // The one between has closed it.
+    // The process between them has closed it.
     opens(&tree, 102, &[client(1, 2, BUSY)]);
     let document = tree.audit(&["--json"]).json();
     assert_eq!(trainers(&document), [(100, json!([1]))]);
     assert_eq!(of_role(&document, "worker").len(), 2);
-    // A circle of parents has no first.
+    // A cycle of parents has no first process.
     let circle = Process {
         ppid: 102,
         ..PLACED
@@ -476,7 +470,7 @@ fn what_a_worker_has_inherited_is_its_trainers() {
 }
 
 #[test]
-fn displays_are_not_judged() {
+fn display_servers_are_not_judged() {
     let tree = intel();
     tree.process(&Process {
         name: "Xorg",
@@ -489,7 +483,7 @@ fn displays_are_not_judged() {
 }
 
 #[test]
-fn a_driver_that_is_silent_leaves_it_open() {
+fn a_driver_without_counters_leaves_the_gpu_unknown() {
     let reason =
         "it is unknown whether 1 process uses this GPU: the driver reports no use in fdinfo";
     for fdinfo in [
@@ -505,7 +499,7 @@ fn a_driver_that_is_silent_leaves_it_open() {
         let run = tree.audit(&["--json", "--gpu", "0"]);
         lacks(&run, "processes of GPU 0", reason);
     }
-    // A file of somebody else's GPU may say what it will.
+    // A file of another vendor's GPU does not matter.
     let tree = intel();
     tree.process(&PLACED);
     tree.opens(100, &[("/dev/dri/renderD135", "pos:\t0\n")]);
@@ -513,7 +507,7 @@ fn a_driver_that_is_silent_leaves_it_open() {
 }
 
 #[test]
-fn beside_a_gpu_of_nvidias() {
+fn an_amd_gpu_beside_an_nvidia_gpu_is_shown() {
     let mut tree = Tree::new();
     tree.trainer(&PLACED);
     tree.drm_device(GPUS[1], "0x1002", "0x120000", "1", &["renderD129"]);
@@ -529,7 +523,7 @@ fn beside_a_gpu_of_nvidias() {
 }
 
 #[test]
-fn nvidias_driver_is_missed_where_it_has_a_gpu_alone() {
+fn nvidias_driver_is_missing_only_where_there_is_an_nvidia_gpu() {
     let tree = intel();
     assert_eq!(tree.audit(&[]).code, Some(0), "no GPU of NVIDIA's");
     tree.numa_node("0\n");
@@ -548,9 +542,9 @@ fn nvidias_driver_is_missed_where_it_has_a_gpu_alone() {
 }
 
 #[test]
-fn what_is_no_gpu() {
+fn other_pci_devices_are_not_gpus() {
     let tree = Tree::without_gpu();
-    // An AMD ES1000 of a board, an NPU of Intel's, a VGA of the board's own.
+    // An AMD ES1000 on the board, an Intel NPU, and the board's own VGA.
     tree.drm_device("0000:01:00.0", "0x1002", "0x030000", "0", &["card0"]);
     tree.drm_device("0000:02:00.0", "0x8086", "0x120000", "0", &[]);
     tree.drm_device(
@@ -567,9 +561,9 @@ fn what_is_no_gpu() {
 }
 
 #[test]
-fn partitions_of_a_gpu_are_that_gpu() {
+fn partitions_of_a_gpu_count_as_that_gpu() {
     let tree = amd_with_trainer(&PLACED);
-    // The second partition, as two kernels number it, of a GPU whose memory nobody else uses.
+    // The second partition, as two kernels number it, of a GPU that only this process uses.
     for (node, id, location) in [(4, 11, 0x1000_0300_u32), (5, 12, 0x0301)] {
         let folder = format!("sys/class/kfd/kfd/topology/nodes/{node}");
         tree.file(&format!("{folder}/gpu_id"), &format!("{id}\n"));
@@ -591,7 +585,7 @@ fn partitions_of_a_gpu_are_that_gpu() {
 }
 
 #[test]
-fn names_are_what_somebody_tells() {
+fn gpu_names_come_from_the_driver_or_the_pci_ids() {
     let tree = amd();
     let file = format!("sys/bus/pci/devices/{}/product_name", GPUS[0]);
     tree.file(&file, "\x1b[2JInstinct\n");
@@ -605,12 +599,12 @@ fn names_are_what_somebody_tells() {
 }
 
 #[test]
-fn hostile_files_are_no_trouble() {
+fn hostile_files_do_not_hide_other_facts() {
     let tree = amd_with_trainer(&PLACED);
     for pid in [200, 201] {
         tree.process(&Process { pid, ..ASTRAY });
     }
-    // Nearly as much as is read of a file, and more than that.
+    // Slightly less than the limit for one file, and more than that.
     let lines = |count| {
         let lines = "drm-engine-x:\t1 ns\n".repeat(count);
         format!("drm-pdev:\t{}\n{lines}", GPUS[1])
@@ -629,8 +623,7 @@ fn hostile_files_are_no_trouble() {
         tree.file(&format!("sys/class/kfd/kfd/{path}"), text);
     }
     tree.link("sys/class/kfd/kfd/proc/300", "300");
-    let start = std::time::Instant::now();
-    let run = tree.audit(&["--json"]);
+    let run = ends(|| tree.audit(&["--json"]));
     assert_eq!(run.code, Some(3));
     let document = run.json();
     assert_eq!(
@@ -643,11 +636,10 @@ fn hostile_files_are_no_trouble() {
         reason.contains("KFD's GPUs of process 200: malformed: "),
         "{reason}"
     );
-    assert!(start.elapsed().as_secs() < 20, "{:?}", start.elapsed());
 }
 
 #[test]
-fn an_index_that_is_the_last() {
+fn the_largest_gpu_index_is_accepted() {
     let tree = intel();
     tree.file("snapshot.json", "{\"format\": 1}");
     tree.file(

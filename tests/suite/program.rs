@@ -2,8 +2,11 @@
 
 use std::path::PathBuf;
 use std::process::{Command, Output, Stdio};
+use std::time::Instant;
 
 use serde_json::Value;
+
+use crate::support::{HANG, PATIENCE, PATIENT};
 
 /// What one run gave.
 pub struct Run {
@@ -41,13 +44,14 @@ impl From<Output> for Run {
     }
 }
 
-/// The program, in surroundings that do not depend on who runs the tests.
+/// The program, with an environment that does not depend on who runs the tests, and patient.
 pub fn program() -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_numa-audit"));
     command.stdin(Stdio::null());
     for variable in ["COLUMNS", "NO_COLOR", "TERM"] {
         command.env_remove(variable);
     }
+    command.env(PATIENCE, PATIENT);
     command
 }
 
@@ -62,6 +66,15 @@ pub fn run<S: AsRef<std::ffi::OsStr>>(arguments: impl IntoIterator<Item = S>) ->
 pub fn fixture(name: &str) -> PathBuf {
     let fixtures = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("fixtures");
     fixtures.join(format!("{name}.tar.gz"))
+}
+
+/// Runs what must not take time out of proportion, as a search that is quadratic in the depth of a tree would.
+#[track_caller]
+pub fn ends<T>(run: impl FnOnce() -> T) -> T {
+    let start = Instant::now();
+    let result = run();
+    assert!(start.elapsed() < HANG, "{:?}", start.elapsed());
+    result
 }
 
 /// The audit of a recorded machine.
@@ -98,7 +111,31 @@ pub fn finding<'a>(document: &'a Value, rule: &str) -> &'a Value {
     }
 }
 
-/// What is left of a text when its colours are taken off.
+/// The main table of a screen, with its header: no finding changes it.
+#[track_caller]
+pub fn main_table(screen: &str) -> String {
+    let is_header = |line: &&str| line.split_whitespace().take(2).eq(["GPU", "ROLE"]);
+    let lines = screen.lines().skip_while(|line| !is_header(line));
+    let table: Vec<&str> = lines.take_while(|line| !line.is_empty()).collect();
+    assert!(!table.is_empty(), "no table in\n{screen}");
+    table.join("\n") + "\n"
+}
+
+/// All findings of one rule on a screen, each with the lines that belong to it.
+pub fn findings_of(screen: &str, rule: &str) -> String {
+    let mark = format!("[{rule}]: ");
+    let mut is_of_rule = false;
+    let of_rule = |line: &&str| {
+        if !line.starts_with(' ') {
+            is_of_rule = line.contains(&mark);
+        }
+        is_of_rule
+    };
+    let lines: Vec<&str> = screen.lines().filter(of_rule).collect();
+    lines.join("\n") + "\n"
+}
+
+/// A text without its colours.
 pub fn without_colour(text: &str) -> String {
     let mut parts = text.split("\x1b[");
     let mut stripped = parts.next().unwrap_or_default().to_owned();

@@ -1,4 +1,4 @@
-//! Recordings: what is in them, and that they replay to what was seen.
+//! Recordings: their content, and that they replay to the same report.
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
@@ -9,7 +9,7 @@ use serde_json::Value;
 use crate::live::Sleeper;
 use crate::program::{Run, program, run};
 
-/// Without what differs between two looks at the same machine.
+/// A document without what differs between two observations of the same machine.
 fn timeless(mut document: Value) -> Value {
     document["host"]["source"].take();
     document["host"]["recorded_at"].take();
@@ -45,7 +45,7 @@ fn files(folder: &Path, found: &mut Vec<std::path::PathBuf>) {
 }
 
 #[test]
-fn a_recording_replays_to_what_was_seen() {
+fn a_recording_replays_to_the_same_report() {
     let place = tempfile::tempdir().unwrap();
     let sleeper = Sleeper::new();
     let pid = sleeper.pid();
@@ -69,7 +69,7 @@ fn a_recording_replays_to_what_was_seen() {
 }
 
 #[test]
-fn a_recording_holds_the_named_process_alone_and_no_secrets() {
+fn a_recording_has_only_the_named_process_and_no_secrets() {
     let place = tempfile::tempdir().unwrap();
     let sleeper = Sleeper::new();
     let path = place.path().join("tree");
@@ -129,7 +129,7 @@ fn redacting_leaves_out_names_and_keeps_numbers() {
 }
 
 #[test]
-fn nothing_is_ever_overwritten() {
+fn an_existing_file_is_never_overwritten() {
     let place = tempfile::tempdir().unwrap();
     let sleeper = Sleeper::new();
     for name in ["folder", "file.tar.gz", "dangling"] {
@@ -154,7 +154,7 @@ fn nothing_is_ever_overwritten() {
 }
 
 #[test]
-fn where_it_cannot_be_written_nothing_is_left() {
+fn a_failed_recording_leaves_nothing() {
     let sleeper = Sleeper::new();
     for name in ["x", "x.tar.gz"] {
         let path = Path::new("/proc/self").join(name);
@@ -167,7 +167,7 @@ fn where_it_cannot_be_written_nothing_is_left() {
 }
 
 #[test]
-fn other_archives_are_refused_and_no_folder_is_made_of_their_names() {
+fn other_archive_formats_are_refused() {
     let place = tempfile::tempdir().unwrap();
     let sleeper = Sleeper::new();
     for name in ["x.tar.zst", "x.zip", "x.TAR.GZ"] {
@@ -184,9 +184,9 @@ fn other_archives_are_refused_and_no_folder_is_made_of_their_names() {
     assert_eq!(fs::read_dir(place.path()).unwrap().count(), 0);
 }
 
-/// Whenever it is interrupted, there is a whole recording or none.
+/// The signal comes at a different moment in each round.
 #[test]
-fn an_interrupted_recording_leaves_nothing_half_written() {
+fn an_interrupted_recording_is_whole_or_absent() {
     let place = tempfile::tempdir().unwrap();
     let sleeper = Sleeper::new();
     let pid = sleeper.pid();
@@ -226,7 +226,7 @@ fn an_interrupted_recording_leaves_nothing_half_written() {
 }
 
 #[test]
-fn a_recorded_folder_is_its_owners_alone_whatever_the_umask() {
+fn only_the_owner_can_read_a_recorded_folder() {
     let place = tempfile::tempdir().unwrap();
     let sleeper = Sleeper::new();
     let path = place.path().join("tree");

@@ -1,4 +1,4 @@
-//! Each rule by the least machine that breaks it: as it is told, put right, and with the fact unknown.
+//! Each rule on the smallest machine that raises it, on the same machine fixed, and on one where the fact is unknown.
 
 mod asked;
 mod cpu;
@@ -32,7 +32,7 @@ pub fn alone(rule: &'static str) -> Vec<&'static str> {
     others.flat_map(|other| ["--allow", other]).collect()
 }
 
-/// What the table and the JSON say of one rule. Empty where it is not broken.
+/// What the table and the JSON say about one rule. Empty where it is not raised.
 #[track_caller]
 pub fn told(tree: &Tree, rule: &'static str) -> String {
     let table = tree.audit(&alone(rule)).stdout;
@@ -51,13 +51,13 @@ pub fn told(tree: &Tree, rule: &'static str) -> String {
     text
 }
 
-/// A rule is not broken.
+/// Asserts that a rule is not raised.
 #[track_caller]
 pub fn silent(tree: &Tree, rule: &'static str) {
     assert_eq!(told(tree, rule), "");
 }
 
-/// What is not known, by whom it is about and what.
+/// The gaps: PID and fact.
 pub fn gaps(tree: &Tree) -> Vec<String> {
     let document = tree.audit(&["--json"]).json();
     let gaps = document["incomplete"].as_array().unwrap().iter();
@@ -65,7 +65,7 @@ pub fn gaps(tree: &Tree) -> Vec<String> {
         .collect()
 }
 
-/// A launcher and two trainers, on GPU 0 of node 0 and on GPU 1 of node 1, each of which may run on these CPUs.
+/// A launcher and two trainers, on GPU 0 of node 0 and on GPU 1 of node 1, with these affinities.
 pub fn two_ranks(command: &str, cpus: [&str; 2]) -> Tree {
     let mut tree = Tree::new();
     tree.process(&Process {
@@ -101,7 +101,7 @@ pub fn two_ranks(command: &str, cpus: [&str; 2]) -> Tree {
     tree
 }
 
-/// Where the GPUs of a p4d are, from GPU 1 on.
+/// Addresses and nodes of the GPUs of a p4d, from GPU 1 on.
 const P4D: [(&str, &str); 7] = [
     ("0000:10:1D.0", "0\n"),
     ("0000:20:1C.0", "0\n"),
@@ -112,7 +112,7 @@ const P4D: [(&str, &str); 7] = [
     ("0000:A0:1D.0", "1\n"),
 ];
 
-/// The CPUs of its nodes, and of both.
+/// The CPUs of each of its nodes, and of both.
 pub const NODES: [&str; 2] = ["0-23,48-71", "24-47,72-95"];
 pub const ALL: &str = "0-95";
 
@@ -126,7 +126,7 @@ pub fn p4d() -> Tree {
     tree
 }
 
-/// How one rank of a job of eight is placed, and its data loaders.
+/// The placement of one rank of a job of eight, and of its data loaders.
 pub struct Rank<'a> {
     pub cpus: &'a str,
     pub node: usize,
@@ -137,7 +137,7 @@ pub struct Rank<'a> {
 }
 
 impl Rank<'_> {
-    /// Bound where it should be, with twelve data loaders.
+    /// Bound to the node of its GPU, with twelve data loaders.
     pub fn right(rank: usize) -> Self {
         let node = rank / 4;
         Self {

@@ -29,9 +29,6 @@ impl From<Reason> for SampleError {
     }
 }
 
-/// How long one process may take. What was queried by then is a smaller sample.
-const TIME_LIMIT: Duration = Duration::from_millis(200);
-
 /// The memory of a process, estimated from a sample.
 pub(crate) fn memory(
     root: &Root,
@@ -39,7 +36,7 @@ pub(crate) fn memory(
     resident: Option<&Resident>,
     huge: &HugeDevices,
 ) -> Result<Memory, SampleError> {
-    let until = Instant::now() + TIME_LIMIT;
+    let until = Instant::now() + root.patience().sample();
     let has_huge = resident.is_none_or(|resident| resident.huge.0 > 0);
     let huge = if has_huge { Some(huge) } else { None };
     let found = mappings(root, pid, huge)?;
@@ -218,10 +215,11 @@ impl StratumQuery {
     /// scan takes too long. Empty page tables are skipped fast: 2 GiB scattered over 200 GiB took 14 ms.
     fn present(&self, root: &Root, population: &Population) -> Option<Population> {
         const WINDOW: u64 = 256 << 20;
-        const LIMIT: Duration = Duration::from_millis(60);
         const MOST_REGIONS: usize = 1 << 16;
         let pagemap = root.open_live(&format!("proc/{}/pagemap", self.pid)).ok()?;
-        let until = self.until.min(Instant::now() + LIMIT);
+        let until = self
+            .until
+            .min(Instant::now() + root.patience().page_search());
         let mut present = Population::new(population.page());
         let mut count = 0;
         let mut regions = [Region::default(); 512];
@@ -290,7 +288,7 @@ mod tests {
             at_most: at_most.map(|pages| Bytes(pages * 4096)),
             wanted: PAGES,
             matters: true,
-            until: Instant::now() + TIME_LIMIT,
+            until: Instant::now() + Duration::from_secs(600),
         }
     }
 

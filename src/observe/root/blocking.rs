@@ -3,12 +3,8 @@
 use std::collections::BTreeSet;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
-use std::time::Duration;
 
 use crate::units::Pid;
-
-/// How long a file of a process may block its reader.
-pub(crate) const PATIENCE: Duration = Duration::from_secs(2);
 
 /// For these files of a process the kernel takes the lock of its memory map, or waits for an exec to end. Where the process is
 /// stuck with either, their reader is stuck too, until it is killed (proc_pid_cmdline_read, environ_read, and the open

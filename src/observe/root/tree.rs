@@ -46,6 +46,7 @@ impl RecordedTree {
     }
 
     /// Keeps only the entries whose path `keep` accepts.
+    #[cfg(feature = "fuzzing")]
     pub(crate) fn retain(&mut self, mut keep: impl FnMut(&Path) -> bool) {
         self.entries.retain(|path, _| keep(path));
     }

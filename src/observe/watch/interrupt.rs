@@ -65,8 +65,9 @@ mod tests {
         assert!(!interrupt.wait_until(start + Duration::from_millis(30)));
         assert!(start.elapsed() >= Duration::from_millis(30));
         low_level::raise(SIGINT).unwrap();
-        assert!(interrupt.wait_until(start + Duration::from_secs(600)));
-        assert!(start.elapsed() < Duration::from_secs(300));
+        assert!(interrupt.wait_until(start + Duration::from_secs(3600)));
+        // Only a missed signal takes so long.
+        assert!(start.elapsed() < Duration::from_secs(1800));
         assert!(interrupt.wait_until(Instant::now()), "it stays interrupted");
     }
 }

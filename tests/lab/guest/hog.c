@@ -1,4 +1,4 @@
-/* hog: stands in for a training process. Does what its options say, in their order, prints "ready PID", and stays.
+/* hog: imitates a training process. Carries out its options in their order, prints "ready PID", and stays.
  *   -n NAME        its name, and that of threads made after it
  *   -b NODE        mbind what is allocated from now on to this node; -1: no more
  *   -m MIB         touch private anonymous memory       -z MIB   shared anonymous memory, as the driver's pinned memory is

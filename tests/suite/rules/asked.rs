@@ -9,7 +9,7 @@ const RULE: &str = "binding-not-in-effect";
 const ASKING: &str = "python3\0/usr/bin/torchrun\0--numa-binding=node\0train.py\0";
 
 #[test]
-fn binding_not_in_effect() {
+fn binding_not_in_effect_is_raised() {
     let tree = two_ranks(ASKING, ["0-3", "2-3"]);
     assert_data_eq!(
         told(&tree, RULE),
@@ -28,7 +28,7 @@ error[binding-not-in-effect]: --numa-binding requests a binding, but trainer 100
 }
 
 #[test]
-fn binding_not_in_effect_put_right() {
+fn binding_not_in_effect_is_not_raised_once_fixed() {
     silent(&two_ranks(ASKING, ["0-1", "2-3"]), RULE);
     silent(
         &two_ranks("python3\0/usr/bin/torchrun\0train.py\0", ["0-3", "0-3"]),
@@ -37,16 +37,16 @@ fn binding_not_in_effect_put_right() {
 }
 
 #[test]
-fn binding_not_in_effect_not_known() {
+fn binding_not_in_effect_is_not_raised_without_the_fact() {
     let tree = two_ranks(ASKING, ["0-3", "2-3"]);
     tree.file("proc/100/status", "nonsense\n");
     silent(&tree, RULE);
     assert_eq!(gaps(&tree), ["100 status"]);
-    // It may be bound right, wherever its GPU is.
+    // Wherever its GPU is, it may be bound to the right node.
     let tree = two_ranks(ASKING, ["0-1", "2-3"]);
     tree.numa_node("-1\n");
     silent(&tree, RULE);
-    // All that there is is no binding, wherever that is.
+    // All CPUs are not a binding, wherever its GPU is.
     let tree = two_ranks(ASKING, ["0-3", "2-3"]);
     tree.numa_node("-1\n");
     assert_data_eq!(
@@ -62,9 +62,9 @@ error[binding-not-in-effect]: --numa-binding requests a binding, but trainer 100
     );
 }
 
-/// Each option and variable in the command line or the environment of a trainer that nothing holds.
+/// Each option and variable in the command line or the environment of an unbound trainer.
 #[test]
-fn whoever_asks() {
+fn every_tool_that_asks_for_a_binding_is_recognised() {
     for (command, variable) in [
         ("vllm\0serve\0model\0--numa-bind\0", ""),
         ("python3\0-m\0sglang.launch_server\0--numa-node\0\x30\0", ""),
@@ -97,7 +97,7 @@ fn whoever_asks() {
     silent(&tree, RULE);
 }
 
-/// mpirun with a binder before each rank. What it asked for is compared with what is there, on whichever node that is.
+/// mpirun with a binding program before each rank: its arguments are compared with the actual binding, on any node.
 fn behind(binder: &str, cpus: &str, policy: &str) -> Tree {
     let mut tree = Tree::new();
     let command = format!("mpirun {binder} python3 train.py ").replace(' ', "\0");
@@ -118,7 +118,7 @@ fn behind(binder: &str, cpus: &str, policy: &str) -> Tree {
 }
 
 #[test]
-fn numactl_without_effect() {
+fn numactl_without_effect_is_raised() {
     for binder in [
         "numactl --cpunodebind=0",
         "/usr/bin/numactl -N 0",
@@ -160,7 +160,7 @@ error[binding-not-in-effect]: --physcpubind requests CPUs 0-1, but trainer 100 m
 }
 
 #[test]
-fn membind_without_effect() {
+fn membind_without_effect_is_raised() {
     let tree = behind("numactl -N 0 -m 0", "0-1", "default");
     assert_data_eq!(
         told(&tree, RULE),
@@ -175,9 +175,9 @@ error[binding-not-in-effect]: --membind requests memory of node 0, but trainer 1
 "#]]
     );
     silent(&behind("numactl -N 0 -m 0", "0-1", "bind:0"), RULE);
-    // In effect, and wrong: policy-remote's business.
+    // It is in effect, on the wrong node: policy-remote reports that.
     silent(&behind("numactl -m 1", "0-1", "bind:1"), RULE);
-    // The rank chose something better.
+    // The rank chose a better policy itself.
     silent(&behind("numactl -N 1 -m 1", "0-1", "bind:0"), RULE);
     silent(&behind("numactl --interleave=all", "0-3", "default"), RULE);
     silent(
@@ -186,9 +186,9 @@ error[binding-not-in-effect]: --membind requests memory of node 0, but trainer 1
     );
 }
 
-/// vLLM's server binds its workers and not itself.
+/// vLLM's server binds its workers, not itself.
 #[test]
-fn who_starts_others_is_not_meant() {
+fn a_launchers_own_binding_is_not_raised() {
     let mut tree = Tree::new();
     tree.trainer(&Process {
         pid: 50,
@@ -206,9 +206,9 @@ fn who_starts_others_is_not_meant() {
     silent(&tree, RULE);
 }
 
-/// A binding to the socket was asked for, and is one.
+/// A binding to the socket was requested and is in effect.
 #[test]
-fn the_sockets_other_nodes_are_a_binding() {
+fn a_binding_to_another_node_of_the_socket_is_in_effect() {
     let mut tree = Tree::new();
     tree.nodes(&[("0-1", 0), ("2-3", 0), ("4-5", 1), ("6-7", 1)]);
     tree.trainer(&Process {

@@ -10,7 +10,7 @@ fn on(threads: &[(u32, &str)]) -> Tree {
 }
 
 #[test]
-fn cpu_remote_bound_there() {
+fn cpu_remote_of_a_bound_process() {
     assert_data_eq!(
         told(&on(&[(2, "2-3")]), "cpu-remote"),
         str![[r#"
@@ -26,7 +26,7 @@ error[cpu-remote]: GPU and CPU NUMA nodes do NOT match: GPU 0 is attached to nod
 }
 
 #[test]
-fn cpu_remote_merely_there_now() {
+fn cpu_remote_of_an_unbound_process() {
     assert_data_eq!(
         told(&on(&[(2, "0-3")]), "cpu-remote"),
         str![[r#"
@@ -42,19 +42,19 @@ error[cpu-remote]: GPU and CPU NUMA nodes do NOT match: GPU 0 is attached to nod
 }
 
 #[test]
-fn cpu_remote_put_right() {
+fn cpu_remote_is_not_raised_once_fixed() {
     silent(&on(&[(0, "0-1")]), "cpu-remote");
-    // Where it last ran before it was bound is old news.
+    // The last CPU, from before the binding, does not count.
     silent(&on(&[(2, "0-1")]), "cpu-remote");
 }
 
 #[test]
-fn cpu_remote_not_known() {
+fn cpu_remote_is_not_raised_without_the_fact() {
     let tree = on(&[(2, "2-3")]);
     tree.numa_node("-1\n");
     silent(&tree, "cpu-remote");
     assert_eq!(gaps(&tree), ["null home node of GPU 0"]);
-    // Where it runs is known, what holds it is not.
+    // Its CPU is known, its affinity is not.
     let tree = on(&[(2, "2-3")]);
     tree.file("proc/100/status", "nonsense\n");
     assert_data_eq!(
@@ -80,7 +80,7 @@ fn near(threads: &[(u32, &str)]) -> Tree {
 }
 
 #[test]
-fn cpu_near() {
+fn cpu_near_is_raised() {
     assert_data_eq!(
         told(&near(&[(2, "2-3")]), "cpu-near"),
         str![[r#"
@@ -97,13 +97,13 @@ warning[cpu-near]: GPU 0 is attached to node 0, but trainer 100 is bound to node
 }
 
 #[test]
-fn cpu_near_put_right() {
+fn cpu_near_is_not_raised_once_fixed() {
     silent(&near(&[(0, "0-1")]), "cpu-near");
 }
 
 #[test]
-fn cpu_near_not_known() {
-    // Without a word of sockets another node is another socket.
+fn cpu_near_is_not_raised_without_the_fact() {
+    // Where the sockets are unknown, each node counts as one.
     let tree = near(&[(2, "2-3")]);
     std::fs::remove_dir_all(tree.folder.path().join("sys/devices/system/cpu")).unwrap();
     silent(&tree, "cpu-near");
@@ -111,7 +111,7 @@ fn cpu_near_not_known() {
 }
 
 #[test]
-fn cpu_unbound() {
+fn cpu_unbound_is_raised() {
     assert_data_eq!(
         told(&on(&[(0, "0-3")]), "cpu-unbound"),
         str![[r#"
@@ -127,12 +127,12 @@ warning[cpu-unbound]: GPU 0 is attached to node 0; trainer 100 runs there but is
 }
 
 #[test]
-fn cpu_unbound_put_right() {
+fn cpu_unbound_is_not_raised_once_fixed() {
     silent(&on(&[(0, "0-1")]), "cpu-unbound");
 }
 
 #[test]
-fn cpu_unbound_not_known() {
+fn cpu_unbound_is_not_raised_without_the_fact() {
     let tree = on(&[(0, "0-3")]);
     tree.file("proc/100/status", "nonsense\n");
     silent(&tree, "cpu-unbound");
@@ -140,7 +140,7 @@ fn cpu_unbound_not_known() {
 }
 
 #[test]
-fn threads_astray() {
+fn threads_astray_is_raised() {
     let tree = on(&[(0, "0-1"), (2, "0-3"), (1, "0-1")]);
     let told = told(&tree, "threads-astray");
     assert!(
@@ -150,12 +150,12 @@ fn threads_astray() {
 }
 
 #[test]
-fn threads_astray_put_right() {
+fn threads_astray_is_not_raised_once_fixed() {
     silent(&on(&[(0, "0-1"), (1, "0-1")]), "threads-astray");
 }
 
 #[test]
-fn threads_astray_not_known() {
+fn threads_astray_is_not_raised_without_the_fact() {
     let tree = on(&[(0, "0-1"), (2, "0-3")]);
     tree.file("proc/100/task/101/status", "nonsense\n");
     silent(&tree, "threads-astray");
@@ -178,7 +178,7 @@ fn workers(trainer: (u32, &str), workers: (u32, &str)) -> Tree {
 }
 
 #[test]
-fn worker_split() {
+fn worker_split_is_raised() {
     let tree = workers((0, "0-1"), (2, "2-3"));
     assert_data_eq!(
         told(&tree, "worker-split"),
@@ -195,9 +195,9 @@ error[worker-split]: 2 workers are bound to node 1 (by CPU affinity), but their 
     );
 }
 
-/// The workers are right, and their trainer is not: samples go to it and come back.
+/// The workers are on the right node, their trainer is not: samples cross twice.
 #[test]
-fn worker_split_across_and_back() {
+fn worker_split_of_two_jobs_with_swapped_workers() {
     let tree = workers((2, "2-3"), (0, "0-3"));
     assert_data_eq!(
         told(&tree, "worker-split"),
@@ -214,9 +214,9 @@ error[worker-split]: 2 workers run on node 0 (they last ran there; no CPU affini
     );
 }
 
-/// Both are wrong, on two sockets: both have to move.
+/// Both are on wrong nodes of two sockets: both have to move.
 #[test]
-fn worker_split_of_a_trainer_that_is_off_too() {
+fn worker_split_beside_a_misplaced_trainer() {
     let mut tree = Tree::new();
     tree.nodes(&[("0-1", 0), ("2-3", 1), ("4-5", 2)]);
     tree.trainer(&Process {
@@ -239,18 +239,18 @@ fn worker_split_of_a_trainer_that_is_off_too() {
 }
 
 #[test]
-fn worker_split_put_right() {
+fn worker_split_is_not_raised_once_fixed() {
     silent(&workers((0, "0-1"), (0, "0-1")), "worker-split");
-    // Both on the wrong node: no sample crosses.
+    // Both are on the same wrong node: no sample crosses.
     silent(&workers((2, "2-3"), (3, "2-3")), "worker-split");
-    // On two nodes of one socket none does either.
+    // Nor on two nodes of one socket.
     let tree = workers((0, "0-1"), (2, "2-3"));
     tree.one_socket();
     silent(&tree, "worker-split");
 }
 
 #[test]
-fn worker_split_not_known() {
+fn worker_split_is_not_raised_without_the_fact() {
     let tree = workers((0, "0-1"), (2, "2-3"));
     tree.numa_node("-1\n");
     silent(&tree, "worker-split");

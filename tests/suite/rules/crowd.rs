@@ -5,7 +5,7 @@ use snapbox::{assert_data_eq, str};
 use super::{gaps, silent, told};
 use crate::machine::{PLACED, Process, Tree};
 
-/// A trainer on node 0, which has the CPUs 0-7, and so many workers on each of these masks.
+/// A trainer on node 0, which has the CPUs 0-7, and this many workers on each of these masks.
 fn workers(trainer: &str, masks: &[(u32, &str)]) -> Tree {
     let mut tree = Tree::new();
     tree.nodes(&[("0-7", 0), ("8-15", 1)]);
@@ -30,7 +30,7 @@ fn workers(trainer: &str, masks: &[(u32, &str)]) -> Tree {
 }
 
 #[test]
-fn cpus_crowded() {
+fn cpus_crowded_is_raised() {
     let tree = workers("0-7", &[(3, "0-1")]);
     assert_data_eq!(
         told(&tree, "cpus-crowded"),
@@ -61,7 +61,7 @@ warning[cpus-crowded]: 5 workers share only 2 CPUs (0-1); up to 3 of them share 
 
 "#]]
     );
-    // One for each is what somebody meant.
+    // One CPU for each worker is intended.
     silent(&workers("0-7", &[(1, "1"), (1, "2")]), "cpus-crowded");
 }
 
@@ -81,7 +81,7 @@ warning[cpus-crowded]: trainer 100 may run on only one CPU (CPU 3)
     );
 }
 
-/// Slurm's --cpus-per-task, and no CPU more to be had.
+/// Slurm's --cpus-per-task: the control group has no other CPU.
 #[test]
 fn cpus_crowded_within_a_control_group() {
     let tree = workers("0-1", &[(3, "0-1")]);
@@ -101,14 +101,14 @@ warning[cpus-crowded]: trainer 100 and 3 workers share only 2 CPUs (0-1)
 }
 
 #[test]
-fn cpus_crowded_put_right() {
+fn cpus_crowded_is_not_raised_once_fixed() {
     silent(&workers("0-7", &[(3, "0-7")]), "cpus-crowded");
-    // As many as PyTorch recommends.
+    // The number that PyTorch recommends.
     silent(&workers("0-3", &[(4, "0-3")]), "cpus-crowded");
 }
 
 #[test]
-fn cpus_crowded_not_known() {
+fn cpus_crowded_is_not_raised_without_the_fact() {
     let tree = workers("0-7", &[(3, "0-1")]);
     for pid in [110, 120, 130] {
         tree.file(&format!("proc/{pid}/status"), "nonsense\n");
@@ -118,7 +118,7 @@ fn cpus_crowded_not_known() {
 }
 
 #[test]
-fn node_crowded() {
+fn node_crowded_is_raised() {
     let tree = workers("0-15", &[(8, "0-15")]);
     assert_data_eq!(
         told(&tree, "node-crowded"),
@@ -146,12 +146,12 @@ info[node-crowded]: trainer 100 and 8 workers are bound to node 0, which has 8 C
 }
 
 #[test]
-fn node_crowded_put_right() {
+fn node_crowded_is_not_raised_once_fixed() {
     silent(&workers("0-15", &[(7, "0-15")]), "node-crowded");
 }
 
 #[test]
-fn node_crowded_not_known() {
+fn node_crowded_is_not_raised_without_the_fact() {
     let tree = workers("0-15", &[(8, "0-15")]);
     tree.numa_node("-1\n");
     silent(&tree, "node-crowded");
@@ -159,7 +159,7 @@ fn node_crowded_not_known() {
 }
 
 #[test]
-fn node_without_gpus() {
+fn node_without_gpus_is_raised() {
     assert_data_eq!(
         told(&Tree::new(), "node-without-gpus"),
         str![[r#"
@@ -172,14 +172,14 @@ info[node-without-gpus]: no GPU is attached to node 1: binding every rank to its
 }
 
 #[test]
-fn node_without_gpus_put_right() {
+fn node_without_gpus_is_not_raised_once_fixed() {
     let mut tree = Tree::new();
     tree.gpu("0000:90:1C.0", "1\n");
     silent(&tree, "node-without-gpus");
 }
 
 #[test]
-fn node_without_gpus_not_known() {
+fn node_without_gpus_is_not_raised_without_the_fact() {
     let mut tree = Tree::new();
     tree.gpu("0000:90:1C.0", "-1\n");
     silent(&tree, "node-without-gpus");
@@ -187,7 +187,7 @@ fn node_without_gpus_not_known() {
     assert!(gaps.contains(&"null home node of GPU 1".into()), "{gaps:?}");
 }
 
-/// Those whose control group has none of the node's CPUs cannot be moved there, and get no command without CPUs.
+/// A process whose control group has none of the node's CPUs cannot be moved there: no command is printed for it.
 #[test]
 fn cpus_crowded_in_part_by_a_control_group() {
     let tree = workers("0-7", &[(3, "0-1"), (3, "8-9")]);

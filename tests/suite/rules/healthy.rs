@@ -1,4 +1,4 @@
-//! Machines on which nothing is wrong, and on which nothing may be said to be.
+//! Machines on which nothing is wrong: nothing may be reported.
 
 use serde_json::Value;
 
@@ -7,7 +7,7 @@ use crate::machine::{PLACED, Process, Tree};
 
 const TORCHRUN: &str = "python3\0/usr/bin/torchrun\0--numa-binding=node\0train.py\0";
 
-/// Nothing but what is good to know.
+/// Asserts that there are only findings of severity info.
 #[track_caller]
 fn nothing_wrong(tree: &Tree) {
     let run = tree.audit(&["--json"]);
@@ -21,7 +21,7 @@ fn nothing_wrong(tree: &Tree) {
     assert_eq!(tree.audit(&["--fail-on", "at-risk"]).code, Some(0));
 }
 
-/// At risk at most: no error.
+/// Asserts that there is no error; returns the warnings' rules.
 #[track_caller]
 fn no_error(tree: &Tree) -> Vec<String> {
     let run = tree.audit(&["--json"]);
@@ -35,13 +35,13 @@ fn no_error(tree: &Tree) -> Vec<String> {
 }
 
 #[test]
-fn torchrun_whose_ranks_and_workers_are_bound_right() {
+fn torchrun_with_bound_ranks_and_workers() {
     nothing_wrong(&job(TORCHRUN, Rank::right));
 }
 
-/// More data loaders than CPUs, as people have them: worth a word, no warning.
+/// More data loaders than CPUs, which is common: an info, not a warning.
 #[test]
-fn data_loaders_that_idle() {
+fn more_data_loaders_than_cpus() {
     let tree = job(TORCHRUN, |rank| Rank {
         workers: 16,
         ..Rank::right(rank)
@@ -54,7 +54,7 @@ fn data_loaders_that_idle() {
     );
 }
 
-/// DeepSpeed and torchrun's `exclusive` deal the node's CPUs out.
+/// DeepSpeed and torchrun's `exclusive` divide the node's CPUs among the ranks.
 #[test]
 fn each_rank_has_cpus_of_its_own() {
     let shares = ["0-5,48-53", "6-11,54-59", "12-17,60-65", "18-23,66-71"];
@@ -90,7 +90,7 @@ fn slurm_gives_each_task_its_cpus() {
     nothing_wrong(&tree);
 }
 
-/// A container that has one node, on a GPU of that node.
+/// A container with one node's CPUs and a GPU of that node.
 #[test]
 fn a_container_with_one_nodes_cpus() {
     let mut tree = p4d();
@@ -103,7 +103,7 @@ fn a_container_with_one_nodes_cpus() {
     nothing_wrong(&tree);
 }
 
-/// vLLM's server has no GPU, and its workers are where they were asked to be.
+/// vLLM's server has no GPU, and its workers are bound as requested.
 #[test]
 fn a_server_without_a_gpu() {
     let tree = job("vllm\0serve\0model\0--numa-bind\0", |rank| Rank {
@@ -114,7 +114,7 @@ fn a_server_without_a_gpu() {
     nothing_wrong(&tree);
 }
 
-/// One process on GPUs of both nodes may be on either, and so may what works for it: nobody can say where its samples go.
+/// A process on GPUs of both nodes may be on either, and so may its workers: which GPU gets a sample is unknown.
 #[test]
 fn one_process_on_eight_gpus() {
     let mut tree = p4d();
@@ -138,9 +138,9 @@ fn one_process_on_eight_gpus() {
     nothing_wrong(&tree);
 }
 
-/// NCCL binds its own threads to CPUs of the GPU's node: fewer than the process has, and no harm.
+/// NCCL binds its own threads to some CPUs of the GPU's node: this is harmless.
 #[test]
-fn threads_that_are_bound_more_tightly() {
+fn threads_bound_to_single_cpus() {
     let mut tree = p4d();
     tree.trainer(&Process {
         threads: &[(0, NODES[0]), (3, "3"), (5, "0-11")],
@@ -149,9 +149,9 @@ fn threads_that_are_bound_more_tightly() {
     nothing_wrong(&tree);
 }
 
-/// A job that nobody bound, and that is in place by chance: a warning, and no more.
+/// An unbound job that is on the right nodes by chance: only a warning.
 #[test]
-fn nobody_bound_anything() {
+fn a_job_without_any_binding_has_no_error() {
     let tree = job("python3\0/usr/bin/torchrun\0train.py\0", |rank| Rank {
         cpus: ALL,
         worker_cpus: ALL,
@@ -160,7 +160,7 @@ fn nobody_bound_anything() {
     assert_eq!(no_error(&tree), ["cpu-unbound"; 2]);
 }
 
-/// Each node a half of a socket: a binding to the socket holds nobody on the GPU's own node, and nothing crosses.
+/// Each node is half a socket: a process bound to the socket may leave the GPU's node, but nothing crosses sockets.
 #[test]
 fn bound_to_the_socket() {
     let mut tree = Tree::new();
@@ -180,7 +180,7 @@ fn bound_to_the_socket() {
     assert_eq!(no_error(&tree), ["cpu-near", "cpu-unbound"]);
 }
 
-/// Two people's servers under one shell: no job, no siblings.
+/// Servers of two users under one shell: they are not one job.
 #[test]
 fn two_servers_that_share_a_gpu() {
     let mut tree = p4d();

@@ -1,4 +1,4 @@
-//! What is about the machine: gpu-node-unknown, sources-disagree, numa-balancing-on, zone-reclaim-on,
+//! Rules about the machine: gpu-node-unknown, sources-disagree, numa-balancing-on, zone-reclaim-on,
 //! one-node-on-many-sockets.
 
 use snapbox::{assert_data_eq, str};
@@ -7,7 +7,7 @@ use super::{gaps, silent, told};
 use crate::machine::{PLACED, Process, Tree, with_trainer};
 
 #[test]
-fn gpu_node_unknown() {
+fn gpu_node_unknown_is_raised() {
     let tree = with_trainer(&PLACED);
     tree.numa_node("-1\n");
     assert_data_eq!(
@@ -22,7 +22,7 @@ warning[gpu-node-unknown]: the home node of GPU 0 is unknown: binding tools may 
     assert_eq!(gaps(&tree), ["null home node of GPU 0"]);
 }
 
-/// Where it hangs is known, and not where its processes belong.
+/// The GPU's node is known, the local nodes of its processes are not.
 #[test]
 fn gpu_node_unknown_of_a_home_without_cpus() {
     let tree = Tree::new();
@@ -44,7 +44,7 @@ warning[gpu-node-unknown]: GPU 0 is attached to node 0, which has no CPUs, and t
 }
 
 #[test]
-fn gpu_node_unknown_put_right() {
+fn gpu_node_unknown_is_not_raised_once_fixed() {
     silent(&Tree::new(), "gpu-node-unknown");
     let tree = Tree::new();
     tree.numa_node("-1\n");
@@ -53,7 +53,7 @@ fn gpu_node_unknown_put_right() {
 }
 
 #[test]
-fn sources_disagree() {
+fn sources_disagree_is_raised() {
     let mut tree = Tree::new();
     tree.affinity = [Some("2-3"), None];
     assert_data_eq!(
@@ -69,24 +69,24 @@ warning[sources-disagree]: the sources for the home node of GPU 0 disagree: sysf
 }
 
 #[test]
-fn sources_disagree_put_right() {
+fn sources_disagree_is_not_raised_once_fixed() {
     let mut tree = Tree::new();
     tree.affinity = [Some("0-1"), Some("0")];
     silent(&tree, "sources-disagree");
-    // What names several nodes, and the home among them, says nothing against it.
+    // A source that names several nodes, the home node among them, does not disagree.
     tree.affinity = [Some("0-3"), Some("0-1")];
     silent(&tree, "sources-disagree");
 }
 
 #[test]
-fn sources_disagree_not_known() {
+fn sources_disagree_is_not_raised_without_the_fact() {
     let mut tree = Tree::new();
     tree.affinity = [None, None];
     silent(&tree, "sources-disagree");
 }
 
 #[test]
-fn numa_balancing_on() {
+fn numa_balancing_on_is_raised() {
     let tree = with_trainer(&PLACED);
     tree.file("proc/sys/kernel/numa_balancing", "1\n");
     assert_data_eq!(
@@ -104,13 +104,13 @@ warning[numa-balancing-on]: kernel.numa_balancing is on: it causes page faults i
 }
 
 #[test]
-fn numa_balancing_on_put_right() {
+fn numa_balancing_on_is_not_raised_once_fixed() {
     let tree = with_trainer(&PLACED);
     for mode in ["0\n", "2\n"] {
         tree.file("proc/sys/kernel/numa_balancing", mode);
         silent(&tree, "numa-balancing-on");
     }
-    // Where nobody is bound it may well help.
+    // Where no process is bound it may help.
     let tree = with_trainer(&Process {
         threads: &[(0, "0-3")],
         ..PLACED
@@ -120,7 +120,7 @@ fn numa_balancing_on_put_right() {
 }
 
 #[test]
-fn numa_balancing_on_not_known() {
+fn numa_balancing_on_is_not_raised_without_the_fact() {
     let tree = with_trainer(&PLACED);
     silent(&tree, "numa-balancing-on");
     assert_eq!(gaps(&tree), [""; 0], "a kernel without it");
@@ -130,7 +130,7 @@ fn numa_balancing_on_not_known() {
 }
 
 #[test]
-fn zone_reclaim_on() {
+fn zone_reclaim_on_is_raised() {
     let tree = Tree::new();
     tree.file("proc/sys/vm/zone_reclaim_mode", "1\n");
     assert_data_eq!(
@@ -147,14 +147,14 @@ warning[zone-reclaim-on]: vm.zone_reclaim_mode is 1: a full node drops page cach
 }
 
 #[test]
-fn zone_reclaim_on_put_right() {
+fn zone_reclaim_on_is_not_raised_once_fixed() {
     let tree = Tree::new();
     tree.file("proc/sys/vm/zone_reclaim_mode", "0\n");
     silent(&tree, "zone-reclaim-on");
 }
 
 #[test]
-fn zone_reclaim_on_not_known() {
+fn zone_reclaim_on_is_not_raised_without_the_fact() {
     let tree = with_trainer(&PLACED);
     silent(&tree, "zone-reclaim-on");
     tree.file("proc/sys/vm/zone_reclaim_mode", "nonsense\n");
@@ -163,7 +163,7 @@ fn zone_reclaim_on_not_known() {
 }
 
 #[test]
-fn one_node_on_many_sockets() {
+fn one_node_on_many_sockets_is_raised() {
     let tree = Tree::new();
     tree.nodes(&[("0-3", 0)]);
     tree.file(
@@ -183,7 +183,7 @@ warning[one-node-on-many-sockets]: a single NUMA node has the CPUs of 2 sockets:
 }
 
 #[test]
-fn one_node_on_many_sockets_put_right() {
+fn one_node_on_many_sockets_is_not_raised_once_fixed() {
     let tree = Tree::new();
     silent(&tree, "one-node-on-many-sockets");
     tree.nodes(&[("0-3", 0)]);
@@ -191,7 +191,7 @@ fn one_node_on_many_sockets_put_right() {
 }
 
 #[test]
-fn one_node_on_many_sockets_not_known() {
+fn one_node_on_many_sockets_is_not_raised_without_the_fact() {
     let tree = Tree::new();
     tree.nodes(&[("0-3", 0)]);
     std::fs::remove_dir_all(tree.folder.path().join("sys/devices/system/cpu")).unwrap();

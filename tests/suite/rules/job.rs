@@ -8,7 +8,7 @@ use crate::machine::{PLACED, Process, Tree};
 const TORCHRUN: &str = "python3\0/usr/bin/torchrun\0train.py\0";
 
 #[test]
-fn ranks_on_one_node() {
+fn ranks_on_one_node_is_raised() {
     let tree = two_ranks(TORCHRUN, ["0-1", "0-1"]);
     assert_data_eq!(
         told(&tree, "ranks-on-one-node"),
@@ -24,9 +24,9 @@ error[ranks-on-one-node]: 2 trainers of one job are all bound to node 0, but the
 }
 
 #[test]
-fn ranks_on_one_node_put_right() {
+fn ranks_on_one_node_is_not_raised_once_fixed() {
     silent(&two_ranks(TORCHRUN, ["0-1", "2-3"]), "ranks-on-one-node");
-    // Swapped is not one node.
+    // Swapped ranks are not on one node.
     silent(&two_ranks(TORCHRUN, ["2-3", "0-1"]), "ranks-on-one-node");
     // Two nodes of one socket.
     let tree = two_ranks(TORCHRUN, ["0-1", "0-1"]);
@@ -35,16 +35,16 @@ fn ranks_on_one_node_put_right() {
 }
 
 #[test]
-fn ranks_on_one_node_not_known() {
+fn ranks_on_one_node_is_not_raised_without_the_fact() {
     let tree = two_ranks(TORCHRUN, ["0-1", "0-1"]);
     tree.file("proc/200/status", "nonsense\n");
     silent(&tree, "ranks-on-one-node");
     assert_eq!(gaps(&tree), ["200 status"]);
 }
 
-/// Trainers of one shell or one init are no job.
+/// Trainers under one shell or one init are not one job.
 #[test]
-fn strangers_are_no_ranks() {
+fn unrelated_trainers_are_not_ranks_of_one_job() {
     let mut tree = Tree::new();
     tree.process(&Process {
         pid: 50,
@@ -61,13 +61,13 @@ fn strangers_are_no_ranks() {
         tree.listed(gpu, pid, "compute", 1 << 30);
     }
     silent(&tree, "ranks-on-one-node");
-    // Their variables say that they are.
+    // Their variables show that they are one.
     tree.variables(100, &["RANK=0", "MASTER_PORT=29500"]);
     tree.variables(200, &["RANK=1", "MASTER_PORT=29500"]);
     assert!(!told(&tree, "ranks-on-one-node").is_empty());
 }
 
-/// Rank 1 forgot set_device.
+/// Rank 1 did not call set_device.
 fn stray() -> Tree {
     let mut tree = two_ranks(TORCHRUN, ["0-1", "2-3"]);
     tree.listed(0, 200, "compute", 500 << 20);
@@ -75,7 +75,7 @@ fn stray() -> Tree {
 }
 
 #[test]
-fn stray_context() {
+fn stray_context_is_raised() {
     assert_data_eq!(
         told(&stray(), "stray-context"),
         str![[r#"
@@ -90,28 +90,28 @@ warning[stray-context]: trainer 200 has a context on GPU 0, which belongs to tra
 }
 
 #[test]
-fn stray_context_put_right() {
+fn stray_context_is_not_raised_once_fixed() {
     silent(&two_ranks(TORCHRUN, ["0-1", "2-3"]), "stray-context");
-    // All on all is how somebody spreads a model.
+    // Every rank on every GPU: a model is spread over them.
     let mut tree = stray();
     tree.listed(1, 100, "compute", 500 << 20);
     silent(&tree, "stray-context");
 }
 
 #[test]
-fn stray_context_is_nobodys_where_there_are_no_siblings() {
+fn stray_context_is_not_raised_without_sibling_ranks() {
     let mut tree = Tree::new();
     tree.trainer(&PLACED);
     tree.listed(1, 100, "compute", 1 << 30);
     silent(&tree, "stray-context");
-    // Another job's.
+    // A context of another job.
     tree.trainer(&Process { pid: 200, ..PLACED });
     silent(&tree, "stray-context");
 }
 
 #[test]
-fn stray_context_not_known() {
-    // The driver names nobody, and files that are open tell one GPU of each process.
+fn stray_context_is_not_raised_without_the_fact() {
+    // The driver lists no process, and open files show only one GPU of each.
     let mut tree = Tree::new();
     tree.gpu("0000:90:1C.0", "1\n");
     tree.process(&PLACED);

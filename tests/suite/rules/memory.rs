@@ -5,7 +5,7 @@ use snapbox::{assert_data_eq, str};
 use super::{gaps, silent, told};
 use crate::machine::{PLACED, Process, Tree, with_trainer};
 
-/// The pages of a trainer that is held on its GPU's node.
+/// A trainer that is bound to its GPU's node, with these pages.
 fn with(numa_maps: &str) -> Tree {
     with_trainer(&Process {
         numa_maps: Some(numa_maps),
@@ -13,7 +13,7 @@ fn with(numa_maps: &str) -> Tree {
     })
 }
 
-/// Heap, shared memory and pinned memory, the most of it on node 1.
+/// Heap, shared memory and pinned memory, most of it on node 1.
 const OFF: &str = "7f0000000000 default anon=25600 N0=5120 N1=20480 kernelpagesize_kB=4\n\
                    7f1000000000 default file=/dev/shm/torch_100_1_0 mapped=2560 N1=2560 kernelpagesize_kB=4\n\
                    7f2000000000 default file=/dev/zero\\040(deleted) dirty=7680 N1=7680 kernelpagesize_kB=4\n";
@@ -23,7 +23,7 @@ const PUT_RIGHT: &str = "7f0000000000 default anon=25600 N0=25600 kernelpagesize
                          7f2000000000 default file=/dev/zero\\040(deleted) dirty=7680 N0=7680 kernelpagesize_kB=4\n";
 
 #[test]
-fn memory_remote() {
+fn memory_remote_is_raised() {
     assert_data_eq!(
         told(&with(OFF), "memory-remote"),
         str![[r#"
@@ -40,12 +40,12 @@ error[memory-remote]: GPU and memory NUMA nodes do NOT match: GPU 0 is attached 
 }
 
 #[test]
-fn memory_remote_put_right() {
+fn memory_remote_is_not_raised_once_fixed() {
     silent(&with(PUT_RIGHT), "memory-remote");
 }
 
 #[test]
-fn memory_remote_not_known() {
+fn memory_remote_is_not_raised_without_the_fact() {
     let tree = with_trainer(&Process {
         numa_maps: None,
         ..PLACED
@@ -58,7 +58,7 @@ fn memory_remote_not_known() {
 }
 
 #[test]
-fn memory_near() {
+fn memory_near_is_raised() {
     let tree = with(OFF);
     tree.one_socket();
     assert_data_eq!(
@@ -77,14 +77,14 @@ warning[memory-near]: GPU 0 is attached to node 0, but trainer 100 has 86% of it
 }
 
 #[test]
-fn memory_near_put_right() {
+fn memory_near_is_not_raised_once_fixed() {
     let tree = with(PUT_RIGHT);
     tree.one_socket();
     silent(&tree, "memory-near");
 }
 
 #[test]
-fn memory_near_not_known() {
+fn memory_near_is_not_raised_without_the_fact() {
     let tree = with_trainer(&Process {
         numa_maps: None,
         ..PLACED
@@ -95,7 +95,7 @@ fn memory_near_not_known() {
 }
 
 #[test]
-fn pinned_remote() {
+fn pinned_remote_is_raised() {
     assert_data_eq!(
         told(&with(OFF), "pinned-remote"),
         str![[r#"
@@ -110,9 +110,9 @@ error[pinned-remote]: GPU 0 is attached to node 0, but trainer 100 has 30 MiB of
 }
 
 #[test]
-fn pinned_remote_put_right() {
+fn pinned_remote_is_not_raised_once_fixed() {
     silent(&with(PUT_RIGHT), "pinned-remote");
-    // The same mapping in a process that holds no context is no pinned memory.
+    // The same mapping in a process without a context is not pinned memory.
     let tree = with(PUT_RIGHT);
     tree.process(&Process {
         pid: 110,
@@ -125,7 +125,7 @@ fn pinned_remote_put_right() {
 }
 
 #[test]
-fn pinned_remote_not_known() {
+fn pinned_remote_is_not_raised_without_the_fact() {
     let tree = with_trainer(&Process {
         numa_maps: None,
         ..PLACED

@@ -5,7 +5,7 @@ use snapbox::{assert_data_eq, str};
 use super::{gaps, silent, told};
 use crate::machine::{PLACED, Process, Tree, with_trainer};
 
-/// A trainer of this policy, with nothing on the wrong node yet.
+/// A trainer with this policy and no page on the wrong node yet.
 fn of(policy: &str) -> Tree {
     with_trainer(&Process {
         numa_maps: Some(&format!(
@@ -16,7 +16,7 @@ fn of(policy: &str) -> Tree {
 }
 
 #[test]
-fn policy_remote() {
+fn policy_remote_is_raised() {
     assert_data_eq!(
         told(&of("bind:1"), "policy-remote"),
         str![[r#"
@@ -34,14 +34,14 @@ error[policy-remote]: GPU 0 is attached to node 0, but trainer 100 has the memor
 }
 
 #[test]
-fn policy_remote_put_right() {
+fn policy_remote_is_not_raised_once_fixed() {
     for policy in ["bind:0", "prefer:0", "local", "default", "bind:0-1"] {
         silent(&of(policy), "policy-remote");
     }
 }
 
 #[test]
-fn policy_remote_not_known() {
+fn policy_remote_is_not_raised_without_the_fact() {
     let tree = of("bind:1");
     tree.numa_node("-1\n");
     silent(&tree, "policy-remote");
@@ -57,7 +57,7 @@ fn policy_remote_not_known() {
 }
 
 #[test]
-fn policy_interleaved() {
+fn policy_interleaved_is_raised() {
     assert_data_eq!(
         told(&of("interleave:0-1"), "policy-interleaved"),
         str![[r#"
@@ -71,7 +71,7 @@ info[policy-interleaved]: GPU 0 is attached to node 0, but trainer 100 interleav
 }
 
 #[test]
-fn policy_interleaved_put_right() {
+fn policy_interleaved_is_not_raised_once_fixed() {
     silent(&of("bind:0"), "policy-interleaved");
     silent(&of("interleave:0"), "policy-interleaved");
     // One process on GPUs of both nodes reads from both.
@@ -81,7 +81,7 @@ fn policy_interleaved_put_right() {
 }
 
 #[test]
-fn policy_interleaved_not_known() {
+fn policy_interleaved_is_not_raised_without_the_fact() {
     let tree = with_trainer(&Process {
         numa_maps: None,
         ..PLACED

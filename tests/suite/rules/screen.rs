@@ -1,12 +1,12 @@
-//! An 8-GPU machine with twelve data loaders for each rank, half of them misplaced: the report fits one screen.
+//! A machine with 8 GPUs and twelve data loaders for each rank, half of them misplaced: the report fits one screen.
 
 use snapbox::{assert_data_eq, str};
 
 use super::{ALL, NODES, Rank, job};
 use crate::machine::Tree;
-use crate::program::Run;
+use crate::program::{Run, findings_of, main_table};
 
-/// Ranks 4 to 7 are on the wrong node with their workers; nothing is bound, but rank 0, whose workers went astray.
+/// Ranks 4 to 7 and their workers are on the wrong node. Only rank 0 is bound, and its workers are bound to the wrong node.
 fn half_misplaced() -> Tree {
     job(
         "python3\0/usr/bin/torchrun\0train.py\0",
@@ -35,17 +35,11 @@ fn at_width(tree: &Tree, columns: u16, arguments: &[&str]) -> String {
 }
 
 #[test]
-fn wide() {
+fn a_job_of_104_processes_fits_one_screen() {
     let text = at_width(&half_misplaced(), 120, &[]);
     assert_data_eq!(
-        &text,
+        main_table(&text),
         str![[r#"
-made-up, Linux 6.1.0, snapshot
-2 NUMA nodes: node 0 CPUs 0-23,48-71; node 1 CPUs 24-47,72-95
-
-GPUs 0-3  NVIDIA A100  home node 0 (sysfs)
-GPUs 4-7  NVIDIA A100  home node 1 (sysfs)
-
  GPU  ROLE        PID        RANK  GPU NODE  CPU NODE  CPUS         MEM BINDING  MEMORY BY NODE    VERDICT
  0    trainer     1000       0     0         0         0-23,48-71   [0, 1]       0: 100% 100 MiB   ok
  0    worker ×12  1001-1012  -     0         1         24-47,72-95  [0, 1]       1: 100% ≤100 MiB  MISMATCH
@@ -64,10 +58,12 @@ GPUs 4-7  NVIDIA A100  home node 1 (sysfs)
  7    trainer     8000       7     1         0         0-95         [0, 1]       0: 100% 100 MiB   MISMATCH
  7    worker ×12  8001-8012  -     1         0         0-95         [0, 1]       0: 100% ≤100 MiB  MISMATCH
 
-Launchers and their helpers (not judged)
- ROLE      PID  RANK  GPU NODE  CPU NODE  CPUS  MEM BINDING  MEMORY BY NODE   VERDICT
- launcher  500  -     -         1         0-95  [0, 1]       0: 100% 100 MiB  -
-
+"#]]
+    );
+    // One finding for each cause: the workers of rank 0, and the ranks on the wrong node.
+    assert_data_eq!(
+        findings_of(&text, "cpu-remote"),
+        str![[r#"
 error[cpu-remote]: GPU and CPU NUMA nodes do NOT match: GPU 0 is attached to node 0, but 12 workers are bound to node 1
   (by CPU affinity)
   fix: find what rebinds workers (worker_init_fn, OMP_PROC_BIND, KMP_AFFINITY): their trainer is bound correctly
@@ -76,38 +72,19 @@ error[cpu-remote]: GPU and CPU NUMA nodes do NOT match: GPU 0 is attached to nod
 error[cpu-remote]: GPU and CPU NUMA nodes do NOT match: GPUs 4-7 are attached to node 1, but 4 trainers and 48 workers
   run on node 0 (they last ran there; no CPU affinity binds them there)
   fix: start it with torchrun --numa-binding=node (PyTorch 2.9+; binds CPUs only, before memory is touched)
-error[memory-remote]: GPU and memory NUMA nodes do NOT match: GPU 0 is attached to node 0, but 12 workers have up to
-  100% of their working memory on node 1 (at most 100 MiB per process: anonymous 100 MiB)
-  run now: for pid in 1001 1002 1003 1004 1005 1006 1007 1008 1009 1010 1011 1012; do migratepages $pid 1 0; done
-  note: pinned pages do not move
-error[memory-remote]: GPU and memory NUMA nodes do NOT match: GPUs 4-7 are attached to node 1, but 4 trainers and 48
-  workers have up to 100% of their working memory on node 0 (at most 100 MiB per process: anonymous 100 MiB)
-error[worker-split]: 12 workers are bound to node 1 (by CPU affinity), but their trainer 1000 runs on node 0: samples
-  cross the interconnect
-warning[cpu-unbound]: GPUs 1-3 are attached to node 0; 3 trainers and 36 workers run there but are not bound there:
-  their CPU affinity allows nodes 0-1
-info[node-crowded]: 4 trainers and 48 workers belong on node 0, which has 48 CPUs: binding all may slow them down
-info[node-crowded]: 4 trainers and 48 workers belong on node 1, which has 48 CPUs: binding all may slow them down
-
-104 processes: 1 ok, 39 at risk, 64 mismatched, 0 unknown
 
 "#]]
     );
+    assert!(text.contains("\n104 processes: 1 ok, 39 at risk, 64 mismatched, 0 unknown\n"));
     assert!(text.lines().count() <= 50);
 }
 
 #[test]
-fn narrow() {
+fn a_job_of_104_processes_fits_80_columns() {
     let text = at_width(&half_misplaced(), 80, &[]);
     assert_data_eq!(
-        &text,
+        main_table(&text),
         str![[r#"
-made-up, Linux 6.1.0, snapshot
-2 NUMA nodes: node 0 CPUs 0-23,48-71; node 1 CPUs 24-47,72-95
-
-GPUs 0-3  NVIDIA A100  home node 0 (sysfs)
-GPUs 4-7  NVIDIA A100  home node 1 (sysfs)
-
 GPU ROLE       PID       GPU  CPU NODE CPUS        MEMORY BY NODE   VERDICT
                          NODE
 0   trainer    1000      0    0        0-23,48-71  0: 100% 100 MiB  ok
@@ -127,47 +104,14 @@ GPU ROLE       PID       GPU  CPU NODE CPUS        MEMORY BY NODE   VERDICT
 7   trainer    8000      1    0        0-95        0: 100% 100 MiB  MISMATCH
 7   worker ×12 8001-8012 1    0        0-95        0: 100% ≤100 MiB MISMATCH
 
-Launchers and their helpers (not judged)
-ROLE     PID RANK GPU NODE CPU NODE CPUS MEM BINDING MEMORY BY NODE  VERDICT
-launcher 500 -    -        1        0-95 [0, 1]      0: 100% 100 MiB -
-
-error[cpu-remote]: GPU and CPU NUMA nodes do NOT match: GPU 0 is attached to
-  node 0, but 12 workers are bound to node 1 (by CPU affinity)
-  fix: find what rebinds workers (worker_init_fn, OMP_PROC_BIND, KMP_AFFINITY):
-    their trainer is bound correctly
-  run now: see numa-audit --remedies
-  note: memory that is already allocated stays where it is
-error[cpu-remote]: GPU and CPU NUMA nodes do NOT match: GPUs 4-7 are attached to
-  node 1, but 4 trainers and 48 workers run on node 0 (they last ran there; no
-  CPU affinity binds them there)
-  fix: start it with torchrun --numa-binding=node (PyTorch 2.9+; binds CPUs
-    only, before memory is touched)
-error[memory-remote]: GPU and memory NUMA nodes do NOT match: GPU 0 is attached
-  to node 0, but 12 workers have up to 100% of their working memory on node 1
-  (at most 100 MiB per process: anonymous 100 MiB)
-  note: pinned pages do not move
-error[memory-remote]: GPU and memory NUMA nodes do NOT match: GPUs 4-7 are
-  attached to node 1, but 4 trainers and 48 workers have up to 100% of their
-  working memory on node 0 (at most 100 MiB per process: anonymous 100 MiB)
-error[worker-split]: 12 workers are bound to node 1 (by CPU affinity), but their
-  trainer 1000 runs on node 0: samples cross the interconnect
-warning[cpu-unbound]: GPUs 1-3 are attached to node 0; 3 trainers and 36 workers
-  run there but are not bound there: their CPU affinity allows nodes 0-1
-info[node-crowded]: 4 trainers and 48 workers belong on node 0, which has 48
-  CPUs: binding all may slow them down
-info[node-crowded]: 4 trainers and 48 workers belong on node 1, which has 48
-  CPUs: binding all may slow them down
-
-104 processes: 1 ok, 39 at risk, 64 mismatched, 0 unknown
-
 "#]]
     );
+    assert!(text.contains("\n104 processes: 1 ok, 39 at risk, 64 mismatched, 0 unknown\n"));
     assert!(text.lines().count() <= 60);
 }
 
-/// Every process has a row on demand.
 #[test]
-fn on_demand() {
+fn with_all_every_process_has_a_row() {
     let text = at_width(&half_misplaced(), 120, &["--all"]);
     let rows = text
         .lines()

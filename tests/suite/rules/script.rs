@@ -1,4 +1,4 @@
-//! What --remedies prints is to be pasted and run: nothing that somebody else named may become a command there.
+//! The output of --remedies is meant to be run: no text from a process may become a command in it.
 
 use std::process::{Command, Stdio};
 
@@ -7,7 +7,7 @@ use snapbox::{assert_data_eq, str};
 use super::{ALL, Rank, job, two_ranks};
 use crate::machine::{PLACED, Process, Tree};
 
-/// Whether a shell can read it, without running it.
+/// Asserts that a shell can parse it, without running it.
 #[track_caller]
 fn is_read_by(shell: &str, script: &str) {
     use std::io::Write;
@@ -30,7 +30,7 @@ fn is_read_by(shell: &str, script: &str) {
     );
 }
 
-/// Comments, and commands that this program knows with numbers in them.
+/// Asserts that it has only comments, and known commands with numbers.
 #[track_caller]
 fn is_harmless(script: &str) {
     let is_numbers = |word: &str| {
@@ -63,7 +63,7 @@ fn is_harmless(script: &str) {
     is_read_by("bash", script);
 }
 
-/// Text that would act, had it come into the script as it is.
+/// Text that would be a command if it were printed unchanged.
 const HOSTILE: [&str; 6] = [
     "x\nreboot\n",
     "x\rreboot",
@@ -74,7 +74,7 @@ const HOSTILE: [&str; 6] = [
 ];
 
 #[test]
-fn nobody_elses_text_becomes_a_command() {
+fn text_from_processes_never_becomes_a_command() {
     for hostile in HOSTILE {
         let mut tree = Tree::new();
         let name: String = hostile.chars().take(15).collect();
@@ -121,7 +121,7 @@ fn nobody_elses_text_becomes_a_command() {
 }
 
 #[test]
-fn a_script_for_a_job() {
+fn the_script_for_a_job_is_printed() {
     let torchrun = "python3\0/usr/bin/torchrun\0train.py\0";
     let tree = two_ranks(torchrun, ["0-1", "0-1"]);
     let script = tree.audit(&["--remedies"]).stdout;
@@ -159,7 +159,7 @@ migratepages 200 0 1
     );
 }
 
-/// The rank table is a script itself, once the marks are taken off.
+/// The rank table is a script when its comment marks are removed.
 #[test]
 fn the_rank_table_is_a_script() {
     let tree = job("python3\0/usr/bin/torchrun\0train.py\0", |rank| Rank {
@@ -190,7 +190,7 @@ exec numactl --cpunodebind="$nodes" --membind="$nodes" "$@"
     is_read_by("sh", &table);
 }
 
-/// Two jobs have a rank 0 each, and each has its own table; ranks that say the same say nothing.
+/// Two jobs have a rank 0 each, and each job has its own table.
 #[test]
 fn each_job_has_its_own_table() {
     let mut tree = two_ranks("mpirun\0train\0", ["0-3", "0-3"]);

@@ -17,7 +17,7 @@ fn confined(group: &str, cpus: &str, mems: &str) -> Tree {
 }
 
 #[test]
-fn cpuset_excludes_gpu() {
+fn cpuset_excludes_gpu_is_raised() {
     let tree = confined("/slurm/uid_7/job_42/step_0", "2-3", "1");
     assert_data_eq!(
         told(&tree, "cpuset-excludes-gpu"),
@@ -33,7 +33,7 @@ error[cpuset-excludes-gpu]: GPU 0 is attached to node 0, but the cpuset of train
 }
 
 #[test]
-fn cpuset_excludes_gpu_in_the_words_of_who_made_it() {
+fn cpuset_excludes_gpu_names_the_tool_that_made_the_cpuset() {
     let pod = "/kubepods.slice/kubepods-pod11111111_2222_3333_4444_555555555555.slice";
     let container = format!("/docker/{}", "a1".repeat(32));
     for (group, words) in [
@@ -48,9 +48,9 @@ fn cpuset_excludes_gpu_in_the_words_of_who_made_it() {
     }
 }
 
-/// Who can mend it for one job cannot for another.
+/// Different jobs need different people to fix it.
 #[test]
-fn cpuset_excludes_gpu_apart_for_each_job() {
+fn cpuset_excludes_gpu_is_one_finding_for_each_job() {
     let mut tree = confined("/slurm/uid_7/job_42/step_0", "2-3", "1");
     tree.trainer(&Process {
         pid: 200,
@@ -66,13 +66,13 @@ fn cpuset_excludes_gpu_apart_for_each_job() {
 }
 
 #[test]
-fn cpuset_excludes_gpu_put_right() {
+fn cpuset_excludes_gpu_is_not_raised_once_fixed() {
     silent(&confined("/lab", "0-3", "0-1"), "cpuset-excludes-gpu");
 }
 
 #[test]
-fn cpuset_excludes_gpu_not_known() {
-    // No cgroup file system to be seen: that it may run on node 1 alone is told, and not by whom.
+fn cpuset_excludes_gpu_is_not_raised_without_the_fact() {
+    // Without a cgroup file system the report says that it may run on node 1 only, not what limits it.
     let tree = with_trainer(&Process {
         threads: &[(2, "2-3")],
         ..PLACED
@@ -85,9 +85,9 @@ fn cpuset_excludes_gpu_not_known() {
     assert_eq!(gaps(&tree), ["100 cpuset"]);
 }
 
-/// The CPUs of a node that could not be read are none that the group lacks, and no sentence has an empty list.
+/// Unknown CPUs of a node are not CPUs that the group lacks, and no sentence has an empty list.
 #[test]
-fn cpuset_excludes_gpu_with_a_node_not_known() {
+fn cpuset_excludes_gpu_with_a_node_is_not_raised_without_the_fact() {
     let tree = confined("/lab", "2-3", "0-1");
     tree.file("sys/devices/system/node/node1/cpulist", "nonsense\n");
     silent(&tree, "cpuset-excludes-gpu");

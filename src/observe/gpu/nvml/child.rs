@@ -17,13 +17,9 @@ use crate::machine::{DriverAnswer, MOST_GPUS};
 use crate::observe::deadline::Deadline;
 use crate::observe::gpu::nvml::query::query;
 use crate::observe::gpu::nvml::{NvmlMessage, failed_gpu};
+use crate::observe::patience::Patience;
 use crate::units::seconds;
 
-/// The longest time between two messages. The driver's start is one step, and each GPU is one: without persistence mode a
-/// query wakes the GPU, which takes one or two seconds.
-const PATIENCE: Duration = Duration::from_secs(3);
-/// How long the child may take to start, before it calls the driver.
-const START: Duration = Duration::from_secs(10);
 /// After this many failed attempts the remaining GPUs are not queried.
 const MOST_FAILURES: usize = 3;
 /// The most bytes that are read from one child.
@@ -37,6 +33,8 @@ pub(crate) struct NvmlClient {
     pub(crate) library: Option<PathBuf>,
     /// The program of the child, which has to call [`answer`]; `None` to query in this process, on a thread.
     pub(crate) program: Option<Invocation>,
+    /// How long the library may be silent.
+    pub(crate) patience: Patience,
 }
 
 /// A program with its first arguments. These are added to them: the PID of this process, the index of the first GPU, `--`, and
@@ -64,6 +62,7 @@ pub(crate) struct NvmlQuery {
 struct Attempt {
     messages: Receiver<(NvmlMessage, Instant)>,
     child: Option<Child>,
+    patience: Patience,
     has_started: bool,
     last_message: Instant,
 }
@@ -199,6 +198,7 @@ impl Attempt {
         Self {
             messages,
             child,
+            patience: client.patience,
             has_started,
             last_message: Instant::now(),
         }
@@ -211,7 +211,11 @@ impl Attempt {
         mut take: impl FnMut(NvmlMessage, Instant) -> bool,
     ) -> AttemptEnd {
         loop {
-            let patience = if self.has_started { PATIENCE } else { START };
+            let patience = if self.has_started {
+                self.patience.driver()
+            } else {
+                self.patience.start_of_child()
+            };
             let wait = patience.saturating_sub(self.last_message.elapsed());
             let is_late = deadline.left() < wait;
             match self.messages.recv_timeout(wait.min(deadline.left())) {
@@ -244,7 +248,7 @@ impl Attempt {
         let Some(child) = &mut self.child else {
             return "the driver could not be queried: neither a process nor a thread could be started".to_owned();
         };
-        let status = status(child);
+        let status = status(child, self.patience);
         if status.is_some() {
             // From here on another process may have its PID.
             self.child = None;
@@ -273,11 +277,9 @@ impl Attempt {
 }
 
 /// The exit status of a child that has just closed its output.
-fn status(child: &mut Child) -> Option<ExitStatus> {
-    /// The kernel closes the output after it has written a core dump.
-    const AT_MOST: Duration = Duration::from_millis(500);
+fn status(child: &mut Child, patience: Patience) -> Option<ExitStatus> {
     let start = Instant::now();
-    while start.elapsed() < AT_MOST {
+    while start.elapsed() < patience.end_of_child() {
         if let Ok(Some(status)) = child.try_wait() {
             return Some(status);
         }
@@ -370,8 +372,9 @@ mod tests {
                 program: "/bin/sh".into(),
                 arguments: vec!["-c".to_owned(), script.to_owned()],
             }),
+            patience: Patience::default(),
         };
-        let deadline = Deadline::within(Duration::from_secs(60));
+        let deadline = Deadline::within(Duration::from_secs(600));
         client.start().finish(deadline).answer
     }
 

@@ -28,7 +28,7 @@ pub(crate) fn split_policy(text: &[u8]) -> (&[u8], &[u8]) {
 const LONGEST_POLICY: usize = 63;
 
 /// Reads a policy: `bind=static|balancing:0-1,3`.
-pub(crate) fn parse_policy(text: &[u8]) -> Result<Policy, Malformed> {
+pub(super) fn parse_policy(text: &[u8]) -> Result<Policy, Malformed> {
     let truncated = text.len() >= LONGEST_POLICY;
     let end_of = |text: &[u8], stop: &[u8]| {
         let at = text.iter().position(|byte| stop.contains(byte));

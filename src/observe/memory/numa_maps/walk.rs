@@ -11,18 +11,13 @@ use std::time::{Duration, Instant};
 
 use crate::machine::{Memory, Reason};
 use crate::observe::memory::NumaMaps;
+use crate::observe::patience::Patience;
 use crate::observe::process::{Resident, threads};
 use crate::observe::root::{LineSplitter, Root};
 use crate::units::{Bytes, Pid};
 
 /// Up to this size every page is counted: to walk 16,384 pages takes about a millisecond, as long as a sample.
 const SMALL: Bytes = Bytes(64 << 20);
-
-/// How long the walk of one process may take where the user did not ask for every page.
-pub(crate) const LIMIT_UNLESS_ASKED: Duration = Duration::from_millis(200);
-
-/// How long it may take where the user asked. A process of 1 TiB in 4 KiB pages takes about 15 s.
-pub(crate) const LIMIT_IF_ASKED: Duration = Duration::from_secs(60);
 
 /// Buffer sizes, in bytes.
 const SHORT_READ: usize = 32;
@@ -81,22 +76,20 @@ pub(crate) fn read_all(
 
 /// The policy of the main thread, in a [`Memory`] without pages.
 pub(crate) fn read_policy(root: &Root, pid: Pid) -> Result<Memory, Reason> {
-    read_first_lines(root.open_live(&path(pid))?)?.ok_or(Reason::Absent)
+    read_first_lines(root.open_live(&path(pid))?, root.patience())?.ok_or(Reason::Absent)
 }
 
 /// The first mapped file shows the task's policy. In most processes this is the program itself, the first mapping. It is searched
 /// in this number of lines.
 const FIRST_LINES: usize = 16;
 
-/// And for this time, because the mappings before it are walked.
-const FIRST_LINES_LIMIT: Duration = Duration::from_millis(5);
-
 /// What the first lines show; `None` where there are none.
-fn read_first_lines(file: File) -> Result<Option<Memory>, Reason> {
+fn read_first_lines(file: File, patience: Patience) -> Result<Option<Memory>, Reason> {
     let (mut maps, mut left) = (NumaMaps::default(), FIRST_LINES);
     let start = Instant::now();
-    let enough = start + FIRST_LINES_LIMIT;
-    let read = scan_lines(file, FIRST_READ, start + LIMIT_IF_ASKED, |line| {
+    let enough = start + patience.first_lines();
+    let limit = patience.asked_walk();
+    let read = scan_lines(file, FIRST_READ, start + limit, |line| {
         maps.line(line)?;
         left -= 1;
         let is_enough = maps.policy_is_settled() || left == 0 || Instant::now() > enough;
@@ -106,15 +99,12 @@ fn read_first_lines(file: File) -> Result<Option<Memory>, Reason> {
             ControlFlow::Continue(())
         })
     });
-    read.map_err(|error| error.reason(LIMIT_IF_ASKED))?;
+    read.map_err(|error| error.reason(limit))?;
     Ok(maps.finish())
 }
 
 /// The policies of at most this number of threads are read, at about 20 µs for each.
 const MOST_THREADS: usize = 256;
-
-/// And for at most this time: where gigabytes are mapped before the program, they are walked again for each thread.
-const THREADS_LIMIT: Duration = Duration::from_millis(50);
 
 /// Adds the policies of the threads. A thread can set its own policy, which only its `numa_maps` shows.
 pub(crate) fn with_thread_policies(root: &Root, pid: Pid, memory: Memory) -> Memory {
@@ -124,14 +114,16 @@ pub(crate) fn with_thread_policies(root: &Root, pid: Pid, memory: Memory) -> Mem
         return with_policy_of_only_thread(root, pid, memory);
     }
     let mut memory = memory;
-    let until = Instant::now() + THREADS_LIMIT;
+    let patience = root.patience();
+    let until = Instant::now() + patience.all_first_lines();
     for tid in tids.into_iter().take(MOST_THREADS) {
         let policy = if tid == pid.0 {
             Some(memory.policy.clone())
         } else {
             let file = root.open_live(&format!("proc/{pid}/task/{tid}/numa_maps"));
             // A thread that ended has none.
-            let first = file.and_then(read_first_lines).ok().flatten();
+            let first = file.and_then(|file| read_first_lines(file, patience));
+            let first = first.ok().flatten();
             first.map(|memory| memory.policy)
         };
         if let Some(policy) = policy {

@@ -1,13 +1,13 @@
-//! A museum: public bugs of tools that bind, each on the least machine, each named by one line.
+//! Public bug reports about tools that bind, each on the smallest machine that shows it, each found by one line of output.
 //!
-//! The projects' issues tell what happened; the machines are made up.
+//! What happened is from the projects' issues; the machines are made up.
 
 use snapbox::{assert_data_eq, str};
 
 use crate::machine::{PLACED, Process, Tree, with_trainer};
 use crate::rules::{Rank, job, two_ranks};
 
-/// The one line that names it; there must be no other of this rule.
+/// The line that reports it; there must be only one of this rule.
 #[track_caller]
 fn line(tree: &Tree, mark: &str) -> String {
     let mut command = tree.command(&[]);
@@ -24,10 +24,10 @@ fn line(tree: &Tree, mark: &str) -> String {
     (*line).to_owned()
 }
 
-/// pytorch #166026: a binding that children were to inherit. With start_method="forkserver" the fork server came to be
+/// pytorch #166026: children were to inherit the binding. With start_method="forkserver" the fork server started
 /// while the first rank was bound, and every rank got the binding of the first.
 #[test]
-fn all_ranks_on_one_node_after_forkserver() {
+fn after_forkserver_all_ranks_are_on_one_node() {
     let tree = job("python3\0launch.py\0", |rank| Rank {
         cpus: "0-23,48-71",
         node: 0,
@@ -42,9 +42,9 @@ fn all_ranks_on_one_node_after_forkserver() {
     );
 }
 
-/// vllm #55416: `--numa-bind` where the numactl program is not installed: no binding, and no word in the log.
+/// vllm #55416: `--numa-bind` where the numactl program is not installed: no binding, and no message in the log.
 #[test]
-fn an_option_without_effect() {
+fn numa_bind_without_numactl_has_no_effect() {
     let tree = two_ranks("vllm\0serve\0model\0--numa-bind\0", ["0-3", "2-3"]);
     assert_data_eq!(
         line(&tree, "error[binding-not-in-effect]"),
@@ -54,9 +54,9 @@ fn an_option_without_effect() {
     );
 }
 
-/// sglang #22989: schedulers that Ray starts never meet the code that puts numactl before a process.
+/// sglang #22989: schedulers that Ray starts skip the code that puts numactl before a process.
 #[test]
-fn a_start_method_that_the_tool_does_not_know() {
+fn a_start_method_skips_the_binding() {
     let mut tree = Tree::new();
     tree.trainer(&Process {
         name: "sglang::schedul",
@@ -73,10 +73,10 @@ fn a_start_method_that_the_tool_does_not_know() {
     );
 }
 
-/// TensorRT-LLM #18701: sched_setaffinity on the process binds its main thread; those that MPI and the imports had started
-/// stayed where they were. By the rules a warning: the thread that launches kernels is in place.
+/// TensorRT-LLM #18701: sched_setaffinity on the process binds its main thread only; threads that MPI and imports had started
+/// before are not bound. This is a warning: the thread that launches kernels is bound.
 #[test]
-fn the_main_thread_alone() {
+fn only_the_main_thread_is_bound() {
     let tree = with_trainer(&Process {
         threads: &[(0, "0-1"), (2, "0-3"), (3, "0-3"), (2, "0-3")],
         ..PLACED
@@ -91,7 +91,7 @@ fn the_main_thread_alone() {
 /// cosmos-predict1 #11 and accelerate #2535 bind to what NVML calls a GPU's ideal CPUs. Where the driver does not know these
 /// (virtual machines, containers) it names all of them.
 #[test]
-fn an_affinity_that_spans_the_nodes() {
+fn the_drivers_affinity_spans_all_nodes() {
     let mut tree = Tree::new();
     tree.trainer(&Process {
         threads: &[(0, "0-3")],
@@ -107,7 +107,7 @@ fn an_affinity_that_spans_the_nodes() {
     );
 }
 
-/// A Grace of two sockets: the memory of each GPU is a node of its own, without CPUs.
+/// A Grace machine of two sockets: the memory of each GPU is a node without CPUs.
 fn grace() -> Tree {
     let mut tree = Tree::new();
     tree.nodes(&[("0-1", 0), ("2-3", 1), ("", 0), ("", 1)]);
@@ -122,9 +122,9 @@ fn grace() -> Tree {
 }
 
 /// vllm #39361: nvmlDeviceGetNumaNodeId answers with the GPU's memory node, and `numactl --cpunodebind` cannot bind to a node
-/// that has no CPU. Where that is tried first and then left, nothing is bound.
+/// without CPUs. A tool that gives up at this failure binds nothing.
 #[test]
-fn the_gpus_memory_taken_for_a_node_of_cpus() {
+fn the_gpus_memory_node_is_taken_for_a_node_with_cpus() {
     let mut tree = grace();
     tree.process(&Process {
         pid: 50,
@@ -145,9 +145,9 @@ fn the_gpus_memory_taken_for_a_node_of_cpus() {
     );
 }
 
-/// The same number given to `--membind` is taken: the process's own heap then fills the GPU's memory.
+/// `--membind` accepts the same number: the process's heap then fills the GPU's memory.
 #[test]
-fn host_memory_bound_to_the_gpus_memory() {
+fn host_memory_is_bound_to_the_gpus_memory_node() {
     let mut tree = grace();
     tree.trainer(&Process {
         numa_maps: Some("7f0000000000 bind:2 anon=25600 N2=25600 kernelpagesize_kB=4\n"),
@@ -161,10 +161,10 @@ fn host_memory_bound_to_the_gpus_memory() {
     );
 }
 
-/// bytedance/xpu-perf #129 and mlperf-common #16 counted such nodes as if they had CPUs: rank 1 of 2 on four nodes became
-/// one of node 2, whose memory is GPU 0's.
+/// bytedance/xpu-perf #129 and mlperf-common #16 counted such nodes as if they had CPUs: rank 1 of 2 on four nodes got
+/// node 2, which is GPU 0's memory.
 #[test]
-fn nodes_counted_that_have_no_cpus() {
+fn nodes_without_cpus_are_counted() {
     let mut tree = grace();
     tree.process(&Process {
         threads: &[(2, "2-3")],
@@ -186,10 +186,10 @@ fn nodes_counted_that_have_no_cpus() {
     );
 }
 
-/// sglang #6549 (its review): processes are forked before they are bound, and what they had touched by then stays where it
-/// was.
+/// sglang #6549 (its review): processes are forked before they are bound, and pages touched before the binding do not
+/// move.
 #[test]
-fn cpus_right_and_pages_remote() {
+fn pages_touched_before_the_binding_are_remote() {
     let tree = with_trainer(&Process {
         numa_maps: Some("7f0000000000 default anon=25600 N0=2560 N1=23040 kernelpagesize_kB=4\n"),
         ..PLACED
@@ -202,10 +202,10 @@ fn cpus_right_and_pages_remote() {
     );
 }
 
-/// pytorch #160420 and #197868: the cache of pinned memory hands a loader blocks that another node's had freed, whatever the
-/// loader is bound to.
+/// pytorch #160420 and #197868: the cache of pinned memory reuses blocks that were freed on another node, regardless of the
+/// binding of the loader.
 #[test]
-fn pinned_blocks_used_again() {
+fn reused_pinned_blocks_are_remote() {
     let tree = with_trainer(&Process {
         numa_maps: Some(
             "7f0000000000 bind:0 anon=25600 N0=25600 kernelpagesize_kB=4\n\
@@ -221,9 +221,9 @@ fn pinned_blocks_used_again() {
     );
 }
 
-/// tensorflow #42738 and #53184, and PyTorch's binding: numa_node is -1, which says that nobody knows, and is taken for 0.
+/// tensorflow #42738 and #53184, and PyTorch's binding: numa_node is -1, which means unknown, and is taken for 0.
 #[test]
-fn minus_one_taken_for_node_zero() {
+fn minus_one_is_taken_for_node_zero() {
     let command = "python3\0/usr/bin/torchrun\0--numa-binding=node\0train.py\0";
     let mut tree = two_ranks(command, ["0-1", "2-3"]);
     tree.numa_node("-1\n");
@@ -240,7 +240,7 @@ fn minus_one_taken_for_node_zero() {
             "error[cpu-remote]: GPU and CPU NUMA nodes do NOT match: GPU 0 is attached to node 1, but trainer 100 is bound to node 0 (by CPU affinity)"
         ]
     );
-    // Where no source knows better, that is what is said.
+    // Where no source knows the node, that is reported.
     tree.affinity = [None, None];
     assert_data_eq!(
         line(&tree, "warning[gpu-node-unknown]"),
@@ -251,9 +251,9 @@ fn minus_one_taken_for_node_zero() {
 }
 
 /// TensorRT-LLM #12985 and sglang #24766: CUDA's first GPU under CUDA_VISIBLE_DEVICES=4,0 is the driver's fifth, and the
-/// driver was asked for its first.
+/// driver was asked about its first.
 #[test]
-fn cudas_number_taken_for_the_drivers() {
+fn the_cuda_index_is_taken_for_the_nvml_index() {
     let mut tree = crate::rules::p4d();
     tree.process(&Process {
         threads: &[(0, "0-23,48-71")],
@@ -273,7 +273,7 @@ fn cudas_number_taken_for_the_drivers() {
             "error[binding-not-in-effect]: TLLM_NUMA_AWARE_WORKER_AFFINITY requests a binding, but trainer 100 is bound to node 0 (GPU 4 is attached to node 1), as if CUDA_VISIBLE_DEVICES was not set"
         ]
     );
-    // Without the variable nothing was taken for anything.
+    // Without the variable the two numberings are the same.
     tree.variables(100, &["TLLM_NUMA_AWARE_WORKER_AFFINITY=1"]);
     assert_data_eq!(
         line(&tree, "error[binding-not-in-effect]"),
@@ -286,7 +286,7 @@ fn cudas_number_taken_for_the_drivers() {
 /// pytorch #91989: with OMP_PROC_BIND or KMP_AFFINITY set, `import torch` leaves the main thread one CPU, and the workers
 /// that it forks inherit that.
 #[test]
-fn everybody_on_one_cpu_after_an_import() {
+fn after_an_import_all_processes_share_one_cpu() {
     let tree = with_trainer(&Process {
         threads: &[(0, "0")],
         ..PLACED
@@ -308,7 +308,7 @@ fn everybody_on_one_cpu_after_an_import() {
 
 /// pytorch #135279: init_process_group without set_device gives every rank a context on GPU 0.
 #[test]
-fn every_rank_on_gpu_zero() {
+fn every_rank_has_a_context_on_gpu_zero() {
     let mut tree = job("python3\0launch.py\0", |rank| Rank {
         workers: 0,
         ..Rank::right(rank)
@@ -326,7 +326,7 @@ fn every_rank_on_gpu_zero() {
 
 /// sglang #27368, its first case: the container's cpuset has no memory on the GPU's node, and `numactl --membind` fails.
 #[test]
-fn a_container_without_the_gpus_node() {
+fn a_containers_cpuset_excludes_the_gpus_node() {
     let tree = with_trainer(&Process {
         threads: &[(2, "2-3")],
         ..PLACED

@@ -1,0 +1,33 @@
+//! What both test programs (suite and lab) use.
+
+use std::time::{Duration, Instant};
+
+/// Only a hang takes so long, however busy the machine is.
+pub const HANG: Duration = Duration::from_secs(300);
+
+/// The variable that multiplies the program's own time limits (src/observe/patience.rs).
+pub const PATIENCE: &str = "NUMA_AUDIT_PATIENCE";
+
+/// A factor under which nothing that works is taken for stuck, however busy the machine is.
+pub const PATIENT: &str = "100";
+
+/// Reports a test that cannot run here. With `NUMA_AUDIT_TESTS=all`, which .ci/run sets, this is a failure.
+#[track_caller]
+pub fn passed_over(reason: &str) {
+    let must_run = std::env::var_os("NUMA_AUDIT_TESTS").is_some_and(|value| value == "all");
+    assert!(!must_run, "this test must run here: {reason}");
+    println!("passed over: {reason}");
+}
+
+/// Waits until `find` gives something.
+#[track_caller]
+pub fn wait_for<T>(what: &str, mut find: impl FnMut() -> Option<T>) -> T {
+    let start = Instant::now();
+    loop {
+        if let Some(found) = find() {
+            return found;
+        }
+        assert!(start.elapsed() < HANG, "waited in vain: {what}");
+        std::thread::sleep(Duration::from_millis(5));
+    }
+}
