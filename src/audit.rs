@@ -10,6 +10,8 @@ pub(crate) mod place;
 pub(crate) mod placed;
 pub(crate) mod rules;
 pub(crate) mod summary;
+#[cfg(test)]
+mod window_tests;
 
 use std::collections::BTreeSet;
 

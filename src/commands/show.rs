@@ -25,3 +25,35 @@ pub(crate) fn run(arguments: &ShowArgs) -> Result<ExitCode, Trouble> {
         arguments.fail_on,
     )))
 }
+
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
+
+    use super::json;
+    use crate::audit::{Settings, audit, map};
+    use crate::document;
+    use crate::observe::{Source, Subjects, observe};
+
+    #[test]
+    fn a_document_is_read_as_it_was_written() {
+        for name in [
+            "p4d-do-not-match",
+            "p4d-bound",
+            "h200x4-mp-spawn",
+            "h200x4-torchrun-forkserver",
+            "h200x2-mp-spawn",
+        ] {
+            for make in [audit, map] {
+                let path = format!("{}/fixtures/{name}.tar.gz", env!("CARGO_MANIFEST_DIR"));
+                let source = Source::snapshot(Path::new(&path)).unwrap();
+                let machine = observe(source, &Subjects::GpuUsers).machine;
+                let made = make(machine, &Settings::default());
+                let text = json::text(&made);
+                let read = document::read(text.as_bytes()).unwrap();
+                assert_eq!(read, made, "{name}");
+                assert_eq!(json::text(&read), text, "{name}");
+            }
+        }
+    }
+}

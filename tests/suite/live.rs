@@ -9,7 +9,7 @@ use crate::program::{Run, program, run};
 use crate::support::{HANG, passed_over, wait_for};
 
 /// A library that does not exist: as on a machine without a driver.
-const NO_DRIVER: [&str; 2] = ["--nvml-lib", "/nonexistent/libnvidia-ml.so.1"];
+pub const NO_DRIVER: [&str; 2] = ["--nvml-lib", "/nonexistent/libnvidia-ml.so.1"];
 
 /// A process that does nothing, and ends with the test.
 pub struct Sleeper(pub Child);

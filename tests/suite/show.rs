@@ -4,9 +4,11 @@ use std::io::Write;
 use std::process::Stdio;
 
 use serde_json::{Value, json};
+use snapbox::str;
 
+use crate::live::{NO_DRIVER, Sleeper};
 use crate::machine::{PLACED, Process, with_trainer};
-use crate::program::{Run, fixture, program, replay};
+use crate::program::{Run, fixture, main_table, program, replay, run};
 
 const FIXTURES: [&str; 5] = [
     "p4d-do-not-match",
@@ -18,8 +20,14 @@ const FIXTURES: [&str; 5] = [
 
 /// The program with this text as its standard input.
 fn with_input(arguments: &[&str], input: &str) -> Run {
+    at_width(100, arguments, input)
+}
+
+/// The same in a terminal of this width.
+fn at_width(columns: u16, arguments: &[&str], input: &str) -> Run {
     let mut command = program();
     command.args(arguments).stdin(Stdio::piped());
+    command.env("COLUMNS", columns.to_string());
     command.stdout(Stdio::piped()).stderr(Stdio::piped());
     let mut child = command.spawn().unwrap();
     let mut stdin = child.stdin.take().unwrap();
@@ -44,6 +52,94 @@ fn a_saved_audit_looks_like_the_audit() {
         assert_eq!(shown.stdout, replay(name, &["topology"]).stdout, "{name}");
         assert_eq!(shown.code, Some(0), "{name}");
     }
+}
+
+#[test]
+fn a_saved_audit_of_a_live_machine_over_time_is_shown() {
+    let sleeper = Sleeper::new();
+    let pid = sleeper.pid();
+    let arguments = ["--json", "--for", "200ms", "--pid", &pid];
+    let saved = run(NO_DRIVER.iter().copied().chain(arguments));
+    let shown = with_input(&["show", "-", "--json"], &saved.stdout);
+    assert_eq!(shown.stdout, saved.stdout);
+    assert_eq!(shown.code, saved.code);
+    let table = with_input(&["show", "-"], &saved.stdout).stdout;
+    assert!(table.contains("\nObserved for "), "{table}");
+    assert!(table.contains(&format!(" {pid} ")), "{table}");
+}
+
+/// A made-up window in the document of a recorded machine.
+fn with_window(seconds: f64) -> Value {
+    let tree = with_trainer(&Process {
+        threads: &[(0, "0-3")],
+        ..PLACED
+    });
+    for pid in [101, 102] {
+        tree.process(&Process {
+            pid,
+            ppid: 100,
+            name: "pt_data_worker",
+            ..PLACED
+        });
+    }
+    let mut document = tree.audit(&["--json"]).json();
+    document["window"] = json!({
+        "seconds": seconds, "asked_seconds": 10.0, "looks": 100,
+        "node_counters": {
+            "0": {"numa_hit": 9000, "numa_miss": 12, "numa_foreign": 0, "other_node": 512},
+            "1": {"numa_hit": 7, "other_node": 0},
+        },
+        "vmstat": {"numa_hint_faults": 700, "numa_pages_migrated": 25_600},
+    });
+    let spent = [json!({"0": 1.7, "1": 5.81}), json!({"0": 3.0}), json!({})];
+    let processes = document["processes"].as_array_mut().unwrap();
+    for (process, spent) in processes.iter_mut().zip(spent) {
+        process["cpu"]["window"] =
+            json!({"cpu_seconds_by_node": spent, "migrations": 14, "threads_moved": 1});
+    }
+    document
+}
+
+#[test]
+fn a_window_is_in_the_head_and_in_the_column_of_cpus() {
+    let document = with_window(10.004).to_string();
+    let narrow = at_width(80, &["show", "-"], &document).stdout;
+    snapbox::assert_data_eq!(
+        main_table(&narrow),
+        str![[r#"
+GPU ROLE      PID     RANK GPU  CPU    CPUS MEM     MEMORY BY NODE   VERDICT
+                           NODE NODE        BINDING
+0   trainer   100     -    0    1: 77% 0-3  [0, 1]  0: 100% 100 MiB  at-risk
+                                0: 23%
+0   worker ×2 101-102 -    0    0      0-1  [0, 1]  0: 100% ≤100 MiB ok
+
+"#]]
+    );
+    let head: Vec<&str> = narrow.lines().skip(2).take(3).collect();
+    snapbox::assert_data_eq!(
+        head.join("\n"),
+        str![[r#"
+Observed for 10 s, 100 times
+Pages allocated meanwhile: node 0 numa_miss 12, other_node 512
+NUMA balancing meanwhile: numa_pages_migrated 25600, numa_hint_faults 700
+"#]]
+    );
+    let wide = at_width(200, &["show", "-"], &document).stdout;
+    snapbox::assert_data_eq!(
+        main_table(&wide),
+        str![[r#"
+ GPU  ROLE       PID      USER  RANK  GPU NODE  CPU NODE  CPUS  MEM BINDING  MEMORY BY NODE    VERDICT  NAME            TASK                 KNOWN BY  KINDS OF MEMORY
+ 0    trainer    100      7     -     0         1: 77%    0-3   [0, 1]       0: 100% 100 MiB   at-risk  python3                              nvml      anonymous 100 MiB
+                                                0: 23%
+ 0    worker ×2  101-102  7     -     0         0         0-1   [0, 1]       0: 100% ≤100 MiB  ok       pt_data_worker  PyTorch data loader  ancestor  anonymous 100 MiB
+
+"#]]
+    );
+    let interrupted = with_input(&["show", "-"], &with_window(3.2).to_string()).stdout;
+    assert!(
+        interrupted.contains("\nObserved for 3.2 s of 10 s (interrupted), 100 times\n"),
+        "{interrupted}"
+    );
 }
 
 /// A document as version 0.1.0 wrote it.
