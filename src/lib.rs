@@ -56,7 +56,7 @@
 //! # Rules that hold everywhere
 //!
 //! - Missing is not zero: no default replaces a fact. A missing fact is `None` and has a [`machine::gap::Gap`] with the reason.
-//! - Live and recorded machines share one path. They differ in [`observe::Root`], in the source of NVML's answers, and in queries
+//! - Live and recorded machines share one path. They differ in [`observe::root::Root`], in the source of NVML's answers, and in queries
 //!   of single pages, affinities and thread policies, which only a live machine answers.
 //! - Sorted by number: two runs over one tree print the same bytes.
 //! - No wait is without end. Files that may block their reader are read on threads that can be abandoned

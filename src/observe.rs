@@ -1,6 +1,6 @@
 //! Observes one machine: the running one, or a recorded one.
 //!
-//! Both take the same code, except for three things: [`Root`] opens the files, [`Source`] has NVML's answers, and `memory`
+//! Both take the same code, except for three things: [`root::Root`] opens the files, [`Source`] has NVML's answers, and `memory`
 //! chooses how memory is read.
 //!
 //! # What is read

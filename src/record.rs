@@ -16,7 +16,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-use crate::machine::DriverAnswer;
+use crate::machine::{DriverAnswer, Machine};
 use crate::observe::Observation;
 use crate::observe::root::{FORMAT, Manifest, RecordedEntry, RecordedTree, Tap};
 use crate::units::Pid;
@@ -120,33 +120,49 @@ fn tree_of(observation: Observation, options: &Options) -> RecordedTree {
         machine,
         driver,
         strangers,
-        tap: Tap {
-            tree,
-            denied,
-            silent,
-        },
+        tap,
         is_late: _,
     } = observation;
-    let kept_files = RecordedFiles::of(&machine);
+    let files = RecordedFiles::of(&machine);
+    let mut kept = kept_files(&tap.tree, &files, options.redact);
+    let manifest = manifest(machine, strangers, tap, &files, options);
+    kept.insert("snapshot.json", json(&manifest));
+    kept.insert("nvml.json", json(&kept_answer(driver, options.redact)));
+    kept
+}
+
+fn kept_files(tree: &RecordedTree, files: &RecordedFiles, redact: bool) -> RecordedTree {
+    let mut kept = RecordedTree::default();
+    let is_kept = |(path, entry): &(&PathBuf, &RecordedEntry)| {
+        files.has(path) && keeps_open_file(path, entry)
+    };
+    for (path, entry) in tree.entries().iter().filter(is_kept) {
+        kept.insert(path, without_secrets(path, entry, redact));
+    }
+    if redact {
+        groups::without_names(&kept)
+    } else {
+        kept
+    }
+}
+
+fn manifest(
+    machine: Machine,
+    strangers: BTreeSet<Pid>,
+    tap: Tap,
+    files: &RecordedFiles,
+    options: &Options,
+) -> Manifest {
     let unseen = unseen(&machine);
-    let uids: BTreeSet<u32> = machine
-        .processes
-        .iter()
-        .filter_map(|process| process.uid)
-        .collect();
-    let pids: BTreeSet<Pid> = machine
-        .processes
-        .iter()
-        .map(|process| process.pid)
-        .collect();
-    let users = machine
-        .users
-        .into_iter()
-        .filter(|(uid, _)| uids.contains(uid) && !options.redact);
+    let processes = &machine.processes;
+    let uids: BTreeSet<u32> = processes.iter().filter_map(|of| of.uid).collect();
+    let pids: BTreeSet<Pid> = processes.iter().map(|of| of.pid).collect();
+    let users = machine.users.into_iter();
+    let users = users.filter(|(uid, _)| uids.contains(uid) && !options.redact);
     let is_named = |path: &str| options.redact && path.starts_with(groups::TOP);
-    let denied = denied.into_iter();
-    let denied = denied.filter(|path| kept_files.has(Path::new(path)) && !is_named(path));
-    let manifest = Manifest {
+    let denied = tap.denied.into_iter();
+    let denied = denied.filter(|path| files.has(Path::new(path)) && !is_named(path));
+    Manifest {
         format: FORMAT,
         recorded_at: machine.host.recorded_at,
         hostname: machine.host.hostname.filter(|_| !options.redact),
@@ -156,32 +172,23 @@ fn tree_of(observation: Observation, options: &Options) -> RecordedTree {
         strangers: strangers.iter().map(|pid| pid.0).collect(),
         unseen,
         denied: denied.collect(),
-        silent: silent.intersection(&pids).map(|pid| pid.0).collect(),
-    };
-    let mut kept = RecordedTree::default();
-    let is_kept_entry = |(path, entry): &(&PathBuf, &RecordedEntry)| {
-        kept_files.has(path) && keeps_open_file(path, entry)
-    };
-    for (path, entry) in tree.entries().iter().filter(is_kept_entry) {
-        kept.insert(path, without_secrets(path, entry, options.redact));
+        silent: tap.silent.intersection(&pids).map(|pid| pid.0).collect(),
     }
-    if options.redact {
-        kept = groups::without_names(&kept);
-    }
-    let driver = DriverAnswer {
-        // The text may have the path of the library.
-        error: if options.redact {
-            driver
-                .error
-                .map(|_| "no answer; the reason is redacted".to_owned())
+}
+
+/// The text of NVML's error may have the path of the library.
+fn kept_answer(driver: DriverAnswer, redact: bool) -> DriverAnswer {
+    let kept = |error| {
+        if redact {
+            "no answer; the reason is redacted".to_owned()
         } else {
-            driver.error
-        },
-        ..driver
+            error
+        }
     };
-    kept.insert("snapshot.json", json(&manifest));
-    kept.insert("nvml.json", json(&driver));
-    kept
+    DriverAnswer {
+        error: driver.error.map(kept),
+        ..driver
+    }
 }
 
 fn json<T: Serialize>(value: &T) -> RecordedEntry {

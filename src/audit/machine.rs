@@ -4,8 +4,8 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use crate::audit::entries::process::EntryContext;
 use crate::audit::hint::Circumstances;
+use crate::audit::place::GpuPlace;
 use crate::audit::place::home;
-use crate::audit::place::{GpuPlace, memory};
 use crate::audit::placed::{PlacedProcess, Yardstick};
 use crate::audit::rules::{PlacedMachine, RuleContext};
 use crate::audit::summary::summarise;
@@ -73,8 +73,10 @@ impl AuditedMachine {
             PlacedProcess::new(process, watched, membership, &yardstick)
         };
         let processes: Vec<PlacedProcess> = processes.into_iter().map(place).collect();
-        let near_limit = processes.iter();
-        gaps.extend(near_limit.filter_map(|of| memory::near_limit(of, &settings.limits)));
+        let near_limit = processes
+            .iter()
+            .filter(|of| of.memory.is_near_limit(&settings.limits));
+        gaps.extend(near_limit.map(|of| open_limit(of.process.pid)));
         gaps.retain(|gap| scope::concerns(gap, &shown, &asked, &observed, &named));
         Self {
             host: machine.host,
@@ -191,6 +193,18 @@ fn doubt((pid, membership): (&Pid, &Membership)) -> Option<Gap> {
         fact: Fact::Trainer,
         reason: Reason::Failed(membership.doubt.clone()?),
     })
+}
+
+/// The memory of this process is estimated, and the limit lies within the error.
+fn open_limit(pid: Pid) -> Gap {
+    Gap {
+        pid: Some(pid),
+        fact: Fact::MemoryLimit,
+        reason: Reason::Failed(
+            "memory is estimated, and the limit is within the error of the estimate: use --memory exact"
+                .into(),
+        ),
+    }
 }
 
 /// The rules that each process breaks.

@@ -214,65 +214,67 @@ fn number(bytes: &[u8], which: u8) -> Option<std::ops::Range<usize>> {
 }
 
 fn apply(change: &FileChange, machine: &[(PathBuf, RecordedEntry)], tree: &mut RecordedTree) {
-    let entry = |which: u16| &machine[usize::from(which) % machine.len()];
-    let path = |which: u16| entry(which).0.clone();
-    let bytes = |which: u16| match tree.entries().get(&entry(which).0) {
+    let path = |which: u16| machine[usize::from(which) % machine.len()].0.clone();
+    let bytes = |which: u16| match tree.entries().get(&path(which)) {
         Some(RecordedEntry::File(bytes)) => bytes.clone(),
         _ => Vec::new(),
     };
-    match *change {
-        FileChange::Replace(which, new) => {
-            tree.insert(path(which), RecordedEntry::File(new.to_owned()))
+    let (path, entry) = match *change {
+        FileChange::Replace(which, new) => (path(which), RecordedEntry::File(new.to_owned())),
+        FileChange::Overwrite(which, ..)
+        | FileChange::Insert(which, ..)
+        | FileChange::Cut(which, ..)
+        | FileChange::Number(which, ..) => {
+            let edited = edited(change, bytes(which));
+            (path(which), RecordedEntry::File(edited))
         }
-        FileChange::Overwrite(which, at, new) => {
-            let mut bytes = bytes(which);
-            let at = usize::from(at) % bytes.len().max(1);
-            let end = bytes.len().min(at + new.len());
-            bytes.splice(at..end, new.iter().copied());
-            tree.insert(path(which), RecordedEntry::File(bytes));
-        }
-        FileChange::Insert(which, at, new) => {
-            let mut bytes = bytes(which);
-            let at = usize::from(at) % (bytes.len() + 1);
-            bytes.splice(at..at, new.iter().copied());
-            tree.insert(path(which), RecordedEntry::File(bytes));
-        }
-        FileChange::Cut(which, length) => {
-            let mut bytes = bytes(which);
-            bytes.truncate(usize::from(length));
-            tree.insert(path(which), RecordedEntry::File(bytes));
-        }
-        FileChange::Number(which, at, new) => {
-            let mut bytes = bytes(which);
-            if let Some(digits) = number(&bytes, at) {
-                bytes.splice(digits, new.to_string().into_bytes());
-            }
-            tree.insert(path(which), RecordedEntry::File(bytes));
-        }
-        FileChange::Copy(which, from) => {
-            let bytes = bytes(from);
-            tree.insert(path(which), RecordedEntry::File(bytes));
-        }
+        FileChange::Copy(which, from) => (path(which), RecordedEntry::File(bytes(from))),
         FileChange::Remove(which) => {
             let gone = path(which);
             tree.retain(|path| path != gone);
+            return;
         }
         FileChange::Link(which, to) => {
             let target = Path::new("/").join(path(to));
-            tree.insert(path(which), RecordedEntry::Link(target));
+            (path(which), RecordedEntry::Link(target))
         }
         FileChange::LinkAnywhere(which, target) => {
-            tree.insert(path(which), RecordedEntry::Link(target.into()));
+            (path(which), RecordedEntry::Link(target.into()))
         }
-        FileChange::Folder(which) => tree.insert(path(which), RecordedEntry::Folder),
-        FileChange::Add(which, name, new) => {
-            // The reader of archives lets only plain names through.
-            if !["", ".", ".."].contains(&name) && !name.contains(['/', '\0']) {
-                tree.insert(
-                    path(which).with_file_name(name),
-                    RecordedEntry::File(new.to_owned()),
-                );
+        FileChange::Folder(which) => (path(which), RecordedEntry::Folder),
+        // The reader of archives lets only plain names through.
+        FileChange::Add(_, name, _)
+            if ["", ".", ".."].contains(&name) || name.contains(['/', '\0']) =>
+        {
+            return;
+        }
+        FileChange::Add(which, name, new) => (
+            path(which).with_file_name(name),
+            RecordedEntry::File(new.to_owned()),
+        ),
+    };
+    tree.insert(path, entry);
+}
+
+/// The bytes of a file after a change of a part of them.
+fn edited(change: &FileChange, mut bytes: Vec<u8>) -> Vec<u8> {
+    match *change {
+        FileChange::Overwrite(_, at, new) => {
+            let at = usize::from(at) % bytes.len().max(1);
+            let end = bytes.len().min(at + new.len());
+            bytes.splice(at..end, new.iter().copied());
+        }
+        FileChange::Insert(_, at, new) => {
+            let at = usize::from(at) % (bytes.len() + 1);
+            bytes.splice(at..at, new.iter().copied());
+        }
+        FileChange::Cut(_, length) => bytes.truncate(usize::from(length)),
+        FileChange::Number(_, at, new) => {
+            if let Some(digits) = number(&bytes, at) {
+                bytes.splice(digits, new.to_string().into_bytes());
             }
         }
+        _ => {}
     }
+    bytes
 }

@@ -2,9 +2,9 @@
 
 use std::collections::BTreeMap;
 
+use crate::audit::Limits;
 use crate::audit::place::{LocalNodes, Locality, Verdict, error_of};
-use crate::audit::{Limits, PlacedProcess};
-use crate::machine::{Backing, Exactness, Fact, Gap, Memory, Policy, Process, Reason, Sample};
+use crate::machine::{Backing, Exactness, Memory, Policy, Process, Sample};
 use crate::units::{Bytes, NodeBytes, NodeId, NodeSet};
 pub(crate) use crate::words::MemoryKind;
 
@@ -88,7 +88,7 @@ impl Share {
     }
 }
 
-/// PciNodes the memory of a process.
+/// Places the memory of a process.
 pub(crate) fn place(
     process: &Process,
     holds_context: bool,
@@ -123,6 +123,25 @@ fn pages_of(memory: &Memory, holds_context: bool, local: &LocalNodes) -> PagePla
         .filter(|_| is_local_known)
         .map(|node| (*node, local.locality(*node)))
         .collect();
+    // `max_by_key` returns the last of equal ones: the lowest node, in reverse order.
+    let most = by_node.iter().rev().max_by_key(|(_, bytes)| **bytes);
+    let most = most.map(|(node, _)| *node);
+    PagePlace {
+        policy: memory.policy.clone(),
+        thread_policies: memory.thread_policies.clone(),
+        estimate: match &memory.exactness {
+            Exactness::Exact => None,
+            Exactness::Sampled(sample) => Some(estimate(sample, memory, local, most)),
+        },
+        node: most,
+        share: is_local_known.then(|| share(&by_node, &locality)),
+        locality,
+        by_node,
+        by_kind,
+    }
+}
+
+fn share(by_node: &NodeBytes, locality: &BTreeMap<NodeId, Locality>) -> Share {
     let at_least = |far: Locality| {
         let there = by_node
             .iter()
@@ -131,40 +150,34 @@ fn pages_of(memory: &Memory, holds_context: bool, local: &LocalNodes) -> PagePla
     };
     let all = at_least(Locality::Local);
     let off = at_least(Locality::Near);
-    let share = Share {
+    Share {
         local: Bytes(all.0 - off.0),
         off,
         remote: at_least(Locality::Remote),
         all,
-    };
-    // `max_by_key` returns the last of equal ones: the lowest node, in reverse order.
-    let most = by_node.iter().rev().max_by_key(|(_, bytes)| **bytes);
+    }
+}
+
+/// `most`: the node with most of the memory.
+fn estimate(
+    sample: &Sample,
+    memory: &Memory,
+    local: &LocalNodes,
+    most: Option<NodeId>,
+) -> Estimate {
     let is_counted = |node: NodeId| {
-        if is_local_known {
-            local.locality(node) == Locality::Local
+        if local.nodes.is_empty() {
+            most == Some(node)
         } else {
-            most.is_some_and(|(most, _)| *most == node)
+            local.locality(node) == Locality::Local
         }
     };
-    let estimate = |sample: &Sample| Estimate {
+    Estimate {
         asked: sample.asked(),
         error: error_of(sample, &memory.pages, is_counted),
         remote_error: error_of(sample, &memory.pages, |node| {
             local.locality(node) == Locality::Remote
         }),
-    };
-    PagePlace {
-        policy: memory.policy.clone(),
-        thread_policies: memory.thread_policies.clone(),
-        estimate: match &memory.exactness {
-            Exactness::Exact => None,
-            Exactness::Sampled(sample) => Some(estimate(sample)),
-        },
-        node: most.map(|(node, _)| *node),
-        locality,
-        share: is_local_known.then_some(share),
-        by_node,
-        by_kind,
     }
 }
 
@@ -190,19 +203,17 @@ fn verdict(pages: Option<&PagePlace>, local: &LocalNodes, limits: &Limits) -> Ve
     }
 }
 
-/// A gap for an estimate whose error is too large to say on which side of a limit the memory is. The verdict uses the most
-/// likely value.
-pub(crate) fn near_limit(audited: &PlacedProcess, limits: &Limits) -> Option<Gap> {
-    let is_judged = audited.is_judged() && audited.memory.verdict != Some(Verdict::SingleNode);
-    let pages = audited.memory.pages.as_ref().filter(|_| is_judged)?;
-    is_near_limit(pages.share?, pages.estimate?, limits).then(|| Gap {
-        pid: Some(audited.process.pid),
-        fact: Fact::MemoryLimit,
-        reason: Reason::Failed(
-            "memory is estimated, and the limit is within the error of the estimate: use --memory exact"
-                .into(),
-        ),
-    })
+impl MemoryPlace {
+    /// Whether the error of an estimate is too large to say on which side of a limit the memory is. The verdict uses the most
+    /// likely value.
+    pub(crate) fn is_near_limit(&self, limits: &Limits) -> bool {
+        let is_judged = self
+            .verdict
+            .is_some_and(|verdict| verdict != Verdict::SingleNode);
+        let pages = self.pages.as_ref().filter(|_| is_judged);
+        let parts = pages.and_then(|pages| Some((pages.share?, pages.estimate?)));
+        parts.is_some_and(|(share, estimate)| is_near_limit(share, estimate, limits))
+    }
 }
 
 fn is_near_limit(share: Share, estimate: Estimate, limits: &Limits) -> bool {

@@ -6,7 +6,7 @@ use std::path::Path;
 use crate::observe::root::RecordedTree;
 use crate::units::Pid;
 
-/// Everything that was read through a [`crate::observe::Root`].
+/// Everything that was read through a [`crate::observe::root::Root`].
 #[derive(Debug, Default)]
 pub(crate) struct Tap {
     /// The bytes of every file, as the kernel gave them.

@@ -13,7 +13,7 @@ use std::time::{Duration, Instant};
 
 use rustix::process::{Pid, Resource, Rlimit, Signal};
 
-use crate::machine::{DriverAnswer, MOST_GPUS};
+use crate::machine::{DriverAnswer, DriverGpu, MOST_GPUS};
 use crate::observe::deadline::Deadline;
 use crate::observe::gpu::nvml::query::query;
 use crate::observe::gpu::nvml::{NvmlMessage, failed_gpu};
@@ -52,9 +52,6 @@ pub(crate) struct Invocation {
 pub(crate) struct NvmlQuery {
     client: NvmlClient,
     attempt: Attempt,
-    answer: DriverAnswer,
-    answered_at: Vec<Instant>,
-    files_answer: bool,
 }
 
 /// One child, or one thread, that queries the driver.
@@ -84,9 +81,6 @@ impl NvmlClient {
         NvmlQuery {
             attempt: Attempt::from(&self, 0),
             client: self,
-            answer: DriverAnswer::default(),
-            answered_at: Vec::new(),
-            files_answer: false,
         }
     }
 }
@@ -103,34 +97,12 @@ impl NvmlQuery {
     /// Waits for the rest of the answer.
     pub(crate) fn finish(mut self, deadline: Deadline) -> NvmlReply {
         let mut failures = 0;
-        let mut gpus = Vec::new();
-        let mut count: Option<u32> = None;
+        let mut received = Received::default();
         loop {
-            let mut refused = None;
-            let end = self.attempt.receive(deadline, |message, at| match message {
-                NvmlMessage::Started => false,
-                NvmlMessage::FilesAnswer => {
-                    self.files_answer = true;
-                    false
-                }
-                // A later attempt may get another answer, which does not replace the first.
-                NvmlMessage::Driver(answer, _) if count.is_some() => {
-                    refused = answer.error;
-                    refused.is_some()
-                }
-                NvmlMessage::Driver(answer, gpu_count) => {
-                    self.answer = answer;
-                    // The child's output is not trusted more than the library.
-                    *count.insert(gpu_count.min(MOST_GPUS)) as usize <= gpus.len()
-                }
-                NvmlMessage::Gpu(gpu) => {
-                    gpus.push(gpu);
-                    self.answered_at.push(at);
-                    count.is_some_and(|count| count as usize <= gpus.len())
-                }
-            });
+            let take = |message, at| received.take(message, at);
+            let end = self.attempt.receive(deadline, take);
             self.attempt.stop();
-            let end = match refused {
+            let end = match received.refusal.take() {
                 Some(why) => AttemptEnd::Failed(why),
                 None => end,
             };
@@ -138,33 +110,98 @@ impl NvmlQuery {
                 AttemptEnd::Complete => break,
                 AttemptEnd::OtherProgram => {
                     self.client.program = None;
-                    self.attempt = Attempt::from(&self.client, gpus.len() as u32);
+                    self.attempt = Attempt::from(&self.client, received.next());
                 }
                 AttemptEnd::Failed(why) => {
                     failures += 1;
-                    let Some(count) = count else {
-                        self.answer.error = Some(why);
-                        break;
-                    };
                     let gives_up = failures >= MOST_FAILURES || deadline.is_over();
-                    let next = gpus.len() as u32 + 1;
-                    let next = if gives_up { count } else { next.min(count) };
-                    for index in gpus.len() as u32..next {
-                        gpus.push(failed_gpu(index, why.clone()));
-                        self.answered_at.push(Instant::now());
-                    }
-                    if next >= count {
+                    if received.skip(why, gives_up) {
                         break;
                     }
-                    self.attempt = Attempt::from(&self.client, next);
+                    self.attempt = Attempt::from(&self.client, received.next());
                 }
             }
         }
-        if self.answer.error.is_none() {
-            self.answer.gpus = Some(gpus);
+        received.into_reply()
+    }
+}
+
+/// What the attempts have answered together.
+#[derive(Debug, Default)]
+struct Received {
+    driver: DriverAnswer,
+    /// The number of GPUs; `None` until the driver has answered.
+    count: Option<u32>,
+    gpus: Vec<DriverGpu>,
+    /// The time of each GPU's answer.
+    answered_at: Vec<Instant>,
+    files_answer: bool,
+    /// Why the driver refused a later attempt.
+    refusal: Option<String>,
+}
+
+impl Received {
+    /// Returns whether this was the last message of the attempt.
+    fn take(&mut self, message: NvmlMessage, at: Instant) -> bool {
+        match message {
+            NvmlMessage::Started => false,
+            NvmlMessage::FilesAnswer => {
+                self.files_answer = true;
+                false
+            }
+            // A later attempt may get another answer, which does not replace the first.
+            NvmlMessage::Driver(driver, _) if self.count.is_some() => {
+                self.refusal = driver.error;
+                self.refusal.is_some()
+            }
+            NvmlMessage::Driver(driver, gpu_count) => {
+                self.driver = driver;
+                // The child's output is not trusted more than the library.
+                self.count = Some(gpu_count.min(MOST_GPUS));
+                self.is_complete()
+            }
+            NvmlMessage::Gpu(gpu) => {
+                self.gpus.push(gpu);
+                self.answered_at.push(at);
+                self.is_complete()
+            }
+        }
+    }
+
+    /// The index of the first GPU without an answer.
+    fn next(&self) -> u32 {
+        self.gpus.len() as u32
+    }
+
+    fn is_complete(&self) -> bool {
+        self.count.is_some_and(|count| count <= self.next())
+    }
+
+    /// Skips the GPU that failed, or all that are left. Returns whether nothing is left to query.
+    fn skip(&mut self, why: String, all: bool) -> bool {
+        let Some(count) = self.count else {
+            self.driver.error = Some(why);
+            return true;
+        };
+        let end = if all {
+            count
+        } else {
+            count.min(self.next() + 1)
+        };
+        for index in self.next()..end {
+            self.gpus.push(failed_gpu(index, why.clone()));
+            self.answered_at.push(Instant::now());
+        }
+        self.is_complete()
+    }
+
+    fn into_reply(self) -> NvmlReply {
+        let mut answer = self.driver;
+        if answer.error.is_none() {
+            answer.gpus = Some(self.gpus);
         }
         NvmlReply {
-            answer: self.answer,
+            answer,
             answered_at: self.answered_at,
             files_answer: self.files_answer,
         }
