@@ -34,8 +34,23 @@ pub(crate) struct NodeEntry {
     pub(crate) memory_total_bytes: Option<Bytes>,
     /// MemFree of its meminfo, in bytes; null where it is unknown.
     pub(crate) memory_free_bytes: Option<Bytes>,
+    /// The page cache that the kernel can drop for other memory (FilePages without Shmem), in bytes; null where it is unknown.
+    pub(crate) memory_reclaimable_bytes: Option<Bytes>,
+    /// Its pools of huge pages, by page size; null where they are unknown.
+    pub(crate) huge_pages: Option<Vec<HugePagesEntry>>,
     /// Distance to each online node, by node; 10 is a node's own. Null where they are unknown.
     pub(crate) distances: Option<BTreeMap<NodeId, u32>>,
+}
+
+/// The huge pages of one size that a NUMA node has set aside.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub(crate) struct HugePagesEntry {
+    /// The size of a page, in bytes.
+    pub(crate) page_bytes: Bytes,
+    /// How many there are (nr_hugepages).
+    pub(crate) total: u64,
+    /// How many of them are free (free_hugepages).
+    pub(crate) free: u64,
 }
 
 /// A GPU.

@@ -5,8 +5,8 @@ use serde::{Deserialize, Serialize};
 
 use crate::document::cpu::CpuEntry;
 use crate::document::memory::MemoryEntry;
-use crate::units::{NodeSet, Pid};
-use crate::words::{Evidence, Role, Verdict, Word};
+use crate::units::{CpuSet, NodeSet, Pid};
+use crate::words::{Evidence, ObstacleKind, Role, Verdict, Word};
 
 /// A process. Its name, command and all other text that it chose may contain any letters.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
@@ -72,6 +72,9 @@ pub(crate) struct ProcessEntry {
     pub(crate) memory: MemoryEntry,
     /// The worse of the verdicts on CPU and memory; null for a process that is not judged.
     pub(crate) verdict: Option<Word<Verdict>>,
+    /// Where it should be, and what is in the way. Every command of a finding comes from it. Null for a process that is not
+    /// judged, and where its local nodes are unknown.
+    pub(crate) target: Option<TargetEntry>,
     /// The rules that it breaks.
     #[serde(default)]
     pub(crate) findings: Vec<String>,
@@ -79,6 +82,31 @@ pub(crate) struct ProcessEntry {
     /// process of no such job.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) job_group: Option<u32>,
+}
+
+/// Where a process should be.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub(crate) struct TargetEntry {
+    /// The CPUs of its local nodes that its cpuset allows; empty where it allows none of them.
+    #[serde(default)]
+    pub(crate) cpus: CpuSet,
+    /// The local memory nodes that its cpuset allows; empty where it allows none of them.
+    #[serde(default)]
+    pub(crate) memory_nodes: NodeSet,
+    /// What keeps the process or its memory from being there.
+    #[serde(default)]
+    pub(crate) obstacles: Vec<ObstacleEntry>,
+}
+
+/// What keeps a process or its memory from its target.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub(crate) struct ObstacleEntry {
+    /// What kind of obstacle it is.
+    #[serde(default)]
+    pub(crate) kind: Word<ObstacleKind>,
+    /// The obstacle in words.
+    #[serde(default)]
+    pub(crate) text: String,
 }
 
 /// A MIG instance of a GPU.

@@ -16,10 +16,24 @@ pub(crate) struct Node {
     pub(crate) memory_total: Option<Bytes>,
     /// MemFree of `meminfo`; `None` where there is no such file.
     pub(crate) memory_free: Option<Bytes>,
+    /// The page cache that the kernel can drop for other memory: FilePages without Shmem of `meminfo`. `None` where it is not
+    /// reported.
+    pub(crate) memory_reclaimable: Option<Bytes>,
+    /// Its pools of huge pages by the size of a page. `None` where there is no folder `hugepages`.
+    pub(crate) huge_pages: Option<BTreeMap<Bytes, HugePool>>,
     /// The distance to each online node; 10 is the node itself. Empty where it is unknown.
     pub(crate) distances: BTreeMap<NodeId, u32>,
     /// The socket of its CPUs (`physical_package_id`). `None` for a node without CPUs, and where the firmware does not report it.
     pub(crate) package: Option<u32>,
+}
+
+/// The huge pages of one size that a node has set aside. A process can get the free ones and no others.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(crate) struct HugePool {
+    /// `nr_hugepages`.
+    pub(crate) total: u64,
+    /// `free_hugepages`.
+    pub(crate) free: u64,
 }
 
 /// All nodes of a machine.
