@@ -25,7 +25,7 @@ pub(crate) use crate::document::finding::Finding;
 pub(crate) use crate::document::gap::GapEntry;
 pub(crate) use crate::document::machine::{DeviceEntry, GpuEntry, NodeEntry, TopologyEntry};
 pub(crate) use crate::document::memory::MemoryEntry;
-pub(crate) use crate::document::process::{MigInstance, ProcessEntry};
+pub(crate) use crate::document::process::{MigInstance, ProcessEntry, SchedulerJobEntry};
 pub(crate) use crate::document::read::read;
 pub(crate) use crate::document::schema::schema;
 pub(crate) use crate::document::summary::{LocalShare, Summary};
