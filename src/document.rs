@@ -28,7 +28,7 @@ pub(crate) use crate::document::machine::{
 };
 pub(crate) use crate::document::memory::MemoryEntry;
 pub(crate) use crate::document::process::{
-    MigInstance, ObstacleEntry, ProcessEntry, TargetEntry,
+    MigInstance, ObstacleEntry, ProcessEntry, SchedulerJobEntry, TargetEntry,
 };
 pub(crate) use crate::document::read::read;
 pub(crate) use crate::document::schema::schema;

@@ -15,7 +15,7 @@ pub(crate) mod topology;
 pub(crate) mod window;
 
 pub(crate) use binding_request::{BindTo, BindingRequest};
-pub(crate) use environment::Environment;
+pub(crate) use environment::{Environment, Rank, RankOfJob, Ranks, SchedulerJob};
 pub(crate) use gap::{Fact, Gap, Gaps, Reason};
 pub(crate) use gpu::{Context, DrmGpu, Gpu, Instance};
 pub(crate) use kernel_settings::KernelSettings;

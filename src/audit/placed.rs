@@ -7,7 +7,7 @@ use crate::audit::place::cpu;
 use crate::audit::place::memory;
 use crate::audit::place::{CpuPlace, GpuPlace, LocalNodes, Locality, MemoryPlace, Verdict};
 use crate::jobs::{Membership, scheduler};
-use crate::machine::{CpuTime, Process, ProcessActivity, Topology};
+use crate::machine::{CpuTime, Process, ProcessActivity, SchedulerJob, Topology};
 use crate::units::{NodeId, NodeSet};
 use crate::words::Role;
 
@@ -34,9 +34,11 @@ pub(crate) struct PlacedProcess {
     pub(crate) verdict: Option<Verdict>,
     /// The container that it runs in, from its control group.
     pub(crate) container: Option<String>,
-    /// Its Slurm job, from its control group.
+    /// Its Slurm job.
     pub(crate) job: Option<String>,
-    /// The UID of its Kubernetes pod, from its control group.
+    /// Its jobs of all schedulers, from its control group and its environment.
+    pub(crate) scheduler_jobs: Vec<SchedulerJob>,
+    /// The UID of its Kubernetes pod, from its control group or its environment.
     pub(crate) pod: Option<String>,
 }
 
@@ -103,10 +105,17 @@ impl PlacedProcess {
             (cpu.verdict, memory.verdict) = (None, None);
         }
         let groups = process.groups.as_deref().unwrap_or_default();
+        let environment = process.environment.as_ref();
+        let scheduler_jobs = scheduler::scheduler_jobs(groups, environment);
+        let slurm = scheduler_jobs
+            .iter()
+            .find(|job| job.scheduler == scheduler::SLURM);
+        let pod_of_environment = || environment?.pod.clone();
         Self {
             container: scheduler::container(groups),
-            job: scheduler::slurm_job(groups),
-            pod: scheduler::pod(groups),
+            job: slurm.map(|job| job.id.clone()),
+            pod: scheduler::pod(groups).or_else(pod_of_environment),
+            scheduler_jobs,
             locality: localities(&local),
             verdict: cpu.verdict.max(memory.verdict),
             process,

@@ -1,5 +1,7 @@
 //! A process in the document.
 
+use std::collections::BTreeMap;
+
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
@@ -48,10 +50,24 @@ pub(crate) struct ProcessEntry {
     pub(crate) local_rank: Option<u32>,
     /// Its rank in the whole job (RANK and its equivalents); null where it has none.
     pub(crate) rank: Option<u32>,
+    /// The variable that has its rank on this machine, such as SLURM_LOCALID; `elimination` where no variable has it and the
+    /// other ranks leave only this one. Absent where there is none.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) local_rank_source: Option<String>,
+    /// The variable that has its rank in the whole job, such as SLURM_PROCID. Absent where there is none.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) rank_source: Option<String>,
     /// The ID of its container; null where it is in none.
     pub(crate) container: Option<String>,
     /// Its Slurm job; null where it is in none.
     pub(crate) job: Option<String>,
+    /// The jobs of all schedulers that it is in: Slurm, PBS, LSF, Flux, Ray. Absent where there is none.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub(crate) scheduler_jobs: Vec<SchedulerJobEntry>,
+    /// The variables in its environment that make an OpenMP runtime bind threads, such as OMP_PROC_BIND and KMP_AFFINITY,
+    /// with their values. Absent where there is none.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub(crate) openmp_binding: BTreeMap<String, String>,
     /// The UID of its Kubernetes pod; null where it is in none.
     pub(crate) pod: Option<String>,
     /// The framework that its name or command line belongs to, such as vLLM; null where none is known.
@@ -107,6 +123,17 @@ pub(crate) struct ObstacleEntry {
     /// The obstacle in words.
     #[serde(default)]
     pub(crate) text: String,
+}
+
+/// A job of a scheduler.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub(crate) struct SchedulerJobEntry {
+    /// The scheduler's name, such as Slurm.
+    pub(crate) scheduler: String,
+    /// The job's number or name.
+    pub(crate) id: String,
+    /// How it is known: the variable that names it, or `cgroup`.
+    pub(crate) source: String,
 }
 
 /// A MIG instance of a GPU.

@@ -6,7 +6,7 @@ use crate::jobs::known_programs;
 use crate::jobs::{
     DATA_LOADER, ProcessTree, ProgramFacts, Task, TrainerMatch, Trainers, serves_gpus, task,
 };
-use crate::machine::{ControlGroup, Gpu, Instance, Process};
+use crate::machine::{ControlGroup, Gpu, Instance, Process, Ranks};
 use crate::units::Pid;
 use crate::words::Evidence;
 pub(crate) use crate::words::Role;
@@ -30,6 +30,8 @@ pub(crate) struct Membership {
     pub(crate) doubt: Option<String>,
     /// According to its name and argv.
     pub(crate) task: Option<Task>,
+    /// Its ranks; of a worker those of its trainer.
+    pub(crate) ranks: Ranks,
 }
 
 impl Membership {
@@ -221,6 +223,11 @@ impl<'a> Jobs<'a> {
                 .cloned()
                 .flatten(),
             task: task(&process.name, command(process)),
+            ranks: process
+                .environment
+                .as_ref()
+                .map(|of| of.ranks)
+                .unwrap_or_default(),
         }
     }
 

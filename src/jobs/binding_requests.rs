@@ -26,6 +26,14 @@ pub(crate) const VARIABLES: [&str; 3] = [
     "TLLM_NUMA_AWARE_WORKER_AFFINITY",
 ];
 
+/// Variables that make an OpenMP runtime bind threads: of the standard, of LLVM's and Intel's runtime, of GCC's.
+pub(crate) const OPENMP_VARIABLES: [&str; 4] = [
+    "OMP_PROC_BIND",
+    "OMP_PLACES",
+    "KMP_AFFINITY",
+    "GOMP_CPU_AFFINITY",
+];
+
 /// Reads the value of an option.
 type ParseValue = fn(&str) -> Option<BindTo>;
 

@@ -47,12 +47,35 @@ fn rank_tables(document: &Document) -> String {
     }
     let tables = jobs.into_values().filter_map(|ranks| {
         // torchrun's --virtual-local-rank has 0 in all.
-        let by_local_rank = places(&ranks, |of| of.local_rank).map(|places| ("LOCAL_RANK", places));
-        let by_rank = || Some(("RANK", places(&ranks, |of| of.rank)?));
-        let (variable, places) = by_local_rank.or_else(by_rank)?;
+        let by_local_rank = || {
+            let variable = variable(&ranks, |of| of.local_rank_source.as_deref(), "LOCAL_RANK")?;
+            Some((variable, places(&ranks, |of| of.local_rank)?))
+        };
+        let by_rank = || {
+            let variable = variable(&ranks, |of| of.rank_source.as_deref(), "RANK")?;
+            Some((variable, places(&ranks, |of| of.rank)?))
+        };
+        let (variable, places) = by_local_rank().or_else(by_rank)?;
         Some(table(variable, &places))
     });
     tables.collect()
+}
+
+/// The variable that has the ranks; `usual` in a document of a version that did not say it. `None` where several variables
+/// have them, and where a name is not one that a shell can read.
+fn variable<'a>(
+    ranks: &[&'a ProcessEntry],
+    source: fn(&ProcessEntry) -> Option<&str>,
+    usual: &'static str,
+) -> Option<&'a str> {
+    let names: BTreeSet<&str> = ranks.iter().map(|of| source(of).unwrap_or(usual)).collect();
+    let is_variable = |name: &&str| {
+        let mut letters = name.bytes();
+        letters
+            .all(|letter| letter.is_ascii_uppercase() || letter.is_ascii_digit() || letter == b'_')
+    };
+    let name = names.first().copied().filter(is_variable)?;
+    (names.len() == 1).then_some(name)
 }
 
 /// The nodes of each rank by its number. `None` where one number stands for several places, and where all ranks belong on the

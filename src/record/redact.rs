@@ -2,7 +2,9 @@
 
 use std::path::Path;
 
-use crate::jobs::{binding_requests, known_programs};
+use crate::jobs::{
+    JOB_VARIABLES, OPENMP_VARIABLES, RANK_VARIABLES, binding_requests, known_programs,
+};
 use crate::observe::memory::redact_line;
 use crate::observe::process::is_kept;
 use crate::observe::root::RecordedEntry;
@@ -24,20 +26,27 @@ const VARIABLES: &[&str] = &[
     "CUDA_MPS_PIPE_DIRECTORY",
     "CUDA_VISIBLE_DEVICES",
     "GROUP_RANK",
-    "LOCAL_RANK",
     "LOCAL_WORLD_SIZE",
     "MASTER_PORT",
+    "NODE_RANK",
     "NVIDIA_VISIBLE_DEVICES",
     "OMP_NUM_THREADS",
-    "OMPI_COMM_WORLD_LOCAL_RANK",
-    "OMPI_COMM_WORLD_RANK",
-    "RANK",
-    "SLURM_JOB_ID",
-    "SLURM_LOCALID",
-    "SLURM_PROCID",
+    "POD_UID",
     "TORCHELASTIC_RUN_ID",
     "WORLD_SIZE",
 ];
+
+/// Whether a recording keeps this variable.
+fn is_kept_variable(name: &[u8]) -> bool {
+    let ranks = RANK_VARIABLES
+        .iter()
+        .flat_map(|(rank, local)| [rank, local]);
+    let jobs = JOB_VARIABLES.iter().map(|(_, variable)| variable);
+    let of_jobs = ranks.chain(jobs).chain(&OPENMP_VARIABLES);
+    let requests = binding_requests::VARIABLES.iter();
+    let mut kept = VARIABLES.iter().chain(of_jobs).chain(requests);
+    kept.any(|kept| kept.as_bytes() == name && !name.is_empty())
+}
 
 /// A file as the recording has it: without what must not leave the machine.
 pub(crate) fn without_secrets(path: &Path, entry: &RecordedEntry, redact: bool) -> RecordedEntry {
@@ -65,8 +74,7 @@ fn allowed_variables(environ: &[u8], is_allowed: fn(&[u8]) -> bool) -> Vec<u8> {
         let (Some(name), Some(value)) = (parts.next(), parts.next()) else {
             return false;
         };
-        let mut listed = VARIABLES.iter().chain(binding_requests::VARIABLES.iter());
-        listed.any(|allowed| allowed.as_bytes() == name) && is_allowed(value)
+        is_kept_variable(name) && is_allowed(value)
     };
     let variables = environ.split(|byte| *byte == 0).filter(is_kept);
     variables

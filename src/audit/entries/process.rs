@@ -7,9 +7,10 @@ use crate::audit::PlacedProcess;
 use crate::audit::place::{PagePlace, Threads};
 use crate::document::window::seconds;
 use crate::document::{
-    CpuEntry, CpuWindowEntry, MemoryEntry, MigInstance, ProcessEntry, ThreadsEntry,
+    CpuEntry, CpuWindowEntry, MemoryEntry, MigInstance, ProcessEntry, SchedulerJobEntry,
+    ThreadsEntry,
 };
-use crate::machine::{Instance, Process, ProcessActivity};
+use crate::machine::{Environment, Instance, Process, ProcessActivity, SchedulerJob};
 use crate::units::{NodeBytes, Pid};
 use crate::words::{MemoryKind, Word};
 
@@ -33,6 +34,7 @@ pub(crate) fn process(placed: PlacedProcess, around: &EntryContext) -> ProcessEn
         ..
     } = placed;
     let environment = process.environment.as_ref();
+    let ranks = membership.ranks;
     let group = membership
         .trainer
         .and_then(|pid| around.job_groups.get(&pid));
@@ -49,10 +51,18 @@ pub(crate) fn process(placed: PlacedProcess, around: &EntryContext) -> ProcessEn
         gpu_source: membership.gpu_source.map(Word::from),
         trainer_pid: membership.trainer,
         attribution: membership.attribution.map(Word::from),
-        local_rank: environment.and_then(|environment| environment.local_rank),
-        rank: environment.and_then(|environment| environment.rank),
+        local_rank: ranks.local_rank.map(|rank| rank.number),
+        rank: ranks.rank.map(|rank| rank.number),
+        local_rank_source: ranks.local_rank.map(|rank| rank.source.to_owned()),
+        rank_source: ranks.rank.map(|rank| rank.source.to_owned()),
         container: placed.container,
         job: placed.job,
+        scheduler_jobs: placed
+            .scheduler_jobs
+            .into_iter()
+            .map(scheduler_job)
+            .collect(),
+        openmp_binding: environment.map(openmp_binding).unwrap_or_default(),
         pod: placed.pod,
         framework: membership.task.map(|task| task.framework.to_owned()),
         task: membership.task.map(|task| task.name.to_owned()),
@@ -71,6 +81,20 @@ pub(crate) fn process(placed: PlacedProcess, around: &EntryContext) -> ProcessEn
 fn user(process: &Process, users: &BTreeMap<u32, String>) -> Option<String> {
     let uid = process.uid?;
     Some(users.get(&uid).cloned().unwrap_or_else(|| uid.to_string()))
+}
+
+fn scheduler_job(job: SchedulerJob) -> SchedulerJobEntry {
+    SchedulerJobEntry {
+        scheduler: job.scheduler.to_owned(),
+        id: job.id,
+        source: job.source.to_owned(),
+    }
+}
+
+fn openmp_binding(environment: &Environment) -> BTreeMap<String, String> {
+    let variables = environment.openmp_binding().into_iter();
+    let variables = variables.map(|(name, value)| (name.to_owned(), value.to_owned()));
+    variables.collect()
 }
 
 fn instance((gpu, instance): &(u32, Instance)) -> MigInstance {

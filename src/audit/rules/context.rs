@@ -136,22 +136,23 @@ impl<'a> RuleContext<'a> {
     }
 
     /// The trainers of each job with several trainers. Trainers are of one job if they have the same user, container,
-    /// rendezvous, topmost launcher and Slurm job. A common parent alone makes no job: a shell or init can start
+    /// rendezvous, topmost launcher and jobs of schedulers. A common parent alone makes no job: a shell or init can start
     /// anything.
     pub(crate) fn jobs(&self) -> Vec<Group<'a>> {
         let mut jobs: BTreeMap<_, Vec<&PlacedProcess>> = BTreeMap::new();
         for trainer in self.trainers() {
             let environment = trainer.process.environment.as_ref();
-            let rendezvous = environment
-                .and_then(|environment| environment.rank_of_job())
-                .map(|(_, run, port)| (run, port));
+            let rendezvous = environment.and_then(|environment| environment.rendezvous());
             let launcher = self.launchers(trainer).last().map(|of| of.process.pid);
-            let slurm_job = trainer.job.as_deref();
-            if rendezvous.is_some() || launcher.is_some() || slurm_job.is_some() {
+            let scheduler_jobs = trainer.scheduler_jobs.iter();
+            let scheduler_jobs: Vec<(&str, &str)> = scheduler_jobs
+                .map(|job| (job.scheduler, job.id.as_str()))
+                .collect();
+            if rendezvous.is_some() || launcher.is_some() || !scheduler_jobs.is_empty() {
                 // Each container has its own ports. Another user may claim any port.
                 let container = trainer.container.as_deref();
                 let uid = trainer.process.uid;
-                let job = (rendezvous, launcher, slurm_job, container, uid);
+                let job = (rendezvous, launcher, scheduler_jobs, container, uid);
                 jobs.entry(job).or_default().push(trainer);
             }
         }
