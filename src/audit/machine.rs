@@ -9,6 +9,7 @@ use crate::audit::place::{GpuPlace, memory};
 use crate::audit::placed::{PlacedProcess, Yardstick};
 use crate::audit::rules::{PlacedMachine, RuleContext};
 use crate::audit::summary::summarise;
+use crate::audit::target::set_targets;
 use crate::audit::{Form, Limits, Settings, entries, rules};
 use crate::document::{Document, Finding, GpuEntry, SCHEMA_VERSION, Tool};
 use crate::jobs::attribution;
@@ -72,7 +73,9 @@ impl AuditedMachine {
             let watched = watched.remove(&process.pid);
             PlacedProcess::new(process, watched, membership, &yardstick)
         };
-        let processes: Vec<PlacedProcess> = processes.into_iter().map(place).collect();
+        let mut processes: Vec<PlacedProcess> = processes.into_iter().map(place).collect();
+        let gpu_memory = gpus.iter().filter_map(|gpu| gpu.gpu.own_memory_node);
+        set_targets(&mut processes, &machine.topology, &gpu_memory.collect());
         let near_limit = processes.iter();
         gaps.extend(near_limit.filter_map(|of| memory::near_limit(of, &settings.limits)));
         gaps.retain(|gap| scope::concerns(gap, &shown, &asked, &observed, &named));

@@ -6,6 +6,7 @@ use crate::audit::Settings;
 use crate::audit::place::cpu;
 use crate::audit::place::memory;
 use crate::audit::place::{CpuPlace, GpuPlace, LocalNodes, Locality, MemoryPlace, Verdict};
+use crate::audit::target::Target;
 use crate::jobs::{Membership, scheduler};
 use crate::machine::{CpuTime, Process, ProcessActivity, SchedulerJob, Topology};
 use crate::units::{NodeId, NodeSet};
@@ -30,6 +31,9 @@ pub(crate) struct PlacedProcess {
     pub(crate) locality: BTreeMap<NodeId, Locality>,
     /// Where its memory is.
     pub(crate) memory: MemoryPlace,
+    /// Where it should be, and what is in the way. `None` for a process that is not judged, and where its local nodes are
+    /// unknown.
+    pub(crate) target: Option<Target>,
     /// The worse verdict of CPU and memory. `None` for launchers and helpers, which are not judged.
     pub(crate) verdict: Option<Verdict>,
     /// The container that it runs in, from its control group.
@@ -117,6 +121,8 @@ impl PlacedProcess {
             pod: scheduler::pod(groups).or_else(pod_of_environment),
             scheduler_jobs,
             locality: localities(&local),
+            // It depends on all processes.
+            target: None,
             verdict: cpu.verdict.max(memory.verdict),
             process,
             watched,

@@ -4,6 +4,7 @@
 pub(crate) mod context;
 mod cpu_time_share;
 mod group;
+mod launcher_words;
 mod non_local_memory;
 mod remedy;
 mod running;
@@ -37,14 +38,19 @@ mod zone_reclaim_on;
 pub(crate) use context::{PlacedMachine, RuleContext};
 pub(crate) use cpu_time_share::{CpuTimeShare, evidence};
 pub(crate) use group::Group;
+pub(crate) use launcher_words::words_of;
 pub(crate) use non_local_memory::{NonLocalMemory, bytes_at_least};
-pub(crate) use remedy::{CPUSET_FIRST, POLICY_STAYS, bind, bind_and_move, by_hand, cpus_of};
+pub(crate) use remedy::{
+    CPUSET_FIRST, POLICY_STAYS, bind, bind_and_move, binding_variables, by_hand,
+};
 pub(crate) use running::Running;
 pub(crate) use words::{gpu_names, gpus_attached, in_parentheses, node_names, process_names};
 
+use std::collections::{BTreeMap, BTreeSet};
+
 use serde_json::json;
 
-use crate::audit::finding::{Evidence, Remedy, Severity};
+use crate::audit::finding::{Evidence, NOTE_SEPARATOR, Remedy, Severity};
 use crate::compare::Unexpected;
 use crate::document::Finding;
 use crate::document::rule::RuleText;
@@ -201,6 +207,32 @@ pub(crate) fn check(context: &RuleContext) -> Vec<Finding> {
     findings.into_iter().map(|(_, finding)| finding).collect()
 }
 
+/// Removes a note from a finding if earlier findings have the same note for all of its processes.
+pub(crate) fn say_once(findings: &mut [Finding]) {
+    let mut said: BTreeMap<String, BTreeSet<Pid>> = BTreeMap::new();
+    for finding in findings {
+        let Some(note) = finding.note.clone() else {
+            continue;
+        };
+        let fix = finding.fix().to_owned();
+        let new = |part: &&str| {
+            let pids = said.get(*part);
+            let is_said = |pid| pids.is_some_and(|said| said.contains(pid));
+            finding.pids.is_empty() || !finding.pids.iter().all(is_said)
+        };
+        let parts: Vec<&str> = note.split(NOTE_SEPARATOR).filter(new).collect();
+        finding.note = (!parts.is_empty()).then(|| parts.join(NOTE_SEPARATOR));
+        finding.remedy = match &finding.note {
+            Some(note) => format!("{fix}{NOTE_SEPARATOR}{note}"),
+            None => fix,
+        };
+        for part in parts {
+            let pids = said.entry(part.to_owned()).or_default();
+            pids.extend(&finding.pids);
+        }
+    }
+}
+
 /// The findings of not-as-expected.
 pub(crate) fn unexpected(unexpected: &[Unexpected]) -> Vec<Finding> {
     let violations = not_as_expected::violations(unexpected).into_iter();
@@ -236,6 +268,37 @@ mod tests {
             let file = rule.name.replace('-', "_");
             assert!(rule.text.contains(&format!("{file}.rs")), "{}", rule.name);
         }
+    }
+
+    #[test]
+    fn a_note_is_given_once_for_a_process() {
+        let finding = |pids: &[u32], note: &str| Finding {
+            pids: pids.iter().copied().map(Pid).collect(),
+            note: Some(note.to_owned()),
+            remedy: format!("bind it; {note}"),
+            ..zone_reclaim_on::RULE.finding(Violation::of_machine(
+                String::new(),
+                Evidence::new(),
+                Remedy::in_words("bind it"),
+            ))
+        };
+        let mut findings = [
+            finding(&[1, 2], "a"),
+            finding(&[2], "a; b"),
+            finding(&[2, 3], "b"),
+            finding(&[3], "a"),
+            finding(&[2], "b"),
+        ];
+        say_once(&mut findings);
+        let remedies = findings.map(|of| of.remedy);
+        let expected = [
+            "bind it; a",
+            "bind it; b",
+            "bind it; b",
+            "bind it; a",
+            "bind it",
+        ];
+        assert_eq!(remedies, expected);
     }
 
     #[test]

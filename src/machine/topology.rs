@@ -92,21 +92,46 @@ impl Topology {
 
     /// The nodes with CPUs at the least distance from any node of `from`. Empty where it is unknown.
     pub(crate) fn nearest_with_cpus(&self, from: &NodeSet) -> NodeSet {
-        let bearing = self.cpu_bearing();
         if !self.is_whole() {
             return NodeSet::new();
         }
+        self.nearest(from, &self.cpu_bearing())
+    }
+
+    /// Those of the nodes in `to` at the least distance from any node of `from`.
+    fn nearest(&self, from: &NodeSet, to: &NodeSet) -> NodeSet {
         let distance = |to: &NodeId| {
             let from = from.iter().filter_map(|node| self.nodes.get(node));
             from.filter_map(|node| node.distances.get(to))
                 .min()
                 .copied()
         };
-        let least = bearing.iter().filter_map(distance).min();
-        let nearest = bearing
+        let least = to.iter().filter_map(distance).min();
+        let nearest = to
             .iter()
             .filter(|node| least.is_some() && distance(node) == least);
         nearest.copied().collect()
+    }
+
+    /// Those of the nodes that have memory or, where none has, the nodes with memory at the least distance. A node whose size
+    /// is unknown counts as one with memory. Empty where it is unknown.
+    pub(crate) fn nearest_with_memory(&self, from: &NodeSet) -> NodeSet {
+        let has_memory = |node: &Node| node.memory_total != Some(Bytes(0));
+        let bearing = self.nodes.iter().filter(|(_, node)| has_memory(node));
+        let bearing: NodeSet = bearing.map(|(id, _)| *id).collect();
+        let own = from & &bearing;
+        if own.is_empty() {
+            self.nearest(from, &bearing)
+        } else {
+            own
+        }
+    }
+
+    /// All CPUs of these nodes.
+    pub(crate) fn cpus_of(&self, nodes: &NodeSet) -> CpuSet {
+        let nodes = nodes.iter().filter_map(|id| self.nodes.get(id));
+        let cpus = nodes.filter_map(|node| node.cpus.as_ref());
+        cpus.flat_map(CpuSet::iter).collect()
     }
 
     /// Whether two nodes are known to be on the same socket.

@@ -3,9 +3,7 @@
 use std::collections::BTreeMap;
 
 use crate::audit::place::GpuPlace;
-use crate::document::{
-    DeviceEntry, GpuEntry, HostEntry, HugePagesEntry, NodeEntry, TopologyEntry,
-};
+use crate::document::{DeviceEntry, GpuEntry, HostEntry, HugePagesEntry, NodeEntry, TopologyEntry};
 use crate::machine::{Host, HugePool, Node, PciDevice, Topology};
 use crate::units::{Bytes, NodeId};
 

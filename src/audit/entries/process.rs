@@ -5,10 +5,11 @@ use std::time::{Duration, UNIX_EPOCH};
 
 use crate::audit::PlacedProcess;
 use crate::audit::place::{PagePlace, Threads};
+use crate::audit::target::{Obstacle, Target};
 use crate::document::window::seconds;
 use crate::document::{
-    CpuEntry, CpuWindowEntry, MemoryEntry, MigInstance, ProcessEntry, SchedulerJobEntry,
-    ThreadsEntry,
+    CpuEntry, CpuWindowEntry, MemoryEntry, MigInstance, ObstacleEntry, ProcessEntry,
+    SchedulerJobEntry, TargetEntry, ThreadsEntry,
 };
 use crate::machine::{Environment, Instance, Process, ProcessActivity, SchedulerJob};
 use crate::units::{NodeBytes, Pid};
@@ -70,11 +71,24 @@ pub(crate) fn process(placed: PlacedProcess, around: &EntryContext) -> ProcessEn
         local_nodes: placed.local_nodes,
         cpu,
         memory,
+        target: placed.target.map(target),
         verdict: placed.verdict.map(Word::from),
         findings: around.broken.get(&process.pid).cloned().unwrap_or_default(),
         job_group: group.copied(),
         inner_pids: process.inner_pids,
         name: process.name,
+    }
+}
+
+fn target(target: Target) -> TargetEntry {
+    let obstacle = |obstacle: &Obstacle| ObstacleEntry {
+        kind: obstacle.kind().into(),
+        text: obstacle.to_string(),
+    };
+    TargetEntry {
+        obstacles: target.obstacles.iter().map(obstacle).collect(),
+        cpus: target.cpus,
+        memory_nodes: target.memory_nodes,
     }
 }
 

@@ -66,12 +66,14 @@ pub(crate) struct RuleContext<'a> {
     pub(crate) limits: Limits,
     tree: ProcessTree,
     by_pid: BTreeMap<Pid, &'a PlacedProcess>,
+    /// The number of the job with several trainers that each trainer belongs to.
+    job_of_trainer: BTreeMap<Pid, usize>,
 }
 
 impl<'a> RuleContext<'a> {
     pub(crate) fn new(machine: PlacedMachine<'a>, limits: Limits) -> Self {
         let processes = machine.processes.iter();
-        Self {
+        let mut context = Self {
             tree: ProcessTree::new(
                 processes
                     .clone()
@@ -82,7 +84,14 @@ impl<'a> RuleContext<'a> {
                 .collect(),
             machine,
             limits,
-        }
+            job_of_trainer: BTreeMap::new(),
+        };
+        let jobs = context.jobs();
+        let numbered = jobs.iter().enumerate();
+        let trainers =
+            numbered.flat_map(|(job, of)| of.pids().into_iter().map(move |pid| (pid, job)));
+        context.job_of_trainer = trainers.collect();
+        context
     }
 
     /// Whether only one node has CPUs, so that placement cannot be wrong.
@@ -112,8 +121,15 @@ impl<'a> RuleContext<'a> {
         self.process(worker.membership.trainer?)
     }
 
-    /// The judged processes for which `is_broken` holds. Processes are in one group if they have the same home and local
-    /// nodes and a cpuset keeps all or none of them from there. A process without a GPU is a group of its own.
+    /// The number of the job with several trainers that a process belongs to.
+    fn job_of(&self, placed: &PlacedProcess) -> Option<usize> {
+        let trainer = placed.membership.trainer.unwrap_or(placed.process.pid);
+        self.job_of_trainer.get(&trainer).copied()
+    }
+
+    /// The judged processes for which `is_broken` holds: one group for each cause. Processes are in one group if they are of
+    /// one job with several trainers or, where there is none, have the same home and local nodes, and if a cpuset keeps all
+    /// or none of them from there. A process without a GPU is a group of its own.
     pub(crate) fn groups(&self, is_broken: impl Fn(&PlacedProcess) -> bool) -> Vec<Group<'a>> {
         self.groups_by(is_broken, |_| ())
     }
@@ -127,12 +143,16 @@ impl<'a> RuleContext<'a> {
         let mut groups: BTreeMap<_, Vec<&PlacedProcess>> = BTreeMap::new();
         for placed in self.judged().filter(|placed| is_broken(placed)) {
             let has_gpu = !placed.membership.gpus.is_empty();
-            let place = (placed.home_nodes.clone(), placed.local_nodes.clone());
+            let job = self.job_of(placed).filter(|_| has_gpu);
+            let own_place = (&placed.home_nodes, &placed.local_nodes);
+            let cause = (job, job.is_none().then_some(own_place));
             let alone = (!has_gpu).then_some(placed.process.pid);
-            let key = (place, self.is_blocked_by_cpuset(placed), key(placed), alone);
+            let key = (cause, self.is_blocked_by_cpuset(placed), key(placed), alone);
             groups.entry(key).or_default().push(placed);
         }
-        groups.into_values().filter_map(Group::new).collect()
+        let mut groups: Vec<Group> = groups.into_values().filter_map(Group::new).collect();
+        groups.sort_by_key(|group| (&group.first().home_nodes, &group.first().local_nodes));
+        groups
     }
 
     /// The trainers of each job with several trainers. Trainers are of one job if they have the same user, container,
@@ -162,12 +182,16 @@ impl<'a> RuleContext<'a> {
             .collect()
     }
 
+    /// The known processes above a process, the nearest first.
+    pub(crate) fn ancestors(&self, placed: &PlacedProcess) -> Vec<&'a PlacedProcess> {
+        let above = self.tree.ancestors(placed.process.pid).into_iter();
+        above.filter_map(|pid| self.process(pid)).collect()
+    }
+
     /// The launchers above a process, the nearest first.
     pub(crate) fn launchers(&self, placed: &PlacedProcess) -> Vec<&'a PlacedProcess> {
-        self.tree
-            .ancestors(placed.process.pid)
+        self.ancestors(placed)
             .into_iter()
-            .filter_map(|pid| self.process(pid))
             .filter(|above| above.membership.role == Some(Role::Launcher))
             .collect()
     }

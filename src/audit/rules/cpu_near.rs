@@ -23,12 +23,15 @@ fn check(context: &RuleContext) -> Vec<Violation> {
     let groups = context.groups(|placed| placed.cpu.placement == near);
     let violations = groups.iter().map(|group| {
         let running = Running::off_local_nodes(context, group);
-        let message = format!(
-            "{} {} of the same socket ({})",
-            group.but(),
-            running.predicate(group),
-            running.basis(group),
-        );
+        let message = group.each_part(|part| {
+            let running = Running::off_local_nodes(context, part);
+            format!(
+                "{} {} of the same socket ({})",
+                part.but(),
+                running.predicate(part),
+                running.basis(part),
+            )
+        });
         let mut evidence = running.evidence();
         evidence.insert("home_nodes", Value::Nodes(group.home_nodes()));
         evidence.insert("cpu_nodes", Value::Nodes(running.nodes));

@@ -28,19 +28,9 @@ fn check(context: &RuleContext) -> Vec<Violation> {
     let unbound = Some(CpuPlacement::Unbound);
     let groups = context.groups(|placed| placed.cpu.placement == unbound);
     let violations = groups.iter().map(|group| {
-        let allowed: NodeSet = group
-            .iter()
-            .flat_map(|placed| placed.cpu.affinity_nodes.iter().copied())
-            .collect();
+        let allowed = allowed(group);
         let time = CpuTimeShare::of(context, group, |placed, node| placed.is_local(node));
-        let message = format!(
-            "{} but {} not bound there: {} CPU affinity allows {}{}",
-            runs_local(group),
-            group.agree("is", "are"),
-            group.agree("its", "their"),
-            node_names(&allowed),
-            in_parentheses(time.as_ref().map(|time| time.sentence(group, "there"))),
-        );
+        let message = group.each_part(|part| clause(context, part));
         let mut facts = Evidence::from([
             ("home_nodes", Value::Nodes(group.home_nodes())),
             ("affinity_nodes", Value::Nodes(allowed)),
@@ -49,6 +39,24 @@ fn check(context: &RuleContext) -> Vec<Violation> {
         Violation::by(group, message, facts, bind(context, group))
     });
     violations.collect()
+}
+
+/// The nodes that the processes may run on.
+fn allowed(group: &Group) -> NodeSet {
+    let nodes = group.iter().flat_map(|placed| &placed.cpu.affinity_nodes);
+    nodes.copied().collect()
+}
+
+fn clause(context: &RuleContext, part: &Group) -> String {
+    let time = CpuTimeShare::of(context, part, |placed, node| placed.is_local(node));
+    format!(
+        "{} but {} not bound there: {} CPU affinity allows {}{}",
+        runs_local(part),
+        part.agree("is", "are"),
+        part.agree("its", "their"),
+        node_names(&allowed(part)),
+        in_parentheses(time.as_ref().map(|time| time.sentence(part, "there"))),
+    )
 }
 
 /// `GPU 0 is attached to node 0; trainer 100 runs there` or, without a GPU, `process 250 runs on node 1`

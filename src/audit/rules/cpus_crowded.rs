@@ -12,7 +12,9 @@ use std::collections::BTreeMap;
 
 use crate::audit::PlacedProcess;
 use crate::audit::finding::{Evidence, Remedy, Severity, Value};
-use crate::audit::rules::{Group, Rule, RuleContext, Violation, bind, cpus_of};
+use crate::audit::rules::{
+    Group, Rule, RuleContext, Violation, bind, binding_variables, in_parentheses, words_of,
+};
 use crate::units::{CpuSet, NodeSet};
 use crate::words::Role;
 
@@ -83,7 +85,7 @@ fn is_crowded(context: &RuleContext, mask: &SharedMask) -> bool {
     // A trainer has more busy threads than one CPU can run.
     let is_one_cpu = cpus == 1 && trainers > 0;
     let topology = context.machine.topology;
-    let has_whole_nodes = mask.cpus == cpus_of(&topology.nodes_of(&mask.cpus), topology);
+    let has_whole_nodes = mask.cpus == topology.cpus_of(&topology.nodes_of(&mask.cpus));
     (workers > cpus || trainers > cpus || is_one_cpu) && !has_whole_nodes
 }
 
@@ -122,14 +124,31 @@ fn violation(context: &RuleContext, masks: &[SharedMask]) -> Option<Violation> {
 fn remedy(context: &RuleContext, group: &Group, cpus: &CpuSet) -> Remedy {
     let cpuset = group.first().process.cpuset.as_ref();
     if cpuset.is_some_and(|cpuset| cpuset.cpus.iter().all(|cpu| cpus.contains(cpu))) {
-        return Remedy::in_words(
-            "start fewer workers, or request more CPUs (Slurm: --cpus-per-task): the cpuset has no more CPUs",
-        );
+        let words = words_of(context, group.first()).map_or("", |words| words.more_cpus);
+        let how = in_parentheses((!words.is_empty()).then(|| words.to_owned()));
+        return Remedy::in_words(format!(
+            "request more CPUs{how}, or start fewer workers: the cpuset has no more CPUs"
+        ));
     }
+    let is_known = |placed: &PlacedProcess| placed.process.environment.is_some();
+    let variables = binding_variables(group);
+    let text = match (variables.is_empty(), group.iter().all(is_known)) {
+        (false, _) => format!(
+            "unset {}, which {} set in the environment of the job, or start fewer workers",
+            variables.join(" and "),
+            if variables.len() == 1 { "is" } else { "are" }
+        ),
+        (true, true) => {
+            "remove what restricts the CPUs (a worker_init_fn, taskset, a binding per core), or start fewer workers".to_owned()
+        }
+        (true, false) => {
+            "remove the setting that restricts the CPUs (OMP_PROC_BIND, GOMP_CPU_AFFINITY, KMP_AFFINITY, a worker_init_fn, \
+             taskset), or start fewer workers"
+                .to_owned()
+        }
+    };
     Remedy {
-        text: "remove the setting that restricts the CPUs (OMP_PROC_BIND, GOMP_CPU_AFFINITY, KMP_AFFINITY, a worker_init_fn, \
-                taskset), or start fewer workers"
-            .to_owned(),
+        text,
         ..bind(context, group)
     }
 }

@@ -24,8 +24,9 @@ fn check(context: &RuleContext) -> Vec<Violation> {
     let groups = context.groups(|placed| placed.memory.verdict == at_risk);
     let violations = groups.iter().map(|group| {
         let memory = NonLocalMemory::of(group, Locality::Near);
-        let message = memory.sentence(group);
-        let remedy = bind_and_move(context, group, &memory.nodes);
+        let message =
+            group.each_part(|part| NonLocalMemory::of(part, Locality::Near).sentence(part));
+        let remedy = bind_and_move(context, group);
         Violation::by(group, message, memory.evidence(group), remedy)
     });
     violations.collect()

@@ -9,7 +9,7 @@
 
 use crate::audit::PlacedProcess;
 use crate::audit::finding::{Evidence, Remedy, Severity, Value};
-use crate::audit::rules::{Rule, RuleContext, Violation, node_names};
+use crate::audit::rules::{Group, Rule, RuleContext, Violation, node_names};
 use crate::machine::{Mode, Policy};
 use crate::units::NodeSet;
 
@@ -23,23 +23,27 @@ pub(crate) const RULE: Rule = Rule {
 fn check(context: &RuleContext) -> Vec<Violation> {
     let groups = context.groups(|placed| interleave_policy(placed).is_some());
     let violations = groups.iter().map(|group| {
-        let nodes: NodeSet = group
-            .iter()
-            .filter_map(interleave_policy)
-            .flat_map(|policy| policy.nodes.iter().copied())
-            .collect();
-        let message = format!(
-            "{} {} memory over {}",
-            group.but(),
-            group.agree("interleaves its", "interleave their"),
-            node_names(&nodes)
-        );
-        let evidence = Evidence::from([("policy_nodes", Value::Nodes(nodes))]);
+        let message = group.each_part(|part| {
+            format!(
+                "{} {} memory over {}",
+                part.but(),
+                part.agree("interleaves its", "interleave their"),
+                node_names(&policy_nodes(part))
+            )
+        });
+        let evidence = Evidence::from([("policy_nodes", Value::Nodes(policy_nodes(group)))]);
         let remedy =
             Remedy::in_words("start it without --interleave, if the memory of one node is enough");
         Violation::by(group, message, evidence, remedy)
     });
     violations.collect()
+}
+
+fn policy_nodes(group: &Group) -> NodeSet {
+    let policies = group.iter().filter_map(interleave_policy);
+    policies
+        .flat_map(|policy| policy.nodes.iter().copied())
+        .collect()
 }
 
 /// The memory policy, if it interleaves over several nodes of which at least one is not local.

@@ -41,19 +41,15 @@ fn check(context: &RuleContext) -> Vec<Violation> {
     };
     let groups = context.groups_by(is_broken, mode);
     let violations = groups.iter().map(|group| {
-        let nodes: NodeSet = group
-            .iter()
-            .filter_map(policy)
-            .flat_map(|policy| policy.nodes.iter().copied())
-            .collect();
+        let nodes = policy_nodes(group);
         let mode = mode(group.first()).unwrap_or_default();
-        let message = format!(
-            "{} {} the memory policy {mode} for {}{}",
-            group.but(),
-            group.agree("has", "have"),
-            node_names(&nodes),
-            gpu_memory(context, &nodes),
-        );
+        let message = group.each_part(|part| {
+            let nodes = policy_nodes(part);
+            let names = node_names(&nodes);
+            let (have, gpu_memory) = (part.agree("has", "have"), gpu_memory(context, &nodes));
+            let but = part.but();
+            format!("{but} {have} the memory policy {mode} for {names}{gpu_memory}")
+        });
         let evidence = Evidence::from([
             ("home_nodes", Value::Nodes(group.home_nodes())),
             ("policy", Value::Text(mode)),
@@ -62,6 +58,13 @@ fn check(context: &RuleContext) -> Vec<Violation> {
         Violation::by(group, message, evidence, remedy(context, group))
     });
     violations.collect()
+}
+
+fn policy_nodes(group: &Group) -> NodeSet {
+    let policies = group.iter().filter_map(policy);
+    policies
+        .flat_map(|policy| policy.nodes.iter().copied())
+        .collect()
 }
 
 /// `, which is memory of GPU 0 itself and has no CPUs`, or nothing.
@@ -83,7 +86,7 @@ fn remedy(context: &RuleContext, group: &Group) -> Remedy {
     if context.is_blocked_by_cpuset(group.first()) {
         return bind(context, group);
     }
-    let numactl = by_hand(context, group.local_nodes());
+    let numactl = by_hand(context, group);
     let words = if context.launchers(group.first()).is_empty() {
         format!("start it with {numactl}")
     } else {
