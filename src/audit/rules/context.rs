@@ -127,6 +127,13 @@ impl<'a> RuleContext<'a> {
         self.job_of_trainer.get(&trainer).copied()
     }
 
+    /// The trainers of the job with several trainers that a process belongs to.
+    pub(crate) fn job(&self, placed: &PlacedProcess) -> Option<Group<'a>> {
+        let number = Some(self.job_of(placed)?);
+        let trainers = self.trainers();
+        Group::new(trainers.filter(|of| self.job_of(of) == number).collect())
+    }
+
     /// The judged processes for which `is_broken` holds: one group for each cause. Processes are in one group if they are of
     /// one job with several trainers or, where there is none, have the same home and local nodes, and if a cpuset keeps all
     /// or none of them from there. A process without a GPU is a group of its own.

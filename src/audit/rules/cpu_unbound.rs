@@ -30,7 +30,7 @@ fn check(context: &RuleContext) -> Vec<Violation> {
     let violations = groups.iter().map(|group| {
         let allowed = allowed(group);
         let time = CpuTimeShare::of(context, group, |placed, node| placed.is_local(node));
-        let message = group.each_part(|part| clause(context, part));
+        let message = clause(context, group);
         let mut facts = Evidence::from([
             ("home_nodes", Value::Nodes(group.home_nodes())),
             ("affinity_nodes", Value::Nodes(allowed)),
@@ -66,6 +66,11 @@ fn runs_local(group: &Group) -> String {
         format!("{names} runs on {}", node_names(group.local_nodes()))
     } else {
         let run = group.agree("runs", "run");
-        format!("{}; {names} {run} there", group.gpus_attached())
+        let there = if group.parts().len() == 1 {
+            "there"
+        } else {
+            "on the nodes of their own GPUs"
+        };
+        format!("{}; {names} {run} {there}", group.gpus_attached())
     }
 }

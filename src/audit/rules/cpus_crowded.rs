@@ -127,25 +127,21 @@ fn remedy(context: &RuleContext, group: &Group, cpus: &CpuSet) -> Remedy {
         let words = words_of(context, group.first()).map_or("", |words| words.more_cpus);
         let how = in_parentheses((!words.is_empty()).then(|| words.to_owned()));
         return Remedy::in_words(format!(
-            "request more CPUs{how}, or start fewer workers: the cpuset has no more CPUs"
+            "start fewer workers, or request more CPUs{how}: the cpuset has no more CPUs"
         ));
     }
-    let is_known = |placed: &PlacedProcess| placed.process.environment.is_some();
     let variables = binding_variables(group);
-    let text = match (variables.is_empty(), group.iter().all(is_known)) {
-        (false, _) => format!(
+    // A program can also set a variable itself: that does not show in its environ.
+    let text = if variables.is_empty() {
+        "remove the setting that restricts the CPUs (OMP_PROC_BIND, GOMP_CPU_AFFINITY, KMP_AFFINITY, a worker_init_fn, \
+         taskset), or start fewer workers"
+            .to_owned()
+    } else {
+        format!(
             "unset {}, which {} set in the environment of the job, or start fewer workers",
             variables.join(" and "),
             if variables.len() == 1 { "is" } else { "are" }
-        ),
-        (true, true) => {
-            "remove what restricts the CPUs (a worker_init_fn, taskset, a binding per core), or start fewer workers".to_owned()
-        }
-        (true, false) => {
-            "remove the setting that restricts the CPUs (OMP_PROC_BIND, GOMP_CPU_AFFINITY, KMP_AFFINITY, a worker_init_fn, \
-             taskset), or start fewer workers"
-                .to_owned()
-        }
+        )
     };
     Remedy {
         text,

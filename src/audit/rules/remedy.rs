@@ -162,7 +162,7 @@ fn how_to_start(context: &RuleContext, group: &Group, placed: &PlacedProcess) ->
     if !has_used_option(context, placed)
         && let Some(words) = words_of(context, placed)
     {
-        return words.bind.to_owned();
+        return with_nodes(words.bind, context, placed);
     }
     let numactl = by_hand(context, group);
     let has_gpu = !placed.membership.gpus.is_empty();
@@ -182,6 +182,34 @@ fn how_to_start(context: &RuleContext, group: &Group, placed: &PlacedProcess) ->
     } else {
         format!("start it with {numactl}")
     }
+}
+
+/// The words with the nodes of the job's ranks in place of `NODES`, where these are known.
+fn with_nodes(words: &str, context: &RuleContext, placed: &PlacedProcess) -> String {
+    match nodes_by_local_rank(context, placed) {
+        Some(nodes) if words.contains("=NODES") => {
+            let (option, _) = words.split_once(" (NODES:").unwrap_or((words, ""));
+            option.replace("=NODES", &format!("={nodes}"))
+        }
+        _ => words.to_owned(),
+    }
+}
+
+/// The node of each local rank of a job in their order: `0,0,1,1`. `None` where a rank is missing or has several nodes.
+fn nodes_by_local_rank(context: &RuleContext, placed: &PlacedProcess) -> Option<String> {
+    let job = context.job(placed)?;
+    let mut nodes = BTreeMap::new();
+    for rank in job.iter() {
+        let local_rank = rank.membership.ranks.local_rank?;
+        let mut of_rank = rank.local_nodes.iter();
+        let (Some(node), None) = (of_rank.next(), of_rank.next()) else {
+            return None;
+        };
+        nodes.insert(local_rank.number, node.to_string());
+    }
+    let is_whole = (0..).zip(nodes.keys()).all(|(at, rank)| at == *rank);
+    let nodes: Vec<String> = nodes.into_values().collect();
+    (is_whole && nodes.len() == job.len()).then(|| nodes.join(","))
 }
 
 /// The command to put before the command line of each process of a group, to bind it to its target.
@@ -230,10 +258,8 @@ fn taskset_lines(processes: &[&PlacedProcess]) -> Vec<String> {
             by_cpus.entry(cpus.to_string()).or_default().push(placed);
         }
     }
-    by_cpus
-        .iter()
-        .map(|(cpus, of)| for_each(of, &format!("taskset -a -p -c {cpus} $pid")))
-        .collect()
+    let commands = by_cpus.into_iter();
+    lines(commands.map(|(cpus, of)| (format!("taskset -a -p -c {cpus} $pid"), of)))
 }
 
 /// Moves the pages of each process that can move to its target.
@@ -247,9 +273,17 @@ fn migrate_lines(group: &Group) -> Vec<String> {
             by_move.entry((from, to)).or_default().push(placed);
         }
     }
-    by_move
-        .iter()
-        .map(|((from, to), of)| for_each(of, &format!("migratepages $pid {from} {to}")))
+    let commands = by_move.into_iter();
+    lines(commands.map(|((from, to), of)| (format!("migratepages $pid {from} {to}"), of)))
+}
+
+/// The lines for these commands and processes, by the first process of each.
+fn lines<'a>(commands: impl Iterator<Item = (String, Vec<&'a PlacedProcess>)>) -> Vec<String> {
+    let mut commands: Vec<(String, Vec<&PlacedProcess>)> = commands.collect();
+    commands.sort_by_key(|(_, of)| of.first().map(|placed| placed.process.pid));
+    let lines = commands.iter();
+    lines
+        .map(|(command, processes)| for_each(processes, command))
         .collect()
 }
 
