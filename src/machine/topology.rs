@@ -22,6 +22,13 @@ pub(crate) struct Node {
     pub(crate) package: Option<u32>,
 }
 
+impl Node {
+    /// Whether it has memory, as far as that is known.
+    pub(crate) fn may_have_memory(&self) -> bool {
+        self.memory_total != Some(Bytes(0))
+    }
+}
+
 /// All nodes of a machine.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Topology {
@@ -82,14 +89,31 @@ impl Topology {
         if !self.is_whole() {
             return NodeSet::new();
         }
+        self.nearest(from, &bearing)
+    }
+
+    /// The nodes with memory at the least distance from any node of `from`. Nodes of `excluded` do not count. Empty where it is
+    /// unknown.
+    pub(crate) fn nearest_with_memory(&self, from: &NodeSet, excluded: &NodeSet) -> NodeSet {
+        let others = || self.nodes.iter().filter(|(id, _)| !excluded.contains(id));
+        // A node of unknown size may be nearer than all others.
+        if others().any(|(_, node)| node.memory_total.is_none()) {
+            return NodeSet::new();
+        }
+        let bearing = others().filter(|(_, node)| node.may_have_memory());
+        self.nearest(from, &bearing.map(|(id, _)| *id).collect())
+    }
+
+    /// Those of `candidates` at the least distance from any node of `from`. Empty where no distance is known.
+    fn nearest(&self, from: &NodeSet, candidates: &NodeSet) -> NodeSet {
         let distance = |to: &NodeId| {
             let from = from.iter().filter_map(|node| self.nodes.get(node));
             from.filter_map(|node| node.distances.get(to))
                 .min()
                 .copied()
         };
-        let least = bearing.iter().filter_map(distance).min();
-        let nearest = bearing
+        let least = candidates.iter().filter_map(distance).min();
+        let nearest = candidates
             .iter()
             .filter(|node| least.is_some() && distance(node) == least);
         nearest.copied().collect()

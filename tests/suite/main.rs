@@ -16,6 +16,7 @@ mod expected;
 mod fixtures;
 mod fuzzed;
 mod live;
+mod local_memory;
 mod machine;
 mod memory;
 mod museum;

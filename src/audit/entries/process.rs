@@ -58,6 +58,7 @@ pub(crate) fn process(placed: PlacedProcess, around: &EntryContext) -> ProcessEn
         task: membership.task.map(|task| task.name.to_owned()),
         home_nodes: placed.home_nodes,
         local_nodes: placed.local_nodes,
+        local_memory_nodes: Some(placed.local_memory_nodes),
         cpu,
         memory,
         verdict: placed.verdict.map(Word::from),

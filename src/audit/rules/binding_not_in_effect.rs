@@ -229,7 +229,7 @@ fn remedy(context: &RuleContext, group: &Group, failed: &FailedBinding) -> Remed
     let until_then = if local.is_empty() {
         "bind by hand".to_owned()
     } else {
-        format!("start each rank with {}", by_hand(context, local))
+        format!("start each rank with {}", by_hand(context, group.first()))
     };
     let words = format!("{cause}; until then {until_then}");
     if matches!(failed.actual, Actual::Policy(_)) {

@@ -63,6 +63,11 @@ impl<'a> Group<'a> {
         &self.first.local_nodes
     }
 
+    /// Where the memory of the processes should be.
+    pub(crate) fn local_memory_nodes(&self) -> &'a NodeSet {
+        &self.first.local_memory_nodes
+    }
+
     /// The processes, as the subject of a sentence: `trainer 254 and 4 workers`.
     pub(crate) fn names(&self) -> String {
         process_names(

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use crate::audit::PlacedProcess;
 use crate::audit::finding::Remedy;
-use crate::audit::rules::{Group, RuleContext, node_names};
+use crate::audit::rules::{Group, RuleContext};
 use crate::machine::{BindTo, Topology};
 use crate::units::{Cpu, CpuSet, NodeSet, Pid, node_list};
 use crate::words::Role;
@@ -36,16 +36,9 @@ pub(crate) fn bind(context: &RuleContext, group: &Group) -> Remedy {
 
 /// Binds a group to its local nodes and moves its pages there from the nodes `from`.
 pub(crate) fn bind_and_move(context: &RuleContext, group: &Group, from: &NodeSet) -> Remedy {
-    let local = group.local_nodes();
+    let local = group.local_memory_nodes();
     if context.is_blocked_by_cpuset(group.first()) {
         return Remedy::in_words(CPUSET_FIRST);
-    }
-    if !context.has_memory(local) {
-        let have = if local.len() == 1 { "has" } else { "have" };
-        return Remedy::in_words(format!(
-            "{} {have} no memory: use the nearest node that has memory",
-            node_names(local)
-        ));
     }
     let not_bound: Vec<&PlacedProcess> = group
         .iter()
@@ -82,7 +75,7 @@ fn start(context: &RuleContext, placed: &PlacedProcess) -> String {
     if let Some(words) = start_by_framework(context, placed) {
         return words.to_owned();
     }
-    let numactl = by_hand(context, &placed.local_nodes);
+    let numactl = by_hand(context, placed);
     let has_gpu = !placed.membership.gpus.is_empty();
     let has_launcher = !context.launchers(placed).is_empty();
     if is_worker {
@@ -126,15 +119,16 @@ fn start_by_framework(context: &RuleContext, placed: &PlacedProcess) -> Option<&
     }
 }
 
-/// The command to put before the command line of a process, to bind it to these nodes.
-pub(crate) fn by_hand(context: &RuleContext, nodes: &NodeSet) -> String {
-    if context.has_memory(nodes) {
-        let list = node_list(nodes);
-        format!("numactl --cpunodebind={list} --membind={list}")
-    } else {
+/// The command to put before the command line of a process, to bind it to its local nodes.
+pub(crate) fn by_hand(context: &RuleContext, placed: &PlacedProcess) -> String {
+    let (nodes, memory) = (&placed.local_nodes, &placed.local_memory_nodes);
+    if memory.is_empty() {
         // numactl refuses to bind memory to a node without memory.
         let cpus = cpus_of(nodes, context.machine.topology);
         format!("taskset -c {cpus}")
+    } else {
+        let (nodes, memory) = (node_list(nodes), node_list(memory));
+        format!("numactl --cpunodebind={nodes} --membind={memory}")
     }
 }
 
