@@ -20,6 +20,7 @@ mod local_memory;
 mod machine;
 mod memory;
 mod museum;
+mod new_masks;
 mod other_gpus;
 mod print;
 mod program;

@@ -29,6 +29,7 @@
 //! have conditions that exclude each other:
 //! - cpu-remote, cpu-near, cpu-unbound and threads-astray take different values of `cpu.placement`. A new rule about where
 //!   a process runs must take one that they do not, or be about a group (as ranks-on-one-node and worker-split).
+//!   `Unsettled` is of cpu-unbound where local nodes are allowed, and of cpu-near where none is.
 //! - memory-remote and memory-near take different values of `memory.verdict`. pinned-remote is about a part of the memory,
 //!   and stands beside them.
 //! - cpus-crowded leaves masks of whole nodes to node-crowded.
