@@ -47,11 +47,7 @@ impl AuditedMachine {
             watched = std::mem::take(&mut window.processes);
             gaps.append(&mut window.gaps);
         }
-        let gpus: Vec<GpuPlace> = machine
-            .gpus
-            .into_iter()
-            .map(|gpu| home::place(gpu, &machine.topology, hints))
-            .collect();
+        let gpus: Vec<GpuPlace> = home::place(machine.gpus, &machine.topology, hints);
         gaps.extend(gpus.iter().flat_map(home::gaps));
         let named = machine.named;
         let mut processes = machine.processes;

@@ -2,6 +2,7 @@
 
 pub(crate) mod binding;
 pub(crate) mod cpu;
+pub(crate) mod decision;
 pub(crate) mod home;
 pub(crate) mod memory;
 pub(crate) mod sampling_error;
@@ -9,7 +10,8 @@ pub(crate) mod threads;
 pub(crate) mod verdict;
 
 pub(crate) use binding::Binding;
-pub(crate) use cpu::{CpuPlace, CpuPlacement, Threads};
+pub(crate) use cpu::{CpuPlace, Threads};
+pub(crate) use decision::{CpuPlacement, LastRun, decide};
 pub(crate) use home::{GpuPlace, Hints};
 pub(crate) use memory::{MemoryKind, MemoryPlace, PagePlace};
 pub(crate) use sampling_error::error_of;

@@ -75,7 +75,7 @@ impl Draft {
         if !placed.is_judged() || placed.local_nodes.is_empty() {
             return None;
         }
-        let memory_nodes = local_memory_nodes(placed, topology);
+        let memory_nodes = placed.local_memory_nodes.clone();
         let allowed = allowed_memory(placed, &memory_nodes);
         let chosen = chosen_nodes(placed, topology, gpu_memory, &memory_nodes);
         let demand = Demand::of(placed, &allowed, &chosen);
@@ -136,17 +136,6 @@ fn allowed_memory(placed: &PlacedProcess, nodes: &NodeSet) -> NodeSet {
         Some(allowed) if !allowed.is_empty() => nodes & allowed,
         _ => nodes.clone(),
     }
-}
-
-/// Where the memory should be: the home nodes that have memory or, where none has, the nodes with memory at the least
-/// distance.
-fn local_memory_nodes(placed: &PlacedProcess, topology: &Topology) -> NodeSet {
-    let home = if placed.home_nodes.is_empty() {
-        &placed.local_nodes
-    } else {
-        &placed.home_nodes
-    };
-    topology.nearest_with_memory(home)
 }
 
 /// The nodes without CPUs that the memory policy names although the process does not belong there: HBM or CXL that was

@@ -77,6 +77,10 @@ pub(crate) struct GpuEntry {
     /// where they are unknown.
     #[serde(default)]
     pub(crate) local_nodes: NodeSet,
+    /// Where the memory of its processes should be: the home nodes with memory or, where none has memory, the nearest nodes
+    /// with memory. Empty where they are unknown. Absent in documents of older versions.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) local_memory_nodes: Option<NodeSet>,
     /// The node that its own memory is (Grace, POWER9); empty for other GPUs.
     #[serde(default)]
     pub(crate) own_memory_nodes: NodeSet,

@@ -80,6 +80,9 @@ pub(crate) struct ProcessEntry {
     /// Where it should run; empty where that is unknown, and for launchers.
     #[serde(default)]
     pub(crate) local_nodes: NodeSet,
+    /// Where its memory should be; empty where that is unknown, and for launchers. Absent in documents of older versions.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) local_memory_nodes: Option<NodeSet>,
     /// Where its threads run and may run.
     #[serde(default)]
     pub(crate) cpu: CpuEntry,

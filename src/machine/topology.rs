@@ -36,6 +36,13 @@ pub(crate) struct HugePool {
     pub(crate) free: u64,
 }
 
+impl Node {
+    /// Whether it has memory, as far as that is known.
+    pub(crate) fn may_have_memory(&self) -> bool {
+        self.memory_total != Some(Bytes(0))
+    }
+}
+
 /// All nodes of a machine.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Topology {
@@ -98,33 +105,31 @@ impl Topology {
         self.nearest(from, &self.cpu_bearing())
     }
 
-    /// Those of the nodes in `to` at the least distance from any node of `from`.
-    fn nearest(&self, from: &NodeSet, to: &NodeSet) -> NodeSet {
+    /// The nodes with memory at the least distance from any node of `from`. Nodes of `excluded` do not count. Empty where it is
+    /// unknown.
+    pub(crate) fn nearest_with_memory(&self, from: &NodeSet, excluded: &NodeSet) -> NodeSet {
+        let others = || self.nodes.iter().filter(|(id, _)| !excluded.contains(id));
+        // A node of unknown size may be nearer than all others.
+        if others().any(|(_, node)| node.memory_total.is_none()) {
+            return NodeSet::new();
+        }
+        let bearing = others().filter(|(_, node)| node.may_have_memory());
+        self.nearest(from, &bearing.map(|(id, _)| *id).collect())
+    }
+
+    /// Those of `candidates` at the least distance from any node of `from`. Empty where no distance is known.
+    fn nearest(&self, from: &NodeSet, candidates: &NodeSet) -> NodeSet {
         let distance = |to: &NodeId| {
             let from = from.iter().filter_map(|node| self.nodes.get(node));
             from.filter_map(|node| node.distances.get(to))
                 .min()
                 .copied()
         };
-        let least = to.iter().filter_map(distance).min();
-        let nearest = to
+        let least = candidates.iter().filter_map(distance).min();
+        let nearest = candidates
             .iter()
             .filter(|node| least.is_some() && distance(node) == least);
         nearest.copied().collect()
-    }
-
-    /// Those of the nodes that have memory or, where none has, the nodes with memory at the least distance. A node whose size
-    /// is unknown counts as one with memory. Empty where it is unknown.
-    pub(crate) fn nearest_with_memory(&self, from: &NodeSet) -> NodeSet {
-        let has_memory = |node: &Node| node.memory_total != Some(Bytes(0));
-        let bearing = self.nodes.iter().filter(|(_, node)| has_memory(node));
-        let bearing: NodeSet = bearing.map(|(id, _)| *id).collect();
-        let own = from & &bearing;
-        if own.is_empty() {
-            self.nearest(from, &bearing)
-        } else {
-            own
-        }
     }
 
     /// All CPUs of these nodes.

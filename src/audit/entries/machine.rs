@@ -66,6 +66,7 @@ pub(crate) fn gpu(place: &GpuPlace) -> GpuEntry {
             .map(|(source, nodes)| ((*source).into(), nodes.clone()))
             .collect(),
         local_nodes: place.local_nodes.clone(),
+        local_memory_nodes: Some(place.local_memory_nodes.clone()),
         own_memory_nodes: gpu.own_memory_node.into_iter().collect(),
         memory_total_bytes: gpu.memory_total,
         memory_used_bytes: gpu.memory_used,

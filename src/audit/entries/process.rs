@@ -69,6 +69,7 @@ pub(crate) fn process(placed: PlacedProcess, around: &EntryContext) -> ProcessEn
         task: membership.task.map(|task| task.name.to_owned()),
         home_nodes: placed.home_nodes,
         local_nodes: placed.local_nodes,
+        local_memory_nodes: Some(placed.local_memory_nodes),
         cpu,
         memory,
         target: placed.target.map(target),

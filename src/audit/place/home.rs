@@ -4,8 +4,8 @@
 use crate::words::{Evidence, HomeSource};
 use std::collections::BTreeMap;
 
-use crate::machine::{Fact, Gap, Gpu, PciNodes, Reason, Topology};
-use crate::units::{NodeSet, Pid, node_list};
+use crate::machine::{Fact, Gap, Gpu, Node, PciNodes, Reason, Topology};
+use crate::units::{NodeId, NodeSet, Pid, node_list};
 
 /// A GPU with its home nodes.
 #[derive(Debug, Clone)]
@@ -22,6 +22,9 @@ pub(crate) struct GpuPlace {
     /// Where a process of this GPU should run: the home nodes that have CPUs or, if none has, the nearest nodes that have.
     /// Empty if unknown.
     pub(crate) local_nodes: NodeSet,
+    /// Where its memory should be: the home nodes that have memory or, if none has, the nearest nodes that have. Empty if
+    /// unknown.
+    pub(crate) local_memory_nodes: NodeSet,
 }
 
 /// Home nodes from the command line.
@@ -50,8 +53,16 @@ impl GpuPlace {
     }
 }
 
-/// Finds the home nodes of a GPU.
-pub(crate) fn place(gpu: Gpu, topology: &Topology, hints: &Hints) -> GpuPlace {
+/// Finds the home nodes of each GPU.
+pub(crate) fn place(gpus: Vec<Gpu>, topology: &Topology, hints: &Hints) -> Vec<GpuPlace> {
+    let gpu_memory = gpus.iter().filter_map(|gpu| gpu.own_memory_node).collect();
+    let gpus = gpus.into_iter();
+    gpus.map(|gpu| place_one(gpu, topology, &gpu_memory, hints))
+        .collect()
+}
+
+/// `gpu_memory` are the nodes that are memory of a GPU: they stand in for no other node.
+fn place_one(gpu: Gpu, topology: &Topology, gpu_memory: &NodeSet, hints: &Hints) -> GpuPlace {
     let typed = hints.overrides.get(&gpu.index).cloned();
     let by_file = gpu
         .address
@@ -78,6 +89,7 @@ pub(crate) fn place(gpu: Gpu, topology: &Topology, hints: &Hints) -> GpuPlace {
     let (source, home_nodes) = believed.unwrap_or((HomeSource::Unknown, NodeSet::new()));
     GpuPlace {
         local_nodes: local_nodes(&home_nodes, topology),
+        local_memory_nodes: local_memory_nodes(&home_nodes, topology, gpu_memory),
         gpu,
         home_nodes,
         source,
@@ -98,6 +110,24 @@ fn local_nodes(home: &NodeSet, topology: &Topology) -> NodeSet {
     }
 }
 
+/// The home nodes that have memory or, if none has, the nearest nodes that have.
+pub(crate) fn local_memory_nodes(
+    home: &NodeSet,
+    topology: &Topology,
+    gpu_memory: &NodeSet,
+) -> NodeSet {
+    let may_have_memory = |id: &&NodeId| {
+        let node = topology.nodes().get(*id);
+        node.is_some_and(Node::may_have_memory)
+    };
+    let with_memory: NodeSet = home.iter().filter(may_have_memory).copied().collect();
+    if with_memory.is_empty() {
+        topology.nearest_with_memory(home, gpu_memory)
+    } else {
+        with_memory
+    }
+}
+
 /// What is unknown about the home nodes and the processes of a GPU.
 pub(crate) fn gaps(place: &GpuPlace) -> impl Iterator<Item = Gap> {
     unknown_home(place).into_iter().chain(hidden_users(place))
@@ -105,7 +135,7 @@ pub(crate) fn gaps(place: &GpuPlace) -> impl Iterator<Item = Gap> {
 
 /// A gap if the local nodes of a GPU are unknown.
 fn unknown_home(place: &GpuPlace) -> Option<Gap> {
-    if !place.local_nodes.is_empty() {
+    if !place.local_nodes.is_empty() && !place.local_memory_nodes.is_empty() {
         return None;
     }
     let several = place
@@ -119,7 +149,10 @@ fn unknown_home(place: &GpuPlace) -> Option<Gap> {
             "ambiguous: {}; set it with --gpu-node or --topology",
             several.join(", ")
         ),
-        (false, _) => "the nearest node with CPUs is unknown".to_owned(),
+        (false, _) if place.local_nodes.is_empty() => {
+            "the nearest node with CPUs is unknown".to_owned()
+        }
+        (false, _) => "it has no memory, and the nearest node with memory is unknown".to_owned(),
     };
     Some(Gap {
         pid: None,

@@ -29,6 +29,7 @@
 //! have conditions that exclude each other:
 //! - cpu-remote, cpu-near, cpu-unbound and threads-astray take different values of `cpu.placement`. A new rule about where
 //!   a process runs must take one that they do not, or be about a group (as ranks-on-one-node and worker-split).
+//!   `Unsettled` is of cpu-unbound where local nodes are allowed, and of cpu-near where none is.
 //! - memory-remote and memory-near take different values of `memory.verdict`. pinned-remote is about a part of the memory,
 //!   and stands beside them.
 //! - cpus-crowded leaves masks of whole nodes to node-crowded.
@@ -44,7 +45,7 @@ use crate::audit::rules::Group;
 use crate::audit::{Limits, PlacedProcess};
 use crate::jobs::ProcessTree;
 use crate::machine::{BindingRequest, KernelSettings, Topology, Window};
-use crate::units::{Bytes, NodeId, NodeSet, Pid};
+use crate::units::{NodeId, NodeSet, Pid};
 use crate::words::Role;
 
 /// A machine whose GPUs and processes have been placed.
@@ -235,23 +236,16 @@ impl<'a> RuleContext<'a> {
         nodes.contains(&node) || nodes.iter().any(is_near)
     }
 
-    /// Whether memory can be bound to these nodes, as far as it is known.
-    pub(crate) fn has_memory(&self, nodes: &NodeSet) -> bool {
-        nodes
-            .iter()
-            .filter_map(|id| self.machine.topology.nodes().get(id))
-            .all(|node| node.memory_total != Some(Bytes(0)))
-    }
-
     /// Whether the cpuset keeps a process from its local nodes, so that no affinity or policy of its own can be right.
     pub(crate) fn is_blocked_by_cpuset(&self, placed: &PlacedProcess) -> bool {
         placed.cpuset_excludes_cpus() || self.cpuset_excludes_memory(placed)
     }
 
-    /// Whether the cpuset allows no memory of the local nodes, although they have memory. `false` if unknown.
+    /// Whether the cpuset allows no memory of the local memory nodes, nor of the local nodes. `false` if unknown.
     pub(crate) fn cpuset_excludes_memory(&self, placed: &PlacedProcess) -> bool {
         let allowed = placed.memory.mems_allowed.as_ref();
-        excludes(allowed, &placed.local_nodes) && self.has_memory(&placed.local_nodes)
+        let is_known = !placed.memory_locality.is_empty();
+        is_known && excludes(allowed, &(&placed.local_memory_nodes | &placed.local_nodes))
     }
 }
 

@@ -34,9 +34,9 @@ fn check(context: &RuleContext) -> Vec<Violation> {
     let is_broken = |placed: &PlacedProcess| {
         let is_remote = |node: &NodeId| {
             let is_gpu_memory = context.gpu_of_memory(*node).is_some();
-            placed.locality(*node) == Some(Locality::Remote) || is_gpu_memory
+            placed.memory_locality(*node) == Some(Locality::Remote) || is_gpu_memory
         };
-        let is_local_known = !placed.local_nodes.is_empty();
+        let is_local_known = !placed.memory_locality.is_empty();
         is_local_known && policy(placed).is_some_and(|of| of.nodes.iter().all(is_remote))
     };
     let groups = context.groups_by(is_broken, mode);
