@@ -156,7 +156,7 @@ mod tests {
         );
         assert_eq!(
             redacted(b"/home/ann/bin/torchrun\0-m\0ann.train\0--multiprocessing-fork"),
-            "/torchrun\0-m\0redacted\0--multiprocessing-fork\0"
+            "torchrun\0-m\0redacted\0--multiprocessing-fork\0"
         );
         assert_eq!(
             redacted(b"/home/ann/bin/numactl\0--membind=0\0--numa-node\0ann"),
