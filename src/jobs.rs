@@ -14,7 +14,7 @@ pub(crate) mod tree;
 
 pub(crate) use attribution::Membership;
 pub(crate) use binding_requests::{
-    OPENMP_VARIABLES, VARIABLES, parse_binding_requests, requests_of_variables,
+    OPENMP_VARIABLES, VARIABLES, needs_of, parse_binding_requests, requests_of_variables,
 };
 pub(crate) use gpu_users::users_of;
 pub(crate) use known_programs::{

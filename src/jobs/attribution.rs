@@ -169,8 +169,8 @@ impl<'a> Jobs<'a> {
                 .get(pid)
                 .copied()
                 .filter(|_| !self.trainers.contains_key(pid));
-            let mut above = self.tree.ancestors(*pid).into_iter();
-            let trainer = above.find(|pid| self.trainers.contains_key(pid));
+            let is_trainer = |above: Pid| self.trainers.contains_key(&above);
+            let trainer = self.tree.nearest_above(*pid, is_trainer);
             let trainer = trainer.and_then(|pid| self.by_pid.get(&pid).copied());
             own.zip(trainer).is_some_and(|(own, trainer)| {
                 trainer.environment.is_some()

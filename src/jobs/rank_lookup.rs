@@ -17,23 +17,26 @@ pub(crate) struct Family<'a> {
 impl Family<'_> {
     /// The ranks of all [`Self::ranks`].
     pub(crate) fn lookup(&self) -> BTreeMap<Pid, Ranks> {
-        let mut holders: BTreeMap<Pid, usize> = BTreeMap::new();
+        let holders = self.holders();
+        let mut sharers: BTreeMap<Pid, usize> = BTreeMap::new();
         for pid in &self.ranks {
-            *holders.entry(self.holder(*pid)).or_default() += 1;
+            *sharers.entry(holders[pid]).or_default() += 1;
         }
         let own = self.ranks.iter().map(|pid| {
-            let is_inherited = holders
-                .get(&self.holder(*pid))
-                .is_some_and(|ranks| *ranks > 1);
-            let ranks = self.own(*pid).filter(|_| !is_inherited);
-            (*pid, ranks.unwrap_or_default())
+            let holder = holders[pid];
+            let ranks = self.own(*pid).unwrap_or_default();
+            let is_of_holder =
+                self.ranks.contains(&holder) && (*pid == holder || is_of_torch(&ranks));
+            let is_own = is_of_holder || sharers[&holder] == 1;
+            (*pid, if is_own { ranks } else { Ranks::default() })
         });
         let mut found: BTreeMap<Pid, Ranks> = own.collect();
+        let below = self.ranks_below();
         for pid in &self.ranks {
-            if found.get(pid) == Some(&Ranks::default()) {
-                let ranks = self
-                    .of_children(*pid)
-                    .or_else(|| self.by_elimination(*pid, &found));
+            if found[pid] == Ranks::default() {
+                let below = below.get(pid).map(Vec::as_slice).unwrap_or_default();
+                let ranks = self.of_children(*pid);
+                let ranks = ranks.or_else(|| by_elimination(below, &found));
                 found.insert(*pid, ranks.unwrap_or_default());
             }
         }
@@ -45,13 +48,43 @@ impl Family<'_> {
         Some(environment.ranks)
     }
 
-    /// The topmost ancestor that has the same variables: the process that the launcher has started. If it has started
-    /// several ranks itself, its variables are not theirs: a batch script, and all below it, has SLURM_PROCID=0.
-    fn holder(&self, pid: Pid) -> Pid {
-        let own = self.own(pid);
-        let ancestors = self.tree.ancestors(pid).into_iter();
-        let holders = ancestors.take_while(|above| own.is_some() && self.own(*above) == own);
-        holders.last().unwrap_or(pid)
+    /// Of each rank the topmost ancestor that has the same variables: the process that the launcher has started. If it has
+    /// started several ranks itself, its variables are not theirs: a batch script, and all below it, has SLURM_PROCID=0.
+    fn holders(&self) -> BTreeMap<Pid, Pid> {
+        let mut holders: BTreeMap<Pid, Pid> = BTreeMap::new();
+        for rank in &self.ranks {
+            let own = self.own(*rank).filter(|own| *own != Ranks::default());
+            let mut path = BTreeSet::from([*rank]);
+            let mut top = *rank;
+            while own.is_some() && !holders.contains_key(&top) {
+                // A recorded tree may contain a cycle.
+                let parent = self
+                    .tree
+                    .parent(top)
+                    .filter(|parent| self.own(*parent) == own);
+                let Some(parent) = parent.filter(|parent| path.insert(*parent)) else {
+                    break;
+                };
+                top = parent;
+            }
+            let top = holders.get(&top).copied().unwrap_or(top);
+            holders.extend(path.into_iter().map(|pid| (pid, top)));
+        }
+        holders
+    }
+
+    /// The ranks by the nearest rank above them.
+    fn ranks_below(&self) -> BTreeMap<Pid, Vec<Pid>> {
+        let mut below: BTreeMap<Pid, Vec<Pid>> = BTreeMap::new();
+        for pid in &self.ranks {
+            let above = self
+                .tree
+                .nearest_above(*pid, |above| self.ranks.contains(&above));
+            if let Some(above) = above {
+                below.entry(above).or_default().push(*pid);
+            }
+        }
+        below
     }
 
     /// Ranks that a trainer has set itself: Python's spawned processes have the environment that it had then. Only
@@ -69,36 +102,32 @@ impl Family<'_> {
         // A forked process has the variables that the trainer was started with.
         let ranks: BTreeSet<Ranks> = ranks.filter(|of| *of != Ranks::default()).collect();
         let ranks = ranks.first().filter(|_| ranks.len() == 1)?;
-        let is_of_torch = |rank: &Rank| ["RANK", "LOCAL_RANK"].contains(&rank.source);
-        let by_workers = |rank: Rank| is_of_torch(&rank).then(|| Rank::by(WORKERS, rank.number));
-        let ranks = Ranks {
-            rank: ranks.rank.and_then(by_workers),
-            local_rank: ranks.local_rank.and_then(by_workers),
-        };
-        (ranks != Ranks::default()).then_some(ranks)
-    }
-
-    /// Lightning starts the ranks from 1 on as children of rank 0, which has no variables.
-    fn by_elimination(&self, pid: Pid, found: &BTreeMap<Pid, Ranks>) -> Option<Ranks> {
-        let below = self
-            .ranks
-            .iter()
-            .filter(|of| self.rank_above(**of) == Some(pid));
-        let numbers = below.map(|of| Some(found.get(of)?.local_rank?.number));
-        let mut numbers: Vec<u32> = numbers.collect::<Option<_>>()?;
-        numbers.sort_unstable();
-        let is_rest = !numbers.is_empty() && (1..).zip(&numbers).all(|(at, number)| at == *number);
-        is_rest.then(|| Ranks {
-            rank: None,
-            local_rank: Some(Rank::by(Rank::ELIMINATION, 0)),
+        let by_workers = |rank: Rank| Rank::by(WORKERS, rank.number);
+        is_of_torch(ranks).then(|| Ranks {
+            rank: ranks.rank.map(by_workers),
+            local_rank: ranks.local_rank.map(by_workers),
         })
     }
+}
 
-    /// The nearest rank above this one.
-    fn rank_above(&self, pid: Pid) -> Option<Pid> {
-        let mut ancestors = self.tree.ancestors(pid).into_iter();
-        ancestors.find(|above| self.ranks.contains(above))
-    }
+/// Whether the variables are PyTorch's.
+fn is_of_torch(ranks: &Ranks) -> bool {
+    let source = ranks.rank.or(ranks.local_rank).map(|rank| rank.source);
+    source.is_some_and(|source| ["RANK", "LOCAL_RANK"].contains(&source))
+}
+
+/// Lightning starts the ranks from 1 on as children of rank 0, which has no variables.
+fn by_elimination(below: &[Pid], found: &BTreeMap<Pid, Ranks>) -> Option<Ranks> {
+    let numbers = below
+        .iter()
+        .map(|of| Some(found.get(of)?.local_rank?.number));
+    let mut numbers: Vec<u32> = numbers.collect::<Option<_>>()?;
+    numbers.sort_unstable();
+    let is_rest = !numbers.is_empty() && (1..).zip(&numbers).all(|(at, number)| at == *number);
+    is_rest.then(|| Ranks {
+        rank: None,
+        local_rank: Some(Rank::by(Rank::ELIMINATION, 0)),
+    })
 }
 
 /// Whether two command lines start the same program with the same arguments. A launcher may complete the paths of
