@@ -15,6 +15,7 @@ mod diff;
 mod expected;
 mod fixtures;
 mod fuzzed;
+mod launchers;
 mod live;
 mod machine;
 mod memory;
