@@ -4,6 +4,7 @@ pub(crate) mod attribution;
 pub(crate) mod binding_requests;
 pub(crate) mod gpu_users;
 pub(crate) mod known_programs;
+pub(crate) mod rank_lookup;
 pub(crate) mod ranks;
 pub(crate) mod scheduler;
 pub(crate) mod scope;
@@ -13,12 +14,14 @@ pub(crate) mod tree;
 
 pub(crate) use attribution::Membership;
 pub(crate) use binding_requests::{
-    OPENMP_VARIABLES, VARIABLES, parse_binding_requests, requests_of_variables,
+    OPENMP_VARIABLES, VARIABLES, needs_of, parse_binding_requests, requests_of_variables,
 };
 pub(crate) use gpu_users::users_of;
 pub(crate) use known_programs::{
-    DATA_LOADER, Task, is_forkserver, is_job_boundary, is_worker_program, serves_gpus, task,
+    DATA_LOADER, Task, TaskKind, is_forkserver, is_job_boundary, is_worker_program, serves_gpus,
+    task,
 };
+pub(crate) use rank_lookup::{Family, is_same_program};
 pub(crate) use ranks::{RANK_VARIABLES, ranks_of_variables};
 pub(crate) use scheduler::{JOB_VARIABLES, jobs_of_variables, parse_pod_uid};
 pub(crate) use selection::{ProcessReads, Selection, select};

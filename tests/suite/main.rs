@@ -15,6 +15,7 @@ mod diff;
 mod expected;
 mod fixtures;
 mod fuzzed;
+mod launchers;
 mod live;
 mod local_memory;
 mod machine;

@@ -44,7 +44,7 @@ use crate::audit::place::{GpuPlace, Locality};
 use crate::audit::rules::Group;
 use crate::audit::{Limits, PlacedProcess};
 use crate::jobs::ProcessTree;
-use crate::machine::{BindingRequest, KernelSettings, Topology, Window};
+use crate::machine::{BindingRequest, KernelSettings, Rank, Topology, Window};
 use crate::units::{NodeId, NodeSet, Pid};
 use crate::words::Role;
 
@@ -168,10 +168,12 @@ impl<'a> RuleContext<'a> {
     /// anything.
     pub(crate) fn jobs(&self) -> Vec<Group<'a>> {
         let mut jobs: BTreeMap<_, Vec<&PlacedProcess>> = BTreeMap::new();
+        let above = self.ancestors_of_trainers();
+        let is_above = |pid: &Pid| above.contains(pid);
         for trainer in self.trainers() {
-            let environment = trainer.process.environment.as_ref();
-            let rendezvous = environment.and_then(|environment| environment.rendezvous());
-            let launcher = self.launchers(trainer).last().map(|of| of.process.pid);
+            let rendezvous = self.rendezvous(trainer);
+            let top = self.topmost_of_job(trainer);
+            let launcher = Some(top).filter(|top| *top != trainer.process.pid || is_above(top));
             let scheduler_jobs = trainer.scheduler_jobs.iter();
             let scheduler_jobs: Vec<(&str, &str)> = scheduler_jobs
                 .map(|job| (job.scheduler, job.id.as_str()))
@@ -194,6 +196,33 @@ impl<'a> RuleContext<'a> {
     pub(crate) fn ancestors(&self, placed: &PlacedProcess) -> Vec<&'a PlacedProcess> {
         let above = self.tree.ancestors(placed.process.pid).into_iter();
         above.filter_map(|pid| self.process(pid)).collect()
+    }
+
+    /// Where the ranks of a trainer's job meet. A rank that is known by elimination has started the other ones.
+    fn rendezvous(&self, trainer: &PlacedProcess) -> Option<(Option<&'a str>, Option<u32>)> {
+        let pid = trainer.process.pid;
+        let local_rank = trainer.membership.ranks.local_rank;
+        let others = self.tree.with_descendants([pid]).into_iter();
+        let is_first = local_rank.is_some_and(|rank| rank.source == Rank::ELIMINATION);
+        let others = others.filter(|other| is_first && *other != pid);
+        let mut ranks = std::iter::once(pid).chain(others);
+        ranks.find_map(|pid| {
+            self.process(pid)?
+                .process
+                .environment
+                .as_ref()?
+                .rendezvous()
+        })
+    }
+
+    /// The topmost launcher or trainer above a trainer, or itself: Lightning's rank 0 starts the other ranks.
+    fn topmost_of_job(&self, trainer: &PlacedProcess) -> Pid {
+        let above = self.tree.ancestors(trainer.process.pid).into_iter();
+        let starts = |pid: &Pid| {
+            let role = self.process(*pid).and_then(|of| of.membership.role);
+            matches!(role, Some(Role::Launcher | Role::Trainer))
+        };
+        above.filter(starts).last().unwrap_or(trainer.process.pid)
     }
 
     /// The launchers above a process, the nearest first.

@@ -17,14 +17,12 @@ pub(crate) struct LauncherWords {
 
 /// How a launcher is recognized.
 enum LauncherSign {
-    /// The rank or one of its launchers belongs to this framework.
+    /// The rank or a process above it belongs to this framework.
     Framework(&'static str),
-    /// One of its launchers has this task.
+    /// The rank or a process above it has this task.
     Task(&'static str),
     /// This variable has its rank.
     Rank(&'static str),
-    /// A process with this name started it. The kernel cuts names to 15 bytes.
-    Ancestor(&'static str),
     /// It started other trainers, or a trainer started it.
     TrainerStartsTrainers,
     /// It is of a job of this scheduler.
@@ -32,7 +30,7 @@ enum LauncherSign {
     /// It is of a Kubernetes pod.
     Pod,
 }
-use LauncherSign::{Ancestor, Framework, Pod, Rank, Scheduler, Task, TrainerStartsTrainers};
+use LauncherSign::{Framework, Pod, Rank, Scheduler, Task, TrainerStartsTrainers};
 
 /// The first that matches counts: what starts the ranks comes before the scheduler that starts the launcher.
 static LAUNCHERS: &[LauncherWords] = &[
@@ -76,14 +74,7 @@ static LAUNCHERS: &[LauncherWords] = &[
         more_cpus: "",
     },
     LauncherWords {
-        signs: &[
-            Rank("OMPI_COMM_WORLD_RANK"),
-            Ancestor("mpirun"),
-            Ancestor("orterun"),
-            Ancestor("prterun"),
-            Ancestor("orted"),
-            Ancestor("prted"),
-        ],
+        signs: &[Rank("OMPI_COMM_WORLD_RANK")],
         bind: "start it with mpirun --map-by ppr:N:numa --bind-to numa (N ranks on each node, in the order of the GPUs; \
                --report-bindings shows the result)",
         more_cpus: "mpirun --map-by ppr:N:numa:PE=CPUS, or --bind-to numa",
@@ -99,12 +90,7 @@ static LAUNCHERS: &[LauncherWords] = &[
         more_cpus: "mpiexec --depth",
     },
     LauncherWords {
-        signs: &[
-            Rank("PMI_RANK"),
-            Ancestor("mpiexec"),
-            Ancestor("mpiexec.hydra"),
-            Ancestor("hydra_pmi_proxy"),
-        ],
+        signs: &[Rank("PMI_RANK")],
         bind: "start it with mpiexec -bind-to numa -map-by numa (Intel MPI: I_MPI_PIN_DOMAIN=numa)",
         more_cpus: "mpiexec -bind-to numa",
     },
@@ -112,6 +98,12 @@ static LAUNCHERS: &[LauncherWords] = &[
         signs: &[Rank("JSM_NAMESPACE_RANK")],
         bind: "start it with jsrun and one resource set for each GPU (-g 1 -c CPUS -b packed:CPUS)",
         more_cpus: "jsrun -c",
+    },
+    LauncherWords {
+        signs: &[Framework("MPI")],
+        bind: "start it with mpirun and one binding for each NUMA node (Open MPI: --map-by ppr:N:numa --bind-to numa; MPICH: \
+               -map-by numa -bind-to numa)",
+        more_cpus: "mpirun --bind-to numa",
     },
     LauncherWords {
         signs: &[Rank("FLUX_TASK_RANK"), Scheduler("Flux")],
@@ -153,10 +145,9 @@ pub(crate) fn has_used_option(context: &RuleContext, placed: &PlacedProcess) -> 
 }
 
 fn matches(sign: &LauncherSign, context: &RuleContext, placed: &PlacedProcess) -> bool {
-    let launchers = context.launchers(placed);
+    let above = context.ancestors(placed);
     let tasks = || {
-        let launchers = launchers.iter().copied();
-        let all = launchers.chain([placed]);
+        let all = above.iter().copied().chain([placed]);
         all.filter_map(|of| of.membership.task)
     };
     match sign {
@@ -165,10 +156,6 @@ fn matches(sign: &LauncherSign, context: &RuleContext, placed: &PlacedProcess) -
         Rank(variable) => {
             let rank = placed.membership.ranks.rank;
             rank.is_some_and(|rank| rank.source == *variable)
-        }
-        Ancestor(name) => {
-            let above = context.ancestors(placed);
-            above.iter().any(|of| of.process.name == *name)
         }
         TrainerStartsTrainers => {
             let is_trainer = |of: &&PlacedProcess| of.membership.role == Some(Role::Trainer);

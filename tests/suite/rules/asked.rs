@@ -68,7 +68,6 @@ fn whoever_asks() {
     for (command, variable) in [
         ("vllm\0serve\0model\0--numa-bind\0", ""),
         ("python3\0-m\0sglang.launch_server\0--numa-node\0\x30\0", ""),
-        ("deepspeed\0--bind_cores_to_rank\0train.py\0", ""),
         ("accelerate\0launch\0--enable_cpu_affinity\0train.py\0", ""),
         ("python3\0train.py\0", "ACCELERATE_CPU_AFFINITY=1"),
         ("python3\0train.py\0", "SGLANG_AUTO_NUMA_BIND=true"),
