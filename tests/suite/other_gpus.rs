@@ -205,7 +205,6 @@ error[memory-remote]: GPU and memory NUMA nodes do NOT match: GPU 0 is attached 
   trainer 100 and worker 101 have up to 100% of their working memory on node 1 (at most 100 MiB per
   process: anonymous 100 MiB)
   run now: for pid in 100 101; do migratepages $pid 1 0; done
-  note: pinned pages do not move
 
 2 processes: 0 ok, 0 at risk, 2 mismatched, 0 unknown
 

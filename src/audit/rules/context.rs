@@ -117,6 +117,14 @@ impl<'a> RuleContext<'a> {
             .filter(|placed| placed.membership.role == Some(Role::Trainer))
     }
 
+    /// Whether something has changed the binding that a worker inherits from its trainer.
+    pub(crate) fn is_rebound(&self, placed: &PlacedProcess) -> bool {
+        let trainer = self.trainer_of(placed);
+        placed.membership.role == Some(Role::Worker)
+            && trainer.is_some_and(|trainer| trainer.cpu.bound() == Some(true))
+            && placed.cpu.bound() != Some(true)
+    }
+
     /// The trainer that a worker works for.
     pub(crate) fn trainer_of(&self, worker: &PlacedProcess) -> Option<&'a PlacedProcess> {
         self.process(worker.membership.trainer?)
@@ -137,7 +145,8 @@ impl<'a> RuleContext<'a> {
 
     /// The judged processes for which `is_broken` holds: one group for each cause. Processes are in one group if they are of
     /// one job with several trainers or, where there is none, have the same home and local nodes, and if a cpuset keeps all
-    /// or none of them from there. A process without a GPU is a group of its own.
+    /// or none of them from there. Workers that are not where their bound trainer is have a cause of their own. A process
+    /// without a GPU is a group of its own.
     pub(crate) fn groups(&self, is_broken: impl Fn(&PlacedProcess) -> bool) -> Vec<Group<'a>> {
         self.groups_by(is_broken, |_| ())
     }
@@ -153,7 +162,8 @@ impl<'a> RuleContext<'a> {
             let has_gpu = !placed.membership.gpus.is_empty();
             let job = self.job_of(placed).filter(|_| has_gpu);
             let own_place = (&placed.home_nodes, &placed.local_nodes);
-            let cause = (job, job.is_none().then_some(own_place));
+            let is_rebound = self.is_rebound(placed);
+            let cause = (job, job.is_none().then_some(own_place), is_rebound);
             let alone = (!has_gpu).then_some(placed.process.pid);
             let key = (cause, self.is_blocked_by_cpuset(placed), key(placed), alone);
             groups.entry(key).or_default().push(placed);

@@ -187,9 +187,9 @@ fn how_to_start(context: &RuleContext, group: &Group, placed: &PlacedProcess) ->
 /// The words with the nodes of the job's ranks in place of `NODES`, where these are known.
 fn with_nodes(words: &str, context: &RuleContext, placed: &PlacedProcess) -> String {
     match nodes_by_local_rank(context, placed) {
-        Some(nodes) if words.contains("=NODES") => {
+        Some(nodes) if words.contains(":NODES") => {
             let (option, _) = words.split_once(" (NODES:").unwrap_or((words, ""));
-            option.replace("=NODES", &format!("={nodes}"))
+            option.replace(":NODES", &format!(":{nodes}"))
         }
         _ => words.to_owned(),
     }
