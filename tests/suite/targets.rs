@@ -412,3 +412,49 @@ fn launchers_have_no_target() {
     let launcher = processes.iter().find(|of| of["pid"] == 50).unwrap();
     assert_eq!(launcher["target"], Value::Null);
 }
+
+/// Two ranks whose GPUs are attached to nodes 0 and 1. Of these, node 1 has no memory; node 2 is nearest to it.
+#[test]
+fn the_script_for_the_next_start_binds_memory_where_there_is_some() {
+    let mut tree = Tree::new();
+    tree.nodes(&[("0-1", 0), ("2-3", 1), ("4-5", 1)]);
+    meminfo(&tree, 1, [0, 0, 0, 0]);
+    tree.process(&Process {
+        pid: 50,
+        name: "pt_elastic",
+        command: "python3\0/bin/torchrun\0t.py\0",
+        threads: &[(0, "0-5")],
+        ..PLACED
+    });
+    for rank in 0..2 {
+        let pid = 100 * (rank + 1);
+        tree.process(&Process {
+            pid,
+            ppid: 50,
+            threads: &[(0, "0-5")],
+            ..PLACED
+        });
+        tree.listed(rank as usize, pid, "compute", 1 << 30);
+        tree.variables(pid, &[&format!("LOCAL_RANK={rank}"), "MASTER_PORT=29500"]);
+        let status = "Uid:\t7\t7\t7\t7\nCpus_allowed_list:\t0-5\nMems_allowed_list:\t0,2\n";
+        tree.file(&format!("proc/{pid}/status"), status);
+    }
+    let script = tree.audit(&["--remedies"]).stdout;
+    for line in [
+        "#   0) nodes=0 memory=0 ;; # ranks 0",
+        "#   1) nodes=1 memory=2 ;; # ranks 1",
+        "#   exec numactl --cpunodebind=\"$nodes\" --membind=\"$memory\" \"$@\"",
+    ] {
+        assert!(script.contains(line), "{line}: {script}");
+    }
+    meminfo(&tree, 0, [64, 1, 0, 0]);
+    tree.file(
+        "proc/100/numa_maps",
+        "7f0000000000 default anon=76800 N2=76800 kernelpagesize_kB=4\n",
+    );
+    let script = tree.audit(&["--remedies"]).stdout;
+    assert!(
+        script.contains("#   exec numactl --cpunodebind=\"$nodes\" \"$@\""),
+        "{script}"
+    );
+}

@@ -9,8 +9,7 @@
 //! 2. **`RULE`.** The name, the severity, the text (`include_str!` of the file itself) and the function `check`.
 //! 3. **`check(&RuleContext) -> Vec<Violation>`.** It has no other input. A fact that is unknown (`None`, an empty set of
 //!    nodes) breaks no rule: it is reported as a gap elsewhere.
-//!    - [`RuleContext::groups`] finds the processes that break the rule and puts those together that should be on the same
-//!      nodes. [`RuleContext::groups_by`] also separates them by a key of the rule. [`RuleContext::jobs`] has the trainers
+//!    - [`RuleContext::groups`] finds the processes that break the rule and puts those together that have one cause. [`RuleContext::groups_by`] also separates them by a key of the rule. [`RuleContext::jobs`] has the trainers
 //!      of each job.
 //!    - [`PlacedProcess`] has the facts: `process` (as observed), `membership` (role, GPUs), `cpu`, `memory`,
 //!      `home_nodes`, `local_nodes`. Its methods `is_local`, `is_bound_elsewhere` and `cpuset_excludes_cpus` answer what
@@ -22,8 +21,10 @@
 //!      [`NonLocalMemory`](super::non_local_memory::NonLocalMemory), for CPU time of --for
 //!      [`CpuTimeShare`](super::cpu_time_share::CpuTimeShare).
 //!    - *evidence*: the same facts as values, by name. JSON has it, and names are never changed.
+//!      A group may have processes that belong in several places: [`Group::each_part`] makes a clause for each.
 //!    - *fix*: [`bind`](super::remedy::bind) for processes that must run elsewhere,
-//!      [`bind_and_move`](super::remedy::bind_and_move) if their memory must move too; else `Remedy::in_words`.
+//!      [`bind_and_move`](super::remedy::bind_and_move) if their memory must move too; else `Remedy::in_words`. Commands come
+//!      from [`PlacedProcess::target`] only, words from [`launcher_words`](super::launcher_words).
 //!
 //! **Rules yield by their conditions, not by order.** No rule knows the findings of another one. Two rules about one fact
 //! have conditions that exclude each other:
