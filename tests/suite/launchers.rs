@@ -31,7 +31,7 @@ fn the_table_of_ranks_names_the_variable_of_the_launcher() {
     type Variables = fn(u32) -> Vec<String>;
     let launchers: [(&str, Variables, &str); 6] = [
         (
-            "mpirun\0-n\02\0python3\0train.py\0",
+            "mpirun\0-n\0\x32\0python3\0train.py\0",
             |rank| {
                 vec![
                     format!("OMPI_COMM_WORLD_RANK={}", 8 + rank),
@@ -212,6 +212,7 @@ fn ranks_below_rank_0_are_one_job() {
     assert!(field(100, "job_group").is_number());
     let found = told(&tree, "ranks-on-one-node");
     assert!(found.contains("\"pids\":[100,200]"), "{found}");
+    assert!(found.contains("rank 0 starts the other ranks"), "{found}");
     // No script can stand between rank 0 and the ranks that it starts.
     let script = tree.audit(&["--remedies"]).stdout;
     assert!(!script.contains("case $"), "{script}");
@@ -225,6 +226,11 @@ fn a_rank_without_a_context_is_not_a_worker_of_rank_0() {
     assert_eq!(field(200, "local_rank"), 1);
     assert_eq!(field(210, "role"), "helper");
     assert_eq!(field(210, "trainer_pid"), Value::Null);
+    // It is not judged, and that is said.
+    let text = lightning(false).audit(&[]);
+    assert_eq!(text.code, Some(3), "{}", text.stdout);
+    let gap = "GPU of process 200: a rank that has no GPU context yet";
+    assert!(text.stdout.contains(gap), "{}", text.stdout);
     // A worker that has the rank of its trainer is a worker.
     let tree = lightning(false);
     tree.variables(100, &["LOCAL_RANK=1"]);
@@ -316,6 +322,19 @@ fn an_actor_is_not_rays_idle_worker() {
     }
 }
 
+/// Ray starts the actors of all jobs from one raylet.
+#[test]
+fn actors_of_one_job_of_ray_are_one_job() {
+    for (others_job, is_one) in [("0100", true), ("0200", false)] {
+        let tree = two_ranks("/opt/ray/raylet\0", ["0-1", "0-1"]);
+        tree.variables(100, &["RAY_JOB_ID=0100"]);
+        tree.variables(200, &[&format!("RAY_JOB_ID={others_job}")]);
+        let field = processes(&tree);
+        assert_eq!(field(50, "role"), "helper");
+        assert_eq!(field(100, "job_group").is_number(), is_one, "{others_job}");
+    }
+}
+
 /// DeepSpeed deals CPUs in the order of ranks, wherever their GPUs are.
 #[test]
 fn a_share_by_rank_is_a_binding() {
@@ -326,7 +345,7 @@ fn a_share_by_rank_is_a_binding() {
     silent(&two_ranks(dealt, ["0-2", "3"]), RULE);
     let found = told(&two_ranks(dealt, ["0-3", "0-3"]), RULE);
     assert!(found.contains("requests a share, but"), "{found}");
-    let list = "deepspeed\0--bind_cores_to_rank\0--bind_core_list\00-1\0train.py\0";
+    let list = "deepspeed\0--bind_cores_to_rank\0--bind_core_list\0\x30-1\0train.py\0";
     silent(&two_ranks(list, ["0", "1"]), RULE);
     let found = told(&two_ranks(list, ["0", "2"]), RULE);
     assert!(found.contains("a share of CPUs 0-1"), "{found}");
@@ -335,11 +354,11 @@ fn a_share_by_rank_is_a_binding() {
 #[test]
 fn a_node_for_each_rank_is_one_of_the_list() {
     const RULE: &str = "binding-not-in-effect";
-    let sglang = "python3\0-m\0sglang.launch_server\0--numa-node\01\00\0";
+    let sglang = "python3\0-m\0sglang.launch_server\0--numa-node\0\x31\0\x30\0";
     silent(&two_ranks(sglang, ["2-3", "0-1"]), RULE);
     let found = told(&two_ranks(sglang, ["0-3", "2-3"]), RULE);
     assert!(found.contains("requests one of nodes 0-1"), "{found}");
-    let vllm = "vllm\0serve\0m\0--numa-bind\0--numa-bind-nodes\00\00\0";
+    let vllm = "vllm\0serve\0m\0--numa-bind\0--numa-bind-nodes\0\x30\0\x30\0";
     let found = told(&two_ranks(vllm, ["0-1", "0-3"]), RULE);
     assert!(found.contains("trainer 200"), "{found}");
     let without = told(

@@ -183,12 +183,12 @@ impl<'a> RuleContext<'a> {
 
     /// The topmost launcher or trainer above a trainer, or itself: Lightning's rank 0 starts the other ranks.
     fn topmost_of_job(&self, trainer: &PlacedProcess) -> Pid {
-        let above = self.tree.ancestors(trainer.process.pid).into_iter();
+        let mut above = self.tree.ancestors(trainer.process.pid).into_iter();
         let starts = |pid: &Pid| {
             let role = self.process(*pid).and_then(|of| of.membership.role);
             matches!(role, Some(Role::Launcher | Role::Trainer))
         };
-        above.filter(starts).last().unwrap_or(trainer.process.pid)
+        above.rfind(starts).unwrap_or(trainer.process.pid)
     }
 
     /// The launchers above a process, the nearest first.
