@@ -3,6 +3,7 @@
 use serde_json::{Value, json};
 
 use crate::machine::{PLACED, Process, Tree};
+use crate::program::{program, run};
 use crate::rules::{silent, told, two_ranks};
 
 /// Two ranks of a launcher, on GPU 0 of node 0 and on GPU 1 of node 1, with these variables.
@@ -390,4 +391,56 @@ fn variables_of_openmp_are_in_the_report() {
     );
     tree.variables(100, &["OMP_PROC_BIND=false", "OMP_PLACES=cores"]);
     assert_eq!(processes(&tree)(100, "openmp_binding"), Value::Null);
+}
+
+/// A recording, with names or without, has the facts of a live audit.
+#[test]
+fn a_recording_keeps_ranks_jobs_and_bindings() {
+    let mut sleeper = std::process::Command::new("sleep");
+    let variables = [
+        ("SLURM_PROCID", "9"),
+        ("SLURM_LOCALID", "1"),
+        ("PBS_JOBID", "12.ann-server"),
+        ("KMP_AFFINITY", "compact"),
+        ("SECRET", "hunter2"),
+    ];
+    let mut sleeper = sleeper
+        .arg("60")
+        .env_clear()
+        .envs(variables)
+        .spawn()
+        .unwrap();
+    let pid = sleeper.id().to_string();
+    let place = tempfile::tempdir().unwrap();
+    // The program may not have been started yet.
+    let has_started = || {
+        let environ = std::fs::read(format!("/proc/{pid}/environ")).unwrap_or_default();
+        environ.starts_with(b"SLURM") || environ.windows(6).any(|word| word == b"SECRET")
+    };
+    while !has_started() {
+        std::thread::sleep(std::time::Duration::from_millis(5));
+    }
+    for (name, more, job) in [
+        ("whole", None, "12.ann-server"),
+        ("redacted", Some("--redact"), "12"),
+    ] {
+        let path = place.path().join(name);
+        let mut record = program();
+        record
+            .arg("record")
+            .arg(&path)
+            .args(["--pid", &pid])
+            .args(more);
+        assert!(record.output().unwrap().status.success());
+        let document = run(["--json", "--snapshot", path.to_str().unwrap()]).json();
+        let process = &document["processes"][0];
+        assert_eq!(process["rank"], 9, "{process}");
+        assert_eq!(process["local_rank_source"], "SLURM_LOCALID");
+        assert_eq!(process["scheduler_jobs"][0]["id"], job);
+        assert_eq!(process["openmp_binding"]["KMP_AFFINITY"], "compact");
+        let environ = std::fs::read(path.join(format!("proc/{pid}/environ"))).unwrap();
+        assert!(!environ.windows(7).any(|bytes| bytes == b"hunter2"));
+    }
+    sleeper.kill().unwrap();
+    sleeper.wait().unwrap();
 }
