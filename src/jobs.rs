@@ -23,7 +23,7 @@ pub(crate) use known_programs::{
 };
 pub(crate) use rank_lookup::{Family, is_same_program};
 pub(crate) use ranks::{RANK_VARIABLES, ranks_of_variables};
-pub(crate) use scheduler::{JOB_VARIABLES, jobs_of_variables, parse_pod_uid};
+pub(crate) use scheduler::{JOB_VARIABLES, jobs_of_variables, pod_of_variable};
 pub(crate) use selection::{ProcessReads, Selection, select};
 pub(crate) use ties::{TrainerMatch, Trainers};
 pub(crate) use tree::{ProcessTree, ProgramFacts};

@@ -8,8 +8,9 @@
 //! - All processes: `/proc/PID/stat`. The processes that use a GPU and those of their jobs: `status`, `cmdline`, `environ`,
 //!   `cgroup`, the links in `fd`, `task/TID/stat`, and sched_getaffinity. `fd` of all processes only where NVML names none or
 //!   a GPU is AMD's or Intel's.
-//! - Of environments only RANK, LOCAL_RANK, MASTER_PORT, TORCHELASTIC_RUN_ID, CUDA_VISIBLE_DEVICES and three variables that
-//!   request a binding.
+//! - Of environments only the variables of ranks (`jobs/ranks.rs`), of schedulers' jobs (`jobs/scheduler.rs`), MASTER_PORT,
+//!   TORCHELASTIC_RUN_ID, CUDA_VISIBLE_DEVICES, POD_UID, and variables that request a binding, of frameworks and of OpenMP
+//!   (`jobs/binding_requests.rs`).
 //! - Memory: `maps`, the nodes of some thousand pages (move_pages without target nodes), `pagemap` where mappings are nearly
 //!   empty, the first lines of `task/TID/numa_maps` for the policies. `numa_maps` as a whole for small processes, recordings,
 //!   `--memory exact`, and where move_pages is refused; `memory.numa_stat` of the control group where that takes too long.

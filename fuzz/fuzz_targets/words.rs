@@ -13,7 +13,7 @@ fuzz_target!(|bytes: &[u8]| {
     let _ = (task(name, &command), is_forkserver(&command));
     let _ = (is_job_boundary(name, Some(&command)), is_worker_program(name, &command));
     for word in &command {
-        let _ = kept_by_redaction(word);
+        let _ = kept_by_redaction(word, true);
     }
     let environment = parse_environment(bytes);
     let _ = (gpu_of_environment(&environment, &[]), environment.rank_of_job());

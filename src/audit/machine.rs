@@ -18,6 +18,7 @@ use crate::machine::{
     Fact, Gap, Gpu, Host, KernelSettings, Machine, PciDevice, Process, Reason, Topology, Window,
 };
 use crate::units::Pid;
+use crate::words::Role;
 
 /// A machine of which the place of each part is known, before the rules are applied.
 pub(crate) struct AuditedMachine {
@@ -185,9 +186,14 @@ impl AuditedMachine {
 
 /// Why the trainer of a worker is unknown.
 fn doubt((pid, membership): (&Pid, &Membership)) -> Option<Gap> {
+    let is_worker = membership.role == Some(Role::Worker);
     Some(Gap {
         pid: Some(*pid),
-        fact: Fact::Trainer,
+        fact: if is_worker {
+            Fact::Trainer
+        } else {
+            Fact::GpuOfRank
+        },
         reason: Reason::Failed(membership.doubt.clone()?),
     })
 }

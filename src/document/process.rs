@@ -46,15 +46,16 @@ pub(crate) struct ProcessEntry {
     pub(crate) trainer_pid: Option<Pid>,
     /// How its trainer is known; null where there is none.
     pub(crate) attribution: Option<Word<Evidence>>,
-    /// Its rank on this machine (LOCAL_RANK and its equivalents); null where it has none.
+    /// Its rank on this machine (LOCAL_RANK and its equivalents), of a worker that of its trainer; null where it has none.
     pub(crate) local_rank: Option<u32>,
-    /// Its rank in the whole job (RANK and its equivalents); null where it has none.
+    /// Its rank in the whole job (RANK and its equivalents), of a worker that of its trainer; null where it has none.
     pub(crate) rank: Option<u32>,
     /// The variable that has its rank on this machine, such as SLURM_LOCALID; `elimination` where no variable has it and the
-    /// other ranks leave only this one. Absent where there is none.
+    /// other ranks leave only this one; `workers` where the process set it itself and passed it on to its workers. Absent
+    /// where there is no rank.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) local_rank_source: Option<String>,
-    /// The variable that has its rank in the whole job, such as SLURM_PROCID. Absent where there is none.
+    /// The variable that has its rank in the whole job, such as SLURM_PROCID, or `workers`. Absent where there is no rank.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) rank_source: Option<String>,
     /// The ID of its container; null where it is in none.

@@ -27,7 +27,7 @@ pub(crate) struct Membership {
     pub(crate) trainer: Option<Pid>,
     /// How the trainer is known.
     pub(crate) attribution: Option<Evidence>,
-    /// Why the trainer of a worker is unknown. `None` too for a worker of a job that has ended.
+    /// Why the trainer of a worker is unknown, or the GPU of a rank. `None` too for a worker of a job that has ended.
     pub(crate) doubt: Option<String>,
     /// According to its name and argv.
     pub(crate) task: Option<Task>,
@@ -189,12 +189,18 @@ impl<'a> Jobs<'a> {
             .collect();
     }
 
+    /// Whether this is a rank without a GPU context, and not one of the processes that it has started.
+    fn is_pending_rank(&self, pid: Pid) -> bool {
+        let parent = self.tree.parent(pid);
+        let is_below = parent.is_some_and(|parent| self.pending.contains(&parent));
+        self.pending.contains(&pid) && !is_below
+    }
+
     fn find_ranks(&mut self) {
-        let is_first = |pid: &&Pid| {
-            let parent = self.tree.parent(**pid);
-            parent.is_none_or(|parent| !self.pending.contains(&parent))
-        };
-        let pending = self.pending.iter().filter(is_first);
+        let pending = self
+            .pending
+            .iter()
+            .filter(|pid| self.is_pending_rank(**pid));
         let family = Family {
             tree: self.tree,
             by_pid: &self.by_pid,
@@ -270,12 +276,12 @@ impl<'a> Jobs<'a> {
             attribution: assigned
                 .map(|(_, evidence)| *evidence)
                 .or(used.map(|used| used.evidence)),
-            doubt: self
-                .unassigned
-                .get(&pid)
-                .filter(|_| is_unassigned)
-                .cloned()
-                .flatten(),
+            doubt: if self.is_pending_rank(pid) {
+                Some("a rank that has no GPU context yet".to_owned())
+            } else {
+                let unassigned = self.unassigned.get(&pid).filter(|_| is_unassigned);
+                unassigned.cloned().flatten()
+            },
             task: task(&process.name, command(process)),
             ranks: self.ranks(process, assigned.map(|(trainer, _)| *trainer)),
         }

@@ -172,9 +172,16 @@ fn is_cut_to(name: &str, text: &str) -> bool {
 /// The words of argv that name a program: the first one and, if that is an interpreter, the script behind its options. All
 /// others are arguments: `/models/vllm` may be a folder.
 fn programs(command: &[String]) -> impl Iterator<Item = &str> {
+    let places = program_places(command);
+    places.filter_map(|at| command.get(at).map(String::as_str))
+}
+
+/// Where [`programs`] are in argv.
+pub(crate) fn program_places(command: &[String]) -> impl Iterator<Item = usize> {
+    /// An interpreter has few options.
+    const LAST: usize = 4;
     const INTERPRETERS: &[&str] = &["python", "pypy", "bash", "sh", "dash", "env"];
-    let words = command.iter().map(String::as_str);
-    let first = words.clone().next();
+    let first = command.first().map(String::as_str);
     let is_version = |rest: &str| {
         let mut letters = rest.bytes();
         letters.all(|letter| letter.is_ascii_digit() || letter == b'.')
@@ -185,11 +192,12 @@ fn programs(command: &[String]) -> impl Iterator<Item = &str> {
         let mut known = INTERPRETERS.iter();
         is_redacted || known.any(|of| name.strip_prefix(of).is_some_and(is_version))
     });
-    let is_option =
-        move |word: &&str| word.starts_with('-') || (is_redacted && *word == "redacted");
-    let mut behind = words.take(4).skip(1).skip_while(is_option);
-    let script = behind.next().filter(|_| is_interpreter);
-    first.into_iter().chain(script)
+    let is_option = |word: &str| word.starts_with('-') || (is_redacted && word == "redacted");
+    let words = command.iter().take(LAST).enumerate().skip(1);
+    let script = words.map(|(at, word)| (at, is_option(word)));
+    let script = script.filter(|(_, is_option)| !is_option).map(|(at, _)| at);
+    let script = script.take(usize::from(is_interpreter)).next();
+    first.map(|_| 0).into_iter().chain(script)
 }
 
 fn file_name(path: &str) -> &str {
@@ -208,14 +216,14 @@ pub(crate) fn task(name: &str, command: &[String]) -> Option<Task> {
 }
 
 /// The part of a word of argv that identifies a program or task and contains no personal name: a redacted recording keeps
-/// it.
-pub(crate) fn kept_by_redaction(word: &str) -> Option<&'static str> {
+/// it. An argument that is named as a known program is not kept: `is_program` is whether the word names one.
+pub(crate) fn kept_by_redaction(word: &str, is_program: bool) -> Option<&'static str> {
     let of_task = TASKS.iter().find_map(|(sign, ..)| match sign {
         Title(title) => (word == *title).then_some(*title),
         Titled(start) | Word(start) => word.starts_with(start).then_some(*start),
-        Program(program) => (file_name(word) == *program).then_some(*program),
+        Program(program) => (is_program && file_name(word) == *program).then_some(*program),
         Module(module) => (word == *module).then_some(*module),
-        Path(end) => word.ends_with(end).then_some(*end),
+        Path(end) => (is_program && word.ends_with(end)).then_some(*end),
     });
     of_task.or_else(|| ["-m", SPAWNED].into_iter().find(|kept| *kept == word))
 }

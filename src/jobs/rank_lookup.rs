@@ -146,3 +146,69 @@ pub(crate) fn is_same_program(one: &[String], other: &[String]) -> bool {
 fn command(process: &Process) -> &[String] {
     process.command.as_deref().unwrap_or_default()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::machine::Environment;
+
+    /// (PID, parent, the rank in SLURM_PROCID)
+    type Line = (u32, u32, Option<u32>);
+
+    fn ranks(lines: &[Line], trainers: &[u32]) -> Vec<Option<u32>> {
+        let processes = lines.iter().map(|(pid, ppid, rank)| Process {
+            ppid: Pid(*ppid),
+            environment: Some(Environment {
+                ranks: Ranks {
+                    rank: rank.map(|number| Rank::by("SLURM_PROCID", number)),
+                    local_rank: None,
+                },
+                ..Environment::default()
+            }),
+            ..Process::bare(Pid(*pid))
+        });
+        let processes: Vec<Process> = processes.collect();
+        let by_pid = processes.iter().map(|of| (of.pid, of)).collect();
+        let family = Family {
+            tree: &ProcessTree::of(&processes),
+            by_pid: &by_pid,
+            ranks: trainers.iter().copied().map(Pid).collect(),
+        };
+        let found = family.lookup().into_values();
+        found.map(|of| of.rank.map(|rank| rank.number)).collect()
+    }
+
+    #[test]
+    fn a_rank_that_several_inherited_is_that_of_none() {
+        let script = [(10, 1, Some(0)), (20, 10, Some(0)), (30, 10, Some(0))];
+        assert_eq!(ranks(&script, &[20, 30]), [None, None]);
+        assert_eq!(ranks(&script, &[20]), [Some(0)]);
+        // The task itself holds a context, and has started another process that does.
+        assert_eq!(ranks(&script, &[10, 20]), [Some(0), None]);
+        let tasks = [(10, 1, None), (20, 10, Some(0)), (30, 10, Some(1))];
+        assert_eq!(ranks(&tasks, &[20, 30]), [Some(0), Some(1)]);
+    }
+
+    #[test]
+    fn a_cycle_ends() {
+        let cycle = [(10, 20, Some(0)), (20, 10, Some(0)), (30, 20, Some(0))];
+        assert_eq!(ranks(&cycle, &[10, 20, 30]).len(), 3);
+        assert_eq!(ranks(&cycle, &[30]), [Some(0)]);
+    }
+
+    #[test]
+    fn a_launcher_may_complete_the_paths_of_a_program() {
+        let is_same = |one: &str, other: &str| {
+            let words = |text: &str| text.split(' ').map(Into::into).collect::<Vec<String>>();
+            is_same_program(&words(one), &words(other))
+        };
+        assert!(is_same(
+            "python3 lit.py 160",
+            "/opt/venv/bin/python3 /home/ann/lit.py 160"
+        ));
+        assert!(is_same("python3 -m lit --x", "/usr/bin/python3 -m lit --x"));
+        assert!(!is_same("python3 lit.py 160", "python3 lit.py 80"));
+        assert!(!is_same("python3 train.py", "python3 evaluate.py"));
+        assert!(!is_same("python3 train.py", "orted --hnp --set-sid"));
+    }
+}

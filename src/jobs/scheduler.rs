@@ -86,7 +86,7 @@ fn is_pod_uid(uid: &str) -> bool {
 }
 
 /// The pod's UID in the value of POD_UID, the usual name of the variable for it.
-pub(crate) fn parse_pod_uid(value: &[u8]) -> Option<String> {
+pub(crate) fn pod_of_variable(value: &[u8]) -> Option<String> {
     let uid = std::str::from_utf8(value).ok()?;
     is_pod_uid(uid).then(|| uid.to_owned())
 }
@@ -178,9 +178,9 @@ mod tests {
         let long = vec![b'x'; 129];
         let values: JobValues = [Some(b"9 9"), Some(&long), None, None, None];
         assert_eq!(jobs_of_variables(values), []);
-        assert_eq!(parse_pod_uid(b"trainer-0"), None);
+        assert_eq!(pod_of_variable(b"trainer-0"), None);
         let uid = "2f48ee08-1f5c-4a2f-8d6c-111122223333";
-        assert_eq!(parse_pod_uid(uid.as_bytes()).as_deref(), Some(uid));
+        assert_eq!(pod_of_variable(uid.as_bytes()).as_deref(), Some(uid));
     }
 
     #[test]

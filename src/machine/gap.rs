@@ -114,6 +114,8 @@ pub(crate) enum Fact {
     OpenFiles,
     /// The trainer for which a process works.
     Trainer,
+    /// The GPU of a rank that has no GPU context yet.
+    GpuOfRank,
     /// A process's owner, affinity and mems allowed (`status`).
     Status,
     /// The list of a process's threads.
@@ -141,6 +143,7 @@ impl Fact {
                 | Self::Processes
                 | Self::HiddenProcesses(_)
                 | Self::Process
+                | Self::GpuOfRank
         )
     }
 }
@@ -168,6 +171,7 @@ impl fmt::Display for Fact {
             Self::Cpuset => f.write_str("cpuset"),
             Self::OpenFiles => f.write_str("open files"),
             Self::Trainer => f.write_str("trainer"),
+            Self::GpuOfRank => f.write_str("GPU"),
             Self::Status => f.write_str("status"),
             Self::Threads => f.write_str("threads"),
             Self::Thread(tid) => write!(f, "thread {tid}"),

@@ -1,5 +1,6 @@
 //! Which parts of a file a recording keeps.
 
+use std::collections::BTreeSet;
 use std::path::Path;
 
 use crate::jobs::{
@@ -107,15 +108,16 @@ fn redact_words(cmdline: &[u8]) -> Vec<u8> {
     // Behind an option that requests a binding, its values are kept.
     let mut is_behind_option = false;
     let words = cmdline.split_inclusive(|byte| *byte == 0);
-    let redacted = words.flat_map(|word| {
-        let word = word.strip_suffix(b"\0").unwrap_or(word);
-        let text = String::from_utf8_lossy(word);
-        let request = binding_requests::kept_by_redaction(&text);
-        let value = Some(text.as_ref());
+    let words = words.map(|word| String::from_utf8_lossy(word.strip_suffix(b"\0").unwrap_or(word)));
+    let words: Vec<String> = words.map(Into::into).collect();
+    let programs: BTreeSet<usize> = known_programs::program_places(&words).collect();
+    let redacted = words.iter().enumerate().flat_map(|(at, text)| {
+        let request = binding_requests::kept_by_redaction(text);
+        let value = Some(text.as_str());
         let value = value.filter(|text| is_behind_option && binding_requests::is_kept_value(text));
         is_behind_option = value.is_some() || request.is_some();
-        let program = known_programs::kept_by_redaction(&text);
-        let kept = forkserver(&text).or(program).or(request).or(value);
+        let program = known_programs::kept_by_redaction(text, programs.contains(&at));
+        let kept = forkserver(text).or(program).or(request).or(value);
         [kept.unwrap_or("redacted").as_bytes(), b"\0"].concat()
     });
     redacted.collect()
@@ -243,6 +245,11 @@ mod tests {
             "PBS_JOBID=12\0KMP_AFFINITY=redacted\0"
         );
         let redacted = |cmdline: &[u8]| String::from_utf8(redact_words(cmdline)).unwrap();
+        assert_eq!(
+            redacted(b"python3\0-u\0train.py\0mpirun\0"),
+            "redacted\0redacted\0redacted\0redacted\0",
+            "an argument"
+        );
         assert_eq!(
             redacted(b"deepspeed\0--bind_core_list\x000-3\0ann\x007"),
             "deepspeed\0--bind_core_list\x000-3\0redacted\0redacted\0"

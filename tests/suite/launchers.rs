@@ -3,6 +3,7 @@
 use serde_json::{Value, json};
 
 use crate::machine::{PLACED, Process, Tree};
+use crate::program::{program, run};
 use crate::rules::{silent, told, two_ranks};
 
 /// Two ranks of a launcher, on GPU 0 of node 0 and on GPU 1 of node 1, with these variables.
@@ -31,7 +32,7 @@ fn the_table_of_ranks_names_the_variable_of_the_launcher() {
     type Variables = fn(u32) -> Vec<String>;
     let launchers: [(&str, Variables, &str); 6] = [
         (
-            "mpirun\0-n\02\0python3\0train.py\0",
+            "mpirun\0-n\0\x32\0python3\0train.py\0",
             |rank| {
                 vec![
                     format!("OMPI_COMM_WORLD_RANK={}", 8 + rank),
@@ -212,6 +213,7 @@ fn ranks_below_rank_0_are_one_job() {
     assert!(field(100, "job_group").is_number());
     let found = told(&tree, "ranks-on-one-node");
     assert!(found.contains("\"pids\":[100,200]"), "{found}");
+    assert!(found.contains("rank 0 starts the other ranks"), "{found}");
     // No script can stand between rank 0 and the ranks that it starts.
     let script = tree.audit(&["--remedies"]).stdout;
     assert!(!script.contains("case $"), "{script}");
@@ -225,6 +227,11 @@ fn a_rank_without_a_context_is_not_a_worker_of_rank_0() {
     assert_eq!(field(200, "local_rank"), 1);
     assert_eq!(field(210, "role"), "helper");
     assert_eq!(field(210, "trainer_pid"), Value::Null);
+    // It is not judged, and that is said.
+    let text = lightning(false).audit(&[]);
+    assert_eq!(text.code, Some(3), "{}", text.stdout);
+    let gap = "GPU of process 200: a rank that has no GPU context yet";
+    assert!(text.stdout.contains(gap), "{}", text.stdout);
     // A worker that has the rank of its trainer is a worker.
     let tree = lightning(false);
     tree.variables(100, &["LOCAL_RANK=1"]);
@@ -316,6 +323,19 @@ fn an_actor_is_not_rays_idle_worker() {
     }
 }
 
+/// Ray starts the actors of all jobs from one raylet.
+#[test]
+fn actors_of_one_job_of_ray_are_one_job() {
+    for (others_job, is_one) in [("0100", true), ("0200", false)] {
+        let tree = two_ranks("/opt/ray/raylet\0", ["0-1", "0-1"]);
+        tree.variables(100, &["RAY_JOB_ID=0100"]);
+        tree.variables(200, &[&format!("RAY_JOB_ID={others_job}")]);
+        let field = processes(&tree);
+        assert_eq!(field(50, "role"), "helper");
+        assert_eq!(field(100, "job_group").is_number(), is_one, "{others_job}");
+    }
+}
+
 /// DeepSpeed deals CPUs in the order of ranks, wherever their GPUs are.
 #[test]
 fn a_share_by_rank_is_a_binding() {
@@ -326,7 +346,7 @@ fn a_share_by_rank_is_a_binding() {
     silent(&two_ranks(dealt, ["0-2", "3"]), RULE);
     let found = told(&two_ranks(dealt, ["0-3", "0-3"]), RULE);
     assert!(found.contains("requests a share, but"), "{found}");
-    let list = "deepspeed\0--bind_cores_to_rank\0--bind_core_list\00-1\0train.py\0";
+    let list = "deepspeed\0--bind_cores_to_rank\0--bind_core_list\0\x30-1\0train.py\0";
     silent(&two_ranks(list, ["0", "1"]), RULE);
     let found = told(&two_ranks(list, ["0", "2"]), RULE);
     assert!(found.contains("a share of CPUs 0-1"), "{found}");
@@ -335,11 +355,11 @@ fn a_share_by_rank_is_a_binding() {
 #[test]
 fn a_node_for_each_rank_is_one_of_the_list() {
     const RULE: &str = "binding-not-in-effect";
-    let sglang = "python3\0-m\0sglang.launch_server\0--numa-node\01\00\0";
+    let sglang = "python3\0-m\0sglang.launch_server\0--numa-node\0\x31\0\x30\0";
     silent(&two_ranks(sglang, ["2-3", "0-1"]), RULE);
     let found = told(&two_ranks(sglang, ["0-3", "2-3"]), RULE);
     assert!(found.contains("requests one of nodes 0-1"), "{found}");
-    let vllm = "vllm\0serve\0m\0--numa-bind\0--numa-bind-nodes\00\00\0";
+    let vllm = "vllm\0serve\0m\0--numa-bind\0--numa-bind-nodes\0\x30\0\x30\0";
     let found = told(&two_ranks(vllm, ["0-1", "0-3"]), RULE);
     assert!(found.contains("trainer 200"), "{found}");
     let without = told(
@@ -371,4 +391,56 @@ fn variables_of_openmp_are_in_the_report() {
     );
     tree.variables(100, &["OMP_PROC_BIND=false", "OMP_PLACES=cores"]);
     assert_eq!(processes(&tree)(100, "openmp_binding"), Value::Null);
+}
+
+/// A recording, with names or without, has the facts of a live audit.
+#[test]
+fn a_recording_keeps_ranks_jobs_and_bindings() {
+    let mut sleeper = std::process::Command::new("sleep");
+    let variables = [
+        ("SLURM_PROCID", "9"),
+        ("SLURM_LOCALID", "1"),
+        ("PBS_JOBID", "12.ann-server"),
+        ("KMP_AFFINITY", "compact"),
+        ("SECRET", "hunter2"),
+    ];
+    let mut sleeper = sleeper
+        .arg("60")
+        .env_clear()
+        .envs(variables)
+        .spawn()
+        .unwrap();
+    let pid = sleeper.id().to_string();
+    let place = tempfile::tempdir().unwrap();
+    // The program may not have been started yet.
+    let has_started = || {
+        let environ = std::fs::read(format!("/proc/{pid}/environ")).unwrap_or_default();
+        environ.starts_with(b"SLURM") || environ.windows(6).any(|word| word == b"SECRET")
+    };
+    while !has_started() {
+        std::thread::sleep(std::time::Duration::from_millis(5));
+    }
+    for (name, more, job) in [
+        ("whole", None, "12.ann-server"),
+        ("redacted", Some("--redact"), "12"),
+    ] {
+        let path = place.path().join(name);
+        let mut record = program();
+        record
+            .arg("record")
+            .arg(&path)
+            .args(["--pid", &pid])
+            .args(more);
+        assert!(record.output().unwrap().status.success());
+        let document = run(["--json", "--snapshot", path.to_str().unwrap()]).json();
+        let process = &document["processes"][0];
+        assert_eq!(process["rank"], 9, "{process}");
+        assert_eq!(process["local_rank_source"], "SLURM_LOCALID");
+        assert_eq!(process["scheduler_jobs"][0]["id"], job);
+        assert_eq!(process["openmp_binding"]["KMP_AFFINITY"], "compact");
+        let environ = std::fs::read(path.join(format!("proc/{pid}/environ"))).unwrap();
+        assert!(!environ.windows(7).any(|bytes| bytes == b"hunter2"));
+    }
+    sleeper.kill().unwrap();
+    sleeper.wait().unwrap();
 }

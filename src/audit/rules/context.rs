@@ -175,15 +175,16 @@ impl<'a> RuleContext<'a> {
     }
 
     /// The trainers of each job with several trainers. Trainers are of one job if they have the same user, container,
-    /// rendezvous, topmost launcher and jobs of schedulers. A common parent alone makes no job: a shell or init can start
-    /// anything.
+    /// rendezvous, jobs of schedulers, and topmost launcher or rank above them. A common parent alone makes no job: a shell
+    /// or init can start anything.
     pub(crate) fn jobs(&self) -> Vec<Group<'a>> {
         let mut jobs: BTreeMap<_, Vec<&PlacedProcess>> = BTreeMap::new();
         let above = self.ancestors_of_trainers();
         let is_above = |pid: &Pid| above.contains(pid);
+        let mut tops = BTreeMap::new();
         for trainer in self.trainers() {
             let rendezvous = self.rendezvous(trainer);
-            let top = self.topmost_of_job(trainer);
+            let top = self.topmost_of_job(trainer.process.pid, &mut tops);
             let launcher = Some(top).filter(|top| *top != trainer.process.pid || is_above(top));
             let scheduler_jobs = trainer.scheduler_jobs.iter();
             let scheduler_jobs: Vec<(&str, &str)> = scheduler_jobs
@@ -213,9 +214,8 @@ impl<'a> RuleContext<'a> {
     fn rendezvous(&self, trainer: &PlacedProcess) -> Option<(Option<&'a str>, Option<u32>)> {
         let pid = trainer.process.pid;
         let local_rank = trainer.membership.ranks.local_rank;
-        let others = self.tree.with_descendants([pid]).into_iter();
         let is_first = local_rank.is_some_and(|rank| rank.source == Rank::ELIMINATION);
-        let others = others.filter(|other| is_first && *other != pid);
+        let others = self.tree.with_descendants(is_first.then_some(pid));
         let mut ranks = std::iter::once(pid).chain(others);
         ranks.find_map(|pid| {
             self.process(pid)?
@@ -226,14 +226,25 @@ impl<'a> RuleContext<'a> {
         })
     }
 
-    /// The topmost launcher or trainer above a trainer, or itself: Lightning's rank 0 starts the other ranks.
-    fn topmost_of_job(&self, trainer: &PlacedProcess) -> Pid {
-        let above = self.tree.ancestors(trainer.process.pid).into_iter();
-        let starts = |pid: &Pid| {
-            let role = self.process(*pid).and_then(|of| of.membership.role);
+    /// The topmost launcher or trainer above a trainer, or itself: Lightning's rank 0 starts the other ranks. `known` has the
+    /// answers so far, as ranks may be a long chain.
+    fn topmost_of_job(&self, trainer: Pid, known: &mut BTreeMap<Pid, Pid>) -> Pid {
+        let starts = |pid: Pid| {
+            let role = self.process(pid).and_then(|of| of.membership.role);
             matches!(role, Some(Role::Launcher | Role::Trainer))
         };
-        above.filter(starts).last().unwrap_or(trainer.process.pid)
+        let (mut at, mut path) = (trainer, BTreeSet::from([trainer]));
+        while !known.contains_key(&at) {
+            let above = self.tree.nearest_above(at, starts);
+            // A recorded tree may contain a cycle.
+            match above.filter(|above| path.insert(*above)) {
+                Some(above) => at = above,
+                None => break,
+            }
+        }
+        let top = known.get(&at).copied().unwrap_or(at);
+        known.extend(path.into_iter().map(|pid| (pid, top)));
+        top
     }
 
     /// The launchers above a process, the nearest first.

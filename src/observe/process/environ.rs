@@ -1,7 +1,7 @@
 //! `/proc/PID/environ`: NUL-separated variables.
 
 use crate::jobs::{
-    JOB_VARIABLES, OPENMP_VARIABLES, RANK_VARIABLES, VARIABLES, jobs_of_variables, parse_pod_uid,
+    JOB_VARIABLES, OPENMP_VARIABLES, RANK_VARIABLES, VARIABLES, jobs_of_variables, pod_of_variable,
     ranks_of_variables, requests_of_variables,
 };
 use crate::machine::{Environment, Ranks, Reason};
@@ -40,7 +40,7 @@ pub(crate) fn parse_environment(environ: &[u8]) -> Environment {
         visible_devices: parse_text(visible_devices),
         asks: requests_of_variables(parse_variables(environ, VARIABLES)),
         scheduler_jobs: jobs_of_variables(parse_variables(environ, JOB_VARIABLES.map(|of| of.1))),
-        pod: pod.and_then(parse_pod_uid),
+        pod: pod.and_then(pod_of_variable),
         openmp: openmp
             .filter_map(|(name, value)| Some((name, parse_text(value)?)))
             .collect(),
