@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use crate::audit::entries::process::EntryContext;
 use crate::audit::hint::Circumstances;
 use crate::audit::place::home;
-use crate::audit::place::{GpuPlace, memory};
+use crate::audit::place::{GpuPlace, crowded_masks, memory};
 use crate::audit::placed::{PlacedProcess, Yardstick};
 use crate::audit::rules::{PlacedMachine, RuleContext};
 use crate::audit::summary::summarise;
@@ -14,7 +14,8 @@ use crate::document::{Document, Finding, GpuEntry, SCHEMA_VERSION, Tool};
 use crate::jobs::attribution;
 use crate::jobs::{Membership, ProcessTree, scope};
 use crate::machine::{
-    Fact, Gap, Gpu, Host, KernelSettings, Machine, PciDevice, Process, Reason, Topology, Window,
+    CpuFacts, Fact, Gap, Gpu, Host, KernelSettings, Machine, PciDevice, Process, Reason, Topology,
+    Window,
 };
 use crate::units::Pid;
 
@@ -27,6 +28,7 @@ pub(crate) struct AuditedMachine {
     processes: Vec<PlacedProcess>,
     window: Option<Window>,
     users: BTreeMap<u32, String>,
+    cpus: CpuFacts,
     kernel: KernelSettings,
     pub(crate) gaps: Vec<Gap>,
     /// The GPUs that were asked for, by index.
@@ -68,7 +70,12 @@ impl AuditedMachine {
             let watched = watched.remove(&process.pid);
             PlacedProcess::new(process, watched, membership, &yardstick)
         };
-        let processes: Vec<PlacedProcess> = processes.into_iter().map(place).collect();
+        let mut processes: Vec<PlacedProcess> = processes.into_iter().map(place).collect();
+        for mask in crowded_masks(&processes, &machine.topology) {
+            for index in mask.members {
+                processes[index].put_cpus_at_risk();
+            }
+        }
         let near_limit = processes.iter();
         gaps.extend(near_limit.filter_map(|of| memory::near_limit(of, &settings.limits)));
         gaps.retain(|gap| scope::concerns(gap, &shown, &asked, &observed, &named));
@@ -80,6 +87,7 @@ impl AuditedMachine {
             processes,
             window: machine.window,
             users: machine.users,
+            cpus: machine.cpus,
             kernel: machine.kernel,
             gaps,
             asked,
@@ -99,6 +107,7 @@ impl AuditedMachine {
             processes: &self.processes,
             gpus: &self.gpus,
             topology: &self.topology,
+            cpus: &self.cpus,
             kernel: self.kernel,
             window: self.window.as_ref(),
         };
