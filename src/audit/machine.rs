@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use crate::audit::entries::process::EntryContext;
 use crate::audit::hint::Circumstances;
 use crate::audit::place::home;
-use crate::audit::place::{GpuPlace, memory};
+use crate::audit::place::{GpuPlace, crowded_masks, memory};
 use crate::audit::placed::{PlacedProcess, Yardstick};
 use crate::audit::rules::{PlacedMachine, RuleContext};
 use crate::audit::summary::summarise;
@@ -15,7 +15,8 @@ use crate::document::{Document, Finding, GpuEntry, SCHEMA_VERSION, Tool};
 use crate::jobs::attribution;
 use crate::jobs::{Membership, ProcessTree, scope};
 use crate::machine::{
-    Fact, Gap, Gpu, Host, KernelSettings, Machine, PciDevice, Process, Reason, Topology, Window,
+    CpuFacts, Fact, Gap, Gpu, Host, KernelSettings, Machine, PciDevice, Process, Reason, Topology,
+    Window,
 };
 use crate::units::Pid;
 use crate::words::Role;
@@ -29,6 +30,7 @@ pub(crate) struct AuditedMachine {
     processes: Vec<PlacedProcess>,
     window: Option<Window>,
     users: BTreeMap<u32, String>,
+    cpus: CpuFacts,
     kernel: KernelSettings,
     pub(crate) gaps: Vec<Gap>,
     /// The GPUs that were asked for, by index.
@@ -72,7 +74,18 @@ impl AuditedMachine {
         };
         let mut processes: Vec<PlacedProcess> = processes.into_iter().map(place).collect();
         let gpu_memory = gpus.iter().filter_map(|gpu| gpu.gpu.own_memory_node);
-        set_targets(&mut processes, &machine.topology, &gpu_memory.collect());
+        let isolated = machine.cpus.isolated.clone().unwrap_or_default();
+        set_targets(
+            &mut processes,
+            &machine.topology,
+            &gpu_memory.collect(),
+            &isolated,
+        );
+        for mask in crowded_masks(&processes, &machine.topology) {
+            for index in mask.members {
+                processes[index].put_cpus_at_risk();
+            }
+        }
         let near_limit = processes.iter();
         gaps.extend(near_limit.filter_map(|of| memory::near_limit(of, &settings.limits)));
         gaps.retain(|gap| scope::concerns(gap, &shown, &asked, &observed, &named));
@@ -84,6 +97,7 @@ impl AuditedMachine {
             processes,
             window: machine.window,
             users: machine.users,
+            cpus: machine.cpus,
             kernel: machine.kernel,
             gaps,
             asked,
@@ -103,6 +117,7 @@ impl AuditedMachine {
             processes: &self.processes,
             gpus: &self.gpus,
             topology: &self.topology,
+            cpus: &self.cpus,
             kernel: self.kernel,
             window: self.window.as_ref(),
         };

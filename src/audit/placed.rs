@@ -3,7 +3,10 @@
 use std::collections::BTreeMap;
 
 use crate::audit::Settings;
-use crate::audit::place::{CpuPlace, GpuPlace, LocalNodes, Locality, MemoryPlace, Verdict};
+use crate::audit::place::verdict::at_best_at_risk;
+use crate::audit::place::{
+    CpuPlace, FedFromElsewhere, GpuPlace, LocalNodes, Locality, MemoryPlace, Verdict,
+};
 use crate::audit::place::{cpu, home, memory};
 use crate::audit::target::Target;
 use crate::jobs::{Membership, scheduler};
@@ -37,6 +40,8 @@ pub(crate) struct PlacedProcess {
     /// Where it should be, and what is in the way. `None` for a process that is not judged, and where its local nodes are
     /// unknown.
     pub(crate) target: Option<Target>,
+    /// The GPUs that it feeds from nodes of its other GPUs; `None` if there are none.
+    pub(crate) fed_from_elsewhere: Option<FedFromElsewhere>,
     /// The worse verdict of CPU and memory. `None` for launchers and helpers, which are not judged.
     pub(crate) verdict: Option<Verdict>,
     /// The container that it runs in, from its control group.
@@ -64,6 +69,12 @@ impl PlacedProcess {
     /// Its CPU time by node; `None` where it used none, and without --for.
     pub(crate) fn cpu_time(&self) -> Option<&CpuTime> {
         cpu::cpu_time(self.watched.as_ref())
+    }
+
+    /// Its CPUs are at risk at best, for a reason that is not their place alone.
+    pub(crate) fn put_cpus_at_risk(&mut self) {
+        self.cpu.verdict = self.cpu.verdict.map(at_best_at_risk);
+        self.verdict = self.cpu.verdict.max(self.memory.verdict);
     }
 
     /// Whether it has a verdict: launchers and helpers may run anywhere.
@@ -121,6 +132,24 @@ impl PlacedProcess {
         if !membership.is_judged() {
             (cpu.verdict, memory.verdict) = (None, None);
         }
+        let fed_from_elsewhere = if holds_context {
+            FedFromElsewhere::of(&own, &cpu, &memory, &by.settings.limits)
+        } else {
+            None
+        };
+        if let Some(fed) = &fed_from_elsewhere {
+            let cap = |verdict: &mut Option<Verdict>, fed: &[u32]| {
+                *verdict = verdict.map(|of| {
+                    if fed.is_empty() {
+                        of
+                    } else {
+                        at_best_at_risk(of)
+                    }
+                });
+            };
+            cap(&mut cpu.verdict, &fed.by_cpus);
+            cap(&mut memory.verdict, &fed.by_pinned);
+        }
         let groups = process.groups.as_deref().unwrap_or_default();
         let environment = process.environment.as_ref();
         let scheduler_jobs = scheduler::scheduler_jobs(groups, environment);
@@ -147,6 +176,7 @@ impl PlacedProcess {
             local_memory_nodes,
             cpu,
             memory,
+            fed_from_elsewhere,
         }
     }
 }

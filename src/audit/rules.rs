@@ -6,6 +6,7 @@ mod cpu_time_share;
 mod group;
 mod launcher_words;
 mod non_local_memory;
+mod one_core;
 mod remedy;
 mod running;
 mod words;
@@ -13,11 +14,15 @@ mod words;
 // The rules. A new rule has a line here and one in `RULES`.
 mod binding_not_in_effect;
 mod cpu_near;
+mod cpu_quota;
 mod cpu_remote;
 mod cpu_unbound;
 mod cpus_crowded;
+mod cpus_isolated;
 mod cpuset_excludes_gpu;
 mod gpu_node_unknown;
+mod gpus_on_several_nodes;
+mod memory_in_swap;
 mod memory_near;
 mod memory_remote;
 mod node_crowded;
@@ -61,7 +66,7 @@ use crate::units::Pid;
 pub(crate) struct Rule {
     /// Its name in the output and in options.
     pub(crate) name: &'static str,
-    /// The severity of all its findings.
+    /// The severity of its findings, if they do not have their own.
     pub(crate) severity: Severity,
     /// The text of its file, which begins with the explanation.
     text: &'static str,
@@ -83,6 +88,10 @@ pub(crate) static RULES: &[Rule] = &[
     gpu_node_unknown::RULE,
     sources_disagree::RULE,
     cpus_crowded::RULE,
+    gpus_on_several_nodes::RULE,
+    memory_in_swap::RULE,
+    cpus_isolated::RULE,
+    cpu_quota::RULE,
     stray_context::RULE,
     threads_astray::RULE,
     cpu_near::RULE,
@@ -135,11 +144,12 @@ impl Rule {
             message,
             evidence,
             remedy,
+            severity,
         } = violation;
         let evidence = evidence.into_iter();
         Finding {
             rule: self.name.to_owned(),
-            severity: self.severity.into(),
+            severity: severity.unwrap_or(self.severity).into(),
             gpu: gpus.first().copied(),
             gpus,
             pids,
@@ -161,6 +171,8 @@ struct Violation {
     message: String,
     evidence: Evidence,
     remedy: Remedy,
+    /// If it is not that of the rule.
+    severity: Option<Severity>,
 }
 
 impl Violation {
@@ -172,6 +184,7 @@ impl Violation {
             message,
             evidence,
             remedy,
+            severity: None,
         }
     }
 
@@ -191,6 +204,7 @@ impl Violation {
             message,
             evidence,
             remedy,
+            severity: None,
         }
     }
 }
@@ -199,7 +213,10 @@ impl Violation {
 pub(crate) fn check(context: &RuleContext) -> Vec<Finding> {
     let findings = RULES.iter().flat_map(|rule| {
         let violations = (rule.check)(context).into_iter();
-        violations.map(move |violation| (rule.severity, rule.finding(violation)))
+        violations.map(move |violation| {
+            let severity = violation.severity.unwrap_or(rule.severity);
+            (severity, rule.finding(violation))
+        })
     });
     let mut findings: Vec<(Severity, Finding)> = findings.collect();
     // The sort is stable: findings of one severity stay in the order of the rules.

@@ -42,15 +42,16 @@ pub(crate) enum MemoryBinding {
 }
 
 /// Computes the targets of all judged processes whose local nodes are known. `gpu_memory` are the nodes that are memory of
-/// GPUs.
+/// GPUs. The scheduler does not spread threads over `isolated` CPUs.
 pub(crate) fn set_targets(
     processes: &mut [PlacedProcess],
     topology: &Topology,
     gpu_memory: &NodeSet,
+    isolated: &CpuSet,
 ) {
     let drafts: Vec<Option<Draft>> = processes
         .iter()
-        .map(|placed| Draft::of(placed, topology, gpu_memory))
+        .map(|placed| Draft::of(placed, topology, gpu_memory, isolated))
         .collect();
     let rooms = Rooms::of(processes, &drafts, topology);
     let targets: Vec<Option<Target>> = drafts
@@ -71,7 +72,12 @@ pub(crate) struct Draft {
 }
 
 impl Draft {
-    fn of(placed: &PlacedProcess, topology: &Topology, gpu_memory: &NodeSet) -> Option<Self> {
+    fn of(
+        placed: &PlacedProcess,
+        topology: &Topology,
+        gpu_memory: &NodeSet,
+        isolated: &CpuSet,
+    ) -> Option<Self> {
         if !placed.is_judged() || placed.local_nodes.is_empty() {
             return None;
         }
@@ -80,7 +86,7 @@ impl Draft {
         let chosen = chosen_nodes(placed, topology, gpu_memory, &memory_nodes);
         let demand = Demand::of(placed, &allowed, &chosen);
         let mut target = Target {
-            cpus: allowed_cpus(placed, topology),
+            cpus: allowed_cpus(placed, topology, isolated),
             memory_nodes: allowed,
             ..Target::default()
         };
@@ -122,12 +128,16 @@ impl Draft {
     }
 }
 
-/// The local CPUs that the cpuset allows.
-fn allowed_cpus(placed: &PlacedProcess, topology: &Topology) -> CpuSet {
+/// The local CPUs that the cpuset allows, without isolated ones where there are others: all threads of a process that may run
+/// on several isolated CPUs stay on one of them.
+fn allowed_cpus(placed: &PlacedProcess, topology: &Topology, isolated: &CpuSet) -> CpuSet {
     let cpuset = placed.process.cpuset.as_ref().map(|cpuset| &cpuset.cpus);
     let is_allowed = |cpu: &Cpu| cpuset.is_none_or(|allowed| allowed.contains(*cpu));
     let local = topology.cpus_of(&placed.local_nodes);
-    local.iter().filter(is_allowed).collect()
+    let allowed: CpuSet = local.iter().filter(is_allowed).collect();
+    let is_shared = |cpu: &Cpu| !isolated.contains(*cpu);
+    let shared: CpuSet = allowed.iter().filter(is_shared).collect();
+    if shared.is_empty() { allowed } else { shared }
 }
 
 /// Those of the nodes whose memory the cpuset allows. The kernel never writes an empty list: an empty set is unknown.

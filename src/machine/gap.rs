@@ -92,6 +92,8 @@ pub(crate) enum Fact {
     NodeDistances(NodeId),
     /// A kernel setting, by its sysctl name.
     Setting(&'static str),
+    /// The CPUs that the scheduler leaves alone.
+    IsolatedCpus,
     /// The list of PCI devices.
     PciDevices,
     /// The node of one PCI device.
@@ -160,6 +162,7 @@ impl fmt::Display for Fact {
             Self::NodeMemory(node) => write!(f, "memory of node {node}"),
             Self::NodeDistances(node) => write!(f, "distances of node {node}"),
             Self::Setting(name) => f.write_str(name),
+            Self::IsolatedCpus => f.write_str("isolated CPUs"),
             Self::PciDevices => f.write_str("PCI devices"),
             Self::PciNode(address) => write!(f, "node of PCI device {address}"),
             Self::Processes => f.write_str("processes"),

@@ -265,12 +265,20 @@ fn memory(group: &[&ProcessEntry]) -> String {
         let largest = sizes.max().unwrap_or_default();
         format!("{node}: {about}{} {at_most}{largest}", here.percent_of(all))
     });
-    let lines: Vec<String> = lines.collect();
+    let lines: Vec<String> = lines.chain(swap(group)).collect();
     if lines.is_empty() {
         "none".to_owned()
     } else {
         lines.join("\n")
     }
+}
+
+/// `swap: 24 GiB`, the largest of the group. Less than a process's memory varies by is left out.
+fn swap(group: &[&ProcessEntry]) -> Option<String> {
+    const WORTH_A_LINE: Bytes = Bytes(16 << 20);
+    let largest = group.iter().filter_map(|of| of.memory.swap_bytes).max()?;
+    let at_most = if group.len() > 1 { "≤" } else { "" };
+    (largest >= WORTH_A_LINE).then(|| format!("swap: {at_most}{largest}"))
 }
 
 /// The largest size of each kind of memory, in the order of the kinds; unknown kinds come last.

@@ -458,3 +458,17 @@ fn the_script_for_the_next_start_binds_memory_where_there_is_some() {
         "{script}"
     );
 }
+
+/// All threads of a process on several isolated CPUs stay on one of them.
+#[test]
+fn isolated_cpus_are_no_target() {
+    let tree = with_trainer(&Process {
+        threads: &[(2, "2-3")],
+        ..PLACED
+    });
+    for (isolated, cpus) in [("\n", "0-1"), ("1\n", "0"), ("0-1\n", "0-1")] {
+        tree.file("sys/devices/system/cpu/isolated", isolated);
+        let document = tree.audit(&["--json"]).json();
+        assert_eq!(target(&document)["cpus"], cpus, "{isolated}");
+    }
+}

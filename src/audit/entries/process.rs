@@ -175,6 +175,7 @@ fn memory(placed: &PlacedProcess) -> MemoryEntry {
         verdict: placed.memory.verdict.map(Word::from),
         pages_migrated: watched.and_then(|watched| watched.pages_migrated),
         group_by_node_bytes: placed.process.group_memory.clone(),
+        swap_bytes: placed.process.swap,
         ..pages.map(of_pages).unwrap_or_default()
     }
 }

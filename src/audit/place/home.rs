@@ -19,6 +19,8 @@ pub(crate) struct GpuPlace {
     /// The answers of all sources, the most trusted first. An answer with several nodes is ambiguous and not used, except
     /// in an override.
     pub(crate) answers: Vec<(HomeSource, NodeSet)>,
+    /// The answers that name nodes which do not exist here, with these nodes. Such an answer is not used.
+    pub(crate) absent: Vec<(HomeSource, NodeSet)>,
     /// Where a process of this GPU should run: the home nodes that have CPUs or, if none has, the nearest nodes that have.
     /// Empty if unknown.
     pub(crate) local_nodes: NodeSet,
@@ -37,6 +39,19 @@ pub(crate) struct Hints {
 }
 
 impl GpuPlace {
+    /// `sysfs says node 6, which does not exist here`
+    pub(crate) fn absent_nodes(&self) -> String {
+        let absent = self.absent.iter().map(|(source, nodes)| {
+            let (noun, verb) = match nodes.len() {
+                1 => ("node", "does"),
+                _ => ("nodes", "do"),
+            };
+            let nodes = node_list(nodes);
+            format!("{source} says {noun} {nodes}, which {verb} not exist here")
+        });
+        absent.collect::<Vec<_>>().join("; ")
+    }
+
     /// How it is known that a process uses this GPU; `None` if no source says so.
     pub(crate) fn used_by(&self, pid: Pid) -> Option<Evidence> {
         self.gpu.used_by(pid)
@@ -83,11 +98,17 @@ fn place_one(gpu: Gpu, topology: &Topology, gpu_memory: &NodeSet, hints: &Hints)
     // By source, and so in the order in which they are believed.
     let answers: Vec<_> = answers.into_iter().collect();
     let is_clear = |(source, nodes): &&(HomeSource, NodeSet)| {
-        nodes.len() == 1 || *source == HomeSource::Override
+        let is_one = nodes.len() == 1 || *source == HomeSource::Override;
+        is_one && missing_nodes(nodes, topology).is_empty()
     };
     let believed = answers.iter().find(is_clear).cloned();
     let (source, home_nodes) = believed.unwrap_or((HomeSource::Unknown, NodeSet::new()));
+    let absent = answers.iter().filter_map(|(source, nodes)| {
+        let missing = missing_nodes(nodes, topology);
+        (!missing.is_empty()).then_some((*source, missing))
+    });
     GpuPlace {
+        absent: absent.collect(),
         local_nodes: local_nodes(&home_nodes, topology),
         local_memory_nodes: local_memory_nodes(&home_nodes, topology, gpu_memory),
         gpu,
@@ -95,6 +116,15 @@ fn place_one(gpu: Gpu, topology: &Topology, gpu_memory: &NodeSet, hints: &Hints)
         source,
         answers,
     }
+}
+
+/// Those of `nodes` that do not exist here. None where the nodes of this machine are not known.
+fn missing_nodes(nodes: &NodeSet, topology: &Topology) -> NodeSet {
+    let known = topology.nodes();
+    let missing = nodes
+        .iter()
+        .filter(|node| !known.is_empty() && !known.contains_key(node));
+    missing.copied().collect()
 }
 
 /// The home nodes that have CPUs or, if none has, the nearest nodes that have.
@@ -138,12 +168,18 @@ fn unknown_home(place: &GpuPlace) -> Option<Gap> {
     if !place.local_nodes.is_empty() && !place.local_memory_nodes.is_empty() {
         return None;
     }
+    let is_absent = |source: &HomeSource| place.absent.iter().any(|(of, _)| of == source);
     let several = place
         .answers
         .iter()
+        .filter(|(source, _)| !is_absent(source))
         .map(|(source, nodes)| format!("{source} names several nodes ({})", node_list(nodes)));
     let several: Vec<String> = several.collect();
     let why = match (place.home_nodes.is_empty(), several.is_empty()) {
+        (true, true) if !place.absent.is_empty() => format!(
+            "{}: set it with --gpu-node or --topology",
+            place.absent_nodes()
+        ),
         (true, true) => "no source has it: set it with --gpu-node or --topology".to_owned(),
         (true, false) => format!(
             "ambiguous: {}; set it with --gpu-node or --topology",

@@ -15,6 +15,11 @@ pub(crate) enum Locality {
     Remote,
 }
 
+/// At least `at_risk` for a verdict that says that all is well. One that is unknown stays so.
+pub(crate) fn at_best_at_risk(verdict: Verdict) -> Verdict {
+    verdict.max(Verdict::AtRisk)
+}
+
 /// The local nodes of a process, and how far other nodes are from them.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct LocalNodes<'a> {

@@ -45,7 +45,7 @@ use crate::audit::place::{GpuPlace, Locality};
 use crate::audit::rules::Group;
 use crate::audit::{Limits, PlacedProcess};
 use crate::jobs::ProcessTree;
-use crate::machine::{BindingRequest, KernelSettings, Rank, Topology, Window};
+use crate::machine::{BindingRequest, CpuFacts, KernelSettings, Rank, Topology, Window};
 use crate::units::{NodeId, NodeSet, Pid};
 use crate::words::Role;
 
@@ -57,6 +57,7 @@ pub(crate) struct PlacedMachine<'a> {
     /// By index.
     pub(crate) gpus: &'a [GpuPlace],
     pub(crate) topology: &'a Topology,
+    pub(crate) cpus: &'a CpuFacts,
     pub(crate) kernel: KernelSettings,
     /// `None` without --for.
     pub(crate) window: Option<&'a Window>,

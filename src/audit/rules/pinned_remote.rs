@@ -1,4 +1,5 @@
-//! Pinned memory, which holds the batches on their way to the GPU, is on another socket than the GPU.
+//! Pinned memory, which holds the batches on their way to the GPU, is on another socket than the GPU: more than the limits
+//! allow, of the pinned memory alone (--remote-percent, by default 10 % of it, and --remote-mib, by default 16 MiB).
 //!
 //! Why it costs: every batch crosses the interconnect. Pinned pages cannot migrate: neither the kernel nor migratepages
 //! moves them. PyTorch keeps these buffers and reuses them, whichever node they are on.

@@ -1,4 +1,4 @@
-//! A trainer or a worker interleaves its memory over several NUMA nodes.
+//! A trainer or a worker interleaves its memory over several NUMA nodes, at least one of which is not local.
 //!
 //! Why it costs: the pages on all nodes except the GPU's node are remote by design. Interleaving helps memory with readers
 //! on many nodes, but this memory has one reader.
@@ -9,9 +9,10 @@
 
 use crate::audit::PlacedProcess;
 use crate::audit::finding::{Evidence, Remedy, Severity, Value};
+use crate::audit::place::Locality;
 use crate::audit::rules::{Group, Rule, RuleContext, Violation, node_names};
 use crate::machine::{Mode, Policy};
-use crate::units::NodeSet;
+use crate::units::{NodeId, NodeSet};
 
 pub(crate) const RULE: Rule = Rule {
     name: "policy-interleaved",
@@ -21,6 +22,9 @@ pub(crate) const RULE: Rule = Rule {
 };
 
 fn check(context: &RuleContext) -> Vec<Violation> {
+    if context.is_single_node() {
+        return Vec::new();
+    }
     let groups = context.groups(|placed| interleave_policy(placed).is_some());
     let violations = groups.iter().map(|group| {
         let message = group.each_part(|part| {
@@ -51,7 +55,7 @@ fn interleave_policy(placed: &PlacedProcess) -> Option<&Policy> {
     let policy = &placed.memory.pages.as_ref()?.policy;
     let interleaves = matches!(policy.mode, Mode::Interleave | Mode::WeightedInterleave);
     // A process with GPUs on several nodes has a reader on each of them.
-    let local = &placed.local_nodes;
-    let leaves_local = !local.is_empty() && !policy.nodes.is_subset(local);
+    let is_off = |node: &NodeId| placed.memory_locality(*node) > Some(Locality::Local);
+    let leaves_local = policy.nodes.iter().any(is_off);
     (interleaves && policy.nodes.len() > 1 && leaves_local).then_some(policy)
 }
