@@ -53,7 +53,7 @@ pub(crate) fn set_targets(
         .iter()
         .map(|placed| Draft::of(placed, topology, gpu_memory, isolated))
         .collect();
-    let rooms = Rooms::of(processes, &drafts, topology);
+    let rooms = Rooms::of(&drafts, topology);
     let targets: Vec<Option<Target>> = drafts
         .into_iter()
         .map(|draft| Some(draft?.finish(&rooms)))

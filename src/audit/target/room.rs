@@ -6,7 +6,6 @@
 
 use std::collections::BTreeMap;
 
-use crate::audit::PlacedProcess;
 use crate::audit::target::{Draft, Obstacle};
 use crate::machine::{HugePool, Topology};
 use crate::units::{Bytes, NodeSet, Pid};
@@ -36,11 +35,7 @@ pub(crate) struct Room {
 }
 
 impl Rooms {
-    pub(crate) fn of(
-        processes: &[PlacedProcess],
-        drafts: &[Option<Draft>],
-        topology: &Topology,
-    ) -> Self {
+    pub(crate) fn of(drafts: &[Option<Draft>], topology: &Topology) -> Self {
         let mut rooms: BTreeMap<NodeSet, Room> = BTreeMap::new();
         for draft in drafts.iter().flatten() {
             let nodes = &draft.target.memory_nodes;
@@ -63,7 +58,6 @@ impl Rooms {
             let all = drafts.iter().flatten();
             room.held = sum_of_most(all.map(|of| (of.trainer, on_nodes(of))));
         }
-        debug_assert_eq!(processes.len(), drafts.len());
         Self { rooms }
     }
 
