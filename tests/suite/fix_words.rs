@@ -48,7 +48,8 @@ fn a_fix_is_in_the_words_of_the_launcher() {
     fn ranks(names: [&str; 2], rank: u32) -> Vec<String> {
         names.map(|name| format!("{name}={rank}")).into()
     }
-    let rows: [(&str, &str, fn(u32) -> Vec<String>, &str); 9] = [
+    type Variables = fn(u32) -> Vec<String>;
+    let rows: [(&str, &str, Variables, &str); 9] = [
         (
             "pt_elastic",
             "python3\0/bin/torchrun\0t.py\0",
