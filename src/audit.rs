@@ -10,6 +10,7 @@ pub(crate) mod place;
 pub(crate) mod placed;
 pub(crate) mod rules;
 pub(crate) mod summary;
+pub(crate) mod target;
 #[cfg(test)]
 mod window_tests;
 
@@ -87,6 +88,7 @@ fn document(machine: Machine, settings: &Settings, form: Form) -> Document {
     };
     let (mut findings, job_groups) = placed.check(settings.limits);
     findings.retain(is_wanted);
+    rules::say_once(&mut findings);
     let mut document = placed.into_document(findings, &job_groups, form);
     if let Some(expected) = &settings.expected {
         let comparison = expected::compare(expected, &document, is_partial, is_open);

@@ -23,9 +23,13 @@ use serde::{Deserialize, Serialize};
 pub(crate) use crate::document::cpu::{CpuEntry, CpuWindowEntry, ThreadsEntry};
 pub(crate) use crate::document::finding::Finding;
 pub(crate) use crate::document::gap::GapEntry;
-pub(crate) use crate::document::machine::{DeviceEntry, GpuEntry, NodeEntry, TopologyEntry};
+pub(crate) use crate::document::machine::{
+    DeviceEntry, GpuEntry, HugePagesEntry, NodeEntry, TopologyEntry,
+};
 pub(crate) use crate::document::memory::MemoryEntry;
-pub(crate) use crate::document::process::{MigInstance, ProcessEntry};
+pub(crate) use crate::document::process::{
+    MigInstance, ObstacleEntry, ProcessEntry, SchedulerJobEntry, TargetEntry,
+};
 pub(crate) use crate::document::read::read;
 pub(crate) use crate::document::schema::schema;
 pub(crate) use crate::document::summary::{LocalShare, Summary};

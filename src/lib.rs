@@ -36,7 +36,9 @@
 //! | `--for`: CPU time by node, migrations, counters | `watch/` |
 //! | host name, kernel, boot time; kernel settings | `host.rs`, `kernel_settings.rs` |
 //!
-//! A judgement is in `audit/place` (verdicts of one process) or in `audit/rules` (one file for each finding).
+//! A judgement is in `audit/place` (verdicts of one process) or in `audit/rules` (one file for each finding). Where a process
+//! should be, and what is in the way, is in `audit/target`; a launcher's words for a fix are a row of
+//! `audit/rules/launcher_words.rs`.
 //!
 //! # The way of one number
 //!

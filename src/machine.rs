@@ -3,6 +3,7 @@
 //! Nothing here opens a file, reads the clock or prints. A missing fact is `None`, and a [`Gap`] has the reason.
 
 pub(crate) mod binding_request;
+pub(crate) mod cpu_facts;
 pub(crate) mod environment;
 pub(crate) mod gap;
 pub(crate) mod gpu;
@@ -15,7 +16,8 @@ pub(crate) mod topology;
 pub(crate) mod window;
 
 pub(crate) use binding_request::{BindTo, BindingRequest};
-pub(crate) use environment::Environment;
+pub(crate) use cpu_facts::CpuFacts;
+pub(crate) use environment::{Environment, Rank, RankOfJob, Ranks, SchedulerJob};
 pub(crate) use gap::{Fact, Gap, Gaps, Reason};
 pub(crate) use gpu::{Context, DrmGpu, Gpu, Instance};
 pub(crate) use kernel_settings::KernelSettings;
@@ -24,8 +26,8 @@ pub(crate) use nvml_answer::{
     DriverAnswer, DriverGpu, DriverProcess, ListKind, MOST_GPUS, MigDevice,
 };
 pub(crate) use pci::PciDevice;
-pub(crate) use process::{ControlGroup, Cpuset, Process, Thread};
-pub(crate) use topology::{Node, PciNodes, Topology};
+pub(crate) use process::{ControlGroup, CpuQuota, Cpuset, Process, Thread};
+pub(crate) use topology::{HugePool, Node, PciNodes, Topology};
 pub(crate) use window::{Counters, CpuTime, ProcessActivity, ThreadActivity, Window};
 
 use crate::words::Origin;
@@ -51,6 +53,8 @@ pub(crate) struct Machine {
     pub(crate) named: Vec<Pid>,
     /// Processes that look like workers and whose parent is an init process: their trainer has to be found by other means.
     pub(crate) orphans: BTreeSet<Pid>,
+    /// Facts about CPUs.
+    pub(crate) cpus: CpuFacts,
     /// Kernel settings that affect placement.
     pub(crate) kernel: kernel_settings::KernelSettings,
     /// The time window before; `None` without `--for`.

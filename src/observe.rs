@@ -8,13 +8,15 @@
 //! - All processes: `/proc/PID/stat`. The processes that use a GPU and those of their jobs: `status`, `cmdline`, `environ`,
 //!   `cgroup`, the links in `fd`, `task/TID/stat`, and sched_getaffinity. `fd` of all processes only where NVML names none or
 //!   a GPU is AMD's or Intel's.
-//! - Of environments only RANK, LOCAL_RANK, MASTER_PORT, TORCHELASTIC_RUN_ID, CUDA_VISIBLE_DEVICES and three variables that
-//!   request a binding.
+//! - Of environments only the variables of ranks (`jobs/ranks.rs`), of schedulers' jobs (`jobs/scheduler.rs`), MASTER_PORT,
+//!   TORCHELASTIC_RUN_ID, CUDA_VISIBLE_DEVICES, POD_UID, and variables that request a binding, of frameworks and of OpenMP
+//!   (`jobs/binding_requests.rs`).
 //! - Memory: `maps`, the nodes of some thousand pages (move_pages without target nodes), `pagemap` where mappings are nearly
 //!   empty, the first lines of `task/TID/numa_maps` for the policies. `numa_maps` as a whole for small processes, recordings,
 //!   `--memory exact`, and where move_pages is refused; `memory.numa_stat` of the control group where that takes too long.
 //!   For huge pages `/proc/self/mountinfo`, `/sys/kernel/mm/hugepages` and the device of an empty memfd.
-//! - Control groups: `cpuset.cpus.effective` and `cpuset.mems.effective`, or their equivalents of version 1.
+//! - Control groups: `cpuset.cpus.effective`, `cpuset.mems.effective`, `cpuset.cpus.partition` and `cpu.max`, or their
+//!   equivalents of version 1.
 //! - With `--for`: `task/TID/stat` repeatedly; at both ends `task/TID/sched`, `/proc/vmstat` and the nodes' `numastat`.
 //! - The machine: `/proc/sys/kernel/{osrelease,numa_balancing}`, `/proc/sys/vm/zone_reclaim_mode`, `/proc/stat`,
 //!   `/proc/driver/nvidia`, `/sys/devices/system/{node,cpu}`, `/sys/bus/pci/devices`, and the system's user names.
@@ -22,6 +24,7 @@
 //!   device, `/sys/class/kfd/kfd/{topology/nodes,proc}`, and `/proc/PID/fdinfo` of open `/dev/dri/*`.
 
 pub(crate) mod audit_file;
+pub(crate) mod cpu_facts;
 pub(crate) mod deadline;
 pub(crate) mod gpu;
 pub(crate) mod hierarchy;
@@ -105,6 +108,7 @@ pub(crate) fn observe(source: Source, subjects: &Subjects) -> Observation {
             processes::read_processes(&readers, chosen, &named, memory, &mut gaps)
         }
     };
+    let cpus = cpu_facts::read_cpu_facts(&root, &processes, &mut gaps);
     let kernel = kernel_settings::read_settings(&root, &topology, &mut gaps);
     let users = if root.is_live() {
         // Where names cannot be read in time, users have numbers.
@@ -121,6 +125,7 @@ pub(crate) fn observe(source: Source, subjects: &Subjects) -> Observation {
         processes,
         named,
         orphans,
+        cpus,
         kernel,
         window: None,
         users,

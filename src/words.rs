@@ -146,6 +146,26 @@ vocabulary! {
 }
 
 vocabulary! {
+    /// What keeps a process or its memory from its target.
+    ObstacleKind {
+        /// The cpuset allows none of the CPUs, or none of the memory.
+        Cpuset = "cpuset",
+        /// The nodes have less free memory than would have to move there.
+        FreeMemory = "free-memory",
+        /// The nodes have fewer free huge pages than would have to move there.
+        HugePages = "huge-pages",
+        /// The memory policy names other nodes; it cannot be changed from outside.
+        Policy = "policy",
+        /// The memory policy chose a node without CPUs (HBM, CXL): its pages stay there.
+        ChosenMemory = "chosen-memory",
+        /// Pinned pages do not move.
+        Pinned = "pinned",
+        /// The GPUs are attached to several nodes: no place is right for all of them.
+        SeveralNodes = "several-nodes",
+    }
+}
+
+vocabulary! {
     /// How well something is placed. The later of two is the worse.
     Verdict {
         /// One node has all CPUs: placement cannot be wrong.

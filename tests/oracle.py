@@ -318,6 +318,7 @@ class Gpu:
     home_nodes: list
     home_source: str
     local_nodes: list
+    local_memory_nodes: list
     own_memory_nodes: list
     nvml: dict
 
@@ -351,13 +352,26 @@ class Box:
 
     def local_nodes(self, home_nodes):
         """The home nodes with CPUs, else the CPU-bearing nodes at the least distance of them."""
-        with_cpus = [node for node in home_nodes if node in self.cpu_nodes]
-        if with_cpus or not home_nodes:
-            return with_cpus
+        return self.nearest(home_nodes, self.cpu_nodes)
+
+    def local_memory_nodes(self, home_nodes):
+        """The same of the nodes with memory. A GPU's own memory stands in for no node."""
+        own = {node for gpu in self.nvml["gpus"] for node in own_memory_nodes(self.tree, normal_pci_bus_id(gpu["pci_bus_id"]))}
+        with_memory = [n.id for n in self.nodes.values() if n.memory.get("MemTotal") != 0]
+        if any(node in with_memory for node in home_nodes):
+            return self.nearest(home_nodes, with_memory)
+        if any("MemTotal" not in n.memory for n in self.nodes.values() if n.id not in own):
+            return []
+        return self.nearest(home_nodes, [node for node in with_memory if node not in own])
+
+    def nearest(self, home_nodes, candidates):
+        among = [node for node in home_nodes if node in candidates]
+        if among or not home_nodes:
+            return among
         rows = [self.nodes[home].distances for home in home_nodes if home in self.nodes]
         distance = {
             there: min(row[there] for row in rows)
-            for there in self.cpu_nodes
+            for there in candidates
             if any(rows)
         }
         return [node for node in distance if distance[node] == min(distance.values())]
@@ -407,6 +421,7 @@ class Box:
             home_nodes=home_nodes,
             home_source=home_source,
             local_nodes=self.local_nodes(home_nodes),
+            local_memory_nodes=self.local_memory_nodes(home_nodes),
             own_memory_nodes=own_memory_nodes(self.tree, pci_bus_id),
             nvml=nvml,
         )
@@ -701,13 +716,16 @@ def read_placement(box, family, process, gpus):
     local = box.union_over_gpus(gpus, "local_nodes")
     cpu = read_cpu(box, process, local, judged)
     # Pages on the memory of the process's own GPUs are not remote.
-    own = box.union_over_gpus(gpus, "own_memory_nodes") + box.union_over_gpus(gpus, "home_nodes") if local else []
-    memory = read_memory(box, process, sorted({*local, *own}), judged, process.pid in family.contexts)
+    own = box.union_over_gpus(gpus, "own_memory_nodes")
+    near_memory = box.union_over_gpus(gpus, "local_memory_nodes")
+    memory_local = sorted({*local, *near_memory, *own}) if local and near_memory else []
+    memory = read_memory(box, process, memory_local, judged, process.pid in family.contexts)
     return {
         "gpus": gpus,
         "gpu_source": "nvml" if gpus else None,
         "home_nodes": box.union_over_gpus(gpus, "home_nodes"),
         "local_nodes": local,
+        "local_memory_nodes": near_memory,
         "cpu": cpu,
         "memory": memory,
         "verdict": worst([cpu["verdict"], memory["verdict"]]) if judged else None,
@@ -803,6 +821,7 @@ def read_topology(box):
                 "home_nodes": gpu.home_nodes,
                 "home_source": gpu.home_source,
                 "local_nodes": gpu.local_nodes,
+                "local_memory_nodes": gpu.local_memory_nodes,
                 "own_memory_nodes": gpu.own_memory_nodes,
                 "memory_total_bytes": gpu.nvml["memory_total_bytes"],
                 "memory_used_bytes": gpu.nvml["memory_used_bytes"],

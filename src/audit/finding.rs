@@ -55,6 +55,9 @@ pub(crate) struct Remedy {
     pub(crate) note: String,
 }
 
+/// Between the fix and its notes, and between two notes.
+pub(crate) const NOTE_SEPARATOR: &str = "; ";
+
 impl Remedy {
     /// A remedy without commands.
     pub(crate) fn in_words(text: impl Into<String>) -> Self {
@@ -72,7 +75,7 @@ impl fmt::Display for Remedy {
         if self.note.is_empty() {
             Ok(())
         } else {
-            write!(f, "; {}", self.note)
+            write!(f, "{NOTE_SEPARATOR}{}", self.note)
         }
     }
 }

@@ -5,18 +5,22 @@ use std::collections::{BTreeMap, BTreeSet};
 use crate::audit::entries::process::EntryContext;
 use crate::audit::hint::Circumstances;
 use crate::audit::place::GpuPlace;
+use crate::audit::place::crowded_masks;
 use crate::audit::place::home;
 use crate::audit::placed::{PlacedProcess, Yardstick};
 use crate::audit::rules::{PlacedMachine, RuleContext};
 use crate::audit::summary::summarise;
+use crate::audit::target::set_targets;
 use crate::audit::{Form, Limits, Settings, entries, rules};
 use crate::document::{Document, Finding, GpuEntry, SCHEMA_VERSION, Tool};
 use crate::jobs::attribution;
 use crate::jobs::{Membership, ProcessTree, scope};
 use crate::machine::{
-    Fact, Gap, Gpu, Host, KernelSettings, Machine, PciDevice, Process, Reason, Topology, Window,
+    CpuFacts, Fact, Gap, Gpu, Host, KernelSettings, Machine, PciDevice, Process, Reason, Topology,
+    Window,
 };
 use crate::units::Pid;
+use crate::words::Role;
 
 /// A machine of which the place of each part is known, before the rules are applied.
 pub(crate) struct AuditedMachine {
@@ -27,6 +31,7 @@ pub(crate) struct AuditedMachine {
     processes: Vec<PlacedProcess>,
     window: Option<Window>,
     users: BTreeMap<u32, String>,
+    cpus: CpuFacts,
     kernel: KernelSettings,
     pub(crate) gaps: Vec<Gap>,
     /// The GPUs that were asked for, by index.
@@ -46,11 +51,7 @@ impl AuditedMachine {
             watched = std::mem::take(&mut window.processes);
             gaps.append(&mut window.gaps);
         }
-        let gpus: Vec<GpuPlace> = machine
-            .gpus
-            .into_iter()
-            .map(|gpu| home::place(gpu, &machine.topology, hints))
-            .collect();
+        let gpus: Vec<GpuPlace> = home::place(machine.gpus, &machine.topology, hints);
         gaps.extend(gpus.iter().flat_map(home::gaps));
         let named = machine.named;
         let mut processes = machine.processes;
@@ -72,7 +73,20 @@ impl AuditedMachine {
             let watched = watched.remove(&process.pid);
             PlacedProcess::new(process, watched, membership, &yardstick)
         };
-        let processes: Vec<PlacedProcess> = processes.into_iter().map(place).collect();
+        let mut processes: Vec<PlacedProcess> = processes.into_iter().map(place).collect();
+        let gpu_memory = gpus.iter().filter_map(|gpu| gpu.gpu.own_memory_node);
+        let isolated = machine.cpus.isolated.clone().unwrap_or_default();
+        set_targets(
+            &mut processes,
+            &machine.topology,
+            &gpu_memory.collect(),
+            &isolated,
+        );
+        for mask in crowded_masks(&processes, &machine.topology) {
+            for index in mask.members {
+                processes[index].put_cpus_at_risk();
+            }
+        }
         let near_limit = processes
             .iter()
             .filter(|of| of.memory.is_near_limit(&settings.limits));
@@ -86,6 +100,7 @@ impl AuditedMachine {
             processes,
             window: machine.window,
             users: machine.users,
+            cpus: machine.cpus,
             kernel: machine.kernel,
             gaps,
             asked,
@@ -105,6 +120,7 @@ impl AuditedMachine {
             processes: &self.processes,
             gpus: &self.gpus,
             topology: &self.topology,
+            cpus: &self.cpus,
             kernel: self.kernel,
             window: self.window.as_ref(),
         };
@@ -188,9 +204,14 @@ impl AuditedMachine {
 
 /// Why the trainer of a worker is unknown.
 fn doubt((pid, membership): (&Pid, &Membership)) -> Option<Gap> {
+    let is_worker = membership.role == Some(Role::Worker);
     Some(Gap {
         pid: Some(*pid),
-        fact: Fact::Trainer,
+        fact: if is_worker {
+            Fact::Trainer
+        } else {
+            Fact::GpuOfRank
+        },
         reason: Reason::Failed(membership.doubt.clone()?),
     })
 }

@@ -3,11 +3,14 @@
 use std::collections::BTreeMap;
 
 use crate::audit::Settings;
-use crate::audit::place::cpu;
-use crate::audit::place::memory;
-use crate::audit::place::{CpuPlace, GpuPlace, LocalNodes, Locality, MemoryPlace, Verdict};
+use crate::audit::place::verdict::at_best_at_risk;
+use crate::audit::place::{
+    CpuPlace, FedFromElsewhere, GpuPlace, LocalNodes, Locality, MemoryPlace, Verdict,
+};
+use crate::audit::place::{cpu, home, memory};
+use crate::audit::target::Target;
 use crate::jobs::{Membership, scheduler};
-use crate::machine::{CpuTime, Process, ProcessActivity, Topology};
+use crate::machine::{CpuTime, Process, ProcessActivity, SchedulerJob, Topology};
 use crate::units::{NodeId, NodeSet};
 use crate::words::Role;
 
@@ -24,19 +27,30 @@ pub(crate) struct PlacedProcess {
     pub(crate) home_nodes: NodeSet,
     /// Where it should run. Empty where that is unknown, and for a launcher.
     pub(crate) local_nodes: NodeSet,
+    /// Where its memory should be. Empty where that is unknown, and for a launcher.
+    pub(crate) local_memory_nodes: NodeSet,
     /// Where its threads are.
     pub(crate) cpu: CpuPlace,
-    /// How far each node of the machine is from its local nodes; empty where these are unknown.
+    /// How far the CPUs of each node of the machine are from its local nodes; empty where these are unknown.
     pub(crate) locality: BTreeMap<NodeId, Locality>,
+    /// How far the memory of each node is from its local memory nodes; empty where these are unknown.
+    pub(crate) memory_locality: BTreeMap<NodeId, Locality>,
     /// Where its memory is.
     pub(crate) memory: MemoryPlace,
+    /// Where it should be, and what is in the way. `None` for a process that is not judged, and where its local nodes are
+    /// unknown.
+    pub(crate) target: Option<Target>,
+    /// The GPUs that it feeds from nodes of its other GPUs; `None` if there are none.
+    pub(crate) fed_from_elsewhere: Option<FedFromElsewhere>,
     /// The worse verdict of CPU and memory. `None` for launchers and helpers, which are not judged.
     pub(crate) verdict: Option<Verdict>,
     /// The container that it runs in, from its control group.
     pub(crate) container: Option<String>,
-    /// Its Slurm job, from its control group.
+    /// Its Slurm job.
     pub(crate) job: Option<String>,
-    /// The UID of its Kubernetes pod, from its control group.
+    /// Its jobs of all schedulers, from its control group and its environment.
+    pub(crate) scheduler_jobs: Vec<SchedulerJob>,
+    /// The UID of its Kubernetes pod, from its control group or its environment.
     pub(crate) pod: Option<String>,
 }
 
@@ -46,9 +60,21 @@ impl PlacedProcess {
         self.locality.get(&node).copied()
     }
 
+    /// How far the memory of a node is from its local memory nodes; `None` where these are unknown, and for a node that does
+    /// not exist.
+    pub(crate) fn memory_locality(&self, node: NodeId) -> Option<Locality> {
+        self.memory_locality.get(&node).copied()
+    }
+
     /// Its CPU time by node; `None` where it used none, and without --for.
     pub(crate) fn cpu_time(&self) -> Option<&CpuTime> {
         cpu::cpu_time(self.watched.as_ref())
+    }
+
+    /// Its CPUs are at risk at best, for a reason that is not their place alone.
+    pub(crate) fn put_cpus_at_risk(&mut self) {
+        self.cpu.verdict = self.cpu.verdict.map(at_best_at_risk);
+        self.verdict = self.cpu.verdict.max(self.memory.verdict);
     }
 
     /// Whether it has a verdict: launchers and helpers may run anywhere.
@@ -82,17 +108,21 @@ impl PlacedProcess {
             .flat_map(|gpu| &gpu.home_nodes)
             .copied()
             .collect();
-        let local_nodes = if membership.role.is_some() {
-            local_nodes(&own)
+        let (local_nodes, local_memory_nodes) = if membership.role.is_some() {
+            let memory = union(&own, |gpu| &gpu.local_memory_nodes);
+            (union(&own, |gpu| &gpu.local_nodes), memory)
         } else {
-            cpu::own_node(&process, watched.as_ref(), by.topology)
+            let own_node = cpu::own_node(&process, watched.as_ref(), by.topology);
+            let memory = home::local_memory_nodes(&own_node, by.topology, &by.gpu_memory());
+            (own_node, memory)
         };
-        let own_memory = own.iter().filter_map(|gpu| gpu.gpu.own_memory_node);
-        let memory_only = &own_memory.collect() | &home_nodes;
+        let gpu_memory = own.iter().filter_map(|gpu| gpu.gpu.own_memory_node);
+        let gpu_memory = gpu_memory.collect();
         let local = LocalNodes {
             nodes: &local_nodes,
             has_gpu: membership.role.is_some(),
-            memory_only: &memory_only,
+            memory_nodes: &local_memory_nodes,
+            gpu_memory: &gpu_memory,
             topology: by.topology,
             strict_node: by.settings.strict_node,
         };
@@ -102,39 +132,76 @@ impl PlacedProcess {
         if !membership.is_judged() {
             (cpu.verdict, memory.verdict) = (None, None);
         }
+        let fed_from_elsewhere = if holds_context {
+            FedFromElsewhere::of(&own, &cpu, &memory, &by.settings.limits)
+        } else {
+            None
+        };
+        if let Some(fed) = &fed_from_elsewhere {
+            let cap = |verdict: &mut Option<Verdict>, fed: &[u32]| {
+                *verdict = verdict.map(|of| {
+                    if fed.is_empty() {
+                        of
+                    } else {
+                        at_best_at_risk(of)
+                    }
+                });
+            };
+            cap(&mut cpu.verdict, &fed.by_cpus);
+            cap(&mut memory.verdict, &fed.by_pinned);
+        }
         let groups = process.groups.as_deref().unwrap_or_default();
+        let environment = process.environment.as_ref();
+        let scheduler_jobs = scheduler::scheduler_jobs(groups, environment);
+        let slurm = scheduler_jobs
+            .iter()
+            .find(|job| job.scheduler == scheduler::SLURM);
+        let pod_of_environment = || environment?.pod.clone();
         Self {
             container: scheduler::container(groups),
-            job: scheduler::slurm_job(groups),
-            pod: scheduler::pod(groups),
-            locality: localities(&local),
+            job: slurm.map(|job| job.id.clone()),
+            pod: scheduler::pod(groups).or_else(pod_of_environment),
+            scheduler_jobs,
+            locality: by.of_all_nodes(!local_nodes.is_empty(), |node| local.locality(node)),
+            memory_locality: by
+                .of_all_nodes(local.is_memory_known(), |node| local.memory_locality(node)),
+            // It depends on all processes.
+            target: None,
             verdict: cpu.verdict.max(memory.verdict),
             process,
             watched,
             membership,
             home_nodes,
             local_nodes,
+            local_memory_nodes,
             cpu,
             memory,
+            fed_from_elsewhere,
         }
     }
 }
 
-/// The local nodes of all these GPUs; none where they are unknown for one of them.
-fn local_nodes(gpus: &[&GpuPlace]) -> NodeSet {
-    if gpus.iter().any(|gpu| gpu.local_nodes.is_empty()) {
+/// The nodes of all these GPUs; none where they are unknown for one of them.
+fn union(gpus: &[&GpuPlace], nodes: fn(&GpuPlace) -> &NodeSet) -> NodeSet {
+    if gpus.iter().any(|gpu| nodes(gpu).is_empty()) {
         return NodeSet::new();
     }
-    gpus.iter()
-        .flat_map(|gpu| &gpu.local_nodes)
-        .copied()
-        .collect()
+    gpus.iter().flat_map(|gpu| nodes(gpu)).copied().collect()
 }
 
-fn localities(local: &LocalNodes) -> BTreeMap<NodeId, Locality> {
-    if local.nodes.is_empty() {
-        return BTreeMap::new();
+impl Yardstick<'_> {
+    /// The nodes that are memory of a GPU.
+    fn gpu_memory(&self) -> NodeSet {
+        let gpus = self.gpus.iter();
+        gpus.filter_map(|gpu| gpu.gpu.own_memory_node).collect()
     }
-    let nodes = local.topology.nodes().keys();
-    nodes.map(|node| (*node, local.locality(*node))).collect()
+
+    fn of_all_nodes(
+        &self,
+        is_known: bool,
+        locality: impl Fn(NodeId) -> Locality,
+    ) -> BTreeMap<NodeId, Locality> {
+        let nodes = self.topology.nodes().keys().filter(|_| is_known);
+        nodes.map(|node| (*node, locality(*node))).collect()
+    }
 }

@@ -4,7 +4,9 @@
 pub(crate) mod context;
 mod cpu_time_share;
 mod group;
+mod launcher_words;
 mod non_local_memory;
+mod one_core;
 mod remedy;
 mod running;
 mod words;
@@ -12,11 +14,15 @@ mod words;
 // The rules. A new rule has a line here and one in `RULES`.
 mod binding_not_in_effect;
 mod cpu_near;
+mod cpu_quota;
 mod cpu_remote;
 mod cpu_unbound;
 mod cpus_crowded;
+mod cpus_isolated;
 mod cpuset_excludes_gpu;
 mod gpu_node_unknown;
+mod gpus_on_several_nodes;
+mod memory_in_swap;
 mod memory_near;
 mod memory_remote;
 mod node_crowded;
@@ -37,14 +43,19 @@ mod zone_reclaim_on;
 pub(crate) use context::{PlacedMachine, RuleContext};
 pub(crate) use cpu_time_share::{CpuTimeShare, evidence};
 pub(crate) use group::Group;
+pub(crate) use launcher_words::words_of;
 pub(crate) use non_local_memory::{NonLocalMemory, bytes_at_least};
-pub(crate) use remedy::{CPUSET_FIRST, POLICY_STAYS, bind, bind_and_move, by_hand, cpus_of};
+pub(crate) use remedy::{
+    CPUSET_FIRST, POLICY_STAYS, bind, bind_and_move, binding_variables, by_hand,
+};
 pub(crate) use running::Running;
 pub(crate) use words::{gpu_names, gpus_attached, in_parentheses, node_names, process_names};
 
+use std::collections::{BTreeMap, BTreeSet};
+
 use serde_json::json;
 
-use crate::audit::finding::{Evidence, Remedy, Severity};
+use crate::audit::finding::{Evidence, NOTE_SEPARATOR, Remedy, Severity};
 use crate::compare::Unexpected;
 use crate::document::Finding;
 use crate::document::rule::RuleText;
@@ -55,7 +66,7 @@ use crate::units::Pid;
 pub(crate) struct Rule {
     /// Its name in the output and in options.
     pub(crate) name: &'static str,
-    /// The severity of all its findings.
+    /// The severity of its findings, if they do not have their own.
     pub(crate) severity: Severity,
     /// The text of its file, which begins with the explanation.
     text: &'static str,
@@ -77,6 +88,10 @@ pub(crate) static RULES: &[Rule] = &[
     gpu_node_unknown::RULE,
     sources_disagree::RULE,
     cpus_crowded::RULE,
+    gpus_on_several_nodes::RULE,
+    memory_in_swap::RULE,
+    cpus_isolated::RULE,
+    cpu_quota::RULE,
     stray_context::RULE,
     threads_astray::RULE,
     cpu_near::RULE,
@@ -129,11 +144,12 @@ impl Rule {
             message,
             evidence,
             remedy,
+            severity,
         } = violation;
         let evidence = evidence.into_iter();
         Finding {
             rule: self.name.to_owned(),
-            severity: self.severity.into(),
+            severity: severity.unwrap_or(self.severity).into(),
             gpu: gpus.first().copied(),
             gpus,
             pids,
@@ -155,6 +171,8 @@ struct Violation {
     message: String,
     evidence: Evidence,
     remedy: Remedy,
+    /// If it is not that of the rule.
+    severity: Option<Severity>,
 }
 
 impl Violation {
@@ -166,6 +184,7 @@ impl Violation {
             message,
             evidence,
             remedy,
+            severity: None,
         }
     }
 
@@ -185,6 +204,7 @@ impl Violation {
             message,
             evidence,
             remedy,
+            severity: None,
         }
     }
 }
@@ -193,12 +213,41 @@ impl Violation {
 pub(crate) fn check(context: &RuleContext) -> Vec<Finding> {
     let findings = RULES.iter().flat_map(|rule| {
         let violations = (rule.check)(context).into_iter();
-        violations.map(move |violation| (rule.severity, rule.finding(violation)))
+        violations.map(move |violation| {
+            let severity = violation.severity.unwrap_or(rule.severity);
+            (severity, rule.finding(violation))
+        })
     });
     let mut findings: Vec<(Severity, Finding)> = findings.collect();
     // The sort is stable: findings of one severity stay in the order of the rules.
     findings.sort_by_key(|(severity, _)| *severity);
     findings.into_iter().map(|(_, finding)| finding).collect()
+}
+
+/// Removes a note from a finding if earlier findings have the same note for all of its processes.
+pub(crate) fn say_once(findings: &mut [Finding]) {
+    let mut said: BTreeMap<String, BTreeSet<Pid>> = BTreeMap::new();
+    for finding in findings {
+        let Some(note) = finding.note.clone() else {
+            continue;
+        };
+        let fix = finding.fix().to_owned();
+        let new = |part: &&str| {
+            let pids = said.get(*part);
+            let is_said = |pid| pids.is_some_and(|said| said.contains(pid));
+            finding.pids.is_empty() || !finding.pids.iter().all(is_said)
+        };
+        let parts: Vec<&str> = note.split(NOTE_SEPARATOR).filter(new).collect();
+        finding.note = (!parts.is_empty()).then(|| parts.join(NOTE_SEPARATOR));
+        finding.remedy = match &finding.note {
+            Some(note) => format!("{fix}{NOTE_SEPARATOR}{note}"),
+            None => fix,
+        };
+        for part in parts {
+            let pids = said.entry(part.to_owned()).or_default();
+            pids.extend(&finding.pids);
+        }
+    }
 }
 
 /// The findings of not-as-expected.
@@ -236,6 +285,37 @@ mod tests {
             let file = rule.name.replace('-', "_");
             assert!(rule.text.contains(&format!("{file}.rs")), "{}", rule.name);
         }
+    }
+
+    #[test]
+    fn a_note_is_given_once_for_a_process() {
+        let finding = |pids: &[u32], note: &str| Finding {
+            pids: pids.iter().copied().map(Pid).collect(),
+            note: Some(note.to_owned()),
+            remedy: format!("bind it; {note}"),
+            ..zone_reclaim_on::RULE.finding(Violation::of_machine(
+                String::new(),
+                Evidence::new(),
+                Remedy::in_words("bind it"),
+            ))
+        };
+        let mut findings = [
+            finding(&[1, 2], "a"),
+            finding(&[2], "a; b"),
+            finding(&[2, 3], "b"),
+            finding(&[3], "a"),
+            finding(&[2], "b"),
+        ];
+        say_once(&mut findings);
+        let remedies = findings.map(|of| of.remedy);
+        let expected = [
+            "bind it; a",
+            "bind it; b",
+            "bind it; b",
+            "bind it; a",
+            "bind it",
+        ];
+        assert_eq!(remedies, expected);
     }
 
     #[test]

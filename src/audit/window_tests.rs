@@ -34,6 +34,8 @@ fn topology(packages: [u32; 2]) -> Topology {
         cpus: Some(cpus(list)),
         memory_total: Some(Bytes(1 << 30)),
         memory_free: None,
+        memory_reclaimable: None,
+        huge_pages: None,
         distances: [0, 1]
             .map(|to| (NodeId(to), if to == id { 10 } else { 21 }))
             .into(),

@@ -21,13 +21,14 @@ pub(crate) struct JudgementArgs {
     /// Tolerate this share of a process's memory off its GPU's nodes.
     ///
     /// It is a share of the working memory, without page cache and mapped files. Memory off the nodes is a mismatch if it is
-    /// more than this and more than --remote-mib.
+    /// more than this and more than --remote-mib. Pinned memory has the same two limits, of the pinned memory alone.
     #[arg(long, value_name = "PERCENT", default_value_t = Limits::default().remote_percent,
           value_parser = clap::value_parser!(u8).range(0..=100))]
     pub(crate) remote_percent: u8,
     /// Tolerate this much of a process's memory off its GPU's nodes.
     ///
-    /// Memory off the nodes is a mismatch if it is more than this and more than --remote-percent.
+    /// Memory off the nodes is a mismatch if it is more than this and more than --remote-percent. Pinned memory has the same
+    /// two limits, of the pinned memory alone.
     #[arg(long, value_name = "MIB", default_value_t = remote_mib())]
     pub(crate) remote_mib: u32,
     /// Judge another node of the GPU's socket like another socket.

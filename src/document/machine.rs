@@ -34,8 +34,23 @@ pub(crate) struct NodeEntry {
     pub(crate) memory_total_bytes: Option<Bytes>,
     /// MemFree of its meminfo, in bytes; null where it is unknown.
     pub(crate) memory_free_bytes: Option<Bytes>,
+    /// The page cache that the kernel can drop for other memory (FilePages without Shmem), in bytes; null where it is unknown.
+    pub(crate) memory_reclaimable_bytes: Option<Bytes>,
+    /// Its pools of huge pages, by page size; null where they are unknown.
+    pub(crate) huge_pages: Option<Vec<HugePagesEntry>>,
     /// Distance to each online node, by node; 10 is a node's own. Null where they are unknown.
     pub(crate) distances: Option<BTreeMap<NodeId, u32>>,
+}
+
+/// The huge pages of one size that a NUMA node has set aside.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub(crate) struct HugePagesEntry {
+    /// The size of a page, in bytes.
+    pub(crate) page_bytes: Bytes,
+    /// How many there are (nr_hugepages).
+    pub(crate) total: u64,
+    /// How many of them are free (free_hugepages).
+    pub(crate) free: u64,
 }
 
 /// A GPU.
@@ -62,6 +77,10 @@ pub(crate) struct GpuEntry {
     /// where they are unknown.
     #[serde(default)]
     pub(crate) local_nodes: NodeSet,
+    /// Where the memory of its processes should be: the home nodes with memory or, where none has memory, the nearest nodes
+    /// with memory. Empty where they are unknown. Absent in documents of older versions.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) local_memory_nodes: Option<NodeSet>,
     /// The node that its own memory is (Grace, POWER9); empty for other GPUs.
     #[serde(default)]
     pub(crate) own_memory_nodes: NodeSet,

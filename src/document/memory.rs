@@ -42,6 +42,9 @@ pub(crate) struct MemoryEntry {
     #[serde(default, deserialize_with = "fraction")]
     #[schemars(range(min = 0.0, max = 1.0))]
     pub(crate) local_fraction: Option<f64>,
+    /// Anonymous memory in swap in bytes, which is on no node; null where it is unknown. Shared memory in swap is not counted.
+    #[serde(default)]
+    pub(crate) swap_bytes: Option<Bytes>,
     /// Pages that NUMA balancing moved meanwhile. Present only with --for, where the kernel counts them.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) pages_migrated: Option<u64>,

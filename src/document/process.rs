@@ -1,12 +1,14 @@
 //! A process in the document.
 
+use std::collections::BTreeMap;
+
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::document::cpu::CpuEntry;
 use crate::document::memory::MemoryEntry;
-use crate::units::{NodeSet, Pid};
-use crate::words::{Evidence, Role, Verdict, Word};
+use crate::units::{CpuSet, NodeSet, Pid};
+use crate::words::{Evidence, ObstacleKind, Role, Verdict, Word};
 
 /// A process. Its name, command and all other text that it chose may contain any letters.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
@@ -44,14 +46,29 @@ pub(crate) struct ProcessEntry {
     pub(crate) trainer_pid: Option<Pid>,
     /// How its trainer is known; null where there is none.
     pub(crate) attribution: Option<Word<Evidence>>,
-    /// Its rank on this machine (LOCAL_RANK and its equivalents); null where it has none.
+    /// Its rank on this machine (LOCAL_RANK and its equivalents), of a worker that of its trainer; null where it has none.
     pub(crate) local_rank: Option<u32>,
-    /// Its rank in the whole job (RANK and its equivalents); null where it has none.
+    /// Its rank in the whole job (RANK and its equivalents), of a worker that of its trainer; null where it has none.
     pub(crate) rank: Option<u32>,
+    /// The variable that has its rank on this machine, such as SLURM_LOCALID; `elimination` where no variable has it and the
+    /// other ranks leave only this one; `workers` where the process set it itself and passed it on to its workers. Absent
+    /// where there is no rank.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) local_rank_source: Option<String>,
+    /// The variable that has its rank in the whole job, such as SLURM_PROCID, or `workers`. Absent where there is no rank.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) rank_source: Option<String>,
     /// The ID of its container; null where it is in none.
     pub(crate) container: Option<String>,
     /// Its Slurm job; null where it is in none.
     pub(crate) job: Option<String>,
+    /// The jobs of all schedulers that it is in: Slurm, PBS, LSF, Flux, Ray. Absent where there is none.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub(crate) scheduler_jobs: Vec<SchedulerJobEntry>,
+    /// The variables in its environment that make an OpenMP runtime bind threads, such as OMP_PROC_BIND and KMP_AFFINITY,
+    /// with their values. Absent where there is none.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub(crate) openmp_binding: BTreeMap<String, String>,
     /// The UID of its Kubernetes pod; null where it is in none.
     pub(crate) pod: Option<String>,
     /// The framework that its name or command line belongs to, such as vLLM; null where none is known.
@@ -64,6 +81,9 @@ pub(crate) struct ProcessEntry {
     /// Where it should run; empty where that is unknown, and for launchers.
     #[serde(default)]
     pub(crate) local_nodes: NodeSet,
+    /// Where its memory should be; empty where that is unknown, and for launchers. Absent in documents of older versions.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) local_memory_nodes: Option<NodeSet>,
     /// Where its threads run and may run.
     #[serde(default)]
     pub(crate) cpu: CpuEntry,
@@ -72,6 +92,9 @@ pub(crate) struct ProcessEntry {
     pub(crate) memory: MemoryEntry,
     /// The worse of the verdicts on CPU and memory; null for a process that is not judged.
     pub(crate) verdict: Option<Word<Verdict>>,
+    /// Where it should be, and what is in the way. Every command of a finding comes from it. Null for a process that is not
+    /// judged, and where its local nodes are unknown.
+    pub(crate) target: Option<TargetEntry>,
     /// The rules that it breaks.
     #[serde(default)]
     pub(crate) findings: Vec<String>,
@@ -79,6 +102,42 @@ pub(crate) struct ProcessEntry {
     /// process of no such job.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) job_group: Option<u32>,
+}
+
+/// Where a process should be.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub(crate) struct TargetEntry {
+    /// The CPUs of its local nodes that its cpuset allows; empty where it allows none of them.
+    #[serde(default)]
+    pub(crate) cpus: CpuSet,
+    /// The local memory nodes that its cpuset allows; empty where it allows none of them.
+    #[serde(default)]
+    pub(crate) memory_nodes: NodeSet,
+    /// What keeps the process or its memory from being there.
+    #[serde(default)]
+    pub(crate) obstacles: Vec<ObstacleEntry>,
+}
+
+/// What keeps a process or its memory from its target.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub(crate) struct ObstacleEntry {
+    /// What kind of obstacle it is.
+    #[serde(default)]
+    pub(crate) kind: Word<ObstacleKind>,
+    /// The obstacle in words.
+    #[serde(default)]
+    pub(crate) text: String,
+}
+
+/// A job of a scheduler.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub(crate) struct SchedulerJobEntry {
+    /// The scheduler's name, such as Slurm.
+    pub(crate) scheduler: String,
+    /// The job's number or name.
+    pub(crate) id: String,
+    /// How it is known: the variable that names it, or `cgroup`.
+    pub(crate) source: String,
 }
 
 /// A MIG instance of a GPU.

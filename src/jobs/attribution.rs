@@ -4,9 +4,10 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use crate::jobs::known_programs;
 use crate::jobs::{
-    DATA_LOADER, ProcessTree, ProgramFacts, Task, TrainerMatch, Trainers, serves_gpus, task,
+    DATA_LOADER, Family, ProcessTree, ProgramFacts, Task, TaskKind, TrainerMatch, Trainers,
+    is_same_program, is_worker_program, serves_gpus, task,
 };
-use crate::machine::{ControlGroup, Gpu, Instance, Process};
+use crate::machine::{ControlGroup, Gpu, Instance, Process, Ranks};
 use crate::units::Pid;
 use crate::words::Evidence;
 pub(crate) use crate::words::Role;
@@ -26,10 +27,12 @@ pub(crate) struct Membership {
     pub(crate) trainer: Option<Pid>,
     /// How the trainer is known.
     pub(crate) attribution: Option<Evidence>,
-    /// Why the trainer of a worker is unknown. `None` too for a worker of a job that has ended.
+    /// Why the trainer of a worker is unknown, or the GPU of a rank. `None` too for a worker of a job that has ended.
     pub(crate) doubt: Option<String>,
     /// According to its name and argv.
     pub(crate) task: Option<Task>,
+    /// Its ranks; of a worker those of its trainer.
+    pub(crate) ranks: Ranks,
 }
 
 impl Membership {
@@ -54,6 +57,7 @@ pub(crate) fn attribute(
     gpus: &[&Gpu],
 ) -> BTreeMap<Pid, Membership> {
     let mut jobs = Jobs::new(tree, processes, orphans, gpus);
+    jobs.find_pending();
     let trainers: Vec<Pid> = jobs.trainers.keys().copied().collect();
     jobs.launchers = match named {
         [] => tree.launchers(trainers.iter().copied(), &jobs.by_pid),
@@ -63,6 +67,7 @@ pub(crate) fn attribute(
         jobs.assign_descendants(trainer, trainer);
     }
     jobs.assign_orphans();
+    jobs.find_ranks();
     let memberships = processes.iter();
     memberships
         .map(|process| (process.pid, jobs.membership(process)))
@@ -119,6 +124,10 @@ struct Jobs<'a> {
     /// Programs that use a GPU to serve or to monitor.
     servers: BTreeMap<Pid, GpuUse>,
     launchers: BTreeSet<Pid>,
+    /// Ranks that do not have a GPU context yet, with all that they have started.
+    pending: BTreeSet<Pid>,
+    /// The ranks of trainers and of what will be one.
+    ranks: BTreeMap<Pid, Ranks>,
     trainer_of: BTreeMap<Pid, (Pid, Evidence)>,
     /// Orphans without a trainer. The reason why it is unknown, or `None` if their job has ended.
     unassigned: BTreeMap<Pid, Option<String>>,
@@ -143,9 +152,61 @@ impl<'a> Jobs<'a> {
             trainers,
             servers,
             launchers: BTreeSet::new(),
+            pending: BTreeSet::new(),
+            ranks: BTreeMap::new(),
             trainer_of: BTreeMap::new(),
             unassigned: BTreeMap::new(),
         }
+    }
+
+    /// Finds the ranks below a trainer that do not have a GPU context yet: they run the trainer's program, and have another
+    /// local rank than the trainer. They are no workers of this trainer.
+    fn find_pending(&mut self) {
+        let local_rank = |pid: &Pid| self.by_pid.get(pid)?.environment.as_ref()?.ranks.local_rank;
+        let is_pending = |pid: &Pid| {
+            let own = self
+                .by_pid
+                .get(pid)
+                .copied()
+                .filter(|_| !self.trainers.contains_key(pid));
+            let is_trainer = |above: Pid| self.trainers.contains_key(&above);
+            let trainer = self.tree.nearest_above(*pid, is_trainer);
+            let trainer = trainer.and_then(|pid| self.by_pid.get(&pid).copied());
+            own.zip(trainer).is_some_and(|(own, trainer)| {
+                trainer.environment.is_some()
+                    && local_rank(pid).is_some()
+                    && local_rank(pid) != local_rank(&trainer.pid)
+                    && own.name != DATA_LOADER
+                    && is_same_program(command(own), command(trainer))
+                    && !is_worker_program(&own.name, command(own))
+            })
+        };
+        let pending = self.by_pid.keys().copied().filter(is_pending);
+        let pending = self.tree.with_descendants(pending.collect::<Vec<_>>());
+        self.pending = pending
+            .into_iter()
+            .filter(|pid| !self.trainers.contains_key(pid))
+            .collect();
+    }
+
+    /// Whether this is a rank without a GPU context, and not one of the processes that it has started.
+    fn is_pending_rank(&self, pid: Pid) -> bool {
+        let parent = self.tree.parent(pid);
+        let is_below = parent.is_some_and(|parent| self.pending.contains(&parent));
+        self.pending.contains(&pid) && !is_below
+    }
+
+    fn find_ranks(&mut self) {
+        let pending = self
+            .pending
+            .iter()
+            .filter(|pid| self.is_pending_rank(**pid));
+        let family = Family {
+            tree: self.tree,
+            by_pid: &self.by_pid,
+            ranks: self.trainers.keys().chain(pending).copied().collect(),
+        };
+        self.ranks = family.lookup();
     }
 
     /// Assigns everything below `top` to a trainer, down to the next trainers.
@@ -158,7 +219,7 @@ impl<'a> Jobs<'a> {
                 evidence
             };
             for child in self.tree.children(parent) {
-                if !self.is_assigned(*child) {
+                if !self.is_assigned(*child) && !self.pending.contains(child) {
                     self.trainer_of.insert(*child, (trainer, evidence));
                     open.push((*child, evidence));
                 }
@@ -175,7 +236,7 @@ impl<'a> Jobs<'a> {
         orphans.sort_by_key(|orphan| (orphan.start_time_ticks, orphan.pid));
         for orphan in orphans {
             let pid = orphan.pid;
-            if self.is_assigned(pid) {
+            if self.is_assigned(pid) || self.launchers.contains(&pid) {
                 continue;
             }
             match trainers.of(orphan) {
@@ -196,10 +257,11 @@ impl<'a> Jobs<'a> {
     fn membership(&self, process: &Process) -> Membership {
         let pid = process.pid;
         let own = self.trainers.get(&pid).or_else(|| self.servers.get(&pid));
-        let assigned = self.trainer_of.get(&pid).filter(|_| own.is_none());
+        let role = self.role(process);
+        let has_trainer = own.is_none() && role != Some(Role::Launcher);
+        let assigned = self.trainer_of.get(&pid).filter(|_| has_trainer);
         let used = own.or_else(|| self.trainers.get(&assigned?.0));
         let is_unassigned = own.is_none() && assigned.is_none();
-        let role = self.role(process);
         Membership {
             role,
             gpus: used.map(|used| used.gpus.clone()).unwrap_or_default(),
@@ -214,32 +276,49 @@ impl<'a> Jobs<'a> {
             attribution: assigned
                 .map(|(_, evidence)| *evidence)
                 .or(used.map(|used| used.evidence)),
-            doubt: self
-                .unassigned
-                .get(&pid)
-                .filter(|_| is_unassigned)
-                .cloned()
-                .flatten(),
+            doubt: if self.is_pending_rank(pid) {
+                Some("a rank that has no GPU context yet".to_owned())
+            } else {
+                let unassigned = self.unassigned.get(&pid).filter(|_| is_unassigned);
+                unassigned.cloned().flatten()
+            },
             task: task(&process.name, command(process)),
+            ranks: self.ranks(process, assigned.map(|(trainer, _)| *trainer)),
         }
     }
 
-    /// The one place where roles are decided.
+    /// A worker has the ranks of its trainer. Of another process they are those of its environment.
+    fn ranks(&self, process: &Process, trainer: Option<Pid>) -> Ranks {
+        let known = self.ranks.get(&trainer.unwrap_or(process.pid)).copied();
+        let environment = process.environment.as_ref();
+        let own = || environment.map(|of| of.ranks).unwrap_or_default();
+        known.unwrap_or_else(own)
+    }
+
+    /// The one place where roles are decided. A process between two trainers starts trainers, and its placement is not that
+    /// of the upper one: a launcher in a notebook that holds a context.
     fn role(&self, process: &Process) -> Option<Role> {
         let pid = process.pid;
         if self.trainers.contains_key(&pid) {
             Some(Role::Trainer)
         } else if self.is_helper(process) {
             Some(Role::Helper)
+        } else if self.launchers.contains(&pid) {
+            Some(Role::Launcher)
+        } else if self.pending.contains(&pid) {
+            Some(Role::Helper)
         } else if self.trainer_of.contains_key(&pid) || self.unassigned.contains_key(&pid) {
             Some(Role::Worker)
         } else {
-            self.launchers.contains(&pid).then_some(Role::Launcher)
+            None
         }
     }
 
     fn is_helper(&self, process: &Process) -> bool {
-        task(&process.name, command(process)).is_some_and(|task| task.is_helper)
+        let task = task(&process.name, command(process)).map(|task| task.kind);
+        let is_launcher = self.launchers.contains(&process.pid);
+        task == Some(TaskKind::Helper)
+            || (task == Some(TaskKind::Daemon) && !is_launcher)
             || self.is_forkserver(process.pid)
             || serves_gpus(&process.name)
     }

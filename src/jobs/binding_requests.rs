@@ -1,23 +1,70 @@
 //! Bindings that argv and environment request: options of frameworks, numactl and taskset.
 
 use crate::machine::{BindTo, BindingRequest};
-use crate::units::{Cpu, NodeId, NodeSet, parse_cpu_list};
+use crate::units::{Cpu, CpuSet, NodeId, NodeSet, parse_cpu_list};
 
-/// Options with which a framework binds each process to its GPU's node or assigns CPUs, alone or with `=` and a value.
-const OPTIONS: &[&str] = &[
-    // torchrun, PyTorch 2.9 and later
-    "--numa-binding",
-    "--numa_binding",
-    // vLLM
-    "--numa-bind",
-    // SGLang
-    "--numa-node",
-    // DeepSpeed
-    "--bind_cores_to_rank",
-    // accelerate
-    "--enable_cpu_affinity",
-    "--enable-cpu-affinity",
+/// How an option of a framework says what to bind each process to.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Promise {
+    /// Alone: to the node of its GPU.
+    GpuNode,
+    /// By its value: `socket`, or a mode that binds to the node of the GPU.
+    Mode,
+    /// By its values: a node for each rank.
+    Nodes,
+    /// By its values: CPUs for each rank.
+    Cpus,
+    /// To a share of the CPUs, by rank.
+    Share,
+}
+
+/// What the options of frameworks promise: the option, the promise, and what the framework needs for it. An option with a
+/// list counts before the one that only asks for a binding.
+const OPTIONS: &[(&str, Promise, &str)] = &[
+    // torchrun, PyTorch 2.9 and later. It binds CPUs only. `exclusive` and `core-complex` are shares of the GPU's node.
+    ("--numa-binding", Promise::Mode, TORCHRUN),
+    ("--numa_binding", Promise::Mode, TORCHRUN),
+    // vLLM binds its workers, with numactl.
+    ("--numa-bind-cpus", Promise::Cpus, NUMACTL_AND_NODE),
+    ("--numa-bind-nodes", Promise::Nodes, NUMACTL_AND_NODE),
+    ("--numa-bind", Promise::GpuNode, NUMACTL_AND_NODE),
+    // SGLang's schedulers, one node each
+    (
+        "--numa-node",
+        Promise::Nodes,
+        "it needs the numactl program or libnuma, and permission to set a memory policy",
+    ),
+    // DeepSpeed deals the cores, hardware threads apart, in the order of ranks. It binds memory too where all cores of a rank
+    // are of one node.
+    (
+        "--bind_cores_to_rank",
+        Promise::Share,
+        "it needs the numactl program",
+    ),
+    // accelerate: NVML's CPU affinity of the GPU with the local rank as its index
+    ("--enable_cpu_affinity", Promise::GpuNode, NVML),
+    ("--enable-cpu-affinity", Promise::GpuNode, NVML),
 ];
+
+/// DeepSpeed's option that names the CPUs to deal.
+const CORE_LIST: &str = "--bind_core_list";
+
+const TORCHRUN: &str =
+    "it needs the node of the GPU in sysfs and, from PyTorch 2.10 on, the numactl program";
+const NUMACTL_AND_NODE: &str = "it needs the numactl program and the node of the GPU in sysfs";
+const NVML: &str = "it needs the CPU affinity of the GPU from NVML";
+
+/// What a framework needs to bind as this option or variable requests. `None` for other programs.
+pub(crate) fn needs_of(option: &str) -> Option<&'static str> {
+    let found = OPTIONS.iter().find(|(name, ..)| *name == option);
+    let of_option = found.map(|(.., needs)| *needs);
+    let of_variable = || match option {
+        "ACCELERATE_CPU_AFFINITY" | "TLLM_NUMA_AWARE_WORKER_AFFINITY" => Some(NVML),
+        "SGLANG_AUTO_NUMA_BIND" => needs_of("--numa-node"),
+        _ => None,
+    };
+    of_option.or_else(of_variable)
+}
 
 /// Variables that do the same if they are enabled, of accelerate, SGLang and TensorRT-LLM.
 pub(crate) const VARIABLES: [&str; 3] = [
@@ -25,6 +72,31 @@ pub(crate) const VARIABLES: [&str; 3] = [
     "SGLANG_AUTO_NUMA_BIND",
     "TLLM_NUMA_AWARE_WORKER_AFFINITY",
 ];
+
+/// Variables that make an OpenMP runtime bind threads: of the standard, of LLVM's and Intel's runtime, of GCC's.
+pub(crate) const OPENMP_VARIABLES: [&str; 4] = [
+    "OMP_PROC_BIND",
+    "OMP_PLACES",
+    "KMP_AFFINITY",
+    "GOMP_CPU_AFFINITY",
+];
+
+/// Whether the value of one of [`OPENMP_VARIABLES`] has only the words of their grammars, and numbers.
+pub(crate) fn is_openmp_value(value: &[u8]) -> bool {
+    #[rustfmt::skip]
+    const WORDS: &[&str] = &[
+        "true", "false", "master", "primary", "close", "spread", "threads", "cores", "sockets", "ll_caches",
+        "numa_domains", "granularity", "fine", "thread", "core", "tile", "die", "node", "socket", "group", "compact",
+        "scatter", "balanced", "explicit", "logical", "physical", "none", "disabled", "proclist", "verbose", "noverbose",
+        "warnings", "nowarnings", "respect", "norespect", "reset", "noreset",
+    ];
+    let text = std::str::from_utf8(value).unwrap_or("?");
+    let mut words = text.split(|letter: char| "=,:{}[]()!- \"'".contains(letter));
+    words.all(|word| {
+        let is_number = word.bytes().all(|byte| byte.is_ascii_digit());
+        is_number || WORDS.iter().any(|known| word.eq_ignore_ascii_case(known))
+    })
+}
 
 /// Reads the value of an option.
 type ParseValue = fn(&str) -> Option<BindTo>;
@@ -60,18 +132,7 @@ fn cpus(list: &str) -> Option<BindTo> {
 /// The bindings that a command line requests. numactl replaces itself by the program that it starts: its own argv is
 /// visible only in the argv of a launcher that starts each rank with numactl.
 pub(crate) fn parse_binding_requests(command: &[String]) -> Vec<BindingRequest> {
-    // `--numa-node` of another program may mean something else.
-    let is_sglang = command.iter().any(|word| word.contains("sglang"));
-    let of_framework = command.iter().filter_map(|word| {
-        let name = word.split('=').next().unwrap_or_default();
-        let option = OPTIONS.iter().find(|option| **option == name)?;
-        if *option == "--numa-node" && !is_sglang {
-            return None;
-        }
-        let to = BindTo::GpuNode;
-        Some(BindingRequest { option, to })
-    });
-    let mut requests: Vec<BindingRequest> = of_framework.take(1).collect();
+    let mut requests: Vec<BindingRequest> = of_framework(command).into_iter().collect();
     // Only the first of each: argv may contain a million.
     let after = |program: &str| {
         let mut words = command.iter();
@@ -81,6 +142,72 @@ pub(crate) fn parse_binding_requests(command: &[String]) -> Vec<BindingRequest> 
     requests.extend(after("numactl").map(numactl).unwrap_or_default());
     requests.extend(after("taskset").and_then(taskset));
     requests
+}
+
+/// What the options of a framework request: the first one in the order of [`OPTIONS`].
+fn of_framework(command: &[String]) -> Option<BindingRequest> {
+    // `--numa-node` of another program may mean something else.
+    let is_sglang = command.iter().any(|word| word.contains("sglang"));
+    let mut options = OPTIONS.iter();
+    options.find_map(|(option, promise, _)| {
+        let values = values_of(command, option)?;
+        let to = match promise {
+            _ if *option == "--numa-node" && !is_sglang => return None,
+            Promise::GpuNode => BindTo::GpuNode,
+            Promise::Mode if values.first() == Some(&"socket") => BindTo::GpuSocket,
+            Promise::Mode => BindTo::GpuNode,
+            // A list that cannot be read, such as a redacted one, still asks for a binding.
+            Promise::Nodes => nodes_of_ranks(&values).map_or(BindTo::GpuNode, BindTo::OneOfNodes),
+            Promise::Cpus => cpus_of_ranks(&values).map_or(BindTo::GpuNode, BindTo::Cpus),
+            Promise::Share => {
+                let list = values_of(command, CORE_LIST).unwrap_or_default();
+                BindTo::ShareByRank(parse_cpu_list(list.join(",").as_bytes()).ok())
+            }
+        };
+        Some(BindingRequest { option, to })
+    })
+}
+
+/// The values of the first option of this name: behind a `=`, or the words up to the next option. Lists of nodes and CPUs
+/// are short: of a longer one nothing is known.
+fn values_of<'a>(command: &'a [String], option: &str) -> Option<Vec<&'a str>> {
+    /// More ranks than a machine has GPUs.
+    const MOST: usize = 256;
+    let mut words = command.iter().map(String::as_str);
+    let value = words.find_map(|word| {
+        let rest = word.strip_prefix(option)?;
+        rest.strip_prefix('=')
+            .map(Some)
+            .or(rest.is_empty().then_some(None))
+    })?;
+    let is_value = |word: &&str| is_kept_value(word);
+    let behind = words.take_while(is_value).take(MOST);
+    Some(value.map_or_else(|| behind.collect(), |value| vec![value]))
+}
+
+/// All CPUs of lists by rank, which may be equal. `None` if there is none.
+fn cpus_of_ranks(values: &[&str]) -> Option<CpuSet> {
+    let lists = values
+        .iter()
+        .map(|list| parse_cpu_list(list.as_bytes()).ok());
+    let lists: Vec<CpuSet> = lists.collect::<Option<_>>()?;
+    let cpus: CpuSet = lists.iter().flat_map(|list| list.iter()).collect();
+    (!cpus.is_empty()).then_some(cpus)
+}
+
+/// All nodes of ranks, which may be equal: `0 0 1 1`, `0,0,1,1`. `None` if there is none.
+fn nodes_of_ranks(values: &[&str]) -> Option<NodeSet> {
+    let values = values.iter().flat_map(|list| list.split(','));
+    let nodes = values.map(|node| nodes(node).filter(|nodes| nodes.len() == 1));
+    let nodes: Vec<NodeSet> = nodes.collect::<Option<_>>()?;
+    let nodes: NodeSet = nodes.into_iter().flatten().collect();
+    (!nodes.is_empty()).then_some(nodes)
+}
+
+/// Whether a word is a list of numbers.
+fn is_list(word: &str) -> bool {
+    let mut letters = word.bytes();
+    !word.is_empty() && letters.all(|byte| byte.is_ascii_digit() || byte == b',' || byte == b'-')
 }
 
 /// The bindings that the values of [`VARIABLES`], in their order, request.
@@ -157,16 +284,24 @@ fn value_of<'a>(
     }
 }
 
+/// Whether a redacted recording keeps a word that stands behind an option that requests a binding: lists of numbers, and
+/// modes.
+pub(crate) fn is_kept_value(word: &str) -> bool {
+    is_list(word) || MODES.contains(&word)
+}
+
+/// torchrun's modes.
+const MODES: [&str; 4] = ["node", "socket", "exclusive", "core-complex"];
+
 /// The part of a word of argv that requests a binding and contains no personal name: a redacted recording keeps it.
 pub(crate) fn kept_by_redaction(word: &str) -> Option<&str> {
     let (name, value) = word.split_once('=').unwrap_or((word, ""));
-    let is_list = value
-        .bytes()
-        .all(|byte| byte.is_ascii_digit() || byte == b',' || byte == b'-');
     let of_numactl = NUMACTL.iter().map(|(long, ..)| long);
-    let mut options = OPTIONS.iter().chain(of_numactl).chain(&["--cpu-list"]);
+    let of_frameworks = OPTIONS.iter().map(|(option, ..)| option);
+    let others = [CORE_LIST, "--cpu-list"];
+    let mut options = of_frameworks.chain(of_numactl).chain(&others);
     if options.any(|option| *option == name) {
-        return Some(if is_list { word } else { name });
+        return Some(if is_kept_value(value) { word } else { name });
     }
     let program = word.rsplit('/').next();
     program.filter(|name| ["numactl", "taskset"].contains(name))
@@ -181,7 +316,12 @@ mod tests {
         let requests = parse_binding_requests(&words).into_iter().map(
             |BindingRequest { option, to }| match to {
                 BindTo::GpuNode => option.to_owned(),
-                BindTo::Nodes(nodes) | BindTo::Memory(nodes) => format!("{option} {nodes:?}"),
+                BindTo::GpuSocket => format!("{option} socket"),
+                BindTo::ShareByRank(None) => format!("{option} share"),
+                BindTo::ShareByRank(Some(cpus)) => format!("{option} share of {cpus}"),
+                BindTo::Nodes(nodes) | BindTo::Memory(nodes) | BindTo::OneOfNodes(nodes) => {
+                    format!("{option} {nodes:?}")
+                }
                 BindTo::Cpus(cpus) => format!("{option} {cpus}"),
             },
         );
@@ -189,18 +329,48 @@ mod tests {
     }
 
     #[test]
-    fn frameworks_request_the_gpus_node() {
+    fn frameworks_request_what_their_options_promise() {
         for (command, option) in [
             ("torchrun --numa-binding=node t.py", "--numa-binding"),
             ("torchrun --numa-binding node t.py", "--numa-binding"),
             ("vllm serve m --numa-bind", "--numa-bind"),
             (
-                "python -m sglang.launch_server --numa-node 0 1",
+                "torchrun --numa-binding=socket t.py",
+                "--numa-binding socket",
+            ),
+            (
+                "torchrun --numa-binding socket t.py",
+                "--numa-binding socket",
+            ),
+            ("torchrun --numa-binding=exclusive t.py", "--numa-binding"),
+            ("torchrun --numa-binding redacted socket", "--numa-binding"),
+            (
+                "python -m sglang.launch_server --numa-node 0 1 --tp 2",
+                "--numa-node {(0), (1)}",
+            ),
+            (
+                "python -m sglang.launch_server --numa-node redacted",
                 "--numa-node",
             ),
             (
+                "vllm serve m --numa-bind --numa-bind-nodes 1 0 1 0",
+                "--numa-bind-nodes {(0), (1)}",
+            ),
+            (
+                "vllm serve m --numa-bind --numa-bind-cpus 0-3 4-7",
+                "--numa-bind-cpus 0-7",
+            ),
+            (
                 "deepspeed --bind_cores_to_rank t.py",
-                "--bind_cores_to_rank",
+                "--bind_cores_to_rank share",
+            ),
+            (
+                "deepspeed --bind_cores_to_rank --bind_core_list 0-9,12-21 t.py",
+                "--bind_cores_to_rank share of 0-9,12-21",
+            ),
+            (
+                "deepspeed --bind_core_list=0-9 --bind_cores_to_rank t.py",
+                "--bind_cores_to_rank share of 0-9",
             ),
             (
                 "accelerate launch --enable-cpu-affinity t.py",
@@ -213,6 +383,8 @@ mod tests {
             "vllm serve m --no-numa-bind",
             "python t.py --numa-bindings",
             "python numactl.py",
+            "python t.py --numa-node 0",
+            "deepspeed --bind_core_list 0-9 t.py",
         ] {
             assert!(requested(other).is_empty(), "{other}");
         }
@@ -279,7 +451,8 @@ mod tests {
         for (word, kept) in [
             ("--cpunodebind=0-1", Some("--cpunodebind=0-1")),
             ("--membind=file:/home/ann", Some("--membind")),
-            ("--numa-binding=node", Some("--numa-binding")),
+            ("--numa-binding=node", Some("--numa-binding=node")),
+            ("--numa-binding=ann", Some("--numa-binding")),
             ("/home/ann/bin/numactl", Some("numactl")),
             ("ann", None),
         ] {

@@ -4,8 +4,8 @@ use std::cell::RefCell;
 use std::collections::{BTreeMap, BTreeSet};
 
 use crate::jobs::{
-    DATA_LOADER, ProcessTree, ProgramFacts, is_forkserver, is_job_boundary, is_worker_program,
-    serves_gpus, task,
+    DATA_LOADER, ProcessTree, ProgramFacts, TaskKind, is_forkserver, is_job_boundary,
+    is_worker_program, serves_gpus, task,
 };
 use crate::machine::ControlGroup;
 use crate::units::Pid;
@@ -106,7 +106,7 @@ impl<R: ProcessReads> Candidates<'_, R> {
     fn is_helper(&self, pid: Pid) -> bool {
         let command = self.argv(pid);
         let task = task(self.name(pid), &command);
-        task.is_some_and(|task| task.is_helper) || is_forkserver(&command)
+        task.is_some_and(|task| task.kind != TaskKind::Work) || is_forkserver(&command)
     }
 
     /// Processes that lost their parent and look like a worker, or like a fork of a trainer in its own session. A launcher

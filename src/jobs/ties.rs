@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use crate::machine::Process;
+use crate::machine::{Process, RankOfJob};
 use crate::units::{Pid, ranges};
 use crate::words::Evidence;
 
@@ -49,8 +49,8 @@ const CLUES: &[Clue] = &[
     }),
 ];
 
-/// RANK with the job's name or port.
-fn rank_of_job(process: &Process) -> Option<(u32, Option<&str>, Option<u32>)> {
+/// RANK with the job's name, port or number.
+fn rank_of_job(process: &Process) -> Option<RankOfJob<'_>> {
     process.environment.as_ref()?.rank_of_job()
 }
 
@@ -160,7 +160,7 @@ impl<'a> Trainers<'a> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::machine::{ControlGroup, Environment, Memory};
+    use crate::machine::{ControlGroup, Environment, Memory, Rank, Ranks};
 
     fn process(pid: u32, pipes: &[u64]) -> Process {
         Process {
@@ -171,7 +171,10 @@ mod tests {
 
     fn rank(mut process: Process, rank: u32) -> Process {
         process.environment = Some(Environment {
-            rank: Some(rank),
+            ranks: Ranks {
+                rank: Some(Rank::by("RANK", rank)),
+                ..Ranks::default()
+            },
             master_port: Some(29500),
             ..Environment::default()
         });

@@ -61,6 +61,14 @@ impl ProcessTree {
         chain.take_while(|pid| seen.insert(*pid)).collect()
     }
 
+    /// The nearest known ancestor that matches.
+    pub(crate) fn nearest_above(&self, pid: Pid, matches: impl Fn(Pid) -> bool) -> Option<Pid> {
+        let chain = std::iter::successors(self.parent(pid), |pid| self.parent(*pid));
+        // A recorded tree may contain a cycle.
+        let mut chain = chain.take(self.parent.len());
+        chain.find(|above| matches(*above))
+    }
+
     /// All known ancestors of any of `pids`.
     pub(crate) fn above(&self, pids: impl IntoIterator<Item = Pid>) -> BTreeSet<Pid> {
         let mut above = BTreeSet::new();

@@ -14,8 +14,14 @@ pub(crate) struct BindingRequest {
 /// What to bind a process to.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum BindTo {
-    /// CPUs of its GPU's node, or CPUs that the framework assigns.
+    /// CPUs of its GPU's node, all or a share of them.
     GpuNode,
+    /// All CPUs of the socket of its GPU's node.
+    GpuSocket,
+    /// The CPUs of one of these nodes, which the user has chosen for each rank.
+    OneOfNodes(NodeSet),
+    /// A share of these CPUs, or of all if none are named, in the order of ranks: wherever the GPUs are.
+    ShareByRank(Option<CpuSet>),
     /// The CPUs of these nodes (`numactl --cpunodebind`).
     Nodes(NodeSet),
     /// These CPUs (`numactl --physcpubind`, `taskset --cpu-list`).

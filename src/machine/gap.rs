@@ -92,6 +92,8 @@ pub(crate) enum Fact {
     NodeDistances(NodeId),
     /// A kernel setting, by its sysctl name.
     Setting(&'static str),
+    /// The CPUs that the scheduler leaves alone.
+    IsolatedCpus,
     /// The list of PCI devices.
     PciDevices,
     /// The node of one PCI device.
@@ -114,6 +116,8 @@ pub(crate) enum Fact {
     OpenFiles,
     /// The trainer for which a process works.
     Trainer,
+    /// The GPU of a rank that has no GPU context yet.
+    GpuOfRank,
     /// A process's owner, affinity and mems allowed (`status`).
     Status,
     /// The list of a process's threads.
@@ -141,6 +145,7 @@ impl Fact {
                 | Self::Processes
                 | Self::HiddenProcesses(_)
                 | Self::Process
+                | Self::GpuOfRank
         )
     }
 }
@@ -157,6 +162,7 @@ impl fmt::Display for Fact {
             Self::NodeMemory(node) => write!(f, "memory of node {node}"),
             Self::NodeDistances(node) => write!(f, "distances of node {node}"),
             Self::Setting(name) => f.write_str(name),
+            Self::IsolatedCpus => f.write_str("isolated CPUs"),
             Self::PciDevices => f.write_str("PCI devices"),
             Self::PciNode(address) => write!(f, "node of PCI device {address}"),
             Self::Processes => f.write_str("processes"),
@@ -168,6 +174,7 @@ impl fmt::Display for Fact {
             Self::Cpuset => f.write_str("cpuset"),
             Self::OpenFiles => f.write_str("open files"),
             Self::Trainer => f.write_str("trainer"),
+            Self::GpuOfRank => f.write_str("GPU"),
             Self::Status => f.write_str("status"),
             Self::Threads => f.write_str("threads"),
             Self::Thread(tid) => write!(f, "thread {tid}"),

@@ -1,6 +1,6 @@
 //! Processes and their threads.
 
-use crate::units::{Cpu, CpuSet, NodeBytes, NodeSet, Pid};
+use crate::units::{Bytes, Cpu, CpuSet, NodeBytes, NodeSet, Pid};
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
@@ -42,6 +42,10 @@ pub(crate) struct Process {
     /// Anonymous and shared memory by node of all processes of its control group (`memory.numa_stat`), where its own memory
     /// could not be read. `None` where it was not requested or is unknown.
     pub(crate) group_memory: Option<NodeBytes>,
+    /// The part of its anonymous memory that is in swap, on no node (`VmSwap`). `None` where it is unknown.
+    pub(crate) swap: Option<Bytes>,
+    /// The least CPU quota of its control groups. `None` where there is none, or it is unknown.
+    pub(crate) cpu_quota: Option<CpuQuota>,
     /// `None` where the environment could not be read.
     pub(crate) environment: Option<Environment>,
     /// Its control group in every hierarchy; `None` where they could not be read.
@@ -73,6 +77,8 @@ impl Process {
             threads: None,
             memory: None,
             group_memory: None,
+            swap: None,
+            cpu_quota: None,
             environment: None,
             groups: None,
             cpuset: None,
@@ -88,6 +94,17 @@ pub(crate) struct Cpuset {
     pub(crate) cpus: CpuSet,
     /// The nodes that may hold the memory.
     pub(crate) mems: NodeSet,
+    /// Whether the scheduler does not spread threads over these CPUs (`cpuset.cpus.partition` is `isolated`).
+    pub(crate) is_isolated: bool,
+}
+
+/// How much CPU time a control group may use (`cpu.max`, `cpu.cfs_quota_us`).
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct CpuQuota {
+    /// The CPU time of a period, in thousandths of one CPU.
+    pub(crate) milli_cpus: u64,
+    /// The folder of the group that has this quota.
+    pub(crate) group: String,
 }
 
 /// One thread.

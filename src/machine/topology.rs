@@ -16,10 +16,31 @@ pub(crate) struct Node {
     pub(crate) memory_total: Option<Bytes>,
     /// MemFree of `meminfo`; `None` where there is no such file.
     pub(crate) memory_free: Option<Bytes>,
+    /// The page cache that the kernel can drop for other memory: FilePages without Shmem of `meminfo`. `None` where it is not
+    /// reported.
+    pub(crate) memory_reclaimable: Option<Bytes>,
+    /// Its pools of huge pages by the size of a page. `None` where there is no folder `hugepages`.
+    pub(crate) huge_pages: Option<BTreeMap<Bytes, HugePool>>,
     /// The distance to each online node; 10 is the node itself. Empty where it is unknown.
     pub(crate) distances: BTreeMap<NodeId, u32>,
     /// The socket of its CPUs (`physical_package_id`). `None` for a node without CPUs, and where the firmware does not report it.
     pub(crate) package: Option<u32>,
+}
+
+/// The huge pages of one size that a node has set aside. A process can get the free ones and no others.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(crate) struct HugePool {
+    /// `nr_hugepages`.
+    pub(crate) total: u64,
+    /// `free_hugepages`.
+    pub(crate) free: u64,
+}
+
+impl Node {
+    /// Whether it has memory, as far as that is known.
+    pub(crate) fn may_have_memory(&self) -> bool {
+        self.memory_total != Some(Bytes(0))
+    }
 }
 
 /// All nodes of a machine.
@@ -78,21 +99,44 @@ impl Topology {
 
     /// The nodes with CPUs at the least distance from any node of `from`. Empty where it is unknown.
     pub(crate) fn nearest_with_cpus(&self, from: &NodeSet) -> NodeSet {
-        let bearing = self.cpu_bearing();
         if !self.is_whole() {
             return NodeSet::new();
         }
+        self.nearest(from, &self.cpu_bearing())
+    }
+
+    /// The nodes with memory at the least distance from any node of `from`. Nodes of `excluded` do not count. Empty where it is
+    /// unknown.
+    pub(crate) fn nearest_with_memory(&self, from: &NodeSet, excluded: &NodeSet) -> NodeSet {
+        let others = || self.nodes.iter().filter(|(id, _)| !excluded.contains(id));
+        // A node of unknown size may be nearer than all others.
+        if others().any(|(_, node)| node.memory_total.is_none()) {
+            return NodeSet::new();
+        }
+        let bearing = others().filter(|(_, node)| node.may_have_memory());
+        self.nearest(from, &bearing.map(|(id, _)| *id).collect())
+    }
+
+    /// Those of `candidates` at the least distance from any node of `from`. Empty where no distance is known.
+    fn nearest(&self, from: &NodeSet, candidates: &NodeSet) -> NodeSet {
         let distance = |to: &NodeId| {
             let from = from.iter().filter_map(|node| self.nodes.get(node));
             from.filter_map(|node| node.distances.get(to))
                 .min()
                 .copied()
         };
-        let least = bearing.iter().filter_map(distance).min();
-        let nearest = bearing
+        let least = candidates.iter().filter_map(distance).min();
+        let nearest = candidates
             .iter()
             .filter(|node| least.is_some() && distance(node) == least);
         nearest.copied().collect()
+    }
+
+    /// All CPUs of these nodes.
+    pub(crate) fn cpus_of(&self, nodes: &NodeSet) -> CpuSet {
+        let nodes = nodes.iter().filter_map(|id| self.nodes.get(id));
+        let cpus = nodes.filter_map(|node| node.cpus.as_ref());
+        cpus.flat_map(CpuSet::iter).collect()
     }
 
     /// Whether two nodes are known to be on the same socket.

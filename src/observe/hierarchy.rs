@@ -7,6 +7,7 @@ use crate::machine::ControlGroup;
 /// A controller whose files are read.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Controller {
+    Cpu,
     Cpuset,
     Memory,
 }
@@ -14,6 +15,7 @@ pub(crate) enum Controller {
 impl Controller {
     fn name(self) -> &'static str {
         match self {
+            Self::Cpu => "cpu",
             Self::Cpuset => "cpuset",
             Self::Memory => "memory",
         }
@@ -21,6 +23,7 @@ impl Controller {
 
     fn top_of_v1(self) -> &'static str {
         match self {
+            Self::Cpu => "sys/fs/cgroup/cpu",
             Self::Cpuset => "sys/fs/cgroup/cpuset",
             Self::Memory => "sys/fs/cgroup/memory",
         }

@@ -18,7 +18,7 @@ pub(crate) mod sample;
 pub(crate) mod syscalls;
 
 pub(crate) use backing::{TORCH_PREFIX, backing_of_file, torch_maker};
-pub(crate) use estimate::{Bounds, Population, pages};
+pub(crate) use estimate::{Bounds, Population, calls, pages};
 pub(crate) use huge::HugeDevices;
 pub(crate) use maps::each_mapping;
 pub(crate) use mountinfo::{Device, read_huge_mounts};

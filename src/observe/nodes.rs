@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use crate::machine::{Fact, Gaps, Node, Topology};
+use crate::machine::{Fact, Gaps, HugePool, Node, Topology};
 use crate::observe::read::read_as;
 use crate::observe::root::Root;
 use crate::units::{
@@ -49,10 +49,33 @@ fn read_node(root: &Root, id: NodeId, online: &NodeSet, gaps: &mut Gaps) -> Node
         cpus,
         memory_total: memory.total,
         memory_free: memory.free,
+        memory_reclaimable: memory.reclaimable(),
+        huge_pages: read_huge_pages(root, id),
         distances: gaps
             .value_or_note(None, Fact::NodeDistances(id), distances)
             .unwrap_or_default(),
     }
+}
+
+/// The pools of `hugepages/hugepages-2048kB` and the like. A size of which a file cannot be read is left out.
+fn read_huge_pages(root: &Root, id: NodeId) -> Option<BTreeMap<Bytes, HugePool>> {
+    /// No processor has more sizes of pages; a recording may claim any number.
+    const MOST_SIZES: usize = 16;
+    let folder = format!("{NODES}/node{id}/hugepages");
+    let names = root.names(&folder).ok()?;
+    let pools = names.iter().take(MOST_SIZES).filter_map(|name| {
+        let kib = name.strip_prefix("hugepages-")?.strip_suffix("kB")?;
+        let size = Bytes::from_kib(kib.parse().ok()?)?;
+        let count = |file: &str| {
+            let read = read_as(root, &format!("{folder}/{name}/{file}"), |text| {
+                number("a number of huge pages", value(text).as_bytes())
+            });
+            read.ok()
+        };
+        let (total, free) = (count("nr_hugepages")?, count("free_hugepages")?);
+        Some((size, HugePool { total, free }))
+    });
+    Some(pools.collect())
 }
 
 /// The socket of a CPU (`physical_package_id`). `None` where it is unknown: some arm64 firmware says -1.
@@ -61,13 +84,24 @@ pub(crate) fn read_package(root: &Root, Cpu(cpu): Cpu) -> Option<u32> {
     value(&root.read(&file).ok()?).parse().ok()
 }
 
-/// MemTotal and MemFree of a node's `meminfo`; `None` for a line that is missing.
+/// The sizes in a node's `meminfo` that matter; `None` for a line that is missing.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub(crate) struct NodeMemory {
     /// MemTotal.
     pub(crate) total: Option<Bytes>,
     /// MemFree: the page cache does not count as free.
     pub(crate) free: Option<Bytes>,
+    /// FilePages: the page cache, with tmpfs and other shared memory.
+    pub(crate) file_pages: Option<Bytes>,
+    /// Shmem: the part of FilePages that cannot be dropped.
+    pub(crate) shared: Option<Bytes>,
+}
+
+impl NodeMemory {
+    fn reclaimable(self) -> Option<Bytes> {
+        let shared = self.shared.unwrap_or_default();
+        Some(Bytes(self.file_pages?.0.saturating_sub(shared.0)))
+    }
 }
 
 /// Parses a node's `meminfo`: lines of the form `Node 0 MemTotal: 1024 kB`.
@@ -75,16 +109,20 @@ pub(crate) fn parse_node_meminfo(bytes: &[u8]) -> Result<NodeMemory, Malformed> 
     let mut memory = NodeMemory::default();
     for line in value(bytes).lines() {
         let words: Vec<&str> = line.split_whitespace().collect();
-        let ["Node", _, name @ ("MemTotal:" | "MemFree:"), size, "kB"] = words[..] else {
+        let ["Node", _, name, size, "kB"] = words[..] else {
             continue;
+        };
+        let field = match name {
+            "MemTotal:" => &mut memory.total,
+            "MemFree:" => &mut memory.free,
+            "FilePages:" => &mut memory.file_pages,
+            "Shmem:" => &mut memory.shared,
+            _ => continue,
         };
         let Some(size) = Bytes::from_kib(number("a node's meminfo", size.as_bytes())?) else {
             return malformed("a node's meminfo", line.as_bytes());
         };
-        match name {
-            "MemTotal:" => memory.total = Some(size),
-            _ => memory.free = Some(size),
-        }
+        *field = Some(size);
     }
     Ok(memory)
 }
@@ -120,7 +158,10 @@ mod tests {
         let memory = parse_node_meminfo(text).unwrap();
         assert_eq!(memory.total, Some(Bytes(16 << 20)));
         assert_eq!(memory.free, Some(Bytes(4096)));
+        assert_eq!(memory.reclaimable(), None);
         assert_eq!(parse_node_meminfo(b"").unwrap(), NodeMemory::default());
+        let cache = parse_node_meminfo(b"Node 0 FilePages: 12 kB\nNode 0 Shmem: 4 kB\n").unwrap();
+        assert_eq!(cache.reclaimable(), Some(Bytes(8192)));
         assert!(parse_node_meminfo(b"Node 0 MemTotal: 99999999999999999999 kB\n").is_err());
         assert!(parse_node_meminfo(b"Node 0 MemTotal: 18446744073709551615 kB\n").is_err());
     }

@@ -3,6 +3,7 @@
 pub(crate) mod affinity;
 pub(crate) mod cgroup;
 pub(crate) mod cmdline;
+pub(crate) mod cpu_quota;
 pub(crate) mod cpuset;
 pub(crate) mod environ;
 pub(crate) mod fd;
@@ -21,6 +22,7 @@ pub(crate) mod variables;
 pub(crate) use affinity::Affinities;
 pub(crate) use cgroup::{parse_cgroup, read_cgroup};
 pub(crate) use cmdline::read_command;
+pub(crate) use cpu_quota::CpuQuotas;
 pub(crate) use cpuset::Cpusets;
 pub(crate) use environ::read_environment;
 pub(crate) use fd::{DriverFile, KFD_FILE, is_kept, parse_driver_file, parse_drm_file, parse_pipe};

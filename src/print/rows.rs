@@ -214,16 +214,24 @@ fn known_by(process: &ProcessEntry) -> Option<String> {
     attribution.map(|how| harmless(how.as_str()))
 }
 
-/// Slurm's job, Kubernetes' pod, and of the container's ID as many digits as `docker ps` shows.
+/// Slurm's job, those of other schedulers, Kubernetes' pod, and of the container's ID as many digits as `docker ps` shows.
 fn job(process: &ProcessEntry) -> String {
     const SHOWN: usize = 12;
     let slurm = process.job.as_ref().map(|job| format!("Slurm {job}"));
+    let others = process.scheduler_jobs.iter();
+    let others = others.filter(|of| of.scheduler != "Slurm" || process.job.is_none());
+    let others = others.map(|of| format!("{} {}", of.scheduler, of.id));
     let pod = process.pod.as_ref().map(|pod| format!("pod {pod}"));
     let container = process.container.as_ref().map(|id| {
         let shown: String = id.chars().take(SHOWN).collect();
         format!("container {shown}")
     });
-    let texts: Vec<String> = [slurm, pod, container].into_iter().flatten().collect();
+    let texts: Vec<String> = slurm
+        .into_iter()
+        .chain(others)
+        .chain(pod)
+        .chain(container)
+        .collect();
     harmless(&texts.join(", "))
 }
 
@@ -257,12 +265,20 @@ fn memory(group: &[&ProcessEntry]) -> String {
         let largest = sizes.max().unwrap_or_default();
         format!("{node}: {about}{} {at_most}{largest}", here.percent_of(all))
     });
-    let lines: Vec<String> = lines.collect();
+    let lines: Vec<String> = lines.chain(swap(group)).collect();
     if lines.is_empty() {
         "none".to_owned()
     } else {
         lines.join("\n")
     }
+}
+
+/// `swap: 24 GiB`, the largest of the group. Less than a process's memory varies by is left out.
+fn swap(group: &[&ProcessEntry]) -> Option<String> {
+    const WORTH_A_LINE: Bytes = Bytes(16 << 20);
+    let largest = group.iter().filter_map(|of| of.memory.swap_bytes).max()?;
+    let at_most = if group.len() > 1 { "≤" } else { "" };
+    (largest >= WORTH_A_LINE).then(|| format!("swap: {at_most}{largest}"))
 }
 
 /// The largest size of each kind of memory, in the order of the kinds; unknown kinds come last.

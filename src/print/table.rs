@@ -9,7 +9,7 @@ use crate::document::{Document, Finding, GpuEntry, HostEntry, ProcessEntry, Summ
 use crate::print::gaps::gaps;
 use crate::print::rows::rows;
 use crate::print::{Terminal, harmless, processes};
-use crate::units::{CpuSet, length, node_list, ranges};
+use crate::units::{CpuSet, NodeId, NodeSet, length, node_list, ranges};
 use crate::words::{Origin, Role, Severity, Verdict};
 
 /// The whole audit. `all` gives every process its own row.
@@ -142,7 +142,7 @@ fn gpus(document: &Document, all: bool, terminal: &Terminal) -> String {
             Some(false) => ": processes unknown",
             None => ": processes ?",
         };
-        let home = home(gpu) + users;
+        let home = home(gpu, document) + users;
         match runs.last_mut() {
             Some((run, text)) if !all && *text == home && run[0].name == gpu.name => run.push(gpu),
             _ => runs.push((vec![gpu], home)),
@@ -171,15 +171,42 @@ fn gpu_names(run: &[&GpuEntry]) -> String {
     words.join("  ")
 }
 
-fn home(gpu: &GpuEntry) -> String {
+fn home(gpu: &GpuEntry, document: &Document) -> String {
     let (nodes, source) = (
         node_list(&gpu.home_nodes),
         harmless(gpu.home_source.as_str()),
     );
     match gpu.home_nodes.len() {
-        0 => "home node unknown".to_owned(),
+        0 => format!("home node unknown{}", absent(gpu, document)),
         1 => format!("home node {nodes} ({source})"),
         _ => format!("home nodes {nodes} ({source})"),
+    }
+}
+
+/// ` (sysfs says node 6, which does not exist here)`, or nothing.
+fn absent(gpu: &GpuEntry, document: &Document) -> String {
+    let nodes = &document.topology.nodes;
+    let is_absent = |node: &&NodeId| !nodes.is_empty() && nodes.iter().all(|of| of.id != **node);
+    let answers = gpu.home_answers.iter().filter_map(|(source, named)| {
+        let absent: NodeSet = named.iter().filter(is_absent).copied().collect();
+        let source = harmless(source.as_str());
+        match absent.len() {
+            0 => None,
+            1 => Some(format!(
+                "{source} says node {}, which does not exist here",
+                node_list(&absent)
+            )),
+            _ => Some(format!(
+                "{source} says nodes {}, which do not exist here",
+                node_list(&absent)
+            )),
+        }
+    });
+    let answers: Vec<String> = answers.collect();
+    if answers.is_empty() {
+        String::new()
+    } else {
+        format!(" ({})", answers.join("; "))
     }
 }
 

@@ -40,9 +40,13 @@ pub(crate) const TOP: &str = "sys/fs/cgroup";
 const FILES: &[(&str, &str)] = &[
     (TOP, "cpuset.cpus.effective"),
     (TOP, "cpuset.mems.effective"),
+    (TOP, "cpuset.cpus.partition"),
+    (TOP, "cpu.max"),
     (TOP, "memory.numa_stat"),
     ("sys/fs/cgroup/cpuset", "cpuset.effective_cpus"),
     ("sys/fs/cgroup/cpuset", "cpuset.effective_mems"),
+    ("sys/fs/cgroup/cpu", "cpu.cfs_quota_us"),
+    ("sys/fs/cgroup/cpu", "cpu.cfs_period_us"),
 ];
 
 fn is_cgroup(path: &Path) -> bool {

@@ -1,8 +1,11 @@
 //! Which parts of a file a recording keeps.
 
+use std::collections::BTreeSet;
 use std::path::Path;
 
-use crate::jobs::{binding_requests, known_programs};
+use crate::jobs::{
+    JOB_VARIABLES, OPENMP_VARIABLES, RANK_VARIABLES, binding_requests, known_programs,
+};
 use crate::observe::memory::redact_line;
 use crate::observe::process::is_kept;
 use crate::observe::root::RecordedEntry;
@@ -24,20 +27,27 @@ const VARIABLES: &[&str] = &[
     "CUDA_MPS_PIPE_DIRECTORY",
     "CUDA_VISIBLE_DEVICES",
     "GROUP_RANK",
-    "LOCAL_RANK",
     "LOCAL_WORLD_SIZE",
     "MASTER_PORT",
+    "NODE_RANK",
     "NVIDIA_VISIBLE_DEVICES",
     "OMP_NUM_THREADS",
-    "OMPI_COMM_WORLD_LOCAL_RANK",
-    "OMPI_COMM_WORLD_RANK",
-    "RANK",
-    "SLURM_JOB_ID",
-    "SLURM_LOCALID",
-    "SLURM_PROCID",
+    "POD_UID",
     "TORCHELASTIC_RUN_ID",
     "WORLD_SIZE",
 ];
+
+/// Whether a recording keeps this variable.
+fn is_kept_variable(name: &[u8]) -> bool {
+    let ranks = RANK_VARIABLES
+        .iter()
+        .flat_map(|(rank, local)| [rank, local]);
+    let jobs = JOB_VARIABLES.iter().map(|(_, variable)| variable);
+    let of_jobs = ranks.chain(jobs).chain(&OPENMP_VARIABLES);
+    let requests = binding_requests::VARIABLES.iter();
+    let mut kept = VARIABLES.iter().chain(of_jobs).chain(requests);
+    kept.any(|kept| kept.as_bytes() == name && !name.is_empty())
+}
 
 /// A file as the recording has it: without what must not leave the machine.
 pub(crate) fn without_secrets(path: &Path, entry: &RecordedEntry, redact: bool) -> RecordedEntry {
@@ -48,8 +58,8 @@ pub(crate) fn without_secrets(path: &Path, entry: &RecordedEntry, redact: bool) 
         return entry.clone();
     }
     let bytes = match path.file_name().and_then(|name| name.to_str()) {
-        Some("environ") if redact => allowed_variables(bytes, is_impersonal),
-        Some("environ") => allowed_variables(bytes, |_| true),
+        Some("environ") if redact => allowed_variables(bytes, without_names),
+        Some("environ") => allowed_variables(bytes, |_, value| Some(value)),
         Some("cmdline") if redact => redact_words(bytes),
         Some("numa_maps") if redact => by_line(bytes, redact_line),
         _ if redact && is_fdinfo(path) => without_client_names(bytes),
@@ -58,45 +68,59 @@ pub(crate) fn without_secrets(path: &Path, entry: &RecordedEntry, redact: bool) 
     RecordedEntry::File(bytes)
 }
 
-/// The variables on the list, if their values are allowed too.
-fn allowed_variables(environ: &[u8], is_allowed: fn(&[u8]) -> bool) -> Vec<u8> {
-    let is_kept = |variable: &&[u8]| {
+/// The variables on the list, each with its value as `redact` leaves it.
+fn allowed_variables(environ: &[u8], redact: Redact) -> Vec<u8> {
+    let kept = environ.split(|byte| *byte == 0).filter_map(|variable| {
         let mut parts = variable.splitn(2, |byte| *byte == b'=');
-        let (Some(name), Some(value)) = (parts.next(), parts.next()) else {
-            return false;
-        };
-        let mut listed = VARIABLES.iter().chain(binding_requests::VARIABLES.iter());
-        listed.any(|allowed| allowed.as_bytes() == name) && is_allowed(value)
-    };
-    let variables = environ.split(|byte| *byte == 0).filter(is_kept);
-    variables
-        .flat_map(|variable| [variable, b"\0"].concat())
-        .collect()
+        let (name, value) = (parts.next()?, parts.next()?);
+        let value = redact(name, value).filter(|_| is_kept_variable(name))?;
+        Some([name, b"=", value, b"\0"].concat())
+    });
+    kept.flatten().collect()
 }
 
-/// A rank, a list of devices, or a word that means yes.
-fn is_impersonal(value: &[u8]) -> bool {
+/// What is kept of the value of a variable; `None` if the variable is not kept.
+type Redact = for<'a> fn(name: &[u8], value: &'a [u8]) -> Option<&'a [u8]>;
+
+/// A rank, a list of devices, a word that means yes, an affinity, or the number of a job without the server's name.
+fn without_names<'a>(name: &[u8], value: &'a [u8]) -> Option<&'a [u8]> {
     let is_numbers = value
         .iter()
         .all(|byte| byte.is_ascii_digit() || *byte == b',');
-    is_numbers || binding_requests::is_enabled(value)
+    if is_numbers || binding_requests::is_enabled(value) {
+        return Some(value);
+    }
+    let is_openmp = OPENMP_VARIABLES.iter().any(|of| of.as_bytes() == name);
+    if is_openmp {
+        let is_known = binding_requests::is_openmp_value(value);
+        return Some(if is_known { value } else { b"redacted" });
+    }
+    let is_job = JOB_VARIABLES.iter().any(|(_, of)| of.as_bytes() == name);
+    let digits = value
+        .iter()
+        .take_while(|byte| byte.is_ascii_digit())
+        .count();
+    (is_job && digits > 0).then(|| &value[..digits])
 }
 
-/// argv with only the words that show a known program, or distinguish fork servers.
+/// argv with only the words that show a known program, request a binding, or distinguish fork servers.
 fn redact_words(cmdline: &[u8]) -> Vec<u8> {
+    // Behind an option that requests a binding, its values are kept.
+    let mut is_behind_option = false;
     let words = cmdline.split_inclusive(|byte| *byte == 0);
-    let redacted = words.flat_map(|word| {
-        let word = word.strip_suffix(b"\0").unwrap_or(word);
-        let text = String::from_utf8_lossy(word);
-        let kept = forkserver(&text).or_else(|| telling_part(&text));
+    let words = words.map(|word| String::from_utf8_lossy(word.strip_suffix(b"\0").unwrap_or(word)));
+    let words: Vec<String> = words.map(Into::into).collect();
+    let programs: BTreeSet<usize> = known_programs::program_places(&words).collect();
+    let redacted = words.iter().enumerate().flat_map(|(at, text)| {
+        let request = binding_requests::kept_by_redaction(text);
+        let value = Some(text.as_str());
+        let value = value.filter(|text| is_behind_option && binding_requests::is_kept_value(text));
+        is_behind_option = value.is_some() || request.is_some();
+        let program = known_programs::kept_by_redaction(text, programs.contains(&at));
+        let kept = forkserver(text).or(program).or(request).or(value);
         [kept.unwrap_or("redacted").as_bytes(), b"\0"].concat()
     });
     redacted.collect()
-}
-
-/// The part of a word that shows a known program, or requests a binding.
-fn telling_part(word: &str) -> Option<&str> {
-    known_programs::kept_by_redaction(word).or_else(|| binding_requests::kept_by_redaction(word))
 }
 
 /// The start of a fork server's program with the numbers of its files, which differ between fork servers.
@@ -148,7 +172,7 @@ mod tests {
         );
         assert_eq!(
             redacted(b"/home/ann/bin/torchrun\0-m\0ann.train\0--multiprocessing-fork"),
-            "/torchrun\0-m\0redacted\0--multiprocessing-fork\0"
+            "torchrun\0-m\0redacted\0--multiprocessing-fork\0"
         );
         assert_eq!(
             redacted(b"/home/ann/bin/numactl\0--membind=0\0--numa-node\0ann"),
@@ -198,11 +222,38 @@ mod tests {
     fn only_listed_variables_are_kept() {
         let kept = allowed_variables(
             b"RANKS=1\0RANK=3\0SECRET=x\0TORCHELASTIC_RUN_ID=ann\0garbage",
-            |_| true,
+            |_, value| Some(value),
         );
         assert_eq!(kept, b"RANK=3\0TORCHELASTIC_RUN_ID=ann\0");
-        let redacted = allowed_variables(b"RANK=3\0TORCHELASTIC_RUN_ID=ann\0", is_impersonal);
+        let redacted = allowed_variables(b"RANK=3\0TORCHELASTIC_RUN_ID=ann\0", without_names);
         assert_eq!(redacted, b"RANK=3\0");
+    }
+
+    #[test]
+    fn redacting_keeps_what_binds_and_no_names() {
+        let redacted =
+            |environ: &[u8]| String::from_utf8(allowed_variables(environ, without_names)).unwrap();
+        for kept in [
+            "SLURM_JOB_ID=99\0SLURM_LOCALID=1\0OMPI_COMM_WORLD_RANK=5\0",
+            "KMP_AFFINITY=granularity=fine,compact,1,0\0OMP_PLACES={0:4}:8:4\0",
+            "OMP_PROC_BIND=close\0GOMP_CPU_AFFINITY=0-3 8-11:2\0",
+        ] {
+            assert_eq!(redacted(kept.as_bytes()), kept);
+        }
+        assert_eq!(
+            redacted(b"PBS_JOBID=12.ann-server\0FLUX_JOB_ID=ann\0KMP_AFFINITY=compact,ann\0"),
+            "PBS_JOBID=12\0KMP_AFFINITY=redacted\0"
+        );
+        let redacted = |cmdline: &[u8]| String::from_utf8(redact_words(cmdline)).unwrap();
+        assert_eq!(
+            redacted(b"python3\0-u\0train.py\0mpirun\0"),
+            "redacted\0redacted\0redacted\0redacted\0",
+            "an argument"
+        );
+        assert_eq!(
+            redacted(b"deepspeed\0--bind_core_list\x000-3\0ann\x007"),
+            "deepspeed\0--bind_core_list\x000-3\0redacted\0redacted\0"
+        );
     }
 
     /// A redacted recording has the same findings as a live audit.
@@ -211,9 +262,9 @@ mod tests {
         let environ =
             b"ACCELERATE_CPU_AFFINITY=True\0SGLANG_AUTO_NUMA_BIND=1\0TLLM_NUMA_AWARE_WORKER_AFFINITY=ann\0";
         assert_eq!(
-            allowed_variables(environ, is_impersonal),
+            allowed_variables(environ, without_names),
             b"ACCELERATE_CPU_AFFINITY=True\0SGLANG_AUTO_NUMA_BIND=1\0"
         );
-        assert_eq!(allowed_variables(environ, |_| true), environ);
+        assert_eq!(allowed_variables(environ, |_, value| Some(value)), environ);
     }
 }

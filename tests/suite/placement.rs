@@ -256,15 +256,14 @@ fn the_commands_of_a_fix_name_its_cpus_and_nodes() {
         "sys/devices/system/node/node0/meminfo",
         "Node 0 MemTotal: 0 kB\n",
     );
-    let [cpu, memory] = remedies(&tree);
-    assert!(
-        cpu.0.starts_with("start it with taskset -c 0-1;"),
-        "{cpu:?}"
-    );
+    // The memory on node 1 is the nearest that there is.
+    let document = tree.audit(&["--json"]).json();
+    let cpu = crate::program::finding(&document, "cpu-remote");
     assert_eq!(
-        memory.0,
-        "node 0 has no memory: use the nearest node that has memory"
+        cpu["remedy"],
+        "start it with numactl --cpunodebind=0 --membind=1; memory that is already allocated stays where it is"
     );
+    assert_eq!(document["processes"][0]["memory"]["verdict"], "ok");
 }
 
 #[test]

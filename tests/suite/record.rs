@@ -15,6 +15,7 @@ fn timeless(mut document: Value) -> Value {
     document["host"]["recorded_at"].take();
     for node in document["topology"]["nodes"].as_array_mut().unwrap() {
         node["memory_free_bytes"].take();
+        node["memory_reclaimable_bytes"].take();
     }
     document
 }

@@ -1,9 +1,11 @@
 //! Fills the machine's part of the document.
 
+use std::collections::BTreeMap;
+
 use crate::audit::place::GpuPlace;
-use crate::document::{DeviceEntry, GpuEntry, HostEntry, NodeEntry, TopologyEntry};
-use crate::machine::{Host, Node, PciDevice, Topology};
-use crate::units::NodeId;
+use crate::document::{DeviceEntry, GpuEntry, HostEntry, HugePagesEntry, NodeEntry, TopologyEntry};
+use crate::machine::{Host, HugePool, Node, PciDevice, Topology};
+use crate::units::{Bytes, NodeId};
 
 pub(crate) fn host(host: Host) -> HostEntry {
     HostEntry {
@@ -34,8 +36,19 @@ fn node((id, node): (&NodeId, &Node)) -> NodeEntry {
         cpus: node.cpus.clone(),
         memory_total_bytes: node.memory_total,
         memory_free_bytes: node.memory_free,
+        memory_reclaimable_bytes: node.memory_reclaimable,
+        huge_pages: node.huge_pages.as_ref().map(huge_pages),
         distances: distances.filter(|distances| !distances.is_empty()),
     }
+}
+
+fn huge_pages(pools: &BTreeMap<Bytes, HugePool>) -> Vec<HugePagesEntry> {
+    let entry = |(size, pool): (&Bytes, &HugePool)| HugePagesEntry {
+        page_bytes: *size,
+        total: pool.total,
+        free: pool.free,
+    };
+    pools.iter().map(entry).collect()
 }
 
 /// A GPU, without what is known of its users.
@@ -53,6 +66,7 @@ pub(crate) fn gpu(place: &GpuPlace) -> GpuEntry {
             .map(|(source, nodes)| ((*source).into(), nodes.clone()))
             .collect(),
         local_nodes: place.local_nodes.clone(),
+        local_memory_nodes: Some(place.local_memory_nodes.clone()),
         own_memory_nodes: gpu.own_memory_node.into_iter().collect(),
         memory_total_bytes: gpu.memory_total,
         memory_used_bytes: gpu.memory_used,

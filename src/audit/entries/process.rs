@@ -5,11 +5,13 @@ use std::time::{Duration, UNIX_EPOCH};
 
 use crate::audit::PlacedProcess;
 use crate::audit::place::{PagePlace, Threads};
+use crate::audit::target::{Obstacle, Target};
 use crate::document::window::seconds;
 use crate::document::{
-    CpuEntry, CpuWindowEntry, MemoryEntry, MigInstance, ProcessEntry, ThreadsEntry,
+    CpuEntry, CpuWindowEntry, MemoryEntry, MigInstance, ObstacleEntry, ProcessEntry,
+    SchedulerJobEntry, TargetEntry, ThreadsEntry,
 };
-use crate::machine::{Instance, Process, ProcessActivity};
+use crate::machine::{Environment, Instance, Process, ProcessActivity, SchedulerJob};
 use crate::units::{NodeBytes, Pid};
 use crate::words::{MemoryKind, Word};
 
@@ -33,6 +35,7 @@ pub(crate) fn process(placed: PlacedProcess, around: &EntryContext) -> ProcessEn
         ..
     } = placed;
     let environment = process.environment.as_ref();
+    let ranks = membership.ranks;
     let group = membership
         .trainer
         .and_then(|pid| around.job_groups.get(&pid));
@@ -49,17 +52,27 @@ pub(crate) fn process(placed: PlacedProcess, around: &EntryContext) -> ProcessEn
         gpu_source: membership.gpu_source.map(Word::from),
         trainer_pid: membership.trainer,
         attribution: membership.attribution.map(Word::from),
-        local_rank: environment.and_then(|environment| environment.local_rank),
-        rank: environment.and_then(|environment| environment.rank),
+        local_rank: ranks.local_rank.map(|rank| rank.number),
+        rank: ranks.rank.map(|rank| rank.number),
+        local_rank_source: ranks.local_rank.map(|rank| rank.source.to_owned()),
+        rank_source: ranks.rank.map(|rank| rank.source.to_owned()),
         container: placed.container,
         job: placed.job,
+        scheduler_jobs: placed
+            .scheduler_jobs
+            .into_iter()
+            .map(scheduler_job)
+            .collect(),
+        openmp_binding: environment.map(openmp_binding).unwrap_or_default(),
         pod: placed.pod,
         framework: membership.task.map(|task| task.framework.to_owned()),
         task: membership.task.map(|task| task.name.to_owned()),
         home_nodes: placed.home_nodes,
         local_nodes: placed.local_nodes,
+        local_memory_nodes: Some(placed.local_memory_nodes),
         cpu,
         memory,
+        target: placed.target.map(target),
         verdict: placed.verdict.map(Word::from),
         findings: around.broken.get(&process.pid).cloned().unwrap_or_default(),
         job_group: group.copied(),
@@ -68,9 +81,35 @@ pub(crate) fn process(placed: PlacedProcess, around: &EntryContext) -> ProcessEn
     }
 }
 
+fn target(target: Target) -> TargetEntry {
+    let obstacle = |obstacle: &Obstacle| ObstacleEntry {
+        kind: obstacle.kind().into(),
+        text: obstacle.to_string(),
+    };
+    TargetEntry {
+        obstacles: target.obstacles.iter().map(obstacle).collect(),
+        cpus: target.cpus,
+        memory_nodes: target.memory_nodes,
+    }
+}
+
 fn user(process: &Process, users: &BTreeMap<u32, String>) -> Option<String> {
     let uid = process.uid?;
     Some(users.get(&uid).cloned().unwrap_or_else(|| uid.to_string()))
+}
+
+fn scheduler_job(job: SchedulerJob) -> SchedulerJobEntry {
+    SchedulerJobEntry {
+        scheduler: job.scheduler.to_owned(),
+        id: job.id,
+        source: job.source.to_owned(),
+    }
+}
+
+fn openmp_binding(environment: &Environment) -> BTreeMap<String, String> {
+    let variables = environment.openmp_binding().into_iter();
+    let variables = variables.map(|(name, value)| (name.to_owned(), value.to_owned()));
+    variables.collect()
 }
 
 fn instance((gpu, instance): &(u32, Instance)) -> MigInstance {
@@ -136,6 +175,7 @@ fn memory(placed: &PlacedProcess) -> MemoryEntry {
         verdict: placed.memory.verdict.map(Word::from),
         pages_migrated: watched.and_then(|watched| watched.pages_migrated),
         group_by_node_bytes: placed.process.group_memory.clone(),
+        swap_bytes: placed.process.swap,
         ..pages.map(of_pages).unwrap_or_default()
     }
 }

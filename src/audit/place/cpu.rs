@@ -2,7 +2,9 @@
 
 use std::collections::BTreeMap;
 
-use crate::audit::place::{Binding, LocalNodes, Locality, UnboundThreads, Verdict, bindings};
+use crate::audit::place::{
+    Binding, CpuPlacement, LastRun, LocalNodes, Locality, UnboundThreads, Verdict, bindings, decide,
+};
 use crate::machine::{CpuTime, Process, ProcessActivity, Thread, Topology};
 use crate::units::{CpuSet, NodeId, NodeSet};
 
@@ -44,6 +46,8 @@ impl CpuPlace {
     pub(crate) fn nodes(&self) -> NodeSet {
         if self.is_fixed() {
             self.affinity_nodes.clone()
+        } else if self.placement == Some(CpuPlacement::Unsettled) {
+            NodeSet::new()
         } else {
             self.node.into_iter().collect()
         }
@@ -61,17 +65,6 @@ pub(crate) struct Threads {
     pub(crate) astray: Option<usize>,
     /// Those that may leave the local nodes; `None` if the local nodes are unknown.
     pub(crate) unbound: Option<UnboundThreads>,
-}
-
-/// Where a thread is, and whether it may leave.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum CpuPlacement {
-    /// It may run on local nodes only.
-    Bound,
-    /// It is on a local node and may leave it.
-    Unbound,
-    /// It is on a node that is not local: near or remote.
-    NonLocal(Locality),
 }
 
 /// If more than this share of the CPU time of an unbound process was used on nodes that are not local, the process is
@@ -98,10 +91,10 @@ pub(crate) fn place(
         .and_then(CpuTime::most)
         .or_else(|| topology.node_of(process.last_cpu));
     let ran = match time {
-        Some(time) if local.has_gpu => Some(locality_of_time(time, local)),
-        _ => node.map(|node| local.locality(node)),
+        Some(time) if local.has_gpu => ran_in_window(time, &affinity_nodes, local),
+        _ => last_run(process, local),
     };
-    let placement = placement(binding, &affinity_nodes, ran, local);
+    let placement = placement(&affinity_nodes, ran, local);
     let threads = process.threads.as_deref();
     let bindings = threads.map(|threads| bindings(threads, local));
     CpuPlace {
@@ -164,10 +157,34 @@ fn ran_on(
         .or_else(|| topology.node_of(thread.last_cpu?))
 }
 
-/// How far from the local nodes a process used its CPU time.
-fn locality_of_time(time: &CpuTime, local: &LocalNodes) -> Locality {
-    let limit = time.total().mul_f64(NON_LOCAL_SHARE);
-    let is_at_least = |least| time.on(|node| local.locality(node) >= least) > limit;
+/// Where the main thread last ran.
+fn last_run(process: &Process, local: &LocalNodes) -> LastRun {
+    let affinity = process.affinity.as_ref();
+    if affinity.is_some_and(|allowed| !allowed.contains(process.last_cpu)) {
+        return LastRun::OnForbidden;
+    }
+    let node = local.topology.node_of(process.last_cpu);
+    node.map_or(LastRun::Unknown, |node| LastRun::On(local.locality(node)))
+}
+
+/// Where the process used its CPU time, as far as the affinity still allows these nodes.
+fn ran_in_window(time: &CpuTime, allowed: &NodeSet, local: &LocalNodes) -> LastRun {
+    let is_allowed = |node: NodeId| allowed.is_empty() || allowed.contains(&node);
+    if time.on(is_allowed).is_zero() {
+        LastRun::OnForbidden
+    } else {
+        LastRun::On(locality_of_time(time, is_allowed, local))
+    }
+}
+
+/// How far from the local nodes a process used its CPU time. Only nodes for which `counts` holds count.
+fn locality_of_time(
+    time: &CpuTime,
+    counts: impl Fn(NodeId) -> bool,
+    local: &LocalNodes,
+) -> Locality {
+    let limit = time.on(&counts).mul_f64(NON_LOCAL_SHARE);
+    let is_at_least = |least| time.on(|node| counts(node) && local.locality(node) >= least) > limit;
     if is_at_least(Locality::Remote) {
         Locality::Remote
     } else if is_at_least(Locality::Near) {
@@ -188,9 +205,14 @@ pub(crate) fn own_node(
     if allowed.len() == 1 {
         return allowed;
     }
+    // A CPU that the affinity does not allow any more says nothing about where it will run.
+    let is_allowed = |node: &NodeId| allowed.is_empty() || allowed.contains(node);
+    let affinity = process.affinity.as_ref();
+    let may_be_there = affinity.is_none_or(|cpus| cpus.contains(process.last_cpu));
     cpu_time(watched)
         .and_then(CpuTime::most)
-        .or_else(|| topology.node_of(process.last_cpu))
+        .filter(is_allowed)
+        .or_else(|| topology.node_of(process.last_cpu).filter(|_| may_be_there))
         .into_iter()
         .collect()
 }
@@ -202,32 +224,13 @@ pub(crate) fn nodes(affinity: Option<&CpuSet>, topology: &Topology) -> NodeSet {
         .unwrap_or_default()
 }
 
-/// The last CPU of a sleeping thread is stale. So the affinity decides first, and `ran` counts only where the affinity
-/// allows both local nodes and others, or is unknown.
-fn placement(
-    binding: Option<Binding>,
-    allowed: &NodeSet,
-    ran: Option<Locality>,
-    local: &LocalNodes,
-) -> Option<CpuPlacement> {
+fn placement(allowed: &NodeSet, ran: LastRun, local: &LocalNodes) -> Option<CpuPlacement> {
     // A CPU of a node whose CPU list could not be read would look like an offline CPU.
     if local.nodes.is_empty() || !local.topology.is_whole() {
         return None;
     }
-    match binding {
-        Some(Binding::Local) => Some(CpuPlacement::Bound),
-        Some(Binding::Elsewhere) => {
-            let farthest = allowed.iter().map(|node| local.locality(*node)).max();
-            farthest.map(CpuPlacement::NonLocal)
-        }
-        Some(Binding::Partial) => ran.map(|ran| match ran {
-            Locality::Local => CpuPlacement::Unbound,
-            _ => CpuPlacement::NonLocal(ran),
-        }),
-        None => ran
-            .filter(|ran| *ran != Locality::Local)
-            .map(CpuPlacement::NonLocal),
-    }
+    let mask = allowed.iter().map(|node| local.locality(*node)).collect();
+    decide(&mask, ran)
 }
 
 /// `threads` are the bindings of all threads; `None` if they could not be listed.
@@ -241,9 +244,8 @@ fn verdict(
     }
     match main {
         None => Verdict::Unknown,
-        Some(CpuPlacement::NonLocal(Locality::Remote)) => Verdict::Mismatch,
-        Some(CpuPlacement::NonLocal(_) | CpuPlacement::Unbound) => Verdict::AtRisk,
         Some(CpuPlacement::Bound) => threads.map_or(Verdict::Unknown, verdict_of_threads),
+        Some(other) => other.verdict(),
     }
 }
 

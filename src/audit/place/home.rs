@@ -4,8 +4,8 @@
 use crate::words::{Evidence, HomeSource};
 use std::collections::BTreeMap;
 
-use crate::machine::{Fact, Gap, Gpu, PciNodes, Reason, Topology};
-use crate::units::{NodeSet, Pid, node_list};
+use crate::machine::{Fact, Gap, Gpu, Node, PciNodes, Reason, Topology};
+use crate::units::{NodeId, NodeSet, Pid, node_list};
 
 /// A GPU with its home nodes.
 #[derive(Debug, Clone)]
@@ -19,9 +19,14 @@ pub(crate) struct GpuPlace {
     /// The answers of all sources, the most trusted first. An answer with several nodes is ambiguous and not used, except
     /// in an override.
     pub(crate) answers: Vec<(HomeSource, NodeSet)>,
+    /// The answers that name nodes which do not exist here, with these nodes. Such an answer is not used.
+    pub(crate) absent: Vec<(HomeSource, NodeSet)>,
     /// Where a process of this GPU should run: the home nodes that have CPUs or, if none has, the nearest nodes that have.
     /// Empty if unknown.
     pub(crate) local_nodes: NodeSet,
+    /// Where its memory should be: the home nodes that have memory or, if none has, the nearest nodes that have. Empty if
+    /// unknown.
+    pub(crate) local_memory_nodes: NodeSet,
 }
 
 /// Home nodes from the command line.
@@ -34,6 +39,19 @@ pub(crate) struct Hints {
 }
 
 impl GpuPlace {
+    /// `sysfs says node 6, which does not exist here`
+    pub(crate) fn absent_nodes(&self) -> String {
+        let absent = self.absent.iter().map(|(source, nodes)| {
+            let (noun, verb) = match nodes.len() {
+                1 => ("node", "does"),
+                _ => ("nodes", "do"),
+            };
+            let nodes = node_list(nodes);
+            format!("{source} says {noun} {nodes}, which {verb} not exist here")
+        });
+        absent.collect::<Vec<_>>().join("; ")
+    }
+
     /// How it is known that a process uses this GPU; `None` if no source says so.
     pub(crate) fn used_by(&self, pid: Pid) -> Option<Evidence> {
         self.gpu.used_by(pid)
@@ -50,8 +68,16 @@ impl GpuPlace {
     }
 }
 
-/// Finds the home nodes of a GPU.
-pub(crate) fn place(gpu: Gpu, topology: &Topology, hints: &Hints) -> GpuPlace {
+/// Finds the home nodes of each GPU.
+pub(crate) fn place(gpus: Vec<Gpu>, topology: &Topology, hints: &Hints) -> Vec<GpuPlace> {
+    let gpu_memory = gpus.iter().filter_map(|gpu| gpu.own_memory_node).collect();
+    let gpus = gpus.into_iter();
+    gpus.map(|gpu| place_one(gpu, topology, &gpu_memory, hints))
+        .collect()
+}
+
+/// `gpu_memory` are the nodes that are memory of a GPU: they stand in for no other node.
+fn place_one(gpu: Gpu, topology: &Topology, gpu_memory: &NodeSet, hints: &Hints) -> GpuPlace {
     let typed = hints.overrides.get(&gpu.index).cloned();
     let by_file = gpu
         .address
@@ -72,17 +98,33 @@ pub(crate) fn place(gpu: Gpu, topology: &Topology, hints: &Hints) -> GpuPlace {
     // By source, and so in the order in which they are believed.
     let answers: Vec<_> = answers.into_iter().collect();
     let is_clear = |(source, nodes): &&(HomeSource, NodeSet)| {
-        nodes.len() == 1 || *source == HomeSource::Override
+        let is_one = nodes.len() == 1 || *source == HomeSource::Override;
+        is_one && missing_nodes(nodes, topology).is_empty()
     };
     let believed = answers.iter().find(is_clear).cloned();
     let (source, home_nodes) = believed.unwrap_or((HomeSource::Unknown, NodeSet::new()));
+    let absent = answers.iter().filter_map(|(source, nodes)| {
+        let missing = missing_nodes(nodes, topology);
+        (!missing.is_empty()).then_some((*source, missing))
+    });
     GpuPlace {
+        absent: absent.collect(),
         local_nodes: local_nodes(&home_nodes, topology),
+        local_memory_nodes: local_memory_nodes(&home_nodes, topology, gpu_memory),
         gpu,
         home_nodes,
         source,
         answers,
     }
+}
+
+/// Those of `nodes` that do not exist here. None where the nodes of this machine are not known.
+fn missing_nodes(nodes: &NodeSet, topology: &Topology) -> NodeSet {
+    let known = topology.nodes();
+    let missing = nodes
+        .iter()
+        .filter(|node| !known.is_empty() && !known.contains_key(node));
+    missing.copied().collect()
 }
 
 /// The home nodes that have CPUs or, if none has, the nearest nodes that have.
@@ -98,6 +140,24 @@ fn local_nodes(home: &NodeSet, topology: &Topology) -> NodeSet {
     }
 }
 
+/// The home nodes that have memory or, if none has, the nearest nodes that have.
+pub(crate) fn local_memory_nodes(
+    home: &NodeSet,
+    topology: &Topology,
+    gpu_memory: &NodeSet,
+) -> NodeSet {
+    let may_have_memory = |id: &&NodeId| {
+        let node = topology.nodes().get(*id);
+        node.is_some_and(Node::may_have_memory)
+    };
+    let with_memory: NodeSet = home.iter().filter(may_have_memory).copied().collect();
+    if with_memory.is_empty() {
+        topology.nearest_with_memory(home, gpu_memory)
+    } else {
+        with_memory
+    }
+}
+
 /// What is unknown about the home nodes and the processes of a GPU.
 pub(crate) fn gaps(place: &GpuPlace) -> impl Iterator<Item = Gap> {
     unknown_home(place).into_iter().chain(hidden_users(place))
@@ -105,21 +165,30 @@ pub(crate) fn gaps(place: &GpuPlace) -> impl Iterator<Item = Gap> {
 
 /// A gap if the local nodes of a GPU are unknown.
 fn unknown_home(place: &GpuPlace) -> Option<Gap> {
-    if !place.local_nodes.is_empty() {
+    if !place.local_nodes.is_empty() && !place.local_memory_nodes.is_empty() {
         return None;
     }
+    let is_absent = |source: &HomeSource| place.absent.iter().any(|(of, _)| of == source);
     let several = place
         .answers
         .iter()
+        .filter(|(source, _)| !is_absent(source))
         .map(|(source, nodes)| format!("{source} names several nodes ({})", node_list(nodes)));
     let several: Vec<String> = several.collect();
     let why = match (place.home_nodes.is_empty(), several.is_empty()) {
+        (true, true) if !place.absent.is_empty() => format!(
+            "{}: set it with --gpu-node or --topology",
+            place.absent_nodes()
+        ),
         (true, true) => "no source has it: set it with --gpu-node or --topology".to_owned(),
         (true, false) => format!(
             "ambiguous: {}; set it with --gpu-node or --topology",
             several.join(", ")
         ),
-        (false, _) => "the nearest node with CPUs is unknown".to_owned(),
+        (false, _) if place.local_nodes.is_empty() => {
+            "the nearest node with CPUs is unknown".to_owned()
+        }
+        (false, _) => "it has no memory, and the nearest node with memory is unknown".to_owned(),
     };
     Some(Gap {
         pid: None,

@@ -117,11 +117,11 @@ fn pages_of(memory: &Memory, holds_context: bool, local: &LocalNodes) -> PagePla
         .iter()
         .filter(|(kind, _)| **kind != MemoryKind::File);
     working.for_each(|(_, pages)| add(&mut by_node, pages));
-    let is_local_known = !local.nodes.is_empty();
+    let is_local_known = local.is_memory_known();
     let locality: BTreeMap<NodeId, Locality> = by_node
         .keys()
         .filter(|_| is_local_known)
-        .map(|node| (*node, local.locality(*node)))
+        .map(|node| (*node, local.memory_locality(*node)))
         .collect();
     // `max_by_key` returns the last of equal ones: the lowest node, in reverse order.
     let most = by_node.iter().rev().max_by_key(|(_, bytes)| **bytes);
@@ -169,14 +169,14 @@ fn estimate(
         if local.nodes.is_empty() {
             most == Some(node)
         } else {
-            local.locality(node) == Locality::Local
+            local.memory_locality(node) == Locality::Local
         }
     };
     Estimate {
         asked: sample.asked(),
         error: error_of(sample, &memory.pages, is_counted),
         remote_error: error_of(sample, &memory.pages, |node| {
-            local.locality(node) == Locality::Remote
+            local.memory_locality(node) == Locality::Remote
         }),
     }
 }

@@ -150,7 +150,8 @@ mod tests {
         let local = LocalNodes {
             nodes: &NodeSet::from([NodeId(0)]),
             has_gpu: true,
-            memory_only: &NodeSet::new(),
+            memory_nodes: &NodeSet::from([NodeId(0)]),
+            gpu_memory: &NodeSet::new(),
             topology: &topology,
             strict_node: false,
         };

@@ -1,13 +1,14 @@
 //! A command line or an environment variable requests a binding, but the process is not bound as
 //! requested.
 //!
-//! Why it costs: the user believes that the job is bound. Binding tools fail silently: no numactl program, no permission,
-//! no node for the GPU in sysfs, or a start method that the tool does not support.
+//! Why it costs: the user believes that the job is bound. Binding tools fail silently: they need programs, permissions and
+//! facts that may be missing, or do not support the way in which a process is started.
 //!
 //! What it cannot know: what the tool did instead. It recognises torchrun --numa-binding, vLLM --numa-bind, SGLang
 //! --numa-node, DeepSpeed --bind_cores_to_rank, accelerate --enable_cpu_affinity, the variables of accelerate, SGLang and
 //! TensorRT-LLM, and numactl and taskset in the command line of a launcher. A numactl that became the process itself
-//! leaves no trace. A binding to the socket of the GPU counts as a binding.
+//! leaves no trace. A binding to the socket of the GPU counts as a binding. DeepSpeed promises a share of the CPUs by
+//! rank, and not the node of the GPU: any share is a binding.
 //!
 //! What to do: read the log of the tool. Bind by hand until the tool works.
 
@@ -19,6 +20,7 @@ use crate::audit::place::Locality;
 use crate::audit::rules::{
     Group, POLICY_STAYS, Rule, RuleContext, Violation, bind, by_hand, node_names,
 };
+use crate::jobs::needs_of;
 use crate::machine::{BindTo, BindingRequest, Mode};
 use crate::units::{CpuSet, NodeSet, Pid};
 
@@ -56,6 +58,7 @@ fn check(context: &RuleContext) -> Vec<Violation> {
     }
     let trainers: BTreeSet<Pid> = context.trainers().map(|of| of.process.pid).collect();
     let ancestors = context.ancestors_of_trainers();
+    let jobs = context.jobs();
     let failed = |placed: &PlacedProcess| -> Option<FailedBinding> {
         let pid = placed.process.pid;
         // A server may hold a context, but its option is for the trainers that it starts.
@@ -68,7 +71,7 @@ fn check(context: &RuleContext) -> Vec<Violation> {
         let requests = context.binding_requests(placed);
         requests
             .into_iter()
-            .find_map(|request| failed_binding(context, request, placed))
+            .find_map(|request| failed_binding(context, &jobs, request, placed))
     };
     let groups = context.groups_by(|placed| failed(placed).is_some(), failed);
     groups
@@ -80,6 +83,7 @@ fn check(context: &RuleContext) -> Vec<Violation> {
 /// `None` if the request is in effect, and if that is unknown.
 fn failed_binding(
     context: &RuleContext,
+    jobs: &[Group],
     request: &BindingRequest,
     placed: &PlacedProcess,
 ) -> Option<FailedBinding> {
@@ -89,7 +93,18 @@ fn failed_binding(
     }
     let is_local = placed.cpu.bound() == Some(true);
     let (requested, actual) = match &request.to {
-        BindTo::GpuNode => (None, not_on_gpu_node(context, placed)?),
+        BindTo::GpuNode | BindTo::GpuSocket => (None, not_on_gpu_node(context, placed)?),
+        BindTo::OneOfNodes(_) if is_local => return None,
+        BindTo::OneOfNodes(nodes) => {
+            let is_bound = allowed.len() == 1 && allowed.is_subset(nodes);
+            let actual = (!is_bound).then(|| Actual::Nodes(allowed.clone()))?;
+            (Some(format!("one of {}", node_names(nodes))), actual)
+        }
+        BindTo::ShareByRank(list) => {
+            let actual = no_share(context, jobs, placed, list.as_ref())?;
+            let list = list.as_ref().map(|list| format!(" of CPUs {list}"));
+            (Some(format!("a share{}", list.unwrap_or_default())), actual)
+        }
         // A binding to the local nodes is right, whatever was requested.
         BindTo::Nodes(_) | BindTo::Cpus(_) if is_local => return None,
         BindTo::Nodes(nodes) => {
@@ -98,10 +113,7 @@ fn failed_binding(
             (Some(node_names(nodes)), actual)
         }
         BindTo::Cpus(cpus) => {
-            let affinity = placed.cpu.affinity.as_ref()?;
-            let topology = context.machine.topology;
-            let is_online = |cpu: &_| topology.node_of(*cpu).is_some();
-            let online: CpuSet = affinity.iter().filter(is_online).collect();
+            let online = online_affinity(context, placed)?;
             let is_failed = online.iter().any(|cpu| !cpus.contains(cpu));
             let actual = is_failed.then(|| Actual::Cpus(online.to_string()))?;
             (Some(format!("CPUs {cpus}")), actual)
@@ -121,6 +133,34 @@ fn failed_binding(
         requested,
         actual,
     })
+}
+
+/// The CPUs that a process may run on.
+fn online_affinity(context: &RuleContext, placed: &PlacedProcess) -> Option<CpuSet> {
+    let affinity = placed.cpu.affinity.as_ref()?;
+    let topology = context.machine.topology;
+    let is_online = |cpu: &_| topology.node_of(*cpu).is_some();
+    Some(affinity.iter().filter(is_online).collect())
+}
+
+/// The CPUs of a process that should have a share of them. `None` if it has one, and if it is the only rank: its share is
+/// everything.
+fn no_share(
+    context: &RuleContext,
+    jobs: &[Group],
+    placed: &PlacedProcess,
+    list: Option<&CpuSet>,
+) -> Option<Actual> {
+    let pid = placed.process.pid;
+    let job = jobs.iter().find(|job| job.pids().contains(&pid))?;
+    let own = online_affinity(context, placed)?;
+    let is_outside = |list: &CpuSet| own.iter().any(|cpu| !list.contains(cpu));
+    let is_shared = job.iter().all(|rank| {
+        let other = online_affinity(context, rank);
+        other.as_ref() == Some(&own)
+    });
+    let is_failed = is_shared || list.is_some_and(is_outside);
+    is_failed.then(|| Actual::Cpus(own.to_string()))
 }
 
 /// Where a process may run that should be bound to the node of its GPU; `None` if it is bound there, or to its socket.
@@ -212,24 +252,23 @@ fn has_mistaken_gpus(context: &RuleContext, group: &Group) -> bool {
 }
 
 fn remedy(context: &RuleContext, group: &Group, failed: &FailedBinding) -> Remedy {
-    let cause = match (&failed.actual, &failed.requested) {
+    let needs = needs_of(failed.option);
+    let cause = match (&failed.actual, needs) {
         (Actual::WrongNodes(_), _) => {
-            "the binding tool used the node of another GPU, or used node 0 because sysfs has -1, or gives out CPUs by rank \
-             (DeepSpeed)"
+            "the binding tool used the node of another GPU, or used node 0 because sysfs has -1"
+                .to_owned()
         }
+        (_, Some(needs)) => format!("the log of the binding tool should say why ({needs})"),
         (_, None) => {
-            "the log of the binding tool should say why (no numactl program, no permission to set a policy, -1 as the GPU's \
-             node in sysfs, an unsupported start method)"
-        }
-        (_, Some(_)) => {
             "find out what prevented it (a missing permission, a program that binds itself)"
+                .to_owned()
         }
     };
     let local = group.local_nodes();
     let until_then = if local.is_empty() {
         "bind by hand".to_owned()
     } else {
-        format!("start each rank with {}", by_hand(context, local))
+        format!("start each rank with {}", by_hand(context, group))
     };
     let words = format!("{cause}; until then {until_then}");
     if matches!(failed.actual, Actual::Policy(_)) {

@@ -9,8 +9,7 @@
 //! 2. **`RULE`.** The name, the severity, the text (`include_str!` of the file itself) and the function `check`.
 //! 3. **`check(&RuleContext) -> Vec<Violation>`.** It has no other input. A fact that is unknown (`None`, an empty set of
 //!    nodes) breaks no rule: it is reported as a gap elsewhere.
-//!    - [`RuleContext::groups`] finds the processes that break the rule and puts those together that should be on the same
-//!      nodes. [`RuleContext::groups_by`] also separates them by a key of the rule. [`RuleContext::jobs`] has the trainers
+//!    - [`RuleContext::groups`] finds the processes that break the rule and puts those together that have one cause. [`RuleContext::groups_by`] also separates them by a key of the rule. [`RuleContext::jobs`] has the trainers
 //!      of each job.
 //!    - [`PlacedProcess`] has the facts: `process` (as observed), `membership` (role, GPUs), `cpu`, `memory`,
 //!      `home_nodes`, `local_nodes`. Its methods `is_local`, `is_bound_elsewhere` and `cpuset_excludes_cpus` answer what
@@ -22,13 +21,16 @@
 //!      [`NonLocalMemory`](super::non_local_memory::NonLocalMemory), for CPU time of --for
 //!      [`CpuTimeShare`](super::cpu_time_share::CpuTimeShare).
 //!    - *evidence*: the same facts as values, by name. JSON has it, and names are never changed.
+//!      A group may have processes that belong in several places: [`Group::each_part`] makes a clause for each.
 //!    - *fix*: [`bind`](super::remedy::bind) for processes that must run elsewhere,
-//!      [`bind_and_move`](super::remedy::bind_and_move) if their memory must move too; else `Remedy::in_words`.
+//!      [`bind_and_move`](super::remedy::bind_and_move) if their memory must move too; else `Remedy::in_words`. Commands come
+//!      from [`PlacedProcess::target`] only, words from [`launcher_words`](super::launcher_words).
 //!
 //! **Rules yield by their conditions, not by order.** No rule knows the findings of another one. Two rules about one fact
 //! have conditions that exclude each other:
 //! - cpu-remote, cpu-near, cpu-unbound and threads-astray take different values of `cpu.placement`. A new rule about where
 //!   a process runs must take one that they do not, or be about a group (as ranks-on-one-node and worker-split).
+//!   `Unsettled` is of cpu-unbound where local nodes are allowed, and of cpu-near where none is.
 //! - memory-remote and memory-near take different values of `memory.verdict`. pinned-remote is about a part of the memory,
 //!   and stands beside them.
 //! - cpus-crowded leaves masks of whole nodes to node-crowded.
@@ -43,8 +45,8 @@ use crate::audit::place::{GpuPlace, Locality};
 use crate::audit::rules::Group;
 use crate::audit::{Limits, PlacedProcess};
 use crate::jobs::ProcessTree;
-use crate::machine::{BindingRequest, KernelSettings, Topology, Window};
-use crate::units::{Bytes, NodeId, NodeSet, Pid};
+use crate::machine::{BindingRequest, CpuFacts, KernelSettings, Rank, Topology, Window};
+use crate::units::{NodeId, NodeSet, Pid};
 use crate::words::Role;
 
 /// A machine whose GPUs and processes have been placed.
@@ -55,6 +57,7 @@ pub(crate) struct PlacedMachine<'a> {
     /// By index.
     pub(crate) gpus: &'a [GpuPlace],
     pub(crate) topology: &'a Topology,
+    pub(crate) cpus: &'a CpuFacts,
     pub(crate) kernel: KernelSettings,
     /// `None` without --for.
     pub(crate) window: Option<&'a Window>,
@@ -66,12 +69,14 @@ pub(crate) struct RuleContext<'a> {
     pub(crate) limits: Limits,
     tree: ProcessTree,
     by_pid: BTreeMap<Pid, &'a PlacedProcess>,
+    /// The number of the job with several trainers that each trainer belongs to.
+    job_of_trainer: BTreeMap<Pid, usize>,
 }
 
 impl<'a> RuleContext<'a> {
     pub(crate) fn new(machine: PlacedMachine<'a>, limits: Limits) -> Self {
         let processes = machine.processes.iter();
-        Self {
+        let mut context = Self {
             tree: ProcessTree::new(
                 processes
                     .clone()
@@ -82,7 +87,14 @@ impl<'a> RuleContext<'a> {
                 .collect(),
             machine,
             limits,
-        }
+            job_of_trainer: BTreeMap::new(),
+        };
+        let jobs = context.jobs();
+        let numbered = jobs.iter().enumerate();
+        let trainers =
+            numbered.flat_map(|(job, of)| of.pids().into_iter().map(move |pid| (pid, job)));
+        context.job_of_trainer = trainers.collect();
+        context
     }
 
     /// Whether only one node has CPUs, so that placement cannot be wrong.
@@ -107,13 +119,36 @@ impl<'a> RuleContext<'a> {
             .filter(|placed| placed.membership.role == Some(Role::Trainer))
     }
 
+    /// Whether something has changed the binding that a worker inherits from its trainer.
+    pub(crate) fn is_rebound(&self, placed: &PlacedProcess) -> bool {
+        let trainer = self.trainer_of(placed);
+        placed.membership.role == Some(Role::Worker)
+            && trainer.is_some_and(|trainer| trainer.cpu.bound() == Some(true))
+            && placed.cpu.bound() != Some(true)
+    }
+
     /// The trainer that a worker works for.
     pub(crate) fn trainer_of(&self, worker: &PlacedProcess) -> Option<&'a PlacedProcess> {
         self.process(worker.membership.trainer?)
     }
 
-    /// The judged processes for which `is_broken` holds. Processes are in one group if they have the same home and local
-    /// nodes and a cpuset keeps all or none of them from there. A process without a GPU is a group of its own.
+    /// The number of the job with several trainers that a process belongs to.
+    fn job_of(&self, placed: &PlacedProcess) -> Option<usize> {
+        let trainer = placed.membership.trainer.unwrap_or(placed.process.pid);
+        self.job_of_trainer.get(&trainer).copied()
+    }
+
+    /// The trainers of the job with several trainers that a process belongs to.
+    pub(crate) fn job(&self, placed: &PlacedProcess) -> Option<Group<'a>> {
+        let number = Some(self.job_of(placed)?);
+        let trainers = self.trainers();
+        Group::new(trainers.filter(|of| self.job_of(of) == number).collect())
+    }
+
+    /// The judged processes for which `is_broken` holds: one group for each cause. Processes are in one group if they are of
+    /// one job with several trainers or, where there is none, have the same home and local nodes, and if a cpuset keeps all
+    /// or none of them from there. Workers that are not where their bound trainer is have a cause of their own. A process
+    /// without a GPU is a group of its own.
     pub(crate) fn groups(&self, is_broken: impl Fn(&PlacedProcess) -> bool) -> Vec<Group<'a>> {
         self.groups_by(is_broken, |_| ())
     }
@@ -127,31 +162,40 @@ impl<'a> RuleContext<'a> {
         let mut groups: BTreeMap<_, Vec<&PlacedProcess>> = BTreeMap::new();
         for placed in self.judged().filter(|placed| is_broken(placed)) {
             let has_gpu = !placed.membership.gpus.is_empty();
-            let place = (placed.home_nodes.clone(), placed.local_nodes.clone());
+            let job = self.job_of(placed).filter(|_| has_gpu);
+            let own_place = (&placed.home_nodes, &placed.local_nodes);
+            let is_rebound = self.is_rebound(placed);
+            let cause = (job, job.is_none().then_some(own_place), is_rebound);
             let alone = (!has_gpu).then_some(placed.process.pid);
-            let key = (place, self.is_blocked_by_cpuset(placed), key(placed), alone);
+            let key = (cause, self.is_blocked_by_cpuset(placed), key(placed), alone);
             groups.entry(key).or_default().push(placed);
         }
-        groups.into_values().filter_map(Group::new).collect()
+        let mut groups: Vec<Group> = groups.into_values().filter_map(Group::new).collect();
+        groups.sort_by_key(|group| (&group.first().home_nodes, &group.first().local_nodes));
+        groups
     }
 
     /// The trainers of each job with several trainers. Trainers are of one job if they have the same user, container,
-    /// rendezvous, topmost launcher and Slurm job. A common parent alone makes no job: a shell or init can start
-    /// anything.
+    /// rendezvous, jobs of schedulers, and topmost launcher or rank above them. A common parent alone makes no job: a shell
+    /// or init can start anything.
     pub(crate) fn jobs(&self) -> Vec<Group<'a>> {
         let mut jobs: BTreeMap<_, Vec<&PlacedProcess>> = BTreeMap::new();
+        let above = self.ancestors_of_trainers();
+        let is_above = |pid: &Pid| above.contains(pid);
+        let mut tops = BTreeMap::new();
         for trainer in self.trainers() {
-            let environment = trainer.process.environment.as_ref();
-            let rendezvous = environment
-                .and_then(|environment| environment.rank_of_job())
-                .map(|(_, run, port)| (run, port));
-            let launcher = self.launchers(trainer).last().map(|of| of.process.pid);
-            let slurm_job = trainer.job.as_deref();
-            if rendezvous.is_some() || launcher.is_some() || slurm_job.is_some() {
+            let rendezvous = self.rendezvous(trainer);
+            let top = self.topmost_of_job(trainer.process.pid, &mut tops);
+            let launcher = Some(top).filter(|top| *top != trainer.process.pid || is_above(top));
+            let scheduler_jobs = trainer.scheduler_jobs.iter();
+            let scheduler_jobs: Vec<(&str, &str)> = scheduler_jobs
+                .map(|job| (job.scheduler, job.id.as_str()))
+                .collect();
+            if rendezvous.is_some() || launcher.is_some() || !scheduler_jobs.is_empty() {
                 // Each container has its own ports. Another user may claim any port.
                 let container = trainer.container.as_deref();
                 let uid = trainer.process.uid;
-                let job = (rendezvous, launcher, slurm_job, container, uid);
+                let job = (rendezvous, launcher, scheduler_jobs, container, uid);
                 jobs.entry(job).or_default().push(trainer);
             }
         }
@@ -161,12 +205,53 @@ impl<'a> RuleContext<'a> {
             .collect()
     }
 
+    /// The known processes above a process, the nearest first.
+    pub(crate) fn ancestors(&self, placed: &PlacedProcess) -> Vec<&'a PlacedProcess> {
+        let above = self.tree.ancestors(placed.process.pid).into_iter();
+        above.filter_map(|pid| self.process(pid)).collect()
+    }
+
+    /// Where the ranks of a trainer's job meet. A rank that is known by elimination has started the other ones.
+    fn rendezvous(&self, trainer: &PlacedProcess) -> Option<(Option<&'a str>, Option<u32>)> {
+        let pid = trainer.process.pid;
+        let local_rank = trainer.membership.ranks.local_rank;
+        let is_first = local_rank.is_some_and(|rank| rank.source == Rank::ELIMINATION);
+        let others = self.tree.with_descendants(is_first.then_some(pid));
+        let mut ranks = std::iter::once(pid).chain(others);
+        ranks.find_map(|pid| {
+            self.process(pid)?
+                .process
+                .environment
+                .as_ref()?
+                .rendezvous()
+        })
+    }
+
+    /// The topmost launcher or trainer above a trainer, or itself: Lightning's rank 0 starts the other ranks. `known` has the
+    /// answers so far, as ranks may be a long chain.
+    fn topmost_of_job(&self, trainer: Pid, known: &mut BTreeMap<Pid, Pid>) -> Pid {
+        let starts = |pid: Pid| {
+            let role = self.process(pid).and_then(|of| of.membership.role);
+            matches!(role, Some(Role::Launcher | Role::Trainer))
+        };
+        let (mut at, mut path) = (trainer, BTreeSet::from([trainer]));
+        while !known.contains_key(&at) {
+            let above = self.tree.nearest_above(at, starts);
+            // A recorded tree may contain a cycle.
+            match above.filter(|above| path.insert(*above)) {
+                Some(above) => at = above,
+                None => break,
+            }
+        }
+        let top = known.get(&at).copied().unwrap_or(at);
+        known.extend(path.into_iter().map(|pid| (pid, top)));
+        top
+    }
+
     /// The launchers above a process, the nearest first.
     pub(crate) fn launchers(&self, placed: &PlacedProcess) -> Vec<&'a PlacedProcess> {
-        self.tree
-            .ancestors(placed.process.pid)
+        self.ancestors(placed)
             .into_iter()
-            .filter_map(|pid| self.process(pid))
             .filter(|above| above.membership.role == Some(Role::Launcher))
             .collect()
     }
@@ -203,23 +288,16 @@ impl<'a> RuleContext<'a> {
         nodes.contains(&node) || nodes.iter().any(is_near)
     }
 
-    /// Whether memory can be bound to these nodes, as far as it is known.
-    pub(crate) fn has_memory(&self, nodes: &NodeSet) -> bool {
-        nodes
-            .iter()
-            .filter_map(|id| self.machine.topology.nodes().get(id))
-            .all(|node| node.memory_total != Some(Bytes(0)))
-    }
-
     /// Whether the cpuset keeps a process from its local nodes, so that no affinity or policy of its own can be right.
     pub(crate) fn is_blocked_by_cpuset(&self, placed: &PlacedProcess) -> bool {
         placed.cpuset_excludes_cpus() || self.cpuset_excludes_memory(placed)
     }
 
-    /// Whether the cpuset allows no memory of the local nodes, although they have memory. `false` if unknown.
+    /// Whether the cpuset allows no memory of the local memory nodes, nor of the local nodes. `false` if unknown.
     pub(crate) fn cpuset_excludes_memory(&self, placed: &PlacedProcess) -> bool {
         let allowed = placed.memory.mems_allowed.as_ref();
-        excludes(allowed, &placed.local_nodes) && self.has_memory(&placed.local_nodes)
+        let is_known = !placed.memory_locality.is_empty();
+        is_known && excludes(allowed, &(&placed.local_memory_nodes | &placed.local_nodes))
     }
 }
 

@@ -27,12 +27,12 @@ fn check(context: &RuleContext) -> Vec<Violation> {
     let groups = context.groups(|placed| placed.cpu.placement == remote);
     let violations = groups.iter().map(|group| {
         let running = Running::off_local_nodes(context, group);
-        let message = format!(
-            "GPU and CPU NUMA nodes do NOT match: {} {} ({})",
-            group.but(),
-            running.predicate(group),
-            running.basis(group),
-        );
+        let clauses = group.each_part(|part| {
+            let running = Running::off_local_nodes(context, part);
+            let (runs, basis) = (running.predicate(part), running.basis(part));
+            format!("{} {runs} ({basis})", part.but())
+        });
+        let message = format!("GPU and CPU NUMA nodes do NOT match: {clauses}");
         let mut evidence = running.evidence();
         evidence.insert("home_nodes", Value::Nodes(group.home_nodes()));
         evidence.insert("cpu_nodes", Value::Nodes(running.nodes));

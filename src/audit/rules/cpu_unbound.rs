@@ -1,4 +1,5 @@
-//! A process runs on the NUMA node of its GPU now, but is not bound to it: its CPU affinity also allows other nodes.
+//! A process runs on the NUMA node of its GPU now, but is not bound to it: its CPU affinity also allows other nodes. Or the
+//! affinity allows the node and others, and does not allow the CPU on which the process last ran.
 //!
 //! Why it costs: the scheduler may move the process at any time. Memory that it then allocates on the other node stays
 //! there.
@@ -7,8 +8,9 @@
 //!
 //! What to do: bind the process when it starts.
 
+use crate::audit::PlacedProcess;
 use crate::audit::finding::{Evidence, Severity, Value};
-use crate::audit::place::CpuPlacement;
+use crate::audit::place::{Binding, CpuPlacement};
 use crate::audit::rules::{
     CpuTimeShare, Group, Rule, RuleContext, Violation, bind, evidence, in_parentheses, node_names,
 };
@@ -25,22 +27,14 @@ fn check(context: &RuleContext) -> Vec<Violation> {
     if context.is_single_node() {
         return Vec::new();
     }
-    let unbound = Some(CpuPlacement::Unbound);
-    let groups = context.groups(|placed| placed.cpu.placement == unbound);
+    let groups = context.groups_by(
+        |placed| is_unbound(placed) || is_unsettled(placed),
+        is_unsettled,
+    );
     let violations = groups.iter().map(|group| {
-        let allowed: NodeSet = group
-            .iter()
-            .flat_map(|placed| placed.cpu.affinity_nodes.iter().copied())
-            .collect();
+        let allowed = allowed(group);
         let time = CpuTimeShare::of(context, group, |placed, node| placed.is_local(node));
-        let message = format!(
-            "{} but {} not bound there: {} CPU affinity allows {}{}",
-            runs_local(group),
-            group.agree("is", "are"),
-            group.agree("its", "their"),
-            node_names(&allowed),
-            in_parentheses(time.as_ref().map(|time| time.sentence(group, "there"))),
-        );
+        let message = clause(context, group);
         let mut facts = Evidence::from([
             ("home_nodes", Value::Nodes(group.home_nodes())),
             ("affinity_nodes", Value::Nodes(allowed)),
@@ -51,6 +45,44 @@ fn check(context: &RuleContext) -> Vec<Violation> {
     violations.collect()
 }
 
+/// The nodes that the processes may run on.
+fn allowed(group: &Group) -> NodeSet {
+    let nodes = group.iter().flat_map(|placed| &placed.cpu.affinity_nodes);
+    nodes.copied().collect()
+}
+
+fn clause(context: &RuleContext, part: &Group) -> String {
+    if is_unsettled(part.first()) {
+        return format!(
+            "{} {} not bound there: {} CPU affinity allows {} and not the CPU on which {} last ran",
+            part.but(),
+            part.agree("is", "are"),
+            part.agree("its", "their"),
+            node_names(&allowed(part)),
+            part.agree("it", "they"),
+        );
+    }
+    let time = CpuTimeShare::of(context, part, |placed, node| placed.is_local(node));
+    format!(
+        "{} but {} not bound there: {} CPU affinity allows {}{}",
+        runs_local(part),
+        part.agree("is", "are"),
+        part.agree("its", "their"),
+        node_names(&allowed(part)),
+        in_parentheses(time.as_ref().map(|time| time.sentence(part, "there"))),
+    )
+}
+
+fn is_unbound(placed: &PlacedProcess) -> bool {
+    placed.cpu.placement == Some(CpuPlacement::Unbound)
+}
+
+/// Whether it may run on local nodes and on others, and has not run since.
+fn is_unsettled(placed: &PlacedProcess) -> bool {
+    placed.cpu.placement == Some(CpuPlacement::Unsettled)
+        && placed.cpu.binding == Some(Binding::Partial)
+}
+
 /// `GPU 0 is attached to node 0; trainer 100 runs there` or, without a GPU, `process 250 runs on node 1`
 fn runs_local(group: &Group) -> String {
     let names = group.names();
@@ -58,6 +90,11 @@ fn runs_local(group: &Group) -> String {
         format!("{names} runs on {}", node_names(group.local_nodes()))
     } else {
         let run = group.agree("runs", "run");
-        format!("{}; {names} {run} there", group.gpus_attached())
+        let there = if group.parts().len() == 1 {
+            "there"
+        } else {
+            "on the nodes of their own GPUs"
+        };
+        format!("{}; {names} {run} {there}", group.gpus_attached())
     }
 }

@@ -10,7 +10,7 @@
 
 use crate::audit::PlacedProcess;
 use crate::audit::finding::{Evidence, Remedy, Severity, Value};
-use crate::audit::rules::{Rule, RuleContext, Violation, node_names};
+use crate::audit::rules::{Group, Rule, RuleContext, Violation, node_names};
 use crate::units::NodeSet;
 
 pub(crate) const RULE: Rule = Rule {
@@ -59,13 +59,19 @@ fn check(context: &RuleContext) -> Vec<Violation> {
             ("cpuset_nodes", Value::Nodes(cpus)),
             ("mems_allowed", Value::Nodes(memory)),
         ]);
-        Violation::by(group, message, evidence, remedy(group.first()))
+        Violation::by(group, message, evidence, remedy(group))
     });
     violations.collect()
 }
 
 /// In the words of what created the control group.
-fn remedy(placed: &PlacedProcess) -> Remedy {
+fn remedy(group: &Group) -> Remedy {
+    let placed = group.first();
+    let local: NodeSet = group
+        .parts()
+        .iter()
+        .flat_map(|part| part.local_nodes().clone())
+        .collect();
     let how = match (&placed.job, &placed.pod) {
         (Some(job), _) => {
             format!("request CPUs there for Slurm job {job} (sbatch --gres-flags=enforce-binding)")
@@ -80,6 +86,6 @@ fn remedy(placed: &PlacedProcess) -> Remedy {
     };
     Remedy::in_words(format!(
         "the cpuset must allow {}: {how}",
-        node_names(&placed.local_nodes)
+        node_names(&local)
     ))
 }

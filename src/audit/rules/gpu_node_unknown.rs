@@ -1,7 +1,7 @@
 //! The home node of a GPU is unknown, or it has no CPUs and the nearest node with CPUs is unknown.
 //!
 //! Why it costs: the processes of this GPU cannot be judged, and binding tools may silently bind them to node 0. In virtual
-//! machines, and where the firmware does not report the node, sysfs has -1.
+//! machines, and where the firmware does not report the node, sysfs has -1. Firmware can also name a node that does not exist.
 //!
 //! What it cannot know: the node of a GPU if no source has it. The sources are the command line, a topology file, sysfs,
 //! PCI bridges and NVML.
@@ -10,6 +10,7 @@
 
 use crate::audit::finding::{Evidence, Remedy, Severity, Value};
 use crate::audit::rules::{Rule, RuleContext, Violation, node_names};
+use crate::units::NodeSet;
 
 pub(crate) const RULE: Rule = Rule {
     name: "gpu-node-unknown",
@@ -24,10 +25,18 @@ fn check(context: &RuleContext) -> Vec<Violation> {
     let violations = unknown.map(|place| {
         let (index, home) = (place.gpu.index, &place.home_nodes);
         let (message, evidence) = if home.is_empty() {
+            let why = match place.absent_nodes() {
+                absent if absent.is_empty() => String::new(),
+                absent => format!(" ({absent})"),
+            };
             let message = format!(
-                "the home node of GPU {index} is unknown: binding tools may use node 0 instead"
+                "the home node of GPU {index} is unknown{why}: binding tools may use node 0 instead"
             );
-            (message, Evidence::new())
+            let named = place.absent.iter().flat_map(|(_, nodes)| nodes);
+            let named: NodeSet = named.copied().collect();
+            let named = Some(named).filter(|nodes| !nodes.is_empty());
+            let evidence = named.map(|nodes| ("absent_nodes", Value::Nodes(nodes)));
+            (message, evidence.into_iter().collect())
         } else {
             let message = format!(
                 "GPU {index} is attached to {}, which has no CPUs, and the nearest node with CPUs is unknown",

@@ -1,13 +1,13 @@
 //! A group of processes that break a rule together, and how a message names them.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use crate::audit::PlacedProcess;
-use crate::audit::rules::{gpus_attached, node_names, process_names};
+use crate::audit::rules::{gpu_names, gpus_attached, node_names, process_names};
 use crate::units::{NodeSet, Pid};
 
-/// One process or more. All have the same home nodes and local nodes, except in cpus-crowded and in the groups of
-/// [`RuleContext::jobs`](super::RuleContext::jobs).
+/// One process or more: of one job with several trainers, or with the same home and local nodes. [`Self::parts`] has the
+/// processes that have the same home and local nodes.
 #[derive(Debug, Clone)]
 pub(crate) struct Group<'a> {
     first: &'a PlacedProcess,
@@ -58,7 +58,34 @@ impl<'a> Group<'a> {
             .collect()
     }
 
-    /// Where the processes should run.
+    /// The processes with the same home and local nodes, by these.
+    pub(crate) fn parts(&self) -> Vec<Self> {
+        let mut parts: BTreeMap<_, Vec<&PlacedProcess>> = BTreeMap::new();
+        for placed in self.iter() {
+            let place = (&placed.home_nodes, &placed.local_nodes);
+            parts.entry(place).or_default().push(placed);
+        }
+        parts.into_values().filter_map(Self::new).collect()
+    }
+
+    /// What is to say about each part, in one sentence. Beyond some parts the others are only counted.
+    pub(crate) fn each_part(&self, clause: impl Fn(&Self) -> String) -> String {
+        const MOST: usize = 4;
+        let parts = self.parts();
+        let mut clauses: Vec<String> = parts.iter().take(MOST).map(clause).collect();
+        let others = parts.iter().skip(MOST).flat_map(Self::iter);
+        if let Some(others) = Self::new(others.collect()) {
+            clauses.push(format!(
+                "the same applies to {} of {} on {}",
+                others.names(),
+                gpu_names(&others.gpus()),
+                node_names(&others.home_nodes())
+            ));
+        }
+        clauses.join("; ")
+    }
+
+    /// Where the processes of the first part should run.
     pub(crate) fn local_nodes(&self) -> &'a NodeSet {
         &self.first.local_nodes
     }
@@ -78,7 +105,15 @@ impl<'a> Group<'a> {
 
     /// Where the GPUs are attached: `GPU 0 is attached to node 0`.
     pub(crate) fn gpus_attached(&self) -> String {
-        gpus_attached(&self.gpus(), &self.home_nodes(), self.local_nodes())
+        const MOST: usize = 4;
+        let parts = self.parts();
+        if parts.len() > MOST {
+            return gpus_attached(&self.gpus(), &self.home_nodes(), &NodeSet::new());
+        }
+        let clauses = parts
+            .iter()
+            .map(|part| gpus_attached(&part.gpus(), &part.home_nodes(), part.local_nodes()));
+        clauses.collect::<Vec<String>>().join(" and ")
     }
 
     /// The start of a message that says what does not match the local nodes. The verb follows:

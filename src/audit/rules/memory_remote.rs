@@ -30,9 +30,9 @@ fn check(context: &RuleContext) -> Vec<Violation> {
         let message = format!(
             "{} and memory NUMA nodes do NOT match: {}",
             if has_gpu { "GPU" } else { "CPU" },
-            memory.sentence(group)
+            group.each_part(|part| NonLocalMemory::of(part, Locality::Remote).sentence(part))
         );
-        let remedy = bind_and_move(context, group, &memory.nodes);
+        let remedy = bind_and_move(context, group);
         Violation::by(group, message, memory.evidence(group), remedy)
     });
     violations.collect()

@@ -11,7 +11,7 @@ use std::collections::BTreeMap;
 
 use crate::audit::PlacedProcess;
 use crate::audit::finding::{Evidence, Remedy, Severity, Value};
-use crate::audit::rules::{Group, Rule, RuleContext, Violation, cpus_of, node_names};
+use crate::audit::rules::{Group, Rule, RuleContext, Violation, node_names};
 use crate::units::{NodeSet, Pid};
 
 pub(crate) const RULE: Rule = Rule {
@@ -40,7 +40,7 @@ fn check(context: &RuleContext) -> Vec<Violation> {
 
 fn violation(context: &RuleContext, group: &Group) -> Option<Violation> {
     let nodes = group.local_nodes();
-    let cpus = cpus_of(nodes, context.machine.topology).iter().count();
+    let cpus = context.machine.topology.cpus_of(nodes).iter().count();
     if cpus == 0 || group.len() <= cpus {
         return None;
     }

@@ -87,6 +87,19 @@ impl NonLocalMemory {
         )
     }
 
+    /// What is said of this memory where it is the remote part of near and remote memory; nothing if there is none.
+    pub(crate) fn as_part(&self) -> String {
+        if self.most.0 == 0 {
+            return String::new();
+        }
+        let about = if self.is_estimate { "about " } else { "" };
+        format!(
+            ", of it {about}{} on another socket ({}): near and remote memory count together",
+            self.most,
+            node_names(&self.nodes)
+        )
+    }
+
     pub(crate) fn evidence(&self, group: &Group) -> Evidence {
         let mut evidence = Evidence::from([
             ("home_nodes", Value::Nodes(group.home_nodes())),

@@ -42,6 +42,7 @@ fn violation(unexpected: &Unexpected) -> Violation {
         Value::Text(values.join("; "))
     };
     Violation {
+        severity: None,
         gpus: unexpected.gpus.clone(),
         pids: unexpected.pids.clone(),
         message: unexpected.to_string(),

@@ -1,4 +1,5 @@
-//! Pinned memory, which holds the batches on their way to the GPU, is on another socket than the GPU.
+//! Pinned memory, which holds the batches on their way to the GPU, is on another socket than the GPU: more than the limits
+//! allow, of the pinned memory alone (--remote-percent, by default 10 % of it, and --remote-mib, by default 16 MiB).
 //!
 //! Why it costs: every batch crosses the interconnect. Pinned pages cannot migrate: neither the kernel nor migratepages
 //! moves them. PyTorch keeps these buffers and reuses them, whichever node they are on.
@@ -35,20 +36,10 @@ fn check(context: &RuleContext) -> Vec<Violation> {
 }
 
 fn violation(context: &RuleContext, group: &Group) -> Violation {
-    let pinned: Vec<PinnedMemory> = group.iter().filter_map(PinnedMemory::of).collect();
-    let most = pinned.iter().map(|of| of.remote).max().unwrap_or_default();
-    let nodes: NodeSet = pinned
-        .iter()
-        .flat_map(|of| of.remote_nodes.clone())
-        .collect();
-    let is_estimate = pinned.iter().any(|of| of.is_estimate);
-    let message = format!(
-        "{} {} {}{most} of pinned memory on {}: every batch crosses the interconnect, and pinned pages cannot migrate",
-        group.but(),
-        group.agree("has", "have up to"),
-        if is_estimate { "about " } else { "" },
-        node_names(&nodes),
-    );
+    let (most, nodes) = most_remote(group);
+    let clauses = group.each_part(clause);
+    let message =
+        format!("{clauses}: every batch crosses the interconnect, and pinned pages cannot migrate");
     let evidence = Evidence::from([
         ("home_nodes", Value::Nodes(group.home_nodes())),
         ("memory_nodes", Value::Nodes(nodes)),
@@ -60,6 +51,30 @@ fn violation(context: &RuleContext, group: &Group) -> Violation {
         ..bind(context, group)
     };
     Violation::by(group, message, evidence, remedy)
+}
+
+/// The most remote pinned memory of one process, and the nodes of all of it.
+fn most_remote(group: &Group) -> (Bytes, NodeSet) {
+    let pinned: Vec<PinnedMemory> = group.iter().filter_map(PinnedMemory::of).collect();
+    let most = pinned.iter().map(|of| of.remote).max().unwrap_or_default();
+    let nodes = pinned.iter().flat_map(|of| of.remote_nodes.clone());
+    (most, nodes.collect())
+}
+
+fn clause(part: &Group) -> String {
+    let (most, nodes) = most_remote(part);
+    let mut pinned = part.iter().filter_map(PinnedMemory::of);
+    let about = if pinned.any(|of| of.is_estimate) {
+        "about "
+    } else {
+        ""
+    };
+    format!(
+        "{} {} {about}{most} of pinned memory on {}",
+        part.but(),
+        part.agree("has", "have up to"),
+        node_names(&nodes),
+    )
 }
 
 /// The pinned memory of one process.

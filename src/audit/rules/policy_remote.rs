@@ -1,10 +1,10 @@
-//! The memory policy of a process binds or prefers nodes that are not the nodes of its GPU.
+//! The memory policy of a process binds or prefers nodes none of which is local or the memory of its GPU itself, and at least
+//! one of which is on another socket.
 //!
 //! Why it costs: memory that the process allocates from now on goes to these nodes, wherever the process runs.
 //!
 //! What it cannot know: policies of single mappings (mbind). It judges the policy of the main thread. --json also has the
-//! policies of other threads that could be read. A policy can also name the memory of a GPU itself (Grace): whether
-//! that is intended is unknown.
+//! policies of other threads that could be read.
 //!
 //! What to do: start the process with a policy for its GPU's node (numactl --membind). The policy of a running process
 //! cannot be changed from outside.
@@ -18,7 +18,7 @@ use crate::audit::rules::{
     Group, POLICY_STAYS, Rule, RuleContext, Violation, bind, by_hand, gpu_names, node_names,
 };
 use crate::machine::{Mode, Policy};
-use crate::units::{NodeId, NodeSet};
+use crate::units::NodeSet;
 
 pub(crate) const RULE: Rule = Rule {
     name: "policy-remote",
@@ -32,28 +32,27 @@ fn check(context: &RuleContext) -> Vec<Violation> {
         return Vec::new();
     }
     let is_broken = |placed: &PlacedProcess| {
-        let is_remote = |node: &NodeId| {
-            let is_gpu_memory = context.gpu_of_memory(*node).is_some();
-            placed.locality(*node) == Some(Locality::Remote) || is_gpu_memory
-        };
-        let is_local_known = !placed.local_nodes.is_empty();
-        is_local_known && policy(placed).is_some_and(|of| of.nodes.iter().all(is_remote))
+        policy(placed).is_some_and(|policy| {
+            let nodes = policy.nodes.iter();
+            let localities = nodes.map(|node| placed.memory_locality(*node));
+            // A node that does not exist here has no locality: the policy is not known to leave the local nodes.
+            localities.clone().all(|far| far > Some(Locality::Local))
+                && localities
+                    .into_iter()
+                    .any(|far| far == Some(Locality::Remote))
+        })
     };
     let groups = context.groups_by(is_broken, mode);
     let violations = groups.iter().map(|group| {
-        let nodes: NodeSet = group
-            .iter()
-            .filter_map(policy)
-            .flat_map(|policy| policy.nodes.iter().copied())
-            .collect();
+        let nodes = policy_nodes(group);
         let mode = mode(group.first()).unwrap_or_default();
-        let message = format!(
-            "{} {} the memory policy {mode} for {}{}",
-            group.but(),
-            group.agree("has", "have"),
-            node_names(&nodes),
-            gpu_memory(context, &nodes),
-        );
+        let message = group.each_part(|part| {
+            let nodes = policy_nodes(part);
+            let names = node_names(&nodes);
+            let (have, gpu_memory) = (part.agree("has", "have"), gpu_memory(context, &nodes));
+            let but = part.but();
+            format!("{but} {have} the memory policy {mode} for {names}{gpu_memory}")
+        });
         let evidence = Evidence::from([
             ("home_nodes", Value::Nodes(group.home_nodes())),
             ("policy", Value::Text(mode)),
@@ -62,6 +61,13 @@ fn check(context: &RuleContext) -> Vec<Violation> {
         Violation::by(group, message, evidence, remedy(context, group))
     });
     violations.collect()
+}
+
+fn policy_nodes(group: &Group) -> NodeSet {
+    let policies = group.iter().filter_map(policy);
+    policies
+        .flat_map(|policy| policy.nodes.iter().copied())
+        .collect()
 }
 
 /// `, which is memory of GPU 0 itself and has no CPUs`, or nothing.
@@ -83,7 +89,7 @@ fn remedy(context: &RuleContext, group: &Group) -> Remedy {
     if context.is_blocked_by_cpuset(group.first()) {
         return bind(context, group);
     }
-    let numactl = by_hand(context, group.local_nodes());
+    let numactl = by_hand(context, group);
     let words = if context.launchers(group.first()).is_empty() {
         format!("start it with {numactl}")
     } else {

@@ -8,9 +8,13 @@
 //!
 //! What to do: bind each rank separately, not the launcher.
 
+use std::collections::BTreeSet;
+
+use crate::audit::PlacedProcess;
 use crate::audit::finding::{Evidence, Remedy, Severity, Value};
 use crate::audit::place::{CpuPlacement, Locality};
 use crate::audit::rules::{CPUSET_FIRST, Group, Rule, RuleContext, Violation, node_names};
+use crate::machine::Rank;
 use crate::units::NodeSet;
 
 pub(crate) const RULE: Rule = Rule {
@@ -25,6 +29,12 @@ fn check(context: &RuleContext) -> Vec<Violation> {
     jobs.iter()
         .filter_map(|job| violation(context, job))
         .collect()
+}
+
+/// The variable that has the rank of a trainer, as the table of ranks needs it.
+fn source_of_rank(rank: &PlacedProcess) -> Option<&'static str> {
+    let ranks = rank.membership.ranks;
+    ranks.local_rank.or(ranks.rank).map(|rank| rank.source)
 }
 
 fn violation(context: &RuleContext, job: &Group) -> Option<Violation> {
@@ -55,10 +65,16 @@ fn violation(context: &RuleContext, job: &Group) -> Option<Violation> {
         ("cpu_nodes", Value::Nodes(bound_to)),
     ]);
     let is_blocked = job.iter().any(|rank| context.is_blocked_by_cpuset(rank));
+    let sources: BTreeSet<Option<&str>> = job.iter().map(source_of_rank).collect();
     let remedy = Remedy::in_words(if is_blocked {
         CPUSET_FIRST
-    } else {
+    } else if sources.contains(&Some(Rank::ELIMINATION)) {
+        "rank 0 starts the other ranks and passes its own binding on: start all ranks with a launcher that binds each one \
+         (torchrun), or let each rank bind itself before it allocates memory"
+    } else if sources.len() == 1 && sources.first().is_some_and(Option::is_some) {
         "bind each rank to the node of its own GPU, not the launcher: numa-audit --remedies prints a table of the ranks"
+    } else {
+        "bind each rank to the node of its own GPU, not the launcher"
     });
     Some(Violation::by(job, message, evidence, remedy))
 }

@@ -15,7 +15,7 @@ use std::collections::BTreeMap;
 
 use crate::audit::PlacedProcess;
 use crate::audit::finding::{Evidence, Severity, Value};
-use crate::audit::place::{CpuPlacement, PartialBinding, Threads, UnboundThreads};
+use crate::audit::place::{CpuPlacement, PartialBinding, UnboundThreads};
 use crate::audit::rules::{
     CpuTimeShare, Group, Rule, RuleContext, Violation, bind, evidence, in_parentheses,
 };
@@ -47,32 +47,40 @@ fn unbound_threads(placed: &PlacedProcess) -> Option<&UnboundThreads> {
 }
 
 fn violation(context: &RuleContext, group: &Group, pattern: Option<PartialBinding>) -> Violation {
-    let threads: Vec<&Threads> = group
-        .iter()
-        .filter_map(|placed| placed.cpu.threads.as_ref())
-        .collect();
-    let total: usize = threads.iter().map(|of| of.total).sum();
-    let astray: usize = threads.iter().filter_map(|of| of.astray).sum();
-    let mut unbound = 0;
-    let mut names: BTreeMap<&str, usize> = BTreeMap::new();
-    for threads in group.iter().filter_map(unbound_threads) {
-        unbound += threads.count;
-        for (name, count) in &threads.names {
-            *names.entry(name).or_default() += count;
-        }
-    }
+    let unbound = UnboundOfGroup::of(group);
+    let message = group.each_part(|part| clause(context, part, pattern));
     let time = CpuTimeShare::of(context, group, |placed, node| !placed.is_local(node));
+    let mut facts = Evidence::from([
+        ("home_nodes", Value::Nodes(group.home_nodes())),
+        ("threads", Value::Count(unbound.total)),
+        ("threads_loose", Value::Count(unbound.count)),
+        ("threads_astray", Value::Count(unbound.astray)),
+        ("loose_names", Value::Text(list(&unbound.names, usize::MAX))),
+    ]);
+    facts.extend(pattern.map(|pattern| ("pattern", Value::Text(pattern.to_string()))));
+    facts.extend(evidence(time.as_ref()));
+    Violation::by(group, message, facts, bind(context, group))
+}
+
+fn clause(context: &RuleContext, part: &Group, pattern: Option<PartialBinding>) -> String {
+    let UnboundOfGroup {
+        total,
+        count,
+        astray,
+        names,
+    } = UnboundOfGroup::of(part);
+    let time = CpuTimeShare::of(context, part, |placed, node| !placed.is_local(node));
     let ran_elsewhere = match &time {
         Some(time) => {
-            let time = time.sentence(group, "elsewhere");
+            let time = time.sentence(part, "elsewhere");
             format!("{astray} ran elsewhere most of the time; {time}")
         }
         None => format!("{astray} last ran elsewhere"),
     };
-    let message = format!(
-        "{} {} bound there only in part{}: {unbound} of {total} threads may run elsewhere{}, and {ran_elsewhere}",
-        group.but(),
-        group.agree("is", "are"),
+    format!(
+        "{} {} bound there only in part{}: {count} of {total} threads may run elsewhere{}, and {ran_elsewhere}",
+        part.but(),
+        part.agree("is", "are"),
         match pattern {
             Some(PartialBinding::LeaderOnly) =>
                 " (only the main thread, as by taskset -p without -a)",
@@ -81,17 +89,37 @@ fn violation(context: &RuleContext, group: &Group, pattern: Option<PartialBindin
             None => "",
         },
         in_parentheses((!names.is_empty()).then(|| list(&names, NAMES_IN_MESSAGE))),
-    );
-    let mut facts = Evidence::from([
-        ("home_nodes", Value::Nodes(group.home_nodes())),
-        ("threads", Value::Count(total)),
-        ("threads_loose", Value::Count(unbound)),
-        ("threads_astray", Value::Count(astray)),
-        ("loose_names", Value::Text(list(&names, usize::MAX))),
-    ]);
-    facts.extend(pattern.map(|pattern| ("pattern", Value::Text(pattern.to_string()))));
-    facts.extend(evidence(time.as_ref()));
-    Violation::by(group, message, facts, bind(context, group))
+    )
+}
+
+/// The threads of a group of processes.
+struct UnboundOfGroup<'a> {
+    total: usize,
+    count: usize,
+    astray: usize,
+    names: BTreeMap<&'a str, usize>,
+}
+
+impl<'a> UnboundOfGroup<'a> {
+    fn of(group: &Group<'a>) -> Self {
+        let threads = || {
+            let processes = group.iter();
+            processes.filter_map(|placed| placed.cpu.threads.as_ref())
+        };
+        let mut names: BTreeMap<&str, usize> = BTreeMap::new();
+        for unbound in group.iter().filter_map(unbound_threads) {
+            for (name, count) in &unbound.names {
+                *names.entry(name).or_default() += count;
+            }
+        }
+        let unbound = group.iter().filter_map(unbound_threads);
+        Self {
+            total: threads().map(|of| of.total).sum(),
+            count: unbound.map(|of| of.count).sum(),
+            astray: threads().filter_map(|of| of.astray).sum(),
+            names,
+        }
+    }
 }
 
 /// More names make the message unreadable.

@@ -52,22 +52,8 @@ fn is_split(context: &RuleContext, placed: &PlacedProcess) -> bool {
 fn violation(context: &RuleContext, workers: &Group) -> Violation {
     let first = workers.first();
     let (own, trainer) = (first.cpu.nodes(), trainer_nodes(context, first));
-    let local = workers.local_nodes();
-    let is_crossed_twice = own.is_subset(local) && trainer.is_disjoint(local);
-    let back = if is_crossed_twice {
-        ", and cross it back to the GPU"
-    } else {
-        ""
-    };
+    let message = workers.each_part(|part| clause(context, part, &own, &trainer));
     let running = Running::on(context, workers, own.clone());
-    let message = format!(
-        "{} {} ({}), but {} on {}: samples cross the interconnect{back}",
-        workers.names(),
-        running.predicate(workers),
-        running.basis(workers),
-        trainers_run(workers),
-        node_names(&trainer),
-    );
     let mut evidence = running.evidence();
     evidence.insert("home_nodes", Value::Nodes(workers.home_nodes()));
     evidence.insert("worker_nodes", Value::Nodes(own));
@@ -78,6 +64,25 @@ fn violation(context: &RuleContext, workers: &Group) -> Violation {
         ..bind(context, workers)
     };
     Violation::by(workers, message, evidence, remedy)
+}
+
+fn clause(context: &RuleContext, part: &Group, own: &NodeSet, trainer: &NodeSet) -> String {
+    let local = part.local_nodes();
+    let is_crossed_twice = own.is_subset(local) && trainer.is_disjoint(local);
+    let back = if is_crossed_twice {
+        ", and cross it back to the GPU"
+    } else {
+        ""
+    };
+    let running = Running::on(context, part, own.clone());
+    format!(
+        "{} {} ({}), but {} on {}: samples cross the interconnect{back}",
+        part.names(),
+        running.predicate(part),
+        running.basis(part),
+        trainers_run(part),
+        node_names(trainer),
+    )
 }
 
 /// The trainers and workers that are not on their local nodes. A worker that is on the node of its GPU stays there.

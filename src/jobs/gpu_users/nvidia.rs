@@ -131,7 +131,7 @@ pub(crate) fn add_users(
 /// one. With torchrun's --virtual-local-rank, LOCAL_RANK is 0 in all processes, and each sees one GPU. `None` where the
 /// variables name no GPU, or one that does not exist.
 pub(crate) fn gpu_of_environment(environment: &Environment, gpus: &[Gpu]) -> Option<u32> {
-    let local_rank = || usize::try_from(environment.local_rank?).ok();
+    let local_rank = || usize::try_from(environment.device_rank()?).ok();
     let Some(visible) = &environment.visible_devices else {
         return Some(gpus.get(local_rank()?)?.index);
     };
@@ -163,6 +163,7 @@ fn is_name_of(name: &str, gpu: &Gpu) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::machine::{Rank, Ranks};
 
     #[test]
     fn the_gpu_of_the_context_is_clearly_open_most_often() {
@@ -192,7 +193,10 @@ mod tests {
         });
         let environment = Environment {
             visible_devices: visible.map(Into::into),
-            local_rank,
+            ranks: Ranks {
+                local_rank: local_rank.map(|number| Rank::by("LOCAL_RANK", number)),
+                ..Ranks::default()
+            },
             ..Environment::default()
         };
         gpu_of_environment(&environment, &gpus)

@@ -85,6 +85,63 @@ impl Population {
     }
 }
 
+/// The cells in the order in which they are queried, a call at a time. Each call has one cell of every part of the row, so that a
+/// sample that is ended early is spread as evenly. Each part has a random step of its own: with equal steps the cells of some
+/// calls would be a lattice, and memory that changes its node at the same step would be all on one node. Every run has the same
+/// order.
+pub(crate) fn calls(cells: u64, of_call: u64) -> impl Iterator<Item = Vec<u64>> {
+    let parts = of_call.clamp(1, cells.max(1));
+    let edge = |part: u64| {
+        let at = u128::from(cells) * u128::from(part) / u128::from(parts);
+        u64::try_from(at).unwrap_or(u64::MAX)
+    };
+    let parts: Vec<MixedPart> = (0..parts)
+        .map(|part| MixedPart::new(edge(part), edge(part + 1), part))
+        .collect();
+    let longest = parts.iter().map(|part| part.length).max().unwrap_or(0);
+    (0..longest).map(move |call| parts.iter().filter_map(|part| part.nth(call)).collect())
+}
+
+/// Neighbouring cells, visited with a step that meets each of them once.
+struct MixedPart {
+    first: u64,
+    length: u64,
+    offset: u64,
+    step: u64,
+}
+
+impl MixedPart {
+    fn new(first: u64, end: u64, number: u64) -> Self {
+        let length = end.saturating_sub(first);
+        let wide = length.max(1);
+        let is_coprime = |step: &u64| common_divisor(*step, wide) == 1;
+        let random = mixed(!number) % wide;
+        Self {
+            first,
+            length,
+            offset: mixed(number) % wide,
+            step: (random..=wide).find(is_coprime).unwrap_or(1),
+        }
+    }
+
+    fn nth(&self, nth: u64) -> Option<u64> {
+        if nth >= self.length {
+            return None;
+        }
+        let at = u128::from(nth) * u128::from(self.step) + u128::from(self.offset);
+        let at = u64::try_from(at % u128::from(self.length)).ok()?;
+        self.first.checked_add(at)
+    }
+}
+
+fn common_divisor(one: u64, other: u64) -> u64 {
+    if other == 0 {
+        one
+    } else {
+        common_divisor(other, one % other)
+    }
+}
+
 /// A pseudo-random number (splitmix64, Steele, Lea and Flood 2014).
 fn mixed(number: u64) -> u64 {
     let mut mixed = number.wrapping_add(1).wrapping_mul(0x9e37_79b9_7f4a_7c15);
@@ -102,7 +159,8 @@ pub(crate) struct Bounds {
     pub(crate) slack: Bytes,
     /// Size of mappings that can have private copies of file pages. The counter of anonymous pages includes such copies.
     pub(crate) copies: Bytes,
-    /// Size of mappings that can have private copies of shared pages. The counter of shared pages does not include them.
+    /// Size of mappings that can have private copies of shared pages. The counter of anonymous pages includes such copies, that
+    /// of shared pages does not. A sample cannot tell them from shared pages.
     pub(crate) shared_copies: Bytes,
 }
 
@@ -121,17 +179,29 @@ pub(crate) fn pages(sample: &Sample, bounds: &Bounds) -> BTreeMap<Backing, NodeB
     // Linux 6.1 does not report pages that NUMA balancing has unmapped, at times a sixth of all. The counter includes them, and
     // which pages are unmapped does not depend on their node.
     let least = less(less(resident.anonymous, bounds.copies), bounds.slack);
+    // A private copy is in one of both, and counts once.
+    let both = [
+        Backing::Anonymous,
+        Backing::SharedAnonymous,
+        Backing::Shared,
+    ];
+    if bounds.shared_copies.0 > 0 {
+        fit(&mut pages, &both, least, Bytes(u64::MAX));
+    }
     fit(
         &mut pages,
         &[Backing::Anonymous],
-        least,
+        less(least, bounds.shared_copies),
         more(resident.anonymous),
     );
     let shared = [Backing::SharedAnonymous, Backing::Shared];
-    let most = [more(resident.shared), bounds.shared_copies]
+    let copies = bounds.shared_copies.min(resident.anonymous);
+    let most = [more(resident.shared), copies].into_iter().sum();
+    fit(&mut pages, &shared, Bytes(0), most);
+    let most = [more(resident.anonymous), resident.shared]
         .into_iter()
         .sum();
-    fit(&mut pages, &shared, Bytes(0), most);
+    fit(&mut pages, &both, Bytes(0), most);
     // This counter counts the same pages, and is exact.
     fit(&mut pages, &[Backing::Huge], resident.huge, resident.huge);
     pages
@@ -287,6 +357,67 @@ mod tests {
             estimated(&strata, &bounds)[..2],
             [(Anonymous, vec![4800, 1600]), (SharedAnonymous, vec![500])]
         );
+    }
+
+    /// 12 pages of heap, and a file in /dev/shm of 60 pages that is mapped privately and written.
+    #[test]
+    fn private_copies_of_shared_memory_count_once() {
+        use Backing::*;
+        let strata = [
+            (Anonymous, stratum(12, 12, [0, 12])),
+            (Shared, stratum(60, 60, [60, 0])),
+        ];
+        let counted = |anonymous: u64, shared: u64| Bounds {
+            resident: Some(Resident {
+                anonymous: Bytes(anonymous * 4096),
+                shared: Bytes(shared * 4096),
+                ..Resident::default()
+            }),
+            shared_copies: Bytes(60 * 4096),
+            ..Bounds::default()
+        };
+        let expected = [(Anonymous, vec![12]), (Shared, vec![60])];
+        assert_eq!(estimated(&strata, &counted(72, 0)), expected);
+        // Only half of its pages were written: the others are shared.
+        assert_eq!(estimated(&strata, &counted(42, 30)), expected);
+        // None was written.
+        assert_eq!(estimated(&strata, &counted(12, 60)), expected);
+        // Where the kernel hides pages, heap and copies grow alike.
+        let hidden = [
+            (Anonymous, stratum(12, 12, [0, 6])),
+            (Shared, stratum(60, 60, [30, 0])),
+        ];
+        assert_eq!(estimated(&hidden, &counted(72, 0)), expected);
+    }
+
+    #[test]
+    fn every_cell_is_visited_once_and_each_call_is_spread() {
+        for cells in [0, 1, 5, 63, 64, 65, 2048, 5000] {
+            let calls: Vec<Vec<u64>> = calls(cells, 64).collect();
+            assert_eq!(calls.len() as u64, cells.div_ceil(64));
+            let visited: BTreeSet<u64> = calls.iter().flatten().copied().collect();
+            assert_eq!(visited.len() as u64, cells);
+            assert_eq!(calls.iter().map(Vec::len).sum::<usize>() as u64, cells);
+            for call in &calls {
+                assert!(call.len() <= 64);
+            }
+        }
+        let first = calls(2048, 64).next().unwrap();
+        assert!((0..64).all(|part| first[part] as usize / 32 == part));
+    }
+
+    /// Memory that changes its node every 16 cells: a sample that is cut after any call has about half on each node.
+    #[test]
+    fn a_sample_that_is_cut_short_is_no_lattice() {
+        for period in [2, 4, 16, 32, 64, 128] {
+            let (mut odd, mut asked) = (0, 0);
+            for call in calls(8192, 64).take(4) {
+                asked += call.len();
+                odd += call.iter().filter(|cell| *cell / period % 2 == 1).count();
+            }
+            let share = odd as f64 / asked as f64;
+            assert!((0.38..0.62).contains(&share), "{period}: {share}");
+        }
     }
 
     proptest! {

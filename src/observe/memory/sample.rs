@@ -8,7 +8,8 @@ use std::time::{Duration, Instant};
 use crate::machine::{Backing, Exactness, Memory, Reason, Sample, Stratum};
 use crate::observe::memory::numa_maps::walk;
 use crate::observe::memory::{
-    Bounds, HugeDevices, Population, Region, each_mapping, page_nodes, pages, present_regions,
+    Bounds, HugeDevices, Population, Region, calls, each_mapping, page_nodes, pages,
+    present_regions,
 };
 use crate::observe::process::Resident;
 use crate::observe::root::Root;
@@ -106,7 +107,8 @@ impl Mappings {
         match backing {
             Backing::Anonymous => resident.anonymous,
             Backing::SharedAnonymous | Backing::Shared => {
-                [resident.shared, self.shared_copies].into_iter().sum()
+                let copies = self.shared_copies.min(resident.anonymous);
+                [resident.shared, copies].into_iter().sum()
             }
             Backing::DriverBuffer | Backing::UnifiedMemory | Backing::File => resident.file,
             Backing::Huge => resident.huge,
@@ -243,11 +245,9 @@ impl StratumQuery {
         Some(present)
     }
 
-    /// Queries this number of pages, or all. Each call has pages of every part of the row, so that a sample that is ended early is
-    /// spread as evenly.
+    /// Queries this number of pages, or all.
     fn query(&self, population: &Population, wanted: u64) -> io::Result<Stratum> {
         let cells = wanted.min(population.pages());
-        let calls = cells.div_ceil(PAGES_OF_CALL);
         let mut stratum = Stratum {
             pages: population.pages(),
             asked: 0,
@@ -256,16 +256,17 @@ impl StratumQuery {
             page: Bytes(population.page()),
         };
         let (mut addresses, mut nodes) = (Vec::new(), Vec::new());
-        for call in 0..calls {
-            if call > 0 {
+        for (number, call) in calls(cells, PAGES_OF_CALL).enumerate() {
+            if number > 0 {
                 if Instant::now() > self.until {
                     break;
                 }
                 thread::sleep(PAUSE);
             }
             addresses.clear();
-            let drawn = (call..cells).step_by(usize::try_from(calls).unwrap_or(1));
-            let drawn = drawn.filter_map(|cell| population.drawn(cell, cells));
+            let drawn = call
+                .into_iter()
+                .filter_map(|cell| population.drawn(cell, cells));
             addresses.extend(drawn.filter_map(|address| usize::try_from(address).ok()));
             page_nodes(self.pid, &addresses, &mut nodes)?;
             stratum.asked += addresses.len() as u64;

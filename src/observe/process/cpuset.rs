@@ -46,10 +46,29 @@ fn read_cpuset(root: &Root, group: &GroupFolder) -> Result<Option<Cpuset>, Reaso
         let cpus = read_list(root, &format!("{folder}/{cpus_file}"), parse_cpu_list)?;
         let mems = read_list(root, &format!("{folder}/{mems_file}"), parse_node_list)?;
         if let (Some(cpus), Some(mems)) = (cpus, mems) {
-            return Ok(Some(Cpuset { cpus, mems }));
+            let is_isolated = is_isolated(root, group);
+            return Ok(Some(Cpuset {
+                cpus,
+                mems,
+                is_isolated,
+            }));
         }
     }
     Ok(None)
+}
+
+/// Whether the group is in an isolated partition: the nearest group above it that is a partition, or itself. Version 1 has none.
+fn is_isolated(root: &Root, group: &GroupFolder) -> bool {
+    if group.version == HierarchyVersion::V1 {
+        return false;
+    }
+    let kinds = group.upwards().filter_map(|folder| {
+        let text = root.read(&format!("{folder}/cpuset.cpus.partition")).ok()?;
+        Some(text.trim_ascii().to_vec())
+    });
+    // `member`, and a partition that the kernel could not make: `isolated invalid (reason)`.
+    let mut partitions = kinds.filter(|kind| kind == b"root" || kind == b"isolated");
+    partitions.next().is_some_and(|kind| kind == b"isolated")
 }
 
 /// `None` where the file does not exist.

@@ -1,7 +1,10 @@
 //! `/proc/PID/environ`: NUL-separated variables.
 
-use crate::jobs::{VARIABLES, requests_of_variables};
-use crate::machine::{Environment, Reason};
+use crate::jobs::{
+    JOB_VARIABLES, OPENMP_VARIABLES, RANK_VARIABLES, VARIABLES, jobs_of_variables, pod_of_variable,
+    ranks_of_variables, requests_of_variables,
+};
+use crate::machine::{Environment, Ranks, Reason};
 use crate::observe::process::parse_variables;
 use crate::observe::root::Root;
 use crate::units::{Pid, number};
@@ -18,28 +21,45 @@ pub(crate) fn read_environment(root: &Root, pid: Pid) -> Result<Environment, Rea
 /// Parses the variables that show a process's place in a job, and the bindings that it asks for. A process that changes its
 /// title may have overwritten the first variables.
 pub(crate) fn parse_environment(environ: &[u8]) -> Environment {
-    let [local_rank, rank, run_id, master_port, visible_devices] = parse_variables(
+    let [run_id, master_port, visible_devices, pod] = parse_variables(
         environ,
         [
-            "LOCAL_RANK",
-            "RANK",
             "TORCHELASTIC_RUN_ID",
             "MASTER_PORT",
             "CUDA_VISIBLE_DEVICES",
+            "POD_UID",
         ],
     );
-    let text = |value: Option<&[u8]>| {
-        let value = value.filter(|value| value.len() <= LONGEST_VALUE)?;
-        Some(String::from_utf8_lossy(value).into_owned())
-    };
+    let openmp = OPENMP_VARIABLES
+        .into_iter()
+        .zip(parse_variables(environ, OPENMP_VARIABLES));
     Environment {
-        local_rank: parse_number(local_rank),
-        rank: parse_number(rank),
-        run_id: text(run_id),
+        ranks: parse_ranks(environ),
+        run_id: parse_text(run_id),
         master_port: parse_number(master_port),
-        visible_devices: text(visible_devices),
+        visible_devices: parse_text(visible_devices),
         asks: requests_of_variables(parse_variables(environ, VARIABLES)),
+        scheduler_jobs: jobs_of_variables(parse_variables(environ, JOB_VARIABLES.map(|of| of.1))),
+        pod: pod.and_then(pod_of_variable),
+        openmp: openmp
+            .filter_map(|(name, value)| Some((name, parse_text(value)?)))
+            .collect(),
     }
+}
+
+fn parse_ranks(environ: &[u8]) -> Ranks {
+    let ranks = parse_variables(environ, RANK_VARIABLES.map(|of| of.0));
+    let local_ranks = parse_variables(environ, RANK_VARIABLES.map(|of| of.1));
+    let mut values = ranks.into_iter().zip(local_ranks);
+    ranks_of_variables(RANK_VARIABLES.map(|_| {
+        let (rank, local_rank) = values.next().unwrap_or_default();
+        (parse_number(rank), parse_number(local_rank))
+    }))
+}
+
+fn parse_text(value: Option<&[u8]>) -> Option<String> {
+    let value = value.filter(|value| value.len() <= LONGEST_VALUE)?;
+    Some(String::from_utf8_lossy(value).into_owned())
 }
 
 fn parse_number(value: Option<&[u8]>) -> Option<u32> {
@@ -51,6 +71,7 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
+    use crate::machine::Rank;
 
     #[test]
     fn a_value_longer_than_any_list_of_gpus_is_ignored() {
@@ -61,10 +82,24 @@ mod tests {
     }
 
     #[test]
+    fn reads_the_variables_of_schedulers_and_of_openmp() {
+        let environ = b"SLURM_PROCID=9\0SLURM_LOCALID=1\0SLURM_JOB_ID=42\0RAY_JOB_ID=0100\0\
+            OMP_PROC_BIND=close\0KMP_AFFINITY=compact\0";
+        let environment = parse_environment(environ);
+        let local_rank = Some(Rank::by("SLURM_LOCALID", 1));
+        assert_eq!(environment.ranks.local_rank, local_rank);
+        let jobs = environment.scheduler_jobs.iter();
+        let jobs: Vec<&str> = jobs.map(|job| job.id.as_str()).collect();
+        assert_eq!(jobs, ["42", "0100"]);
+        let openmp = [("OMP_PROC_BIND", "close"), ("KMP_AFFINITY", "compact")];
+        assert_eq!(environment.openmp_binding(), openmp);
+    }
+
+    #[test]
     fn parses_ranks() {
         let environment = parse_environment(b"garbage\0XRANK=9\0RANK=3\0LOCAL_RANK=x\0RANK=4\0");
-        assert_eq!(environment.rank, Some(3));
-        assert_eq!(environment.local_rank, None);
+        assert_eq!(environment.ranks.rank, Some(Rank::by("RANK", 3)));
+        assert_eq!(environment.ranks.local_rank, None);
         assert_eq!(environment.master_port, None);
     }
 
@@ -79,7 +114,8 @@ mod tests {
             let environ = format!("RANK={value}\0");
             let digits = !value.is_empty() && value.bytes().all(|byte| byte.is_ascii_digit());
             let expected = value.parse().ok().filter(|_| digits);
-            prop_assert_eq!(parse_environment(environ.as_bytes()).rank, expected);
+            let rank = parse_environment(environ.as_bytes()).ranks.rank;
+            prop_assert_eq!(rank.map(|rank| rank.number), expected);
         }
     }
 }

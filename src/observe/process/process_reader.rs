@@ -76,6 +76,8 @@ impl ProcessReader<'_> {
             asks: Vec::new(),
             memory: None,
             group_memory: None,
+            swap: None,
+            cpu_quota: None,
             environment: None,
             cpuset: None,
         };
@@ -84,6 +86,7 @@ impl ProcessReader<'_> {
             process.inner_pids = status.inner_pids;
             process.affinity = Some(status.affinity);
             process.mems_allowed = status.mems_allowed;
+            process.swap = status.swap;
         }
         PartialProcess {
             process,

@@ -7,7 +7,7 @@ use crate::jobs::Selection;
 use crate::machine::{Fact, Gap, Process, Reason};
 use crate::observe::memory::MemoryReader;
 use crate::observe::process::{
-    Cpusets, MemoryInput, ProcessReader, Readers, Stat, has_ended, lock,
+    CpuQuotas, Cpusets, MemoryInput, ProcessReader, Readers, Stat, has_ended, lock,
 };
 use crate::observe::selection::Choice;
 use crate::units::Pid;
@@ -74,7 +74,7 @@ fn read_all(
         ProcessReader { root, pid }.read_locked(input, &memory, slot);
     });
     let root = readers.root();
-    let mut cpusets = Cpusets::default();
+    let (mut cpusets, mut quotas) = (Cpusets::default(), CpuQuotas::default());
     let (mut processes, mut ended) = (Vec::new(), Vec::new());
     for (pid, locked) in locked {
         let Some(read) = partial.remove(&pid).and_then(|read| read.found) else {
@@ -89,6 +89,7 @@ fn read_all(
         if let Some(groups) = &process.groups {
             let cpuset = cpusets.of(root, groups);
             process.cpuset = own_gaps.value_or_note(pid, Fact::Cpuset, cpuset).flatten();
+            process.cpu_quota = quotas.of(root, groups);
         }
         locked.found.add_to(&mut process, locked.cut, &mut own_gaps);
         // Checked last, so that no fact can be that of another process with this PID.

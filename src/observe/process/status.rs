@@ -21,6 +21,8 @@ pub(crate) struct Status {
     pub(crate) mems_allowed: Option<NodeSet>,
     /// `None` on a kernel before 4.5, and for a process that is ending.
     pub(crate) resident: Option<Resident>,
+    /// `VmSwap`: anonymous memory that is in swap. Shared memory in swap is not counted. `None` for a process that is ending.
+    pub(crate) swap: Option<Bytes>,
 }
 
 /// A process's present pages by the kernel's counters, which need no page walk. From Linux 6.2 to 6.16 each
@@ -46,12 +48,13 @@ impl Resident {
 }
 
 /// The names of these lines, in the kernel's order.
-const NAMES: [&str; 8] = [
+const NAMES: [&str; 9] = [
     "Uid",
     "NSpid",
     "RssAnon",
     "RssFile",
     "RssShmem",
+    "VmSwap",
     "HugetlbPages",
     "Cpus_allowed_list",
     "Mems_allowed_list",
@@ -116,6 +119,7 @@ pub(crate) fn parse_status(bytes: &[u8]) -> Result<Status, Malformed> {
             .map(parse_node_list)
             .transpose()?,
         resident: resident(),
+        swap: kib("VmSwap"),
     })
 }
 
@@ -143,6 +147,10 @@ mod tests {
         let resident = parse_status(text).unwrap().resident.unwrap();
         assert_eq!(resident.anonymous, Bytes(71604 << 10));
         assert_eq!(resident.all(), Bytes((71604 + 2048 + 4 + 2048) << 10));
+        let swap = |text: &[u8]| parse_status(text).unwrap().swap;
+        let swapped = b"Uid:\t0\t0\t0\t0\nVmSwap:\t   71604 kB\nCpus_allowed_list:\t0\n";
+        assert_eq!(swap(swapped), Some(Bytes(71604 << 10)));
+        assert_eq!(swap(text), None);
         let none = b"Uid:\t0\t0\t0\t0\nRssAnon:\t x kB\nRssFile:\t 1 kB\nRssShmem:\t 1 kB\nCpus_allowed_list:\t0\n";
         assert_eq!(parse_status(none).unwrap().resident, None);
     }

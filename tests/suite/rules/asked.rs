@@ -16,12 +16,12 @@ fn binding_not_in_effect_is_raised() {
         str![[r#"
 error[binding-not-in-effect]: --numa-binding requests a binding, but trainer 100 may run on nodes
   0-1 (GPU 0 is attached to node 0)
-  fix: the log of the binding tool should say why (no numactl program, no permission to set a
-    policy, -1 as the GPU's node in sysfs, an unsupported start method); until then start each rank
-    with numactl --cpunodebind=0 --membind=0
+  fix: the log of the binding tool should say why (it needs the node of the GPU in sysfs and, from
+    PyTorch 2.10 on, the numactl program); until then start each rank with numactl --cpunodebind=0
+    --membind=0
   run now: taskset -a -p -c 0-1 100
   note: memory that is already allocated stays where it is
-{"commands":["taskset -a -p -c 0-1 100"],"evidence":{"affinity_nodes":[0,1],"home_nodes":[0],"option":"--numa-binding"},"gpu":0,"gpus":[0],"message":"--numa-binding requests a binding, but trainer 100 may run on nodes 0-1 (GPU 0 is attached to node 0)","note":"memory that is already allocated stays where it is","pids":[100],"remedy":"the log of the binding tool should say why (no numactl program, no permission to set a policy, -1 as the GPU's node in sysfs, an unsupported start method); until then start each rank with numactl --cpunodebind=0 --membind=0; memory that is already allocated stays where it is","rule":"binding-not-in-effect","severity":"error"}
+{"commands":["taskset -a -p -c 0-1 100"],"evidence":{"affinity_nodes":[0,1],"home_nodes":[0],"option":"--numa-binding"},"gpu":0,"gpus":[0],"message":"--numa-binding requests a binding, but trainer 100 may run on nodes 0-1 (GPU 0 is attached to node 0)","note":"memory that is already allocated stays where it is","pids":[100],"remedy":"the log of the binding tool should say why (it needs the node of the GPU in sysfs and, from PyTorch 2.10 on, the numactl program); until then start each rank with numactl --cpunodebind=0 --membind=0; memory that is already allocated stays where it is","rule":"binding-not-in-effect","severity":"error"}
 
 "#]]
     );
@@ -54,9 +54,9 @@ fn binding_not_in_effect_is_not_raised_without_the_fact() {
         str![[r#"
 error[binding-not-in-effect]: --numa-binding requests a binding, but trainer 100 may run on nodes
   0-1
-  fix: the log of the binding tool should say why (no numactl program, no permission to set a
-    policy, -1 as the GPU's node in sysfs, an unsupported start method); until then bind by hand
-{"commands":[],"evidence":{"affinity_nodes":[0,1],"home_nodes":[],"option":"--numa-binding"},"gpu":0,"gpus":[0],"message":"--numa-binding requests a binding, but trainer 100 may run on nodes 0-1","pids":[100],"remedy":"the log of the binding tool should say why (no numactl program, no permission to set a policy, -1 as the GPU's node in sysfs, an unsupported start method); until then bind by hand","rule":"binding-not-in-effect","severity":"error"}
+  fix: the log of the binding tool should say why (it needs the node of the GPU in sysfs and, from
+    PyTorch 2.10 on, the numactl program); until then bind by hand
+{"commands":[],"evidence":{"affinity_nodes":[0,1],"home_nodes":[],"option":"--numa-binding"},"gpu":0,"gpus":[0],"message":"--numa-binding requests a binding, but trainer 100 may run on nodes 0-1","pids":[100],"remedy":"the log of the binding tool should say why (it needs the node of the GPU in sysfs and, from PyTorch 2.10 on, the numactl program); until then bind by hand","rule":"binding-not-in-effect","severity":"error"}
 
 "#]]
     );
@@ -68,7 +68,6 @@ fn every_tool_that_asks_for_a_binding_is_recognised() {
     for (command, variable) in [
         ("vllm\0serve\0model\0--numa-bind\0", ""),
         ("python3\0-m\0sglang.launch_server\0--numa-node\0\x30\0", ""),
-        ("deepspeed\0--bind_cores_to_rank\0train.py\0", ""),
         ("accelerate\0launch\0--enable_cpu_affinity\0train.py\0", ""),
         ("python3\0train.py\0", "ACCELERATE_CPU_AFFINITY=1"),
         ("python3\0train.py\0", "SGLANG_AUTO_NUMA_BIND=true"),

@@ -92,9 +92,9 @@ fn cpus_crowded_within_a_control_group() {
         told(&tree, "cpus-crowded"),
         str![[r#"
 warning[cpus-crowded]: trainer 100 and 3 workers share only 2 CPUs (0-1)
-  fix: start fewer workers, or request more CPUs (Slurm: --cpus-per-task): the cpuset has no more
-    CPUs
-{"commands":[],"evidence":{"affinity":"0-1","cpu_count":2,"most_processes_sharing":4,"processes":4},"gpu":0,"gpus":[0],"message":"trainer 100 and 3 workers share only 2 CPUs (0-1)","pids":[100,110,120,130],"remedy":"start fewer workers, or request more CPUs (Slurm: --cpus-per-task): the cpuset has no more CPUs","rule":"cpus-crowded","severity":"warning"}
+  fix: start fewer workers, or request more CPUs (srun or sbatch --cpus-per-task): the cpuset has no
+    more CPUs
+{"commands":[],"evidence":{"affinity":"0-1","cpu_count":2,"most_processes_sharing":4,"processes":4},"gpu":0,"gpus":[0],"message":"trainer 100 and 3 workers share only 2 CPUs (0-1)","pids":[100,110,120,130],"remedy":"start fewer workers, or request more CPUs (srun or sbatch --cpus-per-task): the cpuset has no more CPUs","rule":"cpus-crowded","severity":"warning"}
 
 "#]]
     );

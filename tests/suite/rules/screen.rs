@@ -42,21 +42,21 @@ fn a_job_of_104_processes_fits_one_screen() {
         str![[r#"
  GPU  ROLE        PID        RANK  GPU NODE  CPU NODE  CPUS         MEM BINDING  MEMORY BY NODE    VERDICT
  0    trainer     1000       0     0         0         0-23,48-71   [0, 1]       0: 100% 100 MiB   ok
- 0    worker ×12  1001-1012  -     0         1         24-47,72-95  [0, 1]       1: 100% ≤100 MiB  MISMATCH
+ 0    worker ×12  1001-1012  0     0         1         24-47,72-95  [0, 1]       1: 100% ≤100 MiB  MISMATCH
  1    trainer     2000       1     0         0         0-95         [0, 1]       0: 100% 100 MiB   at-risk
- 1    worker ×12  2001-2012  -     0         0         0-95         [0, 1]       0: 100% ≤100 MiB  at-risk
+ 1    worker ×12  2001-2012  1     0         0         0-95         [0, 1]       0: 100% ≤100 MiB  at-risk
  2    trainer     3000       2     0         0         0-95         [0, 1]       0: 100% 100 MiB   at-risk
- 2    worker ×12  3001-3012  -     0         0         0-95         [0, 1]       0: 100% ≤100 MiB  at-risk
+ 2    worker ×12  3001-3012  2     0         0         0-95         [0, 1]       0: 100% ≤100 MiB  at-risk
  3    trainer     4000       3     0         0         0-95         [0, 1]       0: 100% 100 MiB   at-risk
- 3    worker ×12  4001-4012  -     0         0         0-95         [0, 1]       0: 100% ≤100 MiB  at-risk
+ 3    worker ×12  4001-4012  3     0         0         0-95         [0, 1]       0: 100% ≤100 MiB  at-risk
  4    trainer     5000       4     1         0         0-95         [0, 1]       0: 100% 100 MiB   MISMATCH
- 4    worker ×12  5001-5012  -     1         0         0-95         [0, 1]       0: 100% ≤100 MiB  MISMATCH
+ 4    worker ×12  5001-5012  4     1         0         0-95         [0, 1]       0: 100% ≤100 MiB  MISMATCH
  5    trainer     6000       5     1         0         0-95         [0, 1]       0: 100% 100 MiB   MISMATCH
- 5    worker ×12  6001-6012  -     1         0         0-95         [0, 1]       0: 100% ≤100 MiB  MISMATCH
+ 5    worker ×12  6001-6012  5     1         0         0-95         [0, 1]       0: 100% ≤100 MiB  MISMATCH
  6    trainer     7000       6     1         0         0-95         [0, 1]       0: 100% 100 MiB   MISMATCH
- 6    worker ×12  7001-7012  -     1         0         0-95         [0, 1]       0: 100% ≤100 MiB  MISMATCH
+ 6    worker ×12  7001-7012  6     1         0         0-95         [0, 1]       0: 100% ≤100 MiB  MISMATCH
  7    trainer     8000       7     1         0         0-95         [0, 1]       0: 100% 100 MiB   MISMATCH
- 7    worker ×12  8001-8012  -     1         0         0-95         [0, 1]       0: 100% ≤100 MiB  MISMATCH
+ 7    worker ×12  8001-8012  7     1         0         0-95         [0, 1]       0: 100% ≤100 MiB  MISMATCH
 
 "#]]
     );

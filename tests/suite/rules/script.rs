@@ -143,7 +143,6 @@ taskset -a -p -c 2-3 200
 
 # error[memory-remote]: GPU and memory NUMA nodes do NOT match: GPU 1 is attached to node 1, but trainer 200 has 100% of its working memory on node 0 (100 MiB: anonymous 100 MiB)
 # fix: start it with torchrun --numa-binding=node (PyTorch 2.9+; binds CPUs only, before memory is touched)
-# note: pinned pages do not move
 migratepages 200 0 1
 
 # At the next start, as a script between the launcher and each rank (torchrun --no-python ./bind.sh python3 …):
