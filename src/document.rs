@@ -23,7 +23,9 @@ use serde::{Deserialize, Serialize};
 pub(crate) use crate::document::cpu::{CpuEntry, CpuWindowEntry, ThreadsEntry};
 pub(crate) use crate::document::finding::Finding;
 pub(crate) use crate::document::gap::GapEntry;
-pub(crate) use crate::document::machine::{DeviceEntry, GpuEntry, NodeEntry, TopologyEntry};
+pub(crate) use crate::document::machine::{
+    DeviceEntry, GpuEntry, NodeEntry, TopologyEntry, UnseenProcess,
+};
 pub(crate) use crate::document::memory::MemoryEntry;
 pub(crate) use crate::document::process::{MigInstance, ProcessEntry};
 pub(crate) use crate::document::read::read;

@@ -5,7 +5,7 @@ pub(crate) mod kept;
 pub(crate) mod redact;
 pub(crate) mod write;
 
-pub(crate) use kept::{RecordedFiles, process_of, unseen};
+pub(crate) use kept::{RecordedFiles, process_of, unlisted_gpus, unseen};
 pub(crate) use redact::{by_line, keeps_open_file, without_secrets};
 pub(crate) use write::{archive_stem, parent, write_archive, write_folder};
 
@@ -129,6 +129,7 @@ fn tree_of(observation: Observation, options: &Options) -> RecordedTree {
     } = observation;
     let kept_files = RecordedFiles::of(&machine);
     let unseen = unseen(&machine);
+    let unlisted_gpus = unlisted_gpus(&machine);
     let uids: BTreeSet<u32> = machine
         .processes
         .iter()
@@ -155,6 +156,7 @@ fn tree_of(observation: Observation, options: &Options) -> RecordedTree {
         named: machine.named.iter().map(|pid| pid.0).collect(),
         strangers: strangers.iter().map(|pid| pid.0).collect(),
         unseen,
+        unlisted_gpus,
         denied: denied.collect(),
         silent: silent.intersection(&pids).map(|pid| pid.0).collect(),
     };

@@ -10,7 +10,7 @@ use crate::audit::placed::{PlacedProcess, Yardstick};
 use crate::audit::rules::{PlacedMachine, RuleContext};
 use crate::audit::summary::summarise;
 use crate::audit::{Form, Limits, Settings, entries, rules};
-use crate::document::{Document, Finding, GpuEntry, SCHEMA_VERSION, Tool};
+use crate::document::{Document, Finding, GpuEntry, SCHEMA_VERSION, Tool, UnseenProcess};
 use crate::jobs::attribution;
 use crate::jobs::{Membership, ProcessTree, scope};
 use crate::machine::{
@@ -52,6 +52,12 @@ impl AuditedMachine {
             .map(|gpu| home::place(gpu, &machine.topology, hints))
             .collect();
         gaps.extend(gpus.iter().flat_map(home::gaps));
+        let unknown: BTreeSet<&String> = scope
+            .unknown_gpus
+            .iter()
+            .chain(&hints.unknown_gpus)
+            .collect();
+        gaps.extend(unknown.into_iter().map(|name| unknown_gpu(name)));
         let named = machine.named;
         let mut processes = machine.processes;
         let tree = ProcessTree::of(&processes);
@@ -103,6 +109,8 @@ impl AuditedMachine {
             processes: &self.processes,
             gpus: &self.gpus,
             topology: &self.topology,
+            devices: &self.devices,
+            has_unlisted_gpus: self.gaps.iter().any(|gap| gap.fact == Fact::UnlistedGpu),
             kernel: self.kernel,
             window: self.window.as_ref(),
         };
@@ -168,19 +176,61 @@ impl AuditedMachine {
         GpuEntry {
             in_scope: Some(is_about_gpus && self.asked.contains(&entry.index)),
             processes_known: Some(self.are_users_known(place)),
+            unseen_processes: self.unseen(&place.gpu),
             ..entry
         }
+    }
+
+    /// The processes that the driver lists on a GPU and that could not be looked at, by PID.
+    fn unseen(&self, gpu: &Gpu) -> Vec<UnseenProcess> {
+        let mut reasons: BTreeMap<Pid, String> = BTreeMap::new();
+        for gap in self.gaps.iter().filter(|gap| gap.fact == Fact::Process) {
+            reasons.extend(gap.pid.map(|pid| (pid, entries::why_unseen(&gap.reason))));
+        }
+        let foreign = gpu.foreign.iter();
+        reasons.extend(foreign.map(|context| (context.pid, entries::FOREIGN.to_owned())));
+        let listed = gpu.contexts.iter().flatten().chain(&gpu.foreign);
+        let mut unseen: BTreeMap<Pid, UnseenProcess> = BTreeMap::new();
+        for context in listed {
+            let Some(reason) = reasons.get(&context.pid) else {
+                continue;
+            };
+            let entry = unseen.entry(context.pid).or_insert(UnseenProcess {
+                pid: context.pid,
+                memory_bytes: None,
+                reason: reason.clone(),
+            });
+            // It may have several contexts, in several MIG instances.
+            let sizes = [entry.memory_bytes, context.memory];
+            let is_known = sizes.iter().any(Option::is_some);
+            entry.memory_bytes = is_known.then(|| sizes.into_iter().flatten().sum());
+        }
+        unseen.into_values().collect()
     }
 
     /// NVIDIA's driver reports nothing about other GPUs.
     fn are_users_known(&self, place: &GpuPlace) -> bool {
         let is_by_driver = place.gpu.drm.is_none();
+        if !self.unseen(&place.gpu).is_empty() {
+            return false;
+        }
         let mut facts = self.gaps.iter().map(|gap| &gap.fact);
         !facts.any(|fact| match fact {
             Fact::Driver => is_by_driver,
             Fact::GpuProcesses(gpu) => *gpu == place.gpu.index,
             _ => false,
         })
+    }
+}
+
+/// A GPU that was typed and is not among those that are known, which may not be all.
+fn unknown_gpu(name: &str) -> Gap {
+    Gap {
+        pid: None,
+        fact: Fact::TypedGpu(name.to_owned()),
+        reason: Reason::Failed(
+            "it is unknown whether it exists: the NVIDIA driver did not answer for all GPUs".into(),
+        ),
     }
 }
 

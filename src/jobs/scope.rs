@@ -12,6 +12,8 @@ use crate::words::Role;
 pub(crate) struct Scope {
     /// Only processes that work for one of these GPUs, by index.
     pub(crate) gpus: Option<BTreeSet<u32>>,
+    /// The typed names of GPUs that are not known, where it is unknown whether they exist.
+    pub(crate) unknown_gpus: Vec<String>,
     /// Only processes of this user.
     pub(crate) uid: Option<u32>,
 }
@@ -101,8 +103,18 @@ pub(crate) fn concerns(
             let is_asked = |gpu: &&Gpu| gpu.drm.is_none() && asked.contains(&gpu.index);
             asked.is_empty() || gpus.iter().any(is_asked)
         }
-        (Fact::GpuProcesses(gpu) | Fact::GpuHomeNode(gpu) | Fact::GpuMemoryNode(gpu), _) => {
-            asked.contains(gpu)
+        (
+            Fact::GpuProcesses(gpu)
+            | Fact::GpuHomeNode(gpu)
+            | Fact::GpuMemoryNode(gpu)
+            | Fact::GpuDetail(gpu, _),
+            _,
+        ) => asked.contains(gpu),
+        (Fact::TypedGpu(_), _) => true,
+        // A GPU that is known and was asked for is not this one.
+        (Fact::UnlistedGpu, pid) if named.is_empty() => {
+            let is_asked = |gpu: &&Gpu| asked.contains(&gpu.index);
+            gpus.iter().all(is_asked) || pid.is_some_and(|pid| shown.contains(&pid))
         }
         // Of a process that is not visible, only its GPUs are known.
         (Fact::Process, Some(pid)) => {

@@ -43,7 +43,7 @@ use crate::audit::place::{GpuPlace, Locality};
 use crate::audit::rules::Group;
 use crate::audit::{Limits, PlacedProcess};
 use crate::jobs::ProcessTree;
-use crate::machine::{BindingRequest, KernelSettings, Topology, Window};
+use crate::machine::{BindingRequest, KernelSettings, PciDevice, Topology, Window};
 use crate::units::{Bytes, NodeId, NodeSet, Pid};
 use crate::words::Role;
 
@@ -55,6 +55,10 @@ pub(crate) struct PlacedMachine<'a> {
     /// By index.
     pub(crate) gpus: &'a [GpuPlace],
     pub(crate) topology: &'a Topology,
+    /// PCI devices that are not among the GPUs.
+    pub(crate) devices: &'a [PciDevice],
+    /// Whether GPUs exist that no source lists.
+    pub(crate) has_unlisted_gpus: bool,
     pub(crate) kernel: KernelSettings,
     /// `None` without --for.
     pub(crate) window: Option<&'a Window>,

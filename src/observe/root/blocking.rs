@@ -2,9 +2,10 @@
 
 use std::collections::BTreeSet;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::Duration;
 
+use crate::machine::Reason;
 use crate::units::Pid;
 
 /// How long a file of a process may block its reader.
@@ -19,7 +20,9 @@ const MEMORY_FILES: &[&str] = &["cmdline", "environ", "maps", "numa_maps", "page
 /// that are read below /proc/PID only wait for short locks of the kernel.
 fn blocks_on(path: &str) -> Option<Pid> {
     let (pid, rest) = path.strip_prefix("proc/")?.split_once('/')?;
-    let blocks = rest.starts_with("fdinfo/") || MEMORY_FILES.contains(&rest.rsplit('/').next()?);
+    let blocks = rest.starts_with("fdinfo/")
+        || rest.contains("/fdinfo/")
+        || MEMORY_FILES.contains(&rest.rsplit('/').next()?);
     pid.parse().ok().map(Pid).filter(|_| blocks)
 }
 
@@ -29,7 +32,8 @@ pub(crate) struct Unresponsive {
     processes: Mutex<BTreeSet<Pid>>,
     /// Whether `processes` has any: this is checked for every file.
     has_processes: AtomicBool,
-    nvidia_driver: AtomicBool,
+    /// Why the files of NVIDIA's driver are not read.
+    nvidia_driver: OnceLock<Reason>,
 }
 
 impl Unresponsive {
@@ -38,17 +42,26 @@ impl Unresponsive {
         self.has_processes.store(true, Ordering::Release);
     }
 
-    pub(crate) fn add_nvidia_driver(&self) {
-        self.nvidia_driver.store(true, Ordering::Release);
+    pub(crate) fn add_nvidia_driver(&self, reason: Reason) {
+        // The first reason counts.
+        let _ = self.nvidia_driver.set(reason);
     }
 
-    /// Whether a read of this file would block.
-    pub(crate) fn has_file(&self, path: &str) -> bool {
-        if self.nvidia_driver.load(Ordering::Acquire) && path.starts_with("proc/driver/nvidia/") {
-            return true;
+    /// Why a read of this file would block, or might.
+    pub(crate) fn reason(&self, path: &str) -> Option<Reason> {
+        if path.starts_with("proc/driver/nvidia/")
+            && let Some(reason) = self.nvidia_driver.get()
+        {
+            return Some(reason.clone());
         }
-        self.has_processes.load(Ordering::Acquire)
-            && blocks_on(path).is_some_and(|pid| self.locked().contains(&pid))
+        let is_stuck = self.has_processes.load(Ordering::Acquire)
+            && blocks_on(path).is_some_and(|pid| self.locked().contains(&pid));
+        is_stuck.then_some(Reason::TimedOut(PATIENCE))
+    }
+
+    /// Whether a read of this file would block, or might.
+    pub(crate) fn has_file(&self, path: &str) -> bool {
+        self.reason(path).is_some()
     }
 
     pub(crate) fn processes(&self) -> BTreeSet<Pid> {
@@ -72,6 +85,7 @@ mod tests {
             "proc/7/cmdline",
             "proc/7/task/8/numa_maps",
             "proc/7/fdinfo/3",
+            "proc/7/task/8/fdinfo/3",
         ] {
             assert_eq!(blocks_on(path), Some(Pid(7)), "{path}");
         }
@@ -94,7 +108,7 @@ mod tests {
         assert!(unresponsive.has_file("proc/7/maps"));
         assert!(!unresponsive.has_file("proc/7/stat") && !unresponsive.has_file("proc/8/maps"));
         assert!(!unresponsive.has_file("proc/driver/nvidia/version"));
-        unresponsive.add_nvidia_driver();
+        unresponsive.add_nvidia_driver(Reason::Absent);
         assert!(unresponsive.has_file("proc/driver/nvidia/version"));
     }
 }
