@@ -12,7 +12,7 @@ use crate::audit::summary::summarise;
 use crate::audit::{Form, Limits, Settings, entries, rules};
 use crate::document::{Document, Finding, GpuEntry, SCHEMA_VERSION, Tool, UnseenProcess};
 use crate::jobs::attribution;
-use crate::jobs::{Membership, ProcessTree, scope};
+use crate::jobs::{Membership, ProcessTree};
 use crate::machine::{
     Fact, Gap, Gpu, Host, KernelSettings, Machine, PciDevice, Process, Reason, Topology, Window,
 };
@@ -33,6 +33,8 @@ pub(crate) struct AuditedMachine {
     pub(crate) asked: BTreeSet<u32>,
     /// Whether processes were named with --pid.
     has_named: bool,
+    /// Whether GPUs exist that no source lists.
+    has_unlisted_gpus: bool,
     /// Whether only processes of one user are in scope.
     has_user: bool,
 }
@@ -81,7 +83,8 @@ impl AuditedMachine {
         let processes: Vec<PlacedProcess> = processes.into_iter().map(place).collect();
         let near_limit = processes.iter();
         gaps.extend(near_limit.filter_map(|of| memory::near_limit(of, &settings.limits)));
-        gaps.retain(|gap| scope::concerns(gap, &shown, &asked, &observed, &named));
+        let has_unlisted_gpus = gaps.iter().any(|gap| gap.fact == Fact::UnlistedGpu);
+        gaps.retain(|gap| scope.concerns(gap, &shown, &asked, &observed, &named));
         Self {
             host: machine.host,
             topology: machine.topology,
@@ -94,6 +97,7 @@ impl AuditedMachine {
             gaps,
             asked,
             has_named: !named.is_empty(),
+            has_unlisted_gpus,
             has_user: scope.uid.is_some(),
         }
     }
@@ -110,7 +114,7 @@ impl AuditedMachine {
             gpus: &self.gpus,
             topology: &self.topology,
             devices: &self.devices,
-            has_unlisted_gpus: self.gaps.iter().any(|gap| gap.fact == Fact::UnlistedGpu),
+            has_unlisted_gpus: self.has_unlisted_gpus,
             kernel: self.kernel,
             window: self.window.as_ref(),
         };

@@ -356,6 +356,9 @@ impl Root {
 
     /// The target of a symbolic link; absent where it is not a link.
     pub(crate) fn link(&self, path: &str) -> Result<String, Reason> {
+        if self.denied.contains(path) {
+            return Err(Reason::Denied);
+        }
         let target = match &self.location {
             Location::Live => std::fs::read_link(live_path(path)),
             Location::Folder(root) => link_within(root, path),
@@ -364,7 +367,11 @@ impl Root {
         let target = target.map_err(|error| match error.raw_os_error() {
             // It is not a link.
             Some(number) if number == Errno::INVAL.raw_os_error() => Reason::Absent,
-            _ => self.reason(path, &error),
+            // A recording has no such link: its replay cannot even list the folder.
+            _ => match path.rsplit_once('/') {
+                Some((folder, _)) if folder.ends_with("/fd") => self.reason(folder, &error),
+                _ => self.reason(path, &error),
+            },
         })?;
         if let Some(mut tap) = self.tap()
             && keeps_link(path, &target)

@@ -835,6 +835,7 @@ pub fn open_files(tree: &Tree, pid: u32, counts: &[usize]) {
 #[test]
 fn open_files_tell_the_trainer_that_nvml_does_not() {
     let mut tree = Tree::new();
+    tree.gpu("0000:90:1C.0", "1\n");
     tree.process(&PLACED);
     open_files(&tree, 100, &[23, 7]);
     tree.process(&Process {

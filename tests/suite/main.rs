@@ -27,4 +27,5 @@ mod rules;
 mod schema;
 mod show;
 mod stuck;
+mod unseen;
 mod whose;

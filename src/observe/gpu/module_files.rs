@@ -152,8 +152,7 @@ fn add_left_out(
     }
     let indexes = free_indexes(gpus);
     for (index, (address, information)) in indexes.zip(left) {
-        let reason =
-            "the NVIDIA driver does not list this GPU, which is in /proc/driver/nvidia/gpus";
+        let reason = "not in the list of NVML, only in /proc/driver/nvidia/gpus";
         gaps.note(
             None,
             Fact::GpuProcesses(index),

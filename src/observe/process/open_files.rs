@@ -12,7 +12,7 @@ use crate::units::Pid;
 /// target of 4 KiB each.
 ///
 /// # Errors
-/// Where the folder or one of the links may not be read. Without CAP_SYS_PTRACE root may list the descriptors of every
+/// Where the folder or a link may not be read. Without CAP_SYS_PTRACE root may list the descriptors of every
 /// process, and read no link: that a file is not open cannot be concluded from it.
 pub(crate) fn each_open_file(
     root: &Root,
@@ -20,16 +20,16 @@ pub(crate) fn each_open_file(
     mut take: impl FnMut(&str, &str),
 ) -> Result<(), Reason> {
     let folder = format!("{}/fd", root.process_folder(pid));
-    let mut refused = None;
     for fd in root.names(&folder)? {
         match root.link(&format!("{folder}/{fd}")) {
             Ok(target) => take(&fd, &target),
             // It was closed since the listing, or is not a link.
             Err(reason) if is_ended(&reason) => {}
-            Err(reason) => refused = refused.or(Some(reason)),
+            // The others would be refused too.
+            Err(reason) => return Err(reason),
         }
     }
-    refused.map_or(Ok(()), Err)
+    Ok(())
 }
 
 /// Counts the device files of NVIDIA's driver that a process has open.
