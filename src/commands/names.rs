@@ -60,7 +60,7 @@ pub(super) fn user_named(name: &str, machine: &Machine) -> Result<u32, Trouble> 
     }
     // A user without a process here.
     let is_live = machine.host.origin == Origin::Live;
-    if let Some(uid) = is_live.then(|| user_number(name)).flatten() {
+    if is_live && let Some(uid) = user_number(name)? {
         return Ok(uid);
     }
     name.parse()

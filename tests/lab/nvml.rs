@@ -12,7 +12,7 @@ const GPU: &str = "gpu 0 00000000:10:1C.0 0 GPU-aaaa 42949672960 5000000 0-1 0 N
     gpu 1 00000000:10:1D.0 1 GPU-bbbb 42949672960 5000000 - - NVIDIA A100-SXM4-40GB\n";
 
 /// The program's audit with a driver that answers so.
-fn audit(library: &Path, answers: &str) -> (Value, Option<i32>) {
+pub fn audit(library: &Path, answers: &str) -> (Value, Option<i32>) {
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("answers");
     std::fs::write(&file, format!("driver 570.1\n{answers}")).unwrap();
@@ -31,7 +31,7 @@ fn audit(library: &Path, answers: &str) -> (Value, Option<i32>) {
     )
 }
 
-fn facts(document: &Value) -> Vec<(&str, &str)> {
+pub fn facts(document: &Value) -> Vec<(&str, &str)> {
     let gaps = document["incomplete"].as_array().unwrap().iter();
     gaps.map(|gap| {
         (
@@ -48,10 +48,10 @@ fn listed(pids: std::ops::Range<u32>) -> String {
     GPU.to_owned() + &lines.collect::<String>()
 }
 
-const NOBODYS: u32 = 4_200_000;
+pub const NOBODYS: u32 = 4_200_000;
 
 /// Every PID that the program took from the lists.
-fn pids(document: &Value) -> Vec<u32> {
+pub fn pids(document: &Value) -> Vec<u32> {
     let gaps = document["incomplete"].as_array().unwrap().iter();
     gaps.filter(|gap| gap["what"] == "process")
         .map(|gap| gap["pid"].as_u64().unwrap() as u32)

@@ -107,13 +107,16 @@ fn gpu_of_answer(answer: &DriverGpu, topology: &Topology, gaps: &mut Gaps) -> Gp
             })
             .collect()
     };
+    // A GPU without memory of its own: what it uses is not counted there.
+    let has_own_memory = answer.memory_total_bytes != Some(0);
+    let memory_used = answer.memory_used_bytes.filter(|_| has_own_memory);
     Gpu {
         index: answer.index,
         uuid: answer.uuid.clone(),
         name: answer.name.clone(),
         address: answer.pci_bus_id.as_ref().and_then(|id| id.parse().ok()),
         memory_total: answer.memory_total_bytes.map(Bytes),
-        memory_used: answer.memory_used_bytes.map(Bytes),
+        memory_used: memory_used.map(Bytes),
         home_answers: home_answers(answer, topology),
         minor: answer.minor_number,
         contexts: answer.processes.as_ref().map(contexts),

@@ -108,7 +108,12 @@ mod tests {
         assert!(unresponsive.has_file("proc/7/maps"));
         assert!(!unresponsive.has_file("proc/7/stat") && !unresponsive.has_file("proc/8/maps"));
         assert!(!unresponsive.has_file("proc/driver/nvidia/version"));
-        unresponsive.add_nvidia_driver(Reason::Absent);
-        assert!(unresponsive.has_file("proc/driver/nvidia/version"));
+        let reason = Reason::Failed("nothing could be started".to_owned());
+        unresponsive.add_nvidia_driver(reason.clone());
+        assert_eq!(
+            unresponsive.reason("proc/driver/nvidia/version"),
+            Some(reason),
+            "not that it did not answer in time"
+        );
     }
 }

@@ -8,8 +8,6 @@ use nvml_wrapper::device::Device;
 use nvml_wrapper::error::{NvmlError, nvml_sym, nvml_try};
 use nvml_wrapper_sys::bindings::{nvmlMemory_t, nvmlPciInfo_t};
 
-use crate::observe::gpu::nvml::is_unsupported;
-
 /// The PCI address as the driver writes it, at most as long as its field.
 pub(crate) fn pci_bus_id(nvml: &Nvml, device: &Device) -> Result<String, NvmlError> {
     let function = nvml_sym(nvml.lib().nvmlDeviceGetPciInfo_v3.as_ref())?;
@@ -27,7 +25,9 @@ pub(crate) fn pci_bus_id(nvml: &Nvml, device: &Device) -> Result<String, NvmlErr
 pub(crate) fn memory_sizes(nvml: &Nvml, device: &Device) -> Result<(u64, u64), NvmlError> {
     match device.memory_info() {
         Ok(memory) => Ok((memory.total, memory.used)),
-        Err(error) if is_unsupported(&error) => first_memory_sizes(nvml, device),
+        Err(NvmlError::FailedToLoadSymbol(_) | NvmlError::FunctionNotFound) => {
+            first_memory_sizes(nvml, device)
+        }
         Err(error) => Err(error),
     }
 }
