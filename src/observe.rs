@@ -6,8 +6,9 @@
 //! # What is read
 //!
 //! - All processes: `/proc/PID/stat`. The processes that use a GPU and those of their jobs: `status`, `cmdline`, `environ`,
-//!   `cgroup`, the links in `fd`, `task/TID/stat`, and sched_getaffinity. `fd` of all processes only where NVML names none or
-//!   a GPU is AMD's or Intel's.
+//!   `cgroup`, the links in `fd`, `task/TID/stat`, and sched_getaffinity. `fd` of all processes only where NVML names none on
+//!   a GPU, where its GPUs are not those of `/proc/driver/nvidia/gpus`, or where a GPU is AMD's or Intel's. Where the main
+//!   thread has ended, these files of a living thread.
 //! - Of environments only RANK, LOCAL_RANK, MASTER_PORT, TORCHELASTIC_RUN_ID, CUDA_VISIBLE_DEVICES and three variables that
 //!   request a binding.
 //! - Memory: `maps`, the nodes of some thousand pages (move_pages without target nodes), `pagemap` where mappings are nearly

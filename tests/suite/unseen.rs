@@ -412,3 +412,49 @@ fn an_output_that_is_not_open_for_writing_is_an_error() {
             .fails_with("cannot write the output: No space left on device (os error 28)");
     }
 }
+
+#[test]
+fn what_a_recording_could_not_show_is_still_unknown_in_its_replay() {
+    let tree = with_module(&[GPU_0]);
+    let gpus = with(json!({ "uuid": "GPU-0" }));
+    tree.file("nvml.json", &json!({ "gpus": gpus }).to_string());
+    let manifest = json!({"format": 1, "unlisted_gpus": {"300": "it has another GPU open"}});
+    tree.file("snapshot.json", &manifest.to_string());
+    let run = Run::from(tree.command(&["--json"]).output().unwrap());
+    has_gap(&run.json(), "GPU", "it has another GPU open");
+    assert_eq!(run.code, Some(3));
+}
+
+/// A running process whose main thread has ended.
+const ENDED_MAIN_THREAD: &str = "import ctypes, threading, time
+memory = bytearray(64 << 20)
+threading.Thread(target=lambda: time.sleep(600)).start()
+print(flush=True)
+ctypes.CDLL(None).pthread_exit(None)";
+
+#[test]
+fn a_running_process_whose_main_thread_has_ended_is_read() {
+    let mut command = std::process::Command::new("python3");
+    command.args(["-c", ENDED_MAIN_THREAD]);
+    let Ok(mut child) = command.stdout(std::process::Stdio::piped()).spawn() else {
+        println!("no python3: passed over");
+        return;
+    };
+    let pid = child.id();
+    let stat = || std::fs::read_to_string(format!("/proc/{pid}/stat")).unwrap();
+    while !stat().contains(") Z ") {
+        std::thread::sleep(std::time::Duration::from_millis(10));
+    }
+    let run = crate::program::run(["--json", "--pid", &pid.to_string()]);
+    let kill = child.kill();
+    child.wait().unwrap();
+    kill.unwrap();
+    let document = run.json();
+    let process = &document["processes"][0];
+    assert_eq!(process["pid"], pid);
+    assert_eq!(process["cpu"]["threads"]["total"], 1, "{process}");
+    let memory = process["memory"]["by_node_bytes"].as_object().unwrap();
+    let bytes: u64 = memory.values().filter_map(Value::as_u64).sum();
+    assert!(bytes > 60 << 20, "{process}");
+    assert_eq!(gaps(&document), [], "{document:#}");
+}

@@ -39,7 +39,8 @@ pub(crate) fn find(
     gaps: &mut Vec<Gap>,
 ) {
     let unlisted = unlisted(gpus, |pid| stats.contains_key(&pid));
-    if unlisted.is_empty() && is_whole(readers, gpus) {
+    let is_recorded = !recorded.unlisted_gpus.is_empty();
+    if unlisted.is_empty() && is_whole(readers, gpus) && !is_recorded {
         return;
     }
     let read = readers.each(stats.keys().copied(), |root, pid, files| {

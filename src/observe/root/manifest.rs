@@ -79,7 +79,7 @@ mod tests {
 
         #[test]
         fn a_number_of_any_length_is_read_or_refused(
-            key in "format|recorded_at|users|named|strangers|unseen|denied",
+            key in "format|recorded_at|users|named|strangers|unseen|unlisted_gpus|denied",
             value in "-?[0-9]{1,22}|\\[-?[0-9]{0,22}\\]|\\{\"[0-9]{0,12}\": ?\"x\"\\}",
         ) {
             let _ = parse_manifest(format!("{{\"format\": 1, \"{key}\": {value}}}").as_bytes());
