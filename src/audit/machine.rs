@@ -5,11 +5,11 @@ use std::collections::{BTreeMap, BTreeSet};
 use crate::audit::entries::process::EntryContext;
 use crate::audit::hint::Circumstances;
 use crate::audit::place::home;
-use crate::audit::place::{GpuPlace, memory};
+use crate::audit::place::{GpuPlace, Hints, memory};
 use crate::audit::placed::{PlacedProcess, Yardstick};
 use crate::audit::rules::{PlacedMachine, RuleContext};
 use crate::audit::summary::summarise;
-use crate::audit::{Form, Limits, Settings, entries, rules};
+use crate::audit::{Form, Limits, Scope, Settings, entries, rules};
 use crate::document::{Document, Finding, GpuEntry, SCHEMA_VERSION, Tool, UnseenProcess};
 use crate::jobs::attribution;
 use crate::jobs::{Membership, ProcessTree};
@@ -54,12 +54,7 @@ impl AuditedMachine {
             .map(|gpu| home::place(gpu, &machine.topology, hints))
             .collect();
         gaps.extend(gpus.iter().flat_map(home::gaps));
-        let unknown: BTreeSet<&String> = scope
-            .unknown_gpus
-            .iter()
-            .chain(&hints.unknown_gpus)
-            .collect();
-        gaps.extend(unknown.into_iter().map(|name| unknown_gpu(name)));
+        gaps.extend(unknown_gpus(scope, hints));
         let named = machine.named;
         let mut processes = machine.processes;
         let tree = ProcessTree::of(&processes);
@@ -227,15 +222,17 @@ impl AuditedMachine {
     }
 }
 
-/// A GPU that was typed and is not among those that are known, which may not be all.
-fn unknown_gpu(name: &str) -> Gap {
-    Gap {
+/// The GPUs that were typed and are not among those that are known, which may not be all.
+fn unknown_gpus(scope: &Scope, hints: &Hints) -> impl Iterator<Item = Gap> {
+    let names = scope.unknown_gpus.iter().chain(&hints.unknown_gpus);
+    let names: BTreeSet<String> = names.cloned().collect();
+    names.into_iter().map(|name| Gap {
         pid: None,
-        fact: Fact::TypedGpu(name.to_owned()),
+        fact: Fact::TypedGpu(name),
         reason: Reason::Failed(
             "it is unknown whether it exists: the NVIDIA driver did not answer for all GPUs".into(),
         ),
-    }
+    })
 }
 
 /// Why the trainer of a worker is unknown.
