@@ -24,7 +24,7 @@ pub(crate) use crate::document::cpu::{CpuEntry, CpuWindowEntry, ThreadsEntry};
 pub(crate) use crate::document::finding::Finding;
 pub(crate) use crate::document::gap::GapEntry;
 pub(crate) use crate::document::machine::{
-    DeviceEntry, GpuEntry, HugePagesEntry, NodeEntry, TopologyEntry,
+    DeviceEntry, GpuEntry, HugePagesEntry, NodeEntry, TopologyEntry, UnseenProcess,
 };
 pub(crate) use crate::document::memory::MemoryEntry;
 pub(crate) use crate::document::process::{

@@ -6,8 +6,9 @@
 //! # What is read
 //!
 //! - All processes: `/proc/PID/stat`. The processes that use a GPU and those of their jobs: `status`, `cmdline`, `environ`,
-//!   `cgroup`, the links in `fd`, `task/TID/stat`, and sched_getaffinity. `fd` of all processes only where NVML names none or
-//!   a GPU is AMD's or Intel's.
+//!   `cgroup`, the links in `fd`, `task/TID/stat`, and sched_getaffinity. `fd` of all processes only where NVML names none on
+//!   a GPU, where its GPUs are not those of `/proc/driver/nvidia/gpus`, or where a GPU is AMD's or Intel's. Where the main
+//!   thread has ended, these files of a living thread.
 //! - Of environments only the variables of ranks (`jobs/ranks.rs`), of schedulers' jobs (`jobs/scheduler.rs`), MASTER_PORT,
 //!   TORCHELASTIC_RUN_ID, CUDA_VISIBLE_DEVICES, POD_UID, and variables that request a binding, of frameworks and of OpenMP
 //!   (`jobs/binding_requests.rs`).

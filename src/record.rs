@@ -5,7 +5,7 @@ pub(crate) mod kept;
 pub(crate) mod redact;
 pub(crate) mod write;
 
-pub(crate) use kept::{RecordedFiles, process_of, unseen};
+pub(crate) use kept::{RecordedFiles, process_of, unlisted_gpus, unseen};
 pub(crate) use redact::{by_line, keeps_open_file, without_secrets};
 pub(crate) use write::{archive_stem, parent, write_archive, write_folder};
 
@@ -154,6 +154,7 @@ fn manifest(
     options: &Options,
 ) -> Manifest {
     let unseen = unseen(&machine);
+    let unlisted_gpus = unlisted_gpus(&machine);
     let processes = &machine.processes;
     let uids: BTreeSet<u32> = processes.iter().filter_map(|of| of.uid).collect();
     let pids: BTreeSet<Pid> = processes.iter().map(|of| of.pid).collect();
@@ -171,6 +172,7 @@ fn manifest(
         named: machine.named.iter().map(|pid| pid.0).collect(),
         strangers: strangers.iter().map(|pid| pid.0).collect(),
         unseen,
+        unlisted_gpus,
         denied: denied.collect(),
         silent: tap.silent.intersection(&pids).map(|pid| pid.0).collect(),
     }

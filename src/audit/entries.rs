@@ -17,9 +17,10 @@ pub(crate) fn settings(kernel: KernelSettings) -> SettingsEntry {
 
 pub(crate) fn gap(gap: &Gap, around: &Circumstances) -> GapEntry {
     let (gpu, tid) = match gap.fact {
-        Fact::GpuProcesses(gpu) | Fact::GpuHomeNode(gpu) | Fact::GpuMemoryNode(gpu) => {
-            (Some(gpu), None)
-        }
+        Fact::GpuProcesses(gpu)
+        | Fact::GpuHomeNode(gpu)
+        | Fact::GpuMemoryNode(gpu)
+        | Fact::GpuDetail(gpu, _) => (Some(gpu), None),
         Fact::Thread(tid) => (None, Some(tid)),
         _ => (None, None),
     };
@@ -34,6 +35,17 @@ pub(crate) fn gap(gap: &Gap, around: &Circumstances) -> GapEntry {
             Reason::InUseByHidden(used) => Some(used),
             _ => None,
         },
+    }
+}
+
+/// Why a process that has a listed PID is not the listed one.
+pub(crate) const FOREIGN: &str = "the PID is from another PID namespace";
+
+/// Why a process that the driver lists could not be looked at.
+pub(crate) fn why_unseen(reason: &Reason) -> String {
+    match reason {
+        Reason::Absent => "there is no such process here".to_owned(),
+        reason => reason.to_string(),
     }
 }
 

@@ -5,16 +5,17 @@ use std::collections::{BTreeMap, BTreeSet};
 use crate::audit::entries::process::EntryContext;
 use crate::audit::hint::Circumstances;
 use crate::audit::place::GpuPlace;
+use crate::audit::place::Hints;
 use crate::audit::place::crowded_masks;
 use crate::audit::place::home;
 use crate::audit::placed::{PlacedProcess, Yardstick};
 use crate::audit::rules::{PlacedMachine, RuleContext};
 use crate::audit::summary::summarise;
 use crate::audit::target::set_targets;
-use crate::audit::{Form, Limits, Settings, entries, rules};
-use crate::document::{Document, Finding, GpuEntry, SCHEMA_VERSION, Tool};
+use crate::audit::{Form, Limits, Scope, Settings, entries, rules};
+use crate::document::{Document, Finding, GpuEntry, SCHEMA_VERSION, Tool, UnseenProcess};
 use crate::jobs::attribution;
-use crate::jobs::{Membership, ProcessTree, scope};
+use crate::jobs::{Membership, ProcessTree};
 use crate::machine::{
     CpuFacts, Fact, Gap, Gpu, Host, KernelSettings, Machine, PciDevice, Process, Reason, Topology,
     Window,
@@ -38,6 +39,8 @@ pub(crate) struct AuditedMachine {
     pub(crate) asked: BTreeSet<u32>,
     /// Whether processes were named with --pid.
     has_named: bool,
+    /// Whether GPUs exist that no source lists.
+    has_unlisted_gpus: bool,
     /// Whether only processes of one user are in scope.
     has_user: bool,
 }
@@ -53,6 +56,7 @@ impl AuditedMachine {
         }
         let gpus: Vec<GpuPlace> = home::place(machine.gpus, &machine.topology, hints);
         gaps.extend(gpus.iter().flat_map(home::gaps));
+        gaps.extend(unknown_gpus(scope, hints));
         let named = machine.named;
         let mut processes = machine.processes;
         let tree = ProcessTree::of(&processes);
@@ -91,7 +95,8 @@ impl AuditedMachine {
             .iter()
             .filter(|of| of.memory.is_near_limit(&settings.limits));
         gaps.extend(near_limit.map(|of| open_limit(of.process.pid)));
-        gaps.retain(|gap| scope::concerns(gap, &shown, &asked, &observed, &named));
+        let has_unlisted_gpus = gaps.iter().any(|gap| gap.fact == Fact::UnlistedGpu);
+        gaps.retain(|gap| scope.concerns(gap, &shown, &asked, &observed, &named));
         Self {
             host: machine.host,
             topology: machine.topology,
@@ -105,6 +110,7 @@ impl AuditedMachine {
             gaps,
             asked,
             has_named: !named.is_empty(),
+            has_unlisted_gpus,
             has_user: scope.uid.is_some(),
         }
     }
@@ -121,6 +127,8 @@ impl AuditedMachine {
             gpus: &self.gpus,
             topology: &self.topology,
             cpus: &self.cpus,
+            devices: &self.devices,
+            has_unlisted_gpus: self.has_unlisted_gpus,
             kernel: self.kernel,
             window: self.window.as_ref(),
         };
@@ -186,13 +194,44 @@ impl AuditedMachine {
         GpuEntry {
             in_scope: Some(is_about_gpus && self.asked.contains(&entry.index)),
             processes_known: Some(self.are_users_known(place)),
+            unseen_processes: self.unseen(&place.gpu),
             ..entry
         }
+    }
+
+    /// The processes that the driver lists on a GPU and that could not be looked at, by PID.
+    fn unseen(&self, gpu: &Gpu) -> Vec<UnseenProcess> {
+        let mut reasons: BTreeMap<Pid, String> = BTreeMap::new();
+        for gap in self.gaps.iter().filter(|gap| gap.fact == Fact::Process) {
+            reasons.extend(gap.pid.map(|pid| (pid, entries::why_unseen(&gap.reason))));
+        }
+        let foreign = gpu.foreign.iter();
+        reasons.extend(foreign.map(|context| (context.pid, entries::FOREIGN.to_owned())));
+        let listed = gpu.contexts.iter().flatten().chain(&gpu.foreign);
+        let mut unseen: BTreeMap<Pid, UnseenProcess> = BTreeMap::new();
+        for context in listed {
+            let Some(reason) = reasons.get(&context.pid) else {
+                continue;
+            };
+            let entry = unseen.entry(context.pid).or_insert(UnseenProcess {
+                pid: context.pid,
+                memory_bytes: None,
+                reason: reason.clone(),
+            });
+            // It may have several contexts, in several MIG instances.
+            let sizes = [entry.memory_bytes, context.memory];
+            let is_known = sizes.iter().any(Option::is_some);
+            entry.memory_bytes = is_known.then(|| sizes.into_iter().flatten().sum());
+        }
+        unseen.into_values().collect()
     }
 
     /// NVIDIA's driver reports nothing about other GPUs.
     fn are_users_known(&self, place: &GpuPlace) -> bool {
         let is_by_driver = place.gpu.drm.is_none();
+        if !self.unseen(&place.gpu).is_empty() {
+            return false;
+        }
         let mut facts = self.gaps.iter().map(|gap| &gap.fact);
         !facts.any(|fact| match fact {
             Fact::Driver => is_by_driver,
@@ -200,6 +239,19 @@ impl AuditedMachine {
             _ => false,
         })
     }
+}
+
+/// The GPUs that were typed and are not among those that are known, which may not be all.
+fn unknown_gpus(scope: &Scope, hints: &Hints) -> impl Iterator<Item = Gap> {
+    let names = scope.unknown_gpus.iter().chain(&hints.unknown_gpus);
+    let names: BTreeSet<String> = names.cloned().collect();
+    names.into_iter().map(|name| Gap {
+        pid: None,
+        fact: Fact::TypedGpu(name),
+        reason: Reason::Failed(
+            "it is unknown whether it exists: the NVIDIA driver did not answer for all GPUs".into(),
+        ),
+    })
 }
 
 /// Why the trainer of a worker is unknown.

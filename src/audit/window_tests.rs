@@ -125,6 +125,7 @@ impl Observed {
         self.add(process(pid, 1, "python3", threads));
         let contexts = self.machine.gpus[0].contexts.as_mut().unwrap();
         contexts.push(Context {
+            memory: None,
             pid: Pid(pid),
             instance: None,
         });

@@ -27,11 +27,15 @@ pub(crate) fn of_audit(document: &Document, fail_on: FailOn) -> u8 {
     )
 }
 
-/// 1 if the machine is not as expected; 3 if not all of it could be compared; 0 if nothing is expected.
-pub(crate) fn of_map(document: &Document) -> u8 {
+/// 1 if the machine is not as expected; 3 if not all of it could be compared, or a GPU was named of which it is unknown whether
+/// it exists; 0 if nothing is expected.
+pub(crate) fn of_map(document: &Document, has_unknown: bool) -> u8 {
     let expectation = document.expectation.as_ref();
     let is = |wanted| expectation.is_some_and(|word| *word == wanted);
-    code(is(Expectation::NotMet), !is(Expectation::Unknown))
+    code(
+        is(Expectation::NotMet),
+        !is(Expectation::Unknown) && !has_unknown,
+    )
 }
 
 /// That of the audit or the map that was saved.
@@ -39,7 +43,7 @@ pub(crate) fn of_saved(document: &Document, fail_on: FailOn) -> u8 {
     if document.processes.is_some() {
         of_audit(document, fail_on)
     } else {
-        of_map(document)
+        of_map(document, false)
     }
 }
 

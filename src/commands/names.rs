@@ -3,7 +3,7 @@
 use super::source::patience;
 use super::trouble::Trouble;
 use crate::audit::rules::Rule;
-use crate::machine::{Gpu, Machine};
+use crate::machine::{Fact, Gpu, Machine};
 use crate::observe::user_number;
 use crate::units::{PciAddress, ranges};
 use crate::words::Origin;
@@ -12,18 +12,22 @@ pub(super) fn rule_named(name: &str) -> Result<&'static Rule, Trouble> {
     Rule::named(name).ok_or_else(|| format!("no rule {name:?}: numa-audit rules lists them").into())
 }
 
-/// The index of a GPU, from its index, its PCI address or the start of its UUID.
-pub(super) fn gpu_named(name: &str, machine: &Machine) -> Result<u32, Trouble> {
+/// The index of a GPU, from its index, its PCI address or the start of its UUID. `None` where it is not among the GPUs that are
+/// known and it is unknown whether these are all: the driver did not answer.
+pub(super) fn gpu_named(name: &str, machine: &Machine) -> Result<Option<u32>, Trouble> {
     let address = name.parse::<PciAddress>().ok();
     let index = name.parse::<u32>().ok();
-    let is_meant = |gpu: &&Gpu| {
+    let by_uuid = |gpu: &Gpu| {
         let uuid = gpu.uuid.as_ref();
-        let by_uuid = uuid.is_some_and(|uuid| name.len() > 4 && uuid.starts_with(name));
-        by_uuid || index == Some(gpu.index) || (address.is_some() && gpu.address == address)
+        uuid.is_some_and(|uuid| name.len() > 4 && uuid.starts_with(name))
+    };
+    let is_meant = |gpu: &&Gpu| {
+        by_uuid(gpu) || index == Some(gpu.index) || (address.is_some() && gpu.address == address)
     };
     let found: Vec<&Gpu> = machine.gpus.iter().filter(is_meant).collect();
     match found.as_slice() {
-        [gpu] => Ok(gpu.index),
+        [gpu] => Ok(Some(gpu.index)),
+        [] if may_exist(index, address, machine) => Ok(None),
         [] if machine.gpus.is_empty() => {
             Err(format!("no GPU {name:?}: this machine has no GPU").into())
         }
@@ -32,6 +36,20 @@ pub(super) fn gpu_named(name: &str, machine: &Machine) -> Result<u32, Trouble> {
             Err(format!("no GPU {name:?}: there are {known}").into())
         }
         _ => Err(format!("{name:?} begins the UUIDs of several GPUs").into()),
+    }
+}
+
+/// Whether a GPU that is not found may exist: not all GPUs are known, or not the names of all.
+fn may_exist(index: Option<u32>, address: Option<PciAddress>, machine: &Machine) -> bool {
+    let mut gaps = machine.gaps.iter();
+    if gaps.any(|gap| matches!(gap.fact, Fact::Driver | Fact::UnlistedGpu)) {
+        return true;
+    }
+    let mut nvidia = machine.gpus.iter().filter(|gpu| gpu.drm.is_none());
+    match (index, address) {
+        (Some(_), _) => false,
+        (None, Some(_)) => nvidia.any(|gpu| gpu.address.is_none()),
+        (None, None) => nvidia.any(|gpu| gpu.uuid.is_none()),
     }
 }
 
@@ -44,7 +62,7 @@ pub(super) fn user_named(name: &str, machine: &Machine) -> Result<u32, Trouble> 
     }
     // A user without a process here.
     let is_live = machine.host.origin == Origin::Live;
-    if let Some(uid) = is_live.then(|| user_number(name, patience)).flatten() {
+    if is_live && let Some(uid) = user_number(name, patience)? {
         return Ok(uid);
     }
     name.parse()

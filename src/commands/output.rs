@@ -40,8 +40,8 @@ pub(super) fn print(text: &str) -> Result<(), Trouble> {
 pub(super) fn print_by(
     write: impl FnOnce(&mut dyn Write) -> io::Result<()>,
 ) -> Result<(), Trouble> {
-    if stdout_at_start::was_closed() {
-        return Err("cannot write the output: standard output is closed".into());
+    if let Some(fault) = stdout_at_start::fault() {
+        return Err(format!("cannot write the output: {fault}").into());
     }
     let mut stdout = BufWriter::with_capacity(32 << 10, io::stdout().lock());
     match write(&mut stdout).and_then(|()| stdout.flush()) {

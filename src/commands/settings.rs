@@ -49,19 +49,27 @@ pub(super) fn hints(arguments: &HomeNodeArgs, machine: &Machine) -> Result<Hints
         if let Some(node) = given.nodes.iter().find(|node| !nodes.contains_key(node)) {
             return Err(format!("no node {node} here, for GPU {:?}", given.gpu).into());
         }
-        let gpu = gpu_named(&given.gpu, machine)?;
-        hints.overrides.insert(gpu, given.nodes.clone());
+        match gpu_named(&given.gpu, machine)? {
+            Some(gpu) => drop(hints.overrides.insert(gpu, given.nodes.clone())),
+            None => hints.unknown_gpus.push(given.gpu.clone()),
+        }
     }
     Ok(hints)
 }
 
 fn scope(judgement: &JudgementArgs, machine: &Machine) -> Result<Scope, Trouble> {
-    let gpus = judgement.gpu.iter().map(|name| gpu_named(name, machine));
-    let gpus = gpus.collect::<Result<BTreeSet<u32>, Trouble>>()?;
+    let (mut gpus, mut unknown_gpus) = (BTreeSet::new(), Vec::new());
+    for name in &judgement.gpu {
+        match gpu_named(name, machine)? {
+            Some(gpu) => drop(gpus.insert(gpu)),
+            None => unknown_gpus.push(name.clone()),
+        }
+    }
     let user = judgement.user.as_ref();
     let uid = user.map(|name| user_named(name, machine)).transpose()?;
     Ok(Scope {
         gpus: (!judgement.gpu.is_empty()).then_some(gpus),
+        unknown_gpus,
         uid,
     })
 }

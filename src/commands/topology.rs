@@ -19,11 +19,12 @@ pub(crate) fn run(arguments: &TopologyArgs) -> Result<ExitCode, Trouble> {
         expected,
         ..Settings::default()
     };
+    let has_unknown = !settings.hints.unknown_gpus.is_empty();
     let document = map(machine, &settings);
     print(&if arguments.output.json {
         json::text(&document)
     } else {
         topology::topology(&document, &terminal(&arguments.output.color))
     })?;
-    Ok(ExitCode::from(exit_code::of_map(&document)))
+    Ok(ExitCode::from(exit_code::of_map(&document, has_unknown)))
 }

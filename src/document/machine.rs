@@ -6,7 +6,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::machine::MigDevice;
-use crate::units::{Bytes, CpuSet, NodeId, NodeSet, PciAddress};
+use crate::units::{Bytes, CpuSet, NodeId, NodeSet, PciAddress, Pid};
 use crate::words::{HomeSource, PciClass, Word};
 
 /// The NUMA nodes, GPUs and other devices.
@@ -56,7 +56,8 @@ pub(crate) struct HugePagesEntry {
 /// A GPU.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub(crate) struct GpuEntry {
-    /// NVML's index; without a driver's answer its position by PCI address. GPUs of AMD and Intel come after NVIDIA's.
+    /// NVML's index; without a driver's answer its position by PCI address. GPUs that NVML leaves out come after those that
+    /// it lists, and GPUs of AMD and Intel after NVIDIA's.
     pub(crate) index: u32,
     /// Its UUID; null where the driver did not answer.
     pub(crate) uuid: Option<String>,
@@ -97,6 +98,21 @@ pub(crate) struct GpuEntry {
     /// Whether all processes that use it are known. Absent in a map and in documents of older versions.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) processes_known: Option<bool>,
+    /// The processes that the driver lists on it and that could not be looked at. Absent where there are none.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub(crate) unseen_processes: Vec<UnseenProcess>,
+}
+
+/// A process that the driver lists on a GPU and that could not be looked at.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub(crate) struct UnseenProcess {
+    /// Its PID, as the driver lists it.
+    pub(crate) pid: Pid,
+    /// The GPU's memory that it has, in bytes; null where the driver does not report it.
+    pub(crate) memory_bytes: Option<Bytes>,
+    /// Why it could not be looked at.
+    #[serde(default)]
+    pub(crate) reason: String,
 }
 
 /// A PCI device that is not a GPU.

@@ -434,6 +434,7 @@ mod tests {
         let all: Vec<Process> = lines.iter().map(process).collect();
         let gpu = Gpu {
             contexts: Some(vec![Context {
+                memory: None,
                 pid: Pid(100),
                 instance: None,
             }]),

@@ -12,6 +12,8 @@ use crate::words::Role;
 pub(crate) struct Scope {
     /// Only processes that work for one of these GPUs, by index.
     pub(crate) gpus: Option<BTreeSet<u32>>,
+    /// The typed names of GPUs that are not known, where it is unknown whether they exist.
+    pub(crate) unknown_gpus: Vec<String>,
     /// Only processes of this user.
     pub(crate) uid: Option<u32>,
 }
@@ -60,6 +62,46 @@ impl Scope {
             None => shown.flat_map(|of| of.gpus.iter().copied()).collect(),
         }
     }
+
+    /// Whether a gap concerns what is asked about: the processes `shown` and the GPUs `asked`.
+    pub(crate) fn concerns(
+        &self,
+        gap: &Gap,
+        shown: &BTreeSet<Pid>,
+        asked: &BTreeSet<u32>,
+        gpus: &[&Gpu],
+        named: &[Pid],
+    ) -> bool {
+        match (&gap.fact, gap.pid) {
+            // On a machine without GPUs, a missing driver hides nothing about named processes.
+            (Fact::Driver, _) if !named.is_empty() => !gpus.is_empty(),
+            // NVIDIA's driver reports nothing about other vendors' GPUs.
+            (Fact::Driver, _) => {
+                let is_asked = |gpu: &&Gpu| gpu.drm.is_none() && asked.contains(&gpu.index);
+                asked.is_empty() || gpus.iter().any(is_asked)
+            }
+            (
+                Fact::GpuProcesses(gpu)
+                | Fact::GpuHomeNode(gpu)
+                | Fact::GpuMemoryNode(gpu)
+                | Fact::GpuDetail(gpu, _),
+                _,
+            ) => asked.contains(gpu),
+            (Fact::TypedGpu(_), _) => true,
+            // A GPU that was asked for is not this one.
+            (Fact::UnlistedGpu, pid) if named.is_empty() => {
+                self.gpus.is_none() || pid.is_some_and(|pid| shown.contains(&pid))
+            }
+            // Of a process that is not visible, only its GPUs are known.
+            (Fact::Process, Some(pid)) => {
+                let used = gpus.iter().filter(|gpu| gpu.used_by(pid).is_some());
+                let used: Vec<u32> = used.map(|gpu| gpu.index).collect();
+                used.is_empty() || used.iter().any(|gpu| asked.contains(gpu))
+            }
+            (_, Some(pid)) => shown.contains(&pid),
+            (_, None) => true,
+        }
+    }
 }
 
 /// The ancestors of the shown trainers in their jobs, and the launchers' own helpers.
@@ -83,34 +125,4 @@ fn launchers_and_helpers(
         .collect();
     found.extend(helpers);
     found
-}
-
-/// Whether a gap concerns what is asked about: the processes `shown` and the GPUs `asked`.
-pub(crate) fn concerns(
-    gap: &Gap,
-    shown: &BTreeSet<Pid>,
-    asked: &BTreeSet<u32>,
-    gpus: &[&Gpu],
-    named: &[Pid],
-) -> bool {
-    match (&gap.fact, gap.pid) {
-        // On a machine without GPUs, a missing driver hides nothing about named processes.
-        (Fact::Driver, _) if !named.is_empty() => !gpus.is_empty(),
-        // NVIDIA's driver reports nothing about other vendors' GPUs.
-        (Fact::Driver, _) => {
-            let is_asked = |gpu: &&Gpu| gpu.drm.is_none() && asked.contains(&gpu.index);
-            asked.is_empty() || gpus.iter().any(is_asked)
-        }
-        (Fact::GpuProcesses(gpu) | Fact::GpuHomeNode(gpu) | Fact::GpuMemoryNode(gpu), _) => {
-            asked.contains(gpu)
-        }
-        // Of a process that is not visible, only its GPUs are known.
-        (Fact::Process, Some(pid)) => {
-            let used = gpus.iter().filter(|gpu| gpu.used_by(pid).is_some());
-            let used: Vec<u32> = used.map(|gpu| gpu.index).collect();
-            used.is_empty() || used.iter().any(|gpu| asked.contains(gpu))
-        }
-        (_, Some(pid)) => shown.contains(&pid),
-        (_, None) => true,
-    }
 }

@@ -78,6 +78,12 @@ pub(crate) enum Fact {
     Driver,
     /// The processes of one GPU, by its index.
     GpuProcesses(u32),
+    /// One answer about a GPU, by its index, such as its UUID.
+    GpuDetail(u32, &'static str),
+    /// A GPU that a process has open, and that no source lists.
+    UnlistedGpu,
+    /// A GPU by the name that was typed: it is unknown whether it exists.
+    TypedGpu(String),
     /// The node that one GPU, by its index, is attached to.
     GpuHomeNode(u32),
     /// Whether the memory of one GPU, by its index, is a NUMA node.
@@ -141,6 +147,8 @@ impl Fact {
             self,
             Self::Driver
                 | Self::GpuProcesses(_)
+                | Self::UnlistedGpu
+                | Self::TypedGpu(_)
                 | Self::GpuHomeNode(_)
                 | Self::Processes
                 | Self::HiddenProcesses(_)
@@ -155,6 +163,9 @@ impl fmt::Display for Fact {
         match self {
             Self::Driver => f.write_str("NVIDIA driver"),
             Self::GpuProcesses(index) => write!(f, "processes of GPU {index}"),
+            Self::GpuDetail(index, detail) => write!(f, "{detail} of GPU {index}"),
+            Self::UnlistedGpu => f.write_str("GPU"),
+            Self::TypedGpu(name) => write!(f, "GPU {name:?}"),
             Self::GpuHomeNode(index) => write!(f, "home node of GPU {index}"),
             Self::GpuMemoryNode(index) => write!(f, "memory node of GPU {index}"),
             Self::Nodes => f.write_str("NUMA nodes"),
@@ -195,6 +206,10 @@ pub(crate) enum Reason {
     NotAsked,
     /// The process or thread has ended.
     Gone,
+    /// The process has ended, and its parent has not waited for it. What it held of a driver may still be in use.
+    Zombie,
+    /// The process is ending.
+    Ending,
     /// The file or the value does not exist.
     Absent,
     /// The read did not return within this time: the process, or its memory map, is blocked in the kernel.
@@ -215,6 +230,10 @@ impl fmt::Display for Reason {
             Self::Denied => f.write_str("permission denied"),
             Self::NotAsked => f.write_str("not asked for"),
             Self::Gone => f.write_str("gone"),
+            Self::Zombie => {
+                f.write_str("a zombie: it has ended, and its parent has not waited for it")
+            }
+            Self::Ending => f.write_str("it is ending"),
             Self::Absent => f.write_str("absent"),
             Self::TimedOut(wait) => write!(f, "did not answer within {}", seconds(*wait)),
             Self::Late(whole) => write!(f, "not reached within {}", seconds(*whole)),

@@ -37,6 +37,10 @@ pub(crate) struct Gpu {
     /// The processes that use it by other evidence than the driver's lists. Searched where these are empty or missing although
     /// the GPU may be in use.
     pub(crate) users: BTreeMap<Pid, Evidence>,
+    /// The entries of the driver's lists whose PID belongs to another process here: they are from another PID namespace.
+    pub(crate) foreign: Vec<Context>,
+    /// Whether the driver's kernel module has this GPU and NVML's answer does not.
+    pub(crate) is_left_out: bool,
     /// For a GPU of AMD or Intel; `None` for one of NVIDIA.
     pub(crate) drm: Option<DrmGpu>,
 }
@@ -91,11 +95,21 @@ impl Gpu {
         self.memory_used.is_some() && !self.is_in_use()
     }
 
-    /// The memory in use on a GPU for which the driver lists no process. In another PID namespace its lists are empty,
-    /// without an error.
+    /// Whether the driver lists no process that is visible here. In another PID namespace its lists are empty, without an
+    /// error.
+    pub(crate) fn has_empty_list(&self) -> bool {
+        self.contexts.as_ref().is_some_and(Vec::is_empty)
+    }
+
+    /// The memory in use on a GPU for which the driver lists no process.
     pub(crate) fn used_without_process(&self) -> Option<Bytes> {
-        let is_empty = self.contexts.as_ref().is_some_and(Vec::is_empty);
-        self.in_use().filter(|_| is_empty)
+        self.in_use().filter(|_| self.has_empty_list())
+    }
+
+    /// Whether the driver neither lists a process nor reports how much memory is in use. Then it is unknown whether the GPU
+    /// is used: so on unified memory in a container.
+    pub(crate) fn is_use_unknown(&self) -> bool {
+        self.drm.is_none() && self.has_empty_list() && self.memory_used.is_none()
     }
 }
 
@@ -106,6 +120,8 @@ pub(crate) struct Context {
     pub(crate) pid: Pid,
     /// The MIG instance, which is attached to the same node as its GPU; `None` for a context on the whole GPU.
     pub(crate) instance: Option<Instance>,
+    /// The GPU's memory that it has; `None` where the driver does not report it.
+    pub(crate) memory: Option<Bytes>,
 }
 
 /// A MIG instance of a GPU.

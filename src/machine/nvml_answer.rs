@@ -1,5 +1,7 @@
 //! NVML's answers, in the form of a recording (`nvml.json`).
 
+use std::collections::BTreeMap;
+
 use serde::{Deserialize, Serialize};
 
 /// No machine has more GPUs.
@@ -55,6 +57,10 @@ pub(crate) struct DriverGpu {
     /// Why the processes are missing, or some of them may be.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) error: Option<String>,
+    /// The errors of the other questions, by field: `uuid`, `name`, `pci_bus_id`, `minor_number`, `memory`. Each question that
+    /// fails costs its own answer only.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    pub(crate) unanswered: BTreeMap<String, String>,
 }
 
 /// One MIG device: a compute instance of a GPU instance, nvidia-smi's `GI ID` and `CI ID`.

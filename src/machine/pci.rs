@@ -14,4 +14,6 @@ pub(crate) struct PciDevice {
     pub(crate) names: Vec<String>,
     /// Its `numa_node`; `None` for -1, and where the file does not exist.
     pub(crate) node: Option<NodeId>,
+    /// Whether it is a GPU of NVIDIA that no driver lists here: a container may be given some of the GPUs only.
+    pub(crate) is_nvidia_gpu: bool,
 }

@@ -5,6 +5,7 @@ pub(crate) mod drm_users;
 pub(crate) mod fdinfo;
 pub(crate) mod gpus;
 pub(crate) mod kfd;
+pub(crate) mod module_files;
 pub(crate) mod nvidia;
 pub(crate) mod nvml;
 pub(crate) mod users;

@@ -25,12 +25,6 @@ pub(crate) struct SysfsPciDevice {
     pub(crate) folder: String,
 }
 
-impl SysfsPciDevice {
-    pub(crate) fn is_nvidia_gpu(&self) -> bool {
-        self.device.class == PciClass::Display && self.vendor == Some(vendor::NVIDIA)
-    }
-}
-
 /// The devices of the classes in [`PciClass`], by address.
 pub(crate) fn read_pci(root: &Root, gaps: &mut Gaps) -> Vec<SysfsPciDevice> {
     let names = match root.names(PCI_DEVICES) {
@@ -71,6 +65,7 @@ fn read_device(root: &Root, address: PciAddress, gaps: &mut Gaps) -> Option<Sysf
             node: gaps
                 .value_or_note(None, Fact::PciNode(address), node)
                 .flatten(),
+            is_nvidia_gpu: class == PciClass::Display && vendor == Some(vendor::NVIDIA),
         },
         vendor,
         folder,

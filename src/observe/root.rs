@@ -7,8 +7,11 @@ pub(crate) mod lines;
 pub(crate) mod manifest;
 pub(crate) mod named_file;
 pub(crate) mod snapshot;
+pub(crate) mod stand_ins;
 pub(crate) mod tap;
 pub(crate) mod tree;
+
+use stand_ins::StandIns;
 
 pub(crate) use blocking::Unresponsive;
 pub(crate) use confined::{folder_names, link_within, names_of, open_within};
@@ -47,6 +50,7 @@ pub(crate) struct Root {
     /// Files that the user who made the recording was not permitted to read.
     denied: BTreeSet<String>,
     unresponsive: Unresponsive,
+    stand_ins: StandIns,
     own_pid: OnceLock<Option<Pid>>,
     tap: Option<Mutex<Tap>>,
 }
@@ -98,6 +102,7 @@ impl Root {
             patience: Patience::default(),
             denied: BTreeSet::new(),
             unresponsive: Unresponsive::default(),
+            stand_ins: StandIns::default(),
             own_pid: OnceLock::new(),
             tap: None,
         }
@@ -131,14 +136,33 @@ impl Root {
         }
     }
 
+    /// Reads the files of this process through one of its threads from now on: its main thread has ended, and the kernel shows
+    /// no memory and no open file of it.
+    pub(crate) fn read_through(&self, pid: Pid, tid: u32) {
+        self.stand_ins.add(pid, tid);
+    }
+
+    /// The folder of the files that belong to a process as a whole: memory, argv, environment, open files.
+    pub(crate) fn process_folder(&self, pid: Pid) -> String {
+        match self.stand_ins.of(pid) {
+            Some(tid) => format!("proc/{pid}/task/{tid}"),
+            None => format!("proc/{pid}"),
+        }
+    }
+
+    /// The thread that a system call about the process has to name.
+    pub(crate) fn thread_to_ask(&self, pid: Pid) -> Pid {
+        self.stand_ins.of(pid).map_or(pid, Pid)
+    }
+
     /// Reports from now on that the memory of this process did not answer in time, without another try.
     pub(crate) fn give_up(&self, pid: Pid) {
         self.unresponsive.add(pid);
     }
 
     /// The same for the files of NVIDIA's driver.
-    pub(crate) fn give_up_driver(&self) {
-        self.unresponsive.add_nvidia_driver();
+    pub(crate) fn give_up_driver(&self, reason: Reason) {
+        self.unresponsive.add_nvidia_driver(reason);
     }
 
     /// Whether this is the running system, where files can vanish at any time.
@@ -343,6 +367,9 @@ impl Root {
 
     /// The target of a symbolic link; absent where it is not a link.
     pub(crate) fn link(&self, path: &str) -> Result<String, Reason> {
+        if self.denied.contains(path) {
+            return Err(Reason::Denied);
+        }
         let target = match &self.location {
             Location::Live => std::fs::read_link(live_path(path)),
             Location::Folder(root) => link_within(root, path),
@@ -351,7 +378,11 @@ impl Root {
         let target = target.map_err(|error| match error.raw_os_error() {
             // It is not a link.
             Some(number) if number == Errno::INVAL.raw_os_error() => Reason::Absent,
-            _ => self.reason(path, &error),
+            // A recording has no such link: its replay cannot even list the folder.
+            _ => match path.rsplit_once('/') {
+                Some((folder, _)) if folder.ends_with("/fd") => self.reason(folder, &error),
+                _ => self.reason(path, &error),
+            },
         })?;
         if let Some(mut tap) = self.tap()
             && keeps_link(path, &target)
@@ -369,8 +400,10 @@ impl Root {
         if self.denied.contains(path) {
             return Err(Reason::Denied);
         }
-        if self.is_live() && self.unresponsive.has_file(path) {
-            return Err(Reason::TimedOut(self.patience.process()));
+        if self.is_live()
+            && let Some(reason) = self.unresponsive.reason(path, self.patience.process())
+        {
+            return Err(reason);
         }
         let opened = match &self.location {
             Location::Live => File::open(live_path(path)).map(OpenFile::File),
@@ -382,9 +415,10 @@ impl Root {
         };
         opened.map_err(|error| match self.reason(path, &error) {
             // A recording lacks the files that did not answer.
-            Reason::Absent if self.unresponsive.has_file(path) => {
-                Reason::TimedOut(self.patience.process())
-            }
+            Reason::Absent => self
+                .unresponsive
+                .reason(path, self.patience.process())
+                .unwrap_or(Reason::Absent),
             reason => reason,
         })
     }

@@ -40,7 +40,7 @@ pub(crate) fn choose(
     }
     let recorded = manifest.strangers.iter().copied().map(Pid).collect();
     let foreign_pids = users::remove_foreign_pids(readers, gpus, &stats, &recorded, gaps);
-    users::find(readers, gpus, &stats);
+    users::find(readers, gpus, &stats, manifest, gaps);
     let of_kernel = remove_kernel_threads(&mut stats);
     let tree = ProcessTree::new(stats.iter().map(|(pid, stat)| (*pid, stat.ppid)));
     drm_users::find(readers, gpus, &tree, &manifest.unseen, gaps);
@@ -103,7 +103,9 @@ fn remove_kernel_threads(stats: &mut BTreeMap<Pid, Stat>) -> BTreeSet<Pid> {
 
 /// Processes whose `stat` could not be read and that were not asked for: any of them may belong to a job. With hidepid there
 /// may be thousands: these are only counted.
-fn hidden(unread: BTreeMap<Pid, Reason>) -> Vec<Gap> {
+fn hidden(mut unread: BTreeMap<Pid, Reason>) -> Vec<Gap> {
+    // These matter only where a driver lists them or they were named.
+    unread.retain(|_, reason| !matches!(reason, Reason::Zombie | Reason::Ending));
     let (denied, other): (Vec<_>, Vec<_>) = unread
         .into_iter()
         .partition(|(_, reason)| *reason == Reason::Denied);

@@ -142,7 +142,11 @@ fn gpus(document: &Document, all: bool, terminal: &Terminal) -> String {
             Some(false) => ": processes unknown",
             None => ": processes ?",
         };
-        let home = home(gpu, document) + users;
+        let users = match unseen(gpu) {
+            unseen if unseen.is_empty() => users.to_owned(),
+            unseen => unseen,
+        };
+        let home = home(gpu, document) + &users;
         match runs.last_mut() {
             Some((run, text)) if !all && *text == home && run[0].name == gpu.name => run.push(gpu),
             _ => runs.push((vec![gpu], home)),
@@ -156,6 +160,26 @@ fn gpus(document: &Document, all: bool, terminal: &Terminal) -> String {
         lines
     } else {
         format!("\n{lines}")
+    }
+}
+
+/// `: the driver lists process 12 with 1.0 GiB (there is no such process here)`; empty where all could be looked at.
+fn unseen(gpu: &GpuEntry) -> String {
+    const MOST: usize = 4;
+    let unseen = gpu.unseen_processes.iter().take(MOST);
+    let texts = unseen.map(|process| {
+        let size = process.memory_bytes.map(|size| format!(" with {size}"));
+        let (pid, size) = (process.pid, size.unwrap_or_default());
+        format!("process {pid}{size} ({})", harmless(&process.reason))
+    });
+    let mut texts: Vec<String> = texts.collect();
+    let more = gpu.unseen_processes.len().saturating_sub(MOST);
+    if more > 0 {
+        texts.push(format!("{more} more"));
+    }
+    match texts.is_empty() {
+        true => String::new(),
+        false => format!(": the driver lists {}", texts.join(", ")),
     }
 }
 

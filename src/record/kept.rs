@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Component, Path};
 
-use crate::machine::{Fact, Machine};
+use crate::machine::{Fact, Gpu, Machine, Reason};
 use crate::units::Pid;
 use crate::words::Evidence;
 
@@ -20,9 +20,13 @@ impl RecordedFiles {
     pub(crate) fn of(machine: &Machine) -> Self {
         let users = machine.gpus.iter().flat_map(|gpu| &gpu.users);
         let by_kfd = users.filter(|(_, evidence)| **evidence == Evidence::Kfd);
-        let processes = machine.processes.iter();
+        let processes = machine.processes.iter().map(|process| process.pid);
+        // Of these there is little more than `stat`.
+        let ended = machine.gaps.iter().filter(|gap| {
+            gap.fact == Fact::Process && matches!(gap.reason, Reason::Zombie | Reason::Ending)
+        });
         Self {
-            processes: processes.map(|process| process.pid).collect(),
+            processes: processes.chain(ended.filter_map(|gap| gap.pid)).collect(),
             by_kfd: by_kfd.map(|(pid, _)| *pid).collect(),
         }
     }
@@ -49,9 +53,10 @@ fn number_below(folder: &str, path: &Path) -> Option<Pid> {
     name.to_str()?.parse().ok().map(Pid)
 }
 
-/// Why the users of some GPUs of AMD and Intel are unknown, by GPU index. The files that showed it are not kept.
+/// Why the users of some GPUs are unknown, by GPU index, where open files showed it: those files are not kept.
 pub(crate) fn unseen(machine: &Machine) -> BTreeMap<u32, String> {
-    let others = machine.gpus.iter().filter(|gpu| gpu.drm.is_some());
+    let is_by_files = |gpu: &&Gpu| gpu.drm.is_some() || !gpu.users.is_empty();
+    let others = machine.gpus.iter().filter(is_by_files);
     let others: BTreeSet<u32> = others.map(|gpu| gpu.index).collect();
     let unseen = machine.gaps.iter().filter_map(|gap| match gap.fact {
         Fact::GpuProcesses(index) if others.contains(&index) => {
@@ -60,6 +65,15 @@ pub(crate) fn unseen(machine: &Machine) -> BTreeMap<u32, String> {
         _ => None,
     });
     unseen.collect()
+}
+
+/// Why processes show that a GPU exists that no source lists, by PID. Their open files are not kept.
+pub(crate) fn unlisted_gpus(machine: &Machine) -> BTreeMap<u32, String> {
+    let unlisted = machine.gaps.iter();
+    let unlisted = unlisted.filter(|gap| gap.fact == Fact::UnlistedGpu);
+    unlisted
+        .filter_map(|gap| Some((gap.pid?.0, gap.reason.to_string())))
+        .collect()
 }
 
 #[cfg(test)]

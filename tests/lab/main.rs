@@ -16,6 +16,7 @@ mod machines;
 mod memory;
 mod movers;
 mod nvml;
+mod nvml_partly;
 mod peers;
 mod remedies;
 mod shapes;

@@ -13,7 +13,7 @@ const GPU: &str = "gpu 0 00000000:10:1C.0 0 GPU-aaaa 42949672960 5000000 0-1 0 N
     gpu 1 00000000:10:1D.0 1 GPU-bbbb 42949672960 5000000 - - NVIDIA A100-SXM4-40GB\n";
 
 /// The program's audit with a driver that gives these answers.
-fn audit(library: &Path, answers: &str) -> (Value, Option<i32>) {
+pub fn audit(library: &Path, answers: &str) -> (Value, Option<i32>) {
     audit_with_patience(library, answers, PATIENT)
 }
 
@@ -38,7 +38,7 @@ fn audit_with_patience(library: &Path, answers: &str, patience: &str) -> (Value,
     )
 }
 
-fn facts(document: &Value) -> Vec<(&str, &str)> {
+pub fn facts(document: &Value) -> Vec<(&str, &str)> {
     let gaps = document["incomplete"].as_array().unwrap().iter();
     gaps.map(|gap| {
         (
@@ -55,10 +55,10 @@ fn listed(pids: std::ops::Range<u32>) -> String {
     GPU.to_owned() + &lines.collect::<String>()
 }
 
-const NOBODYS: u32 = 4_200_000;
+pub const NOBODYS: u32 = 4_200_000;
 
 /// Every PID that the program read from the lists.
-fn pids(document: &Value) -> Vec<u32> {
+pub fn pids(document: &Value) -> Vec<u32> {
     let gaps = document["incomplete"].as_array().unwrap().iter();
     gaps.filter(|gap| gap["what"] == "process")
         .map(|gap| gap["pid"].as_u64().unwrap() as u32)

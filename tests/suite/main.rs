@@ -39,6 +39,7 @@ mod show;
 mod stuck;
 mod targets;
 mod terminal;
+mod unseen;
 mod unseen_facts;
 mod which_processes;
 

@@ -47,8 +47,6 @@ error[pinned-remote]: GPU 0 is attached to node 0, but trainer 254 has 24 MiB of
   note: memory that is already pinned stays where it is until the process ends
 info[node-crowded]: trainer 254 and 4 workers belong on node 0, which has 4 CPUs: binding all may
   slow them down
-info[node-without-gpus]: no GPU is attached to node 1: binding every rank to its GPU's node leaves
-  the CPUs of node 1 unused
 
 5 processes: 0 ok, 0 at risk, 5 mismatched, 0 unknown
 

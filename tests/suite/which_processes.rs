@@ -10,6 +10,7 @@ use crate::program::{ends, of_role};
 #[test]
 fn open_files_show_a_trainer_that_nvml_does_not_list() {
     let mut tree = Tree::new();
+    tree.gpu("0000:90:1C.0", "1\n");
     tree.process(&PLACED);
     open_files(&tree, 100, &[23, 7]);
     tree.process(&Process {

@@ -73,6 +73,7 @@ pub(crate) fn gpu(place: &GpuPlace) -> GpuEntry {
         mig_devices: gpu.mig_devices.clone(),
         in_scope: None,
         processes_known: None,
+        unseen_processes: Vec::new(),
     }
 }
 

@@ -36,6 +36,8 @@ pub(crate) struct Hints {
     pub(crate) overrides: BTreeMap<u32, NodeSet>,
     /// `--topology`, by PCI address.
     pub(crate) places: PciNodes,
+    /// The typed names of GPUs that are not known, where it is unknown whether they exist.
+    pub(crate) unknown_gpus: Vec<String>,
 }
 
 impl GpuPlace {
@@ -197,15 +199,24 @@ fn unknown_home(place: &GpuPlace) -> Option<Gap> {
     })
 }
 
-/// A gap if memory of a GPU is in use and no process is listed: in another PID namespace NVML's lists are empty.
+/// A gap if the driver lists no process of a GPU and the GPU is in use, or may be: in another PID namespace NVML's lists are
+/// empty.
 fn hidden_users(place: &GpuPlace) -> Option<Gap> {
     let gpu = &place.gpu;
-    let used = gpu
-        .used_without_process()
-        .filter(|_| gpu.users.is_empty())?;
+    if !gpu.users.is_empty() {
+        return None;
+    }
+    let reason = match gpu.used_without_process() {
+        Some(used) => Reason::InUseByHidden(used),
+        None if gpu.is_use_unknown() => Reason::Failed(
+            "the NVIDIA driver lists none and does not report the memory in use: in another PID namespace its lists are empty"
+                .into(),
+        ),
+        None => return None,
+    };
     Some(Gap {
         pid: None,
         fact: Fact::GpuProcesses(gpu.index),
-        reason: Reason::InUseByHidden(used),
+        reason,
     })
 }

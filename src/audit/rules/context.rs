@@ -45,7 +45,7 @@ use crate::audit::place::{GpuPlace, Locality};
 use crate::audit::rules::Group;
 use crate::audit::{Limits, PlacedProcess};
 use crate::jobs::ProcessTree;
-use crate::machine::{BindingRequest, CpuFacts, KernelSettings, Rank, Topology, Window};
+use crate::machine::{BindingRequest, CpuFacts, KernelSettings, PciDevice, Rank, Topology, Window};
 use crate::units::{NodeId, NodeSet, Pid};
 use crate::words::Role;
 
@@ -58,6 +58,10 @@ pub(crate) struct PlacedMachine<'a> {
     pub(crate) gpus: &'a [GpuPlace],
     pub(crate) topology: &'a Topology,
     pub(crate) cpus: &'a CpuFacts,
+    /// PCI devices that are not among the GPUs.
+    pub(crate) devices: &'a [PciDevice],
+    /// Whether GPUs exist that no source lists.
+    pub(crate) has_unlisted_gpus: bool,
     pub(crate) kernel: KernelSettings,
     /// `None` without --for.
     pub(crate) window: Option<&'a Window>,

@@ -3,7 +3,7 @@
 //! Why it costs: binding every rank to its GPU's node leaves the CPUs and the memory of this node unused. With many
 //! workers that may cost more than the binding gains.
 //!
-//! What it cannot know: what else runs on that node.
+//! What it cannot know: what else runs on that node. Where GPUs may exist that no driver lists it says nothing.
 //!
 //! What to do: choose the number of workers by the CPUs of the nodes that have GPUs.
 
@@ -21,12 +21,20 @@ pub(crate) const RULE: Rule = Rule {
 fn check(context: &RuleContext) -> Vec<Violation> {
     let (gpus, topology) = (context.machine.gpus, context.machine.topology);
     let is_any_unknown = gpus.iter().any(|place| place.local_nodes.is_empty());
+    // GPUs that no driver lists: in a container that was given others, or because the driver lost them.
+    let unlisted = context.machine.devices.iter();
+    let mut unlisted = unlisted.filter(|device| device.is_nvidia_gpu);
+    let is_any_unknown = is_any_unknown
+        || context.machine.has_unlisted_gpus
+        || unlisted.clone().any(|device| device.node.is_none());
     if gpus.is_empty() || is_any_unknown || !topology.is_whole() {
         return Vec::new();
     }
-    let used: NodeSet = gpus
+    let listed = gpus
         .iter()
-        .flat_map(|place| place.local_nodes.iter().copied())
+        .flat_map(|place| place.local_nodes.iter().copied());
+    let used: NodeSet = listed
+        .chain(unlisted.by_ref().filter_map(|device| device.node))
         .collect();
     let unused = &topology.cpu_bearing() - &used;
     if unused.is_empty() {

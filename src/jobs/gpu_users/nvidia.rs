@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use crate::jobs::serves_gpus;
-use crate::machine::{Environment, Fact, Gap, Gpu, Reason};
+use crate::machine::{Context, Environment, Fact, Gap, Gpu, Reason};
 use crate::units::Pid;
 use crate::words::Evidence;
 
@@ -35,13 +35,19 @@ pub(crate) fn listed(gpus: &[Gpu]) -> BTreeSet<Pid> {
     contexts.map(|context| context.pid).collect()
 }
 
-/// Removes the contexts of PIDs that belong to another PID namespace: here, another process has that PID.
+/// Sets the contexts of PIDs apart that belong to another PID namespace: here, another process has that PID.
 pub(crate) fn remove_foreign<'a>(
     gpus: &mut [Gpu],
     foreign: &'a BTreeSet<Pid>,
 ) -> impl Iterator<Item = Gap> + use<'a> {
-    for contexts in gpus.iter_mut().filter_map(|gpu| gpu.contexts.as_mut()) {
-        contexts.retain(|context| !foreign.contains(&context.pid));
+    for gpu in gpus.iter_mut() {
+        let Some(contexts) = &mut gpu.contexts else {
+            continue;
+        };
+        let is_foreign = |context: &Context| foreign.contains(&context.pid);
+        gpu.foreign
+            .extend(contexts.iter().filter(|context| is_foreign(context)));
+        contexts.retain(|context| !is_foreign(context));
     }
     foreign.iter().map(|pid| Gap {
         pid: Some(*pid),
@@ -59,7 +65,8 @@ pub(crate) fn unlisted(gpus: &[Gpu], is_visible: impl Fn(Pid) -> bool) -> BTreeS
         _ if gpu.drm.is_some() => false,
         None => true,
         Some(contexts) => {
-            gpu.is_in_use() && !contexts.iter().any(|context| is_visible(context.pid))
+            let may_be_used = gpu.is_in_use() || gpu.memory_used.is_none();
+            may_be_used && !contexts.iter().any(|context| is_visible(context.pid))
         }
     };
     let places = gpus.iter().enumerate();
@@ -127,20 +134,48 @@ pub(crate) fn add_users(
     }
 }
 
+/// The processes that have a GPU open that is none of these, with the minor numbers. A GPU whose minor number is unknown may
+/// be any of them.
+pub(crate) fn with_unlisted_gpus<'a>(
+    gpus: &[Gpu],
+    files: impl IntoIterator<Item = (Pid, &'a DriverFiles)>,
+) -> BTreeMap<Pid, BTreeSet<u32>> {
+    let nvidia = gpus.iter().filter(|gpu| gpu.drm.is_none());
+    let known: BTreeSet<u32> = nvidia.clone().filter_map(|gpu| gpu.minor).collect();
+    let without_minor = nvidia.filter(|gpu| gpu.minor.is_none()).count();
+    let others = files.into_iter().map(|(pid, files)| {
+        let minors = files.by_minor.keys().copied();
+        let others: BTreeSet<u32> = minors.filter(|minor| !known.contains(minor)).collect();
+        (pid, others)
+    });
+    let others: BTreeMap<Pid, BTreeSet<u32>> =
+        others.filter(|(_, minors)| !minors.is_empty()).collect();
+    let minors: BTreeSet<&u32> = others.values().flatten().collect();
+    if minors.len() > without_minor {
+        others
+    } else {
+        BTreeMap::new()
+    }
+}
+
 /// The index of the GPU that the environment names. A process that sees one GPU uses it; of several, LOCAL_RANK chooses
 /// one. With torchrun's --virtual-local-rank, LOCAL_RANK is 0 in all processes, and each sees one GPU. `None` where the
 /// variables name no GPU, or one that does not exist.
 pub(crate) fn gpu_of_environment(environment: &Environment, gpus: &[Gpu]) -> Option<u32> {
     let local_rank = || usize::try_from(environment.device_rank()?).ok();
     let Some(visible) = &environment.visible_devices else {
-        return Some(gpus.get(local_rank()?)?.index);
+        let is_numbered = gpus.iter().all(|gpu| !gpu.is_left_out);
+        return Some(gpus.get(local_rank()?).filter(|_| is_numbered)?.index);
     };
     let names: Vec<&str> = visible.split(',').map(str::trim).collect();
     let name = match names.as_slice() {
         [one] => one,
         several => several.get(local_rank()?)?,
     };
-    // CUDA numbers GPUs of one kind by PCI address, as NVML does.
+    // CUDA numbers GPUs of one kind by PCI address, as NVML does. Where NVML leaves one out, CUDA may count it or not.
+    if gpus.iter().any(|gpu| gpu.is_left_out) && name.parse::<usize>().is_ok() {
+        return None;
+    }
     if let Ok(at) = name.parse::<usize>() {
         return Some(gpus.get(at)?.index);
     }

@@ -73,7 +73,7 @@ fn read_open_by(root: &Root, pid: Pid, nodes: &BTreeSet<String>) -> OpenDrivers 
         Err(_) => return OpenDrivers::default(),
     }
     for (fd, name) in &files {
-        let text = root.read(&format!("proc/{pid}/fdinfo/{fd}"));
+        let text = root.read(&format!("{}/fdinfo/{fd}", root.process_folder(pid)));
         match text.and_then(|text| Ok(parse_fdinfo(&text)?)) {
             // The file was closed since the listing.
             Err(Reason::Absent | Reason::Gone) if root.is_live() => {}

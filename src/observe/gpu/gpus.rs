@@ -1,11 +1,12 @@
 //! The GPUs: what the drivers and sysfs say about them, joined.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
 use crate::machine::{
     Context, DriverAnswer, DriverGpu, DriverProcess, Fact, Gaps, Gpu, Instance, PciDevice, Reason,
     Topology,
 };
+use crate::observe::gpu::module_files::{complete, find_nvidia_gpus, free_indexes};
 use crate::observe::gpu::{drm, nvidia};
 use crate::observe::pci;
 use crate::observe::pci::SysfsPciDevice;
@@ -30,17 +31,21 @@ pub(crate) fn read_gpus(
         .collect();
     let others = drm::read_gpus(root, &by_address);
     let mut gpus: Vec<Gpu> = match &driver.gpus {
-        Some(answers) => {
+        Some(answers) if !answers.is_empty() => {
             let gpus = answers
                 .iter()
                 .map(|answer| gpu_of_answer(answer, topology, gaps));
-            fill_from_files(root, &pci, gpus.collect())
+            let mut gpus = gpus.collect();
+            complete(root, &pci, answers, &mut gpus, gaps);
+            gpus
         }
-        None => {
+        _ => {
             let found = find_nvidia_gpus(root, &pci);
             // On a machine that has only GPUs of other vendors the lack of NVIDIA's driver is not a gap.
             if !found.is_empty() || others.is_empty() {
-                let error = driver.error.clone().unwrap_or_default();
+                // An empty list is an answer, but not that of a machine that is audited for its GPUs.
+                let empty = || "the NVIDIA driver lists no GPU".to_owned();
+                let error = driver.error.clone().unwrap_or_else(empty);
                 gaps.note(None, Fact::Driver, Reason::Failed(error));
             }
             let numbered = found.into_iter().zip(0..);
@@ -72,47 +77,9 @@ fn add_home_node(gpu: &mut Gpu, source: HomeSource, node: Option<NodeId>) {
     }
 }
 
-/// NVIDIA's GPUs without NVML: those on the PCI bus and those of its kernel module.
-fn find_nvidia_gpus(root: &Root, pci: &[SysfsPciDevice]) -> BTreeSet<PciAddress> {
-    let on_bus = pci.iter().filter(|entry| entry.is_nvidia_gpu());
-    on_bus
-        .map(|entry| entry.device.address)
-        .chain(nvidia::addresses(root))
-        .collect()
-}
-
-/// Replaces GPUs without an address, which did not answer, by what the files say. NVML numbers GPUs by address, so these are
-/// the addresses that are left, in order. Where their number differs nothing is replaced.
-fn fill_from_files(root: &Root, pci: &[SysfsPciDevice], gpus: Vec<Gpu>) -> Vec<Gpu> {
-    let silent = gpus.iter().filter(|gpu| gpu.address.is_none()).count();
-    if silent == 0 {
-        return gpus;
-    }
-    let mut left = find_nvidia_gpus(root, pci);
-    for address in gpus.iter().filter_map(|gpu| gpu.address) {
-        left.remove(&address);
-    }
-    if left.len() != silent {
-        return gpus;
-    }
-    let mut left = left.into_iter();
-    let fill = |gpu: Gpu| match gpu.address {
-        Some(_) => gpu,
-        None => match left.next() {
-            Some(address) => nvidia::read_gpu(root, address, gpu.index),
-            None => gpu,
-        },
-    };
-    gpus.into_iter().map(fill).collect()
-}
-
 /// Adds other vendors' GPUs, with the next free indexes.
 fn append(gpus: &mut Vec<Gpu>, others: Vec<Gpu>) {
-    let taken: BTreeSet<u32> = gpus.iter().map(|gpu| gpu.index).collect();
-    let next = taken.last().map_or(0, |last| last.saturating_add(1));
-    // A recorded answer may contain any index.
-    let free = (next..=u32::MAX).chain(0..next);
-    let free = free.filter(|index| !taken.contains(index));
+    let free = free_indexes(gpus);
     let numbered = others.into_iter().zip(free);
     gpus.extend(numbered.map(|(gpu, index)| Gpu { index, ..gpu }));
     gpus.sort_by_key(|gpu| gpu.index);
@@ -136,16 +103,20 @@ fn gpu_of_answer(answer: &DriverGpu, topology: &Topology, gaps: &mut Gaps) -> Gp
                     gpu,
                     compute: process.compute_instance_id,
                 }),
+                memory: process.used_memory_bytes.map(Bytes),
             })
             .collect()
     };
+    // A GPU without memory of its own: what it uses is not counted there.
+    let has_own_memory = answer.memory_total_bytes != Some(0);
+    let memory_used = answer.memory_used_bytes.filter(|_| has_own_memory);
     Gpu {
         index: answer.index,
         uuid: answer.uuid.clone(),
         name: answer.name.clone(),
         address: answer.pci_bus_id.as_ref().and_then(|id| id.parse().ok()),
         memory_total: answer.memory_total_bytes.map(Bytes),
-        memory_used: answer.memory_used_bytes.map(Bytes),
+        memory_used: memory_used.map(Bytes),
         home_answers: home_answers(answer, topology),
         minor: answer.minor_number,
         contexts: answer.processes.as_ref().map(contexts),

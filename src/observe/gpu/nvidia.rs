@@ -16,9 +16,10 @@ pub(crate) fn addresses(root: &Root) -> Vec<PciAddress> {
 
 /// A GPU as the kernel module describes it, without NVML.
 pub(crate) fn read_gpu(root: &Root, address: PciAddress, index: u32) -> Gpu {
-    let information = root.read(&format!("{GPUS}/{address}/information"));
-    let information = information.map(|text| parse_information(&text));
-    let information = information.unwrap_or_default();
+    gpu(address, index, read_information(root, address))
+}
+
+pub(crate) fn gpu(address: PciAddress, index: u32, information: GpuInformation) -> Gpu {
     Gpu {
         index,
         uuid: information.uuid,
@@ -27,6 +28,13 @@ pub(crate) fn read_gpu(root: &Root, address: PciAddress, index: u32) -> Gpu {
         minor: information.minor,
         ..Gpu::default()
     }
+}
+
+/// `information` of a GPU; empty where it cannot be read.
+pub(crate) fn read_information(root: &Root, address: PciAddress) -> GpuInformation {
+    let information = root.read(&format!("{GPUS}/{address}/information"));
+    let information = information.map(|text| parse_information(&text));
+    information.unwrap_or_default()
 }
 
 /// The NUMA node that is the GPU's own memory. A GPU whose memory is not a node has no such file.
@@ -59,6 +67,8 @@ pub(crate) struct GpuInformation {
     pub(crate) uuid: Option<String>,
     /// `Device Minor`.
     pub(crate) minor: Option<u32>,
+    /// `GPU Excluded`: the driver was told not to use it.
+    pub(crate) is_excluded: bool,
 }
 
 /// The value of a line `NAME: VALUE`.
@@ -80,6 +90,7 @@ pub(crate) fn parse_information(bytes: &[u8]) -> GpuInformation {
         name: text("Model").map(str::to_owned),
         uuid: text("GPU UUID").map(str::to_owned),
         minor: text("Device Minor").and_then(|minor| number("minor", minor.as_bytes()).ok()),
+        is_excluded: field(bytes, "GPU Excluded") == Some("Yes"),
     }
 }
 

@@ -64,7 +64,7 @@ pub(crate) fn each_mapping(
     mut take: impl FnMut(&Mapping),
 ) -> Result<(), Reason> {
     let mut is_empty = true;
-    root.read_lines::<Malformed>(&format!("proc/{pid}/maps"), |line| {
+    root.read_lines::<Malformed>(&format!("{}/maps", root.process_folder(pid)), |line| {
         is_empty = false;
         take(&parse_mapping(line)?);
         Ok(())

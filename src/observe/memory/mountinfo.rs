@@ -16,7 +16,7 @@ pub(crate) type Device = (u32, u32);
 /// The devices of the hugetlbfs file systems that a process can see. None where the file cannot be read.
 pub(crate) fn read_huge_mounts(root: &Root, pid: Pid) -> Vec<Device> {
     let mut devices = Vec::new();
-    let path = format!("proc/{pid}/mountinfo");
+    let path = format!("{}/mountinfo", root.process_folder(pid));
     // Without it, files on hugetlbfs count as ordinary files. Then less is found than the process's counter of huge pages
     // says, which is noticed.
     let _ = root.read_lines::<Reason>(&path, |line| {

@@ -55,7 +55,7 @@ pub(crate) fn memory(
     for (backing, population) in &found.populations {
         let at_most = resident.map(|resident| found.at_most(*backing, resident));
         let query = StratumQuery {
-            pid,
+            pid: root.thread_to_ask(pid),
             at_most,
             wanted: match backing {
                 Backing::Anonymous => PAGES,
@@ -176,6 +176,7 @@ const PAUSE: Duration = Duration::from_micros(50);
 
 /// How to sample one stratum.
 struct StratumQuery {
+    /// The process, or a thread of it if its main thread has ended.
     pid: Pid,
     at_most: Option<Bytes>,
     wanted: u64,

@@ -17,7 +17,7 @@ const ELLIPSIS: &str = "…";
 pub(crate) fn read_command(root: &Root, pid: Pid) -> Result<Vec<String>, Reason> {
     // One byte more shows that there are more.
     let most = LONGEST_COMMAND as u64 + 1;
-    let start = root.read_start(&format!("proc/{pid}/cmdline"), most)?;
+    let start = root.read_start(&format!("{}/cmdline", root.process_folder(pid)), most)?;
     Ok(parse_command(&start))
 }
 

@@ -14,7 +14,7 @@ const LONGEST_VALUE: usize = 4 << 10;
 
 pub(crate) fn read_environment(root: &Root, pid: Pid) -> Result<Environment, Reason> {
     Ok(parse_environment(
-        &root.read(&format!("proc/{pid}/environ"))?,
+        &root.read(&format!("{}/environ", root.process_folder(pid)))?,
     ))
 }
 

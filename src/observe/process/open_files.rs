@@ -4,22 +4,29 @@ use std::collections::BTreeSet;
 
 use crate::jobs::gpu_users::nvidia::DriverFiles;
 use crate::machine::Reason;
-use crate::observe::process::{DriverFile, parse_driver_file, parse_pipe};
+use crate::observe::process::{DriverFile, is_ended, parse_driver_file, parse_pipe};
 use crate::observe::root::Root;
 use crate::units::Pid;
 
 /// Calls `take` with each descriptor and its link's target. They are not collected: half a million descriptors may have a
 /// target of 4 KiB each.
+///
+/// # Errors
+/// Where the folder or a link may not be read. Without CAP_SYS_PTRACE root may list the descriptors of every
+/// process, and read no link: that a file is not open cannot be concluded from it.
 pub(crate) fn each_open_file(
     root: &Root,
     pid: Pid,
     mut take: impl FnMut(&str, &str),
 ) -> Result<(), Reason> {
-    let folder = format!("proc/{pid}/fd");
+    let folder = format!("{}/fd", root.process_folder(pid));
     for fd in root.names(&folder)? {
-        // A descriptor that was closed since the listing is skipped.
-        if let Ok(target) = root.link(&format!("{folder}/{fd}")) {
-            take(&fd, &target);
+        match root.link(&format!("{folder}/{fd}")) {
+            Ok(target) => take(&fd, &target),
+            // It was closed since the listing, or is not a link.
+            Err(reason) if is_ended(&reason) => {}
+            // The others would be refused too.
+            Err(reason) => return Err(reason),
         }
     }
     Ok(())
@@ -43,10 +50,11 @@ pub(crate) fn read_driver_files(root: &Root, pid: Pid) -> Result<DriverFiles, Re
 /// pipeline.
 pub(crate) fn read_pipes(root: &Root, pid: Pid) -> Result<BTreeSet<u64>, Reason> {
     const STANDARD: &[&str] = &["0", "1", "2"];
-    let folder = format!("proc/{pid}/fd");
-    let names = root.names(&folder)?.into_iter();
-    let targets = names
-        .filter(|name| !STANDARD.contains(&name.as_str()))
-        .filter_map(|name| root.link(&format!("{folder}/{name}")).ok());
-    Ok(targets.filter_map(|target| parse_pipe(&target)).collect())
+    let mut pipes = BTreeSet::new();
+    each_open_file(root, pid, |fd, target| {
+        if !STANDARD.contains(&fd) {
+            pipes.extend(parse_pipe(target));
+        }
+    })?;
+    Ok(pipes)
 }

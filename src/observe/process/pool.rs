@@ -189,9 +189,13 @@ impl Readers {
             at_work = self.fill_up(remaining.0.load(Ordering::Acquire));
         }
         self.queue().tasks.clear();
+        let rest = if self.deadline.is_over() {
+            Reason::Late(self.deadline.allowed)
+        } else {
+            Reason::Failed("not read: other processes block all reading threads".into())
+        };
         let taken = slots.into_iter().map(|(pid, slot)| {
-            // The deadline has passed, or all threads are stuck.
-            slot.settle(Some(Reason::Late(self.deadline.allowed)), remaining);
+            slot.settle(Some(rest.clone()), remaining);
             let cut = lock(&slot.cut).take();
             let found = std::mem::take(&mut *lock(&slot.found));
             (pid, ReadOutcome { found, cut })

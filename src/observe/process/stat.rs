@@ -10,23 +10,43 @@ use crate::units::{Cpu, Malformed, Pid, malformed, number};
 /// `stat` of all processes; the outer error is that of listing `/proc`.
 pub(crate) type Stats = Result<BTreeMap<Pid, Result<Stat, Reason>>, Reason>;
 
-/// Reads `stat` of all processes. Those that ended meanwhile are left out.
+/// Reads `stat` of all processes. Those that ended meanwhile are left out; a zombie has a reason instead.
 pub(crate) fn read_stats(root: &Root) -> Stats {
     let pids = root.numbers("proc")?.into_iter().map(Pid);
-    let stats = pids.map(|pid| (pid, read_stat(root, pid)));
-    let has_ended = |stat: &Result<Stat, Reason>| match stat {
-        Ok(stat) => stat.is_dead(),
-        Err(reason) => root.is_live() && is_ended(reason),
+    let stats = pids.map(|pid| (pid, read_stat(root, pid).and_then(Stat::of_living)));
+    let has_ended = |stat: &Result<Stat, Reason>| {
+        let reason = stat.as_ref().err();
+        root.is_live() && reason.is_some_and(is_ended)
     };
     Ok(stats.filter(|(_, stat)| !has_ended(stat)).collect())
 }
 
+/// Where the main thread has ended and others live, the state and the last CPU are those of a living thread, and the
+/// process's other files are read through that thread.
 pub(crate) fn read_stat(root: &Root, pid: Pid) -> Result<Stat, Reason> {
-    let stat = parse_stat(&root.read(&format!("proc/{pid}/stat"))?)?;
+    let mut stat = parse_stat(&root.read(&format!("proc/{pid}/stat"))?)?;
     if stat.pid != pid {
         return Err(Reason::Malformed(format!("stat of process {}", stat.pid)));
     }
+    if stat.is_dead()
+        && stat.threads > 1
+        && let Some(living) = living_thread(root, pid)
+    {
+        root.read_through(pid, living.pid.0);
+        (stat.state, stat.flags, stat.last_cpu) = (living.state, living.flags, living.last_cpu);
+    }
     Ok(stat)
+}
+
+/// The first thread of a process that has not ended. A process that is killed may have many that are about to end.
+fn living_thread(root: &Root, pid: Pid) -> Option<Stat> {
+    let tids = root.numbers(&format!("proc/{pid}/task")).ok()?;
+    let stats = tids.into_iter().filter_map(|tid| {
+        let text = root.read(&format!("proc/{pid}/task/{tid}/stat")).ok()?;
+        parse_stat(&text).ok()
+    });
+    let mut stats = stats;
+    stats.find(|stat| !stat.is_dead())
 }
 
 /// Whether the process with this start time has ended: another process may have its PID since then. A recorded process does
@@ -72,6 +92,8 @@ pub(crate) struct Stat {
     flags: u64,
     /// Fields 14 and 15: user and system CPU time in clock ticks, of the thread or of all threads of the process.
     pub(crate) cpu_ticks: u64,
+    /// Field 20: the number of threads. An ended main thread counts until the last of the others has ended.
+    threads: u64,
     /// Field 22, in clock ticks after boot.
     pub(crate) start_time_ticks: u64,
     /// Field 39: the CPU on which it last ran.
@@ -83,6 +105,15 @@ impl Stat {
     pub(crate) fn is_dead(&self) -> bool {
         const PF_EXITING: u64 = 0x4;
         matches!(self.state, b'Z' | b'X' | b'x') || self.flags & PF_EXITING != 0
+    }
+
+    /// Itself, or why it is not a process any more that can be judged.
+    fn of_living(self) -> Result<Self, Reason> {
+        match self.state {
+            _ if !self.is_dead() => Ok(self),
+            b'Z' => Err(Reason::Zombie),
+            _ => Err(Reason::Ending),
+        }
     }
 
     /// Whether it is a kernel thread, which has no memory.
@@ -130,6 +161,7 @@ pub(crate) fn parse_stat(bytes: &[u8]) -> Result<Stat, Malformed> {
         session: Pid(number("field 6 of stat", field(6)?)?),
         cpu_ticks: number::<u64>("field 14 of stat", field(14)?)?
             .saturating_add(number("field 15 of stat", field(15)?)?),
+        threads: number("field 20 of stat", field(20)?).unwrap_or(0),
         start_time_ticks: number("field 22 of stat", field(22)?)?,
         last_cpu: Cpu(number("field 39 of stat", field(39)?)?),
     })

@@ -74,7 +74,18 @@ fn values(bytes: &[u8]) -> [Option<&[u8]>; NAMES.len()] {
 }
 
 pub(crate) fn read_status(root: &Root, pid: Pid) -> Result<Status, Reason> {
-    read_as(root, &format!("proc/{pid}/status"), parse_status)
+    let status = read_as(root, &format!("proc/{pid}/status"), parse_status)?;
+    if root.thread_to_ask(pid) == pid {
+        return Ok(status);
+    }
+    // Its main thread has ended: the memory is that of the others, and so is the affinity that counts.
+    let file = format!("{}/status", root.process_folder(pid));
+    let of_thread = read_as(root, &file, parse_status)?;
+    Ok(Status {
+        affinity: of_thread.affinity,
+        resident: of_thread.resident,
+        ..status
+    })
 }
 
 /// Parses one `status`. Unknown lines are ignored. The kernel escapes newlines in the name.

@@ -7,10 +7,15 @@ use crate::observe::process::{Affinities, Stat, is_ended, parse_stat};
 use crate::observe::root::{Folder, Root};
 use crate::units::{Cpu, Pid};
 
-/// A process's threads, ascending. Empty for a process that ended.
+/// A process's living threads, ascending. Empty for a process that ended.
 pub(crate) fn tids(root: &Root, pid: Pid) -> Vec<u32> {
-    root.numbers(&format!("proc/{pid}/task"))
-        .unwrap_or_default()
+    let listed = root.numbers(&format!("proc/{pid}/task"));
+    let mut tids = listed.unwrap_or_default();
+    if root.thread_to_ask(pid) != pid {
+        // Its main thread has ended.
+        tids.retain(|tid| *tid != pid.0);
+    }
+    tids
 }
 
 /// Reads `stat` and the affinity of each thread. `main` is the process's own `stat`.
@@ -31,7 +36,8 @@ pub(crate) fn read_threads(
         buffer: Vec::new(),
     };
     // The process's `stat` is also that of its main thread. A recording keeps both files.
-    let is_main_read = root.is_live() && !root.is_tapped();
+    // Where the main thread has ended, `main` has the state of another one.
+    let is_main_read = root.is_live() && !root.is_tapped() && root.thread_to_ask(pid) == pid;
     let mut threads = Vec::with_capacity(tids.len());
     for tid in tids {
         let stat = (is_main_read && tid == pid.0).then_some(main);
@@ -63,7 +69,11 @@ impl ThreadReader<'_> {
     fn read(&mut self, tid: u32, stat: Option<&Stat>, gaps: &mut Gaps) -> Option<Thread> {
         let stat = match stat {
             Some(stat) => Ok(self.thread_stat(stat)),
-            None => self.read_stat(tid),
+            None => match self.read_stat(tid) {
+                Ok(None) => return None,
+                Ok(Some(stat)) => Ok(stat),
+                Err(reason) => Err(reason),
+            },
         };
         let affinity = self.affinities.of(tid, self.folder, &mut self.buffer);
         let has_ended = |reason: Option<&Reason>| reason.is_some_and(is_ended);
@@ -82,11 +92,15 @@ impl ThreadReader<'_> {
         })
     }
 
-    fn read_stat(&mut self, tid: u32) -> Result<ThreadStat, Reason> {
+    /// `None` for the main thread that ended before the others: it runs nowhere.
+    fn read_stat(&mut self, tid: u32) -> Result<Option<ThreadStat>, Reason> {
         let path = format!("{tid}/stat");
         self.root.read_below(self.folder, &path, &mut self.buffer)?;
         let stat = parse_stat(&self.buffer)?;
-        Ok(self.thread_stat(&stat))
+        if stat.is_dead() {
+            return Ok(None);
+        }
+        Ok(Some(self.thread_stat(&stat)))
     }
 
     fn thread_stat(&mut self, stat: &Stat) -> ThreadStat {

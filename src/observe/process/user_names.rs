@@ -7,10 +7,12 @@
 //! A lookup may need another machine's answer, so it runs on a thread that can be abandoned.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::sync::mpsc;
+use std::sync::{Arc, Mutex, mpsc};
 use std::time::{Duration, Instant};
 
 use crate::observe::patience::Patience;
+use crate::observe::process::lock;
+use crate::units::seconds;
 
 /// The names of these users. Those that are unknown, or not found in time, are left out.
 pub(crate) fn names(
@@ -30,34 +32,62 @@ pub(crate) fn names(
             }
         }
     });
+    let (found, _) = found;
     found.into_iter().collect()
 }
 
-/// The number of the user with this name on the running system; `None` where it is unknown or not found in time.
-pub(crate) fn user_number(name: &str, patience: Patience) -> Option<u32> {
-    let name = name.to_owned();
-    let found = collect(patience.user_names(), move |send| {
-        let user = uzers::get_user_by_name(&name);
+/// The number of the user with this name on the running system; `None` where there is no such user.
+///
+/// # Errors
+/// Where it was not found out in time.
+pub(crate) fn user_number(name: &str, patience: Patience) -> Result<Option<u32>, String> {
+    let limit = patience.user_names();
+    let user = name.to_owned();
+    let (found, is_complete) = collect(limit, move |send| {
+        let user = uzers::get_user_by_name(&user);
         user.and_then(|user| send(user.uid()));
     });
-    found.first().copied()
+    match found.first() {
+        None if !is_complete => Err(format!(
+            "the user database did not answer within {} for user {name:?}",
+            seconds(limit)
+        )),
+        found => Ok(found.copied()),
+    }
 }
 
-/// What `look_up` sends until it returns or the time is over. `send` gives `None` when the receiver is gone.
+/// What `look_up` sends until it returns or the time is over, and whether it returned. `send` gives `None` when the receiver
+/// is gone.
 fn collect<T: Send + 'static>(
     within: Duration,
     look_up: impl FnOnce(&dyn Fn(T) -> Option<()>) + Send + 'static,
-) -> Vec<T> {
+) -> (Vec<T>, bool) {
     let (sender, receiver) = mpsc::channel();
+    let work = move || look_up(&|item| sender.send(item).ok());
+    let work = Arc::new(Mutex::new(Some(work)));
+    let own = work.clone();
     let thread = std::thread::Builder::new().name("users".into());
-    // Where no thread can be started nothing is received.
-    let _ = thread.spawn(move || look_up(&|item| sender.send(item).ok()));
+    if thread.spawn(move || run(&own)).is_err() {
+        // No thread can be started: it may take long, but that is better than a wrong answer.
+        run(&work);
+    }
     let until = Instant::now() + within;
-    let next = || {
+    let mut found = Vec::new();
+    loop {
         let left = until.saturating_duration_since(Instant::now());
-        receiver.recv_timeout(left).ok()
-    };
-    std::iter::from_fn(next).collect()
+        match receiver.recv_timeout(left) {
+            Ok(item) => found.push(item),
+            Err(error) => return (found, error == mpsc::RecvTimeoutError::Disconnected),
+        }
+    }
+}
+
+/// Does the work, unless it was done before.
+fn run(work: &Mutex<Option<impl FnOnce()>>) {
+    let work = lock(work).take();
+    if let Some(work) = work {
+        work();
+    }
 }
 
 #[cfg(test)]
@@ -70,8 +100,8 @@ mod tests {
         let patience = Patience::from_variable(Some("300")).unwrap();
         let names = names([0, u32::MAX - 7].into(), long, patience);
         assert_eq!(names, [(0, "root".to_owned())].into());
-        assert_eq!(user_number("root", patience), Some(0));
-        assert_eq!(user_number("nobody-of-that-name", patience), None);
+        assert_eq!(user_number("root", patience), Ok(Some(0)));
+        assert_eq!(user_number("nobody-of-that-name", patience), Ok(None));
     }
 
     #[test]
@@ -83,6 +113,6 @@ mod tests {
                 std::thread::park();
             }
         });
-        assert_eq!(found, [7]);
+        assert_eq!(found, (vec![7], false), "the look-up has not returned");
     }
 }

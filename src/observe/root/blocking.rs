@@ -2,8 +2,10 @@
 
 use std::collections::BTreeSet;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Mutex, MutexGuard, OnceLock, PoisonError};
+use std::time::Duration;
 
+use crate::machine::Reason;
 use crate::units::Pid;
 
 /// For these files of a process the kernel takes the lock of its memory map, or waits for an exec to end. Where the process is
@@ -15,7 +17,9 @@ const MEMORY_FILES: &[&str] = &["cmdline", "environ", "maps", "numa_maps", "page
 /// that are read below /proc/PID only wait for short locks of the kernel.
 fn blocks_on(path: &str) -> Option<Pid> {
     let (pid, rest) = path.strip_prefix("proc/")?.split_once('/')?;
-    let blocks = rest.starts_with("fdinfo/") || MEMORY_FILES.contains(&rest.rsplit('/').next()?);
+    let blocks = rest.starts_with("fdinfo/")
+        || rest.contains("/fdinfo/")
+        || MEMORY_FILES.contains(&rest.rsplit('/').next()?);
     pid.parse().ok().map(Pid).filter(|_| blocks)
 }
 
@@ -25,7 +29,8 @@ pub(crate) struct Unresponsive {
     processes: Mutex<BTreeSet<Pid>>,
     /// Whether `processes` has any: this is checked for every file.
     has_processes: AtomicBool,
-    nvidia_driver: AtomicBool,
+    /// Why the files of NVIDIA's driver are not read.
+    nvidia_driver: OnceLock<Reason>,
 }
 
 impl Unresponsive {
@@ -34,17 +39,26 @@ impl Unresponsive {
         self.has_processes.store(true, Ordering::Release);
     }
 
-    pub(crate) fn add_nvidia_driver(&self) {
-        self.nvidia_driver.store(true, Ordering::Release);
+    pub(crate) fn add_nvidia_driver(&self, reason: Reason) {
+        // The first reason counts.
+        let _ = self.nvidia_driver.set(reason);
     }
 
-    /// Whether a read of this file would block.
-    pub(crate) fn has_file(&self, path: &str) -> bool {
-        if self.nvidia_driver.load(Ordering::Acquire) && path.starts_with("proc/driver/nvidia/") {
-            return true;
+    /// Why a read of this file would block, or might. `limit` is how long a process may take to answer.
+    pub(crate) fn reason(&self, path: &str, limit: Duration) -> Option<Reason> {
+        if path.starts_with("proc/driver/nvidia/")
+            && let Some(reason) = self.nvidia_driver.get()
+        {
+            return Some(reason.clone());
         }
-        self.has_processes.load(Ordering::Acquire)
-            && blocks_on(path).is_some_and(|pid| self.locked().contains(&pid))
+        let is_stuck = self.has_processes.load(Ordering::Acquire)
+            && blocks_on(path).is_some_and(|pid| self.locked().contains(&pid));
+        is_stuck.then_some(Reason::TimedOut(limit))
+    }
+
+    /// Whether a read of this file would block, or might.
+    pub(crate) fn has_file(&self, path: &str) -> bool {
+        self.reason(path, Duration::ZERO).is_some()
     }
 
     pub(crate) fn processes(&self) -> BTreeSet<Pid> {
@@ -68,6 +82,7 @@ mod tests {
             "proc/7/cmdline",
             "proc/7/task/8/numa_maps",
             "proc/7/fdinfo/3",
+            "proc/7/task/8/fdinfo/3",
         ] {
             assert_eq!(blocks_on(path), Some(Pid(7)), "{path}");
         }
@@ -90,7 +105,12 @@ mod tests {
         assert!(unresponsive.has_file("proc/7/maps"));
         assert!(!unresponsive.has_file("proc/7/stat") && !unresponsive.has_file("proc/8/maps"));
         assert!(!unresponsive.has_file("proc/driver/nvidia/version"));
-        unresponsive.add_nvidia_driver();
-        assert!(unresponsive.has_file("proc/driver/nvidia/version"));
+        let reason = Reason::Failed("nothing could be started".to_owned());
+        unresponsive.add_nvidia_driver(reason.clone());
+        assert_eq!(
+            unresponsive.reason("proc/driver/nvidia/version", Duration::ZERO),
+            Some(reason),
+            "not that it did not answer in time"
+        );
     }
 }

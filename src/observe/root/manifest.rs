@@ -30,9 +30,12 @@ pub(crate) struct Manifest {
     /// PIDs that NVML lists and that belonged to other processes here. Nothing else is recorded of them.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub(crate) strangers: Vec<u32>,
-    /// Why the users of some GPUs of AMD and Intel were unknown, by GPU index. The processes that showed it are not recorded.
+    /// Why the users of some GPUs were unknown, by GPU index. The processes that showed it are not recorded.
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     pub(crate) unseen: BTreeMap<u32, String>,
+    /// Why processes showed that a GPU exists that no source lists, by PID. They are not recorded.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    pub(crate) unlisted_gpus: BTreeMap<u32, String>,
     /// Files that the recording user was not permitted to read.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub(crate) denied: Vec<String>,
@@ -76,7 +79,7 @@ mod tests {
 
         #[test]
         fn a_number_of_any_length_is_read_or_refused(
-            key in "format|recorded_at|users|named|strangers|unseen|denied",
+            key in "format|recorded_at|users|named|strangers|unseen|unlisted_gpus|denied",
             value in "-?[0-9]{1,22}|\\[-?[0-9]{0,22}\\]|\\{\"[0-9]{0,12}\": ?\"x\"\\}",
         ) {
             let _ = parse_manifest(format!("{{\"format\": 1, \"{key}\": {value}}}").as_bytes());

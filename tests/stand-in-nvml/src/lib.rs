@@ -11,6 +11,7 @@
 //! fail init CODE                 nvmlInit_v2 returns CODE (nvmlReturn_t)
 //! fail gpu INDEX CODE            the call for the GPU's handle returns CODE
 //! fail processes INDEX CODE      the calls for its process lists return CODE
+//! fail uuid|name|pci|minor|memory INDEX CODE    the call for this answer about the GPU returns CODE
 //! grow COUNT                     this many processes start between the call for their number and the call for the list
 //! entries 32                     functions _v3 write entries of 32 bytes, as drivers 535.43 to 535.86 do
 //! hang init|gpu INDEX|processes INDEX    the call never returns
@@ -225,6 +226,9 @@ unsafe extern "C" fn nvmlDeviceGetHandleByIndex_v2(index: c_uint, to: *mut Devic
 
 #[unsafe(no_mangle)]
 unsafe extern "C" fn nvmlDeviceGetUUID(device: Device, to: *mut c_char, room: c_uint) -> c_uint {
+    if let Some(code) = failure(&["uuid", &index(device)]) {
+        return code;
+    }
     let words = mig_device(device).or_else(|| gpu(device));
     let uuid = words.and_then(|words| words.get(2).cloned());
     unsafe { put(&uuid.unwrap_or_default(), to, room) }
@@ -232,12 +236,18 @@ unsafe extern "C" fn nvmlDeviceGetUUID(device: Device, to: *mut c_char, room: c_
 
 #[unsafe(no_mangle)]
 unsafe extern "C" fn nvmlDeviceGetName(device: Device, to: *mut c_char, room: c_uint) -> c_uint {
+    if let Some(code) = failure(&["name", &index(device)]) {
+        return code;
+    }
     let words = gpu(device).unwrap_or_default();
     unsafe { put(&words.get(7..).unwrap_or_default().join(" "), to, room) }
 }
 
 #[unsafe(no_mangle)]
 unsafe extern "C" fn nvmlDeviceGetMinorNumber(device: Device, to: *mut c_uint) -> c_uint {
+    if let Some(code) = failure(&["minor", &index(device)]) {
+        return code;
+    }
     unsafe { *to = number(gpu(device).unwrap_or_default().get(1)) as c_uint };
     SUCCESS
 }
@@ -256,16 +266,40 @@ pub struct PciInfo {
 
 #[unsafe(no_mangle)]
 unsafe extern "C" fn nvmlDeviceGetPciInfo_v3(device: Device, to: *mut PciInfo) -> c_uint {
+    if let Some(code) = failure(&["pci", &index(device)]) {
+        return code;
+    }
     let address = gpu(device)
         .and_then(|words| words.first().cloned())
         .unwrap_or_default();
     unsafe {
         to.write_bytes(0, 1);
-        put(&address, (&raw mut (*to).bus_id).cast(), 32)
+        let room = address.len().min(32);
+        // 32 letters leave no room for the NUL.
+        std::ptr::copy_nonoverlapping(address.as_ptr(), (&raw mut (*to).bus_id).cast::<u8>(), room);
     }
+    SUCCESS
+}
+
+/// nvmlMemory_t
+#[repr(C)]
+pub struct FirstMemory {
+    total: c_ulonglong,
+    free: c_ulonglong,
+    used: c_ulonglong,
+}
+
+#[unsafe(no_mangle)]
+unsafe extern "C" fn nvmlDeviceGetMemoryInfo(device: Device, to: *mut FirstMemory) -> c_uint {
+    let words = gpu(device).unwrap_or_default();
+    let (total, used) = (number(words.get(3)), number(words.get(4)));
+    let free = total.saturating_sub(used);
+    unsafe { *to = FirstMemory { total, free, used } };
+    SUCCESS
 }
 
 /// nvmlMemory_v2_t
+#[cfg(not(feature = "v2-only"))]
 #[repr(C)]
 pub struct Memory {
     version: c_uint,
@@ -275,8 +309,12 @@ pub struct Memory {
     used: c_ulonglong,
 }
 
+#[cfg(not(feature = "v2-only"))]
 #[unsafe(no_mangle)]
 unsafe extern "C" fn nvmlDeviceGetMemoryInfo_v2(device: Device, to: *mut Memory) -> c_uint {
+    if let Some(code) = failure(&["memory", &index(device)]) {
+        return code;
+    }
     let words = gpu(device).unwrap_or_default();
     let (total, used) = (number(words.get(3)), number(words.get(4)));
     unsafe {

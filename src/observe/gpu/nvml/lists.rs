@@ -65,7 +65,8 @@ pub(crate) fn instance_ids(nvml: &Nvml, device: &Device) -> Result<(u32, u32), N
     Ok((gpu, compute))
 }
 
-fn is_unsupported(error: &NvmlError) -> bool {
+/// Whether the driver, or the GPU, has no such question.
+pub(crate) fn is_unsupported(error: &NvmlError) -> bool {
     use NvmlError::{FailedToLoadSymbol, FunctionNotFound, NotSupported};
     matches!(
         error,

@@ -1,5 +1,6 @@
 //! Queries the NVIDIA driver through libnvidia-ml. Any call may block for as long as the driver likes.
 
+use std::collections::BTreeMap;
 use std::ffi::OsString;
 use std::path::Path;
 
@@ -10,7 +11,9 @@ use serde::{Deserialize, Serialize};
 
 use crate::machine::{DriverAnswer, DriverGpu, DriverProcess, MOST_GPUS, MigDevice};
 use crate::observe::gpu::nvidia;
-use crate::observe::gpu::nvml::{instance_ids, processes};
+use crate::observe::gpu::nvml::{
+    instance_ids, is_unsupported, memory_sizes, pci_bus_id, processes,
+};
 use crate::observe::root::Root;
 use crate::units::CpuSet;
 
@@ -118,61 +121,89 @@ fn gpu(nvml: &Nvml, device: &Device, index: u32) -> DriverGpu {
     const NODE_WORDS: usize = 16;
     // NVML_AFFINITY_SCOPE_NODE
     const SCOPE_NODE: u32 = 0;
-    let memory = device.memory_info().ok();
+    let mut unanswered = Unanswered::default();
+    let memory = unanswered.value("memory", memory_sizes(nvml, device));
     let cpus = device.cpu_affinity(CPU_WORDS);
     let nodes = device.memory_affinity(NODE_WORDS, SCOPE_NODE);
-    let mig_devices = mig_devices(nvml, device);
+    let (mig_devices, mig_error) = mig_devices(nvml, device);
     let (processes, error) = match processes(nvml, device) {
         // The list of a whole GPU needs a permission; the list of a MIG instance needs access to that instance only.
         (None, Some(NvmlError::NoPermission)) if !mig_devices.is_empty() => {
-            processes_of_instances(nvml, &mig_devices)
+            let (found, error) = processes_of_instances(nvml, &mig_devices);
+            (found, mig_error.or(error))
         }
         answer => answer,
     };
     DriverGpu {
         index,
-        uuid: device.uuid().ok(),
-        name: device.name().ok(),
-        pci_bus_id: device.pci_info().ok().map(|pci| pci.bus_id),
-        minor_number: device.minor_number().ok(),
-        memory_total_bytes: memory.as_ref().map(|memory| memory.total),
-        memory_used_bytes: memory.map(|memory| memory.used),
+        uuid: unanswered.value("uuid", device.uuid()),
+        name: unanswered.value("name", device.name()),
+        pci_bus_id: unanswered.value("pci_bus_id", pci_bus_id(nvml, device)),
+        minor_number: unanswered.value("minor_number", device.minor_number()),
+        memory_total_bytes: memory.map(|(total, _)| total),
+        memory_used_bytes: memory.map(|(_, used)| used),
         cpu_affinity: cpus.ok().and_then(bits),
         memory_affinity: nodes.ok().and_then(bits),
         numa_node_id: device.numa_node_id().ok().and_then(|id| id.try_into().ok()),
         mig_devices: mig_devices.into_iter().map(|(device, _)| device).collect(),
         processes,
         error: error.map(|error| error.to_string()),
+        unanswered: unanswered.0,
     }
 }
 
-/// The MIG devices of a GPU with their handles, by instance. For most GPUs the first call shows that MIG is off.
+/// Collects the questions that failed, by field.
+#[derive(Default)]
+struct Unanswered(BTreeMap<String, String>);
+
+impl Unanswered {
+    /// The value of an answer. A question that the driver does not support is not an error.
+    fn value<T>(&mut self, field: &str, answer: Result<T, NvmlError>) -> Option<T> {
+        match answer {
+            Ok(value) => return Some(value),
+            Err(error) if is_unsupported(&error) => {}
+            Err(error) => drop(self.0.insert(field.to_owned(), error.to_string())),
+        }
+        None
+    }
+}
+
+/// The MIG devices of a GPU with their handles, by instance, and the first error: with an error some may be missing. For most GPUs the first call shows that MIG is off.
 fn mig_devices<'nvml>(
     nvml: &'nvml Nvml,
     device: &Device<'nvml>,
-) -> Vec<(MigDevice, Device<'nvml>)> {
+) -> (Vec<(MigDevice, Device<'nvml>)>, Option<NvmlError>) {
     // NVML_DEVICE_MIG_ENABLE
     const ENABLED: u32 = 1;
     /// A GPU has at most 8.
     const MOST: u32 = 64;
     if device.mig_mode().is_ok_and(|mode| mode.current != ENABLED) {
-        return Vec::new();
+        return (Vec::new(), None);
     }
-    let count = device.mig_device_count().unwrap_or(0).min(MOST);
-    // An empty slot returns NOT_FOUND.
-    let handles = (0..count).filter_map(|index| device.mig_device_by_index(index).ok());
-    let devices = handles.filter_map(|handle| {
-        let (gpu_instance_id, compute_instance_id) = instance_ids(nvml, &handle).ok()?;
-        let device = MigDevice {
-            gpu_instance_id,
-            compute_instance_id,
-            uuid: handle.uuid().ok(),
-        };
-        Some((device, handle))
-    });
-    let mut devices: Vec<_> = devices.collect();
+    let mut first_error = None;
+    let mut keep = |error: NvmlError| {
+        let is_usual = is_unsupported(&error) || matches!(error, NvmlError::NotFound);
+        if !is_usual && first_error.is_none() {
+            first_error = Some(error);
+        }
+    };
+    let count = device.mig_device_count().map_err(&mut keep).unwrap_or(0);
+    let mut devices = Vec::new();
+    for index in 0..count.min(MOST) {
+        // An empty slot returns NOT_FOUND.
+        let read = device.mig_device_by_index(index).and_then(|handle| {
+            let (gpu_instance_id, compute_instance_id) = instance_ids(nvml, &handle)?;
+            let device = MigDevice {
+                gpu_instance_id,
+                compute_instance_id,
+                uuid: handle.uuid().ok(),
+            };
+            Ok((device, handle))
+        });
+        devices.extend(read.map_err(&mut keep));
+    }
     devices.sort_by(|one, other| one.0.cmp(&other.0));
-    devices
+    (devices, first_error)
 }
 
 /// The processes in the lists of the MIG instances of a GPU, and the first error: with an error some may be missing.

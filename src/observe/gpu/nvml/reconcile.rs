@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use crate::machine::DriverAnswer;
+use crate::machine::{DriverAnswer, Reason};
 use crate::observe::deadline::Deadline;
 use crate::observe::gpu::nvml::{NvmlQuery, NvmlReply};
 use crate::observe::process::{Stats, read_stats, ticks_after_boot};
@@ -22,7 +22,9 @@ pub(crate) fn finish_query(
     let read = Instant::now();
     let reply = query.finish(deadline);
     if !reply.files_answer {
-        root.give_up_driver();
+        let why = reply.answer.error.clone();
+        let why = why.unwrap_or_else(|| "the driver did not answer".to_owned());
+        root.give_up_driver(Reason::Failed(format!("not read: {why}")));
     }
     let gpus = reply.answer.gpus.iter().flatten();
     let mut named = gpus.flat_map(|gpu| gpu.processes.iter().flatten());

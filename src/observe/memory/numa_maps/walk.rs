@@ -31,14 +31,14 @@ pub(crate) fn is_small(resident: Option<&Resident>) -> bool {
     resident.is_some_and(|resident| resident.all() <= SMALL)
 }
 
-fn path(pid: Pid) -> String {
-    format!("proc/{pid}/numa_maps")
+fn path(root: &Root, pid: Pid) -> String {
+    format!("{}/numa_maps", root.process_folder(pid))
 }
 
 /// Every page of a recorded process.
 pub(crate) fn read_recorded(root: &Root, pid: Pid) -> Result<Memory, Reason> {
     let mut maps = NumaMaps::default();
-    root.read_lines(&path(pid), |line| maps.line(line))?;
+    root.read_lines(&path(root, pid), |line| maps.line(line))?;
     let memory = maps.finish().ok_or(Reason::Absent)?;
     Ok(with_policy_of_only_thread(root, pid, memory))
 }
@@ -50,7 +50,7 @@ pub(crate) fn read_all(
     resident: Option<&Resident>,
     limit: Duration,
 ) -> Result<Memory, Reason> {
-    let path = path(pid);
+    let path = path(root, pid);
     let file = root.open_live(&path)?;
     // The whole walk of a small process takes no longer than that of one large mapping.
     let size = if is_small(resident) {
@@ -76,7 +76,7 @@ pub(crate) fn read_all(
 
 /// The policy of the main thread, in a [`Memory`] without pages.
 pub(crate) fn read_policy(root: &Root, pid: Pid) -> Result<Memory, Reason> {
-    read_first_lines(root.open_live(&path(pid))?, root.patience())?.ok_or(Reason::Absent)
+    read_first_lines(root.open_live(&path(root, pid))?, root.patience())?.ok_or(Reason::Absent)
 }
 
 /// The first mapped file shows the task's policy. In most processes this is the program itself, the first mapping. It is searched
