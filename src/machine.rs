@@ -25,7 +25,7 @@ pub(crate) use nvml_answer::{
 };
 pub(crate) use pci::PciDevice;
 pub(crate) use process::{ControlGroup, Cpuset, Process, Thread};
-pub(crate) use topology::{Node, PciNodes, Topology};
+pub(crate) use topology::{Node, PciNodes, PciPlace, Topology};
 pub(crate) use window::{Counters, CpuTime, ProcessActivity, ThreadActivity, Window};
 
 use crate::words::Origin;

@@ -17,9 +17,10 @@ pub(crate) fn settings(kernel: KernelSettings) -> SettingsEntry {
 
 pub(crate) fn gap(gap: &Gap, around: &Circumstances) -> GapEntry {
     let (gpu, tid) = match gap.fact {
-        Fact::GpuProcesses(gpu) | Fact::GpuHomeNode(gpu) | Fact::GpuMemoryNode(gpu) => {
-            (Some(gpu), None)
-        }
+        Fact::GpuProcesses(gpu)
+        | Fact::GpuHomeNode(gpu)
+        | Fact::GpuFilePlace(gpu)
+        | Fact::GpuMemoryNode(gpu) => (Some(gpu), None),
         Fact::Thread(tid) => (None, Some(tid)),
         _ => (None, None),
     };

@@ -101,9 +101,13 @@ pub(crate) fn concerns(
             let is_asked = |gpu: &&Gpu| gpu.drm.is_none() && asked.contains(&gpu.index);
             asked.is_empty() || gpus.iter().any(is_asked)
         }
-        (Fact::GpuProcesses(gpu) | Fact::GpuHomeNode(gpu) | Fact::GpuMemoryNode(gpu), _) => {
-            asked.contains(gpu)
-        }
+        (
+            Fact::GpuProcesses(gpu)
+            | Fact::GpuHomeNode(gpu)
+            | Fact::GpuFilePlace(gpu)
+            | Fact::GpuMemoryNode(gpu),
+            _,
+        ) => asked.contains(gpu),
         // Of a process that is not visible, only its GPUs are known.
         (Fact::Process, Some(pid)) => {
             let used = gpus.iter().filter(|gpu| gpu.used_by(pid).is_some());

@@ -80,6 +80,8 @@ pub(crate) enum Fact {
     GpuProcesses(u32),
     /// The node that one GPU, by its index, is attached to.
     GpuHomeNode(u32),
+    /// The place of one GPU, by its index, in the topology file. Another source has its node.
+    GpuFilePlace(u32),
     /// Whether the memory of one GPU, by its index, is a NUMA node.
     GpuMemoryNode(u32),
     /// The whole of `/sys/devices/system/node`.
@@ -151,6 +153,7 @@ impl fmt::Display for Fact {
             Self::Driver => f.write_str("NVIDIA driver"),
             Self::GpuProcesses(index) => write!(f, "processes of GPU {index}"),
             Self::GpuHomeNode(index) => write!(f, "home node of GPU {index}"),
+            Self::GpuFilePlace(index) => write!(f, "place in the topology file of GPU {index}"),
             Self::GpuMemoryNode(index) => write!(f, "memory node of GPU {index}"),
             Self::Nodes => f.write_str("NUMA nodes"),
             Self::NodeCpus(node) => write!(f, "CPUs of node {node}"),

@@ -84,7 +84,7 @@ pub(crate) fn cpu_time(watched: Option<&ProcessActivity>) -> Option<&CpuTime> {
     (!time.is_none()).then_some(time)
 }
 
-/// PciNodes the threads of a process.
+/// Places the threads of a process.
 pub(crate) fn place(
     process: &Process,
     watched: Option<&ProcessActivity>,

@@ -4,7 +4,7 @@
 use crate::words::{Evidence, HomeSource};
 use std::collections::BTreeMap;
 
-use crate::machine::{Fact, Gap, Gpu, PciNodes, Reason, Topology};
+use crate::machine::{Fact, Gap, Gpu, PciNodes, PciPlace, Reason, Topology};
 use crate::units::{NodeSet, Pid, node_list};
 
 /// A GPU with its home nodes.
@@ -22,6 +22,9 @@ pub(crate) struct GpuPlace {
     /// Where a process of this GPU should run: the home nodes that have CPUs or, if none has, the nearest nodes that have.
     /// Empty if unknown.
     pub(crate) local_nodes: NodeSet,
+    /// The nodes that a topology file names for it in different places, of which none can be believed. Empty where the file
+    /// does not contradict itself.
+    pub(crate) file_contradiction: NodeSet,
 }
 
 /// Home nodes from the command line.
@@ -56,6 +59,11 @@ pub(crate) fn place(gpu: Gpu, topology: &Topology, hints: &Hints) -> GpuPlace {
     let by_file = gpu
         .address
         .and_then(|address| hints.places.get(&address).cloned());
+    let (by_file, file_contradiction) = match by_file {
+        Some(PciPlace::Near(nodes)) => (Some(nodes), NodeSet::new()),
+        Some(PciPlace::Contradictory(nodes)) => (None, nodes),
+        None => (None, NodeSet::new()),
+    };
     let single = topology.single_node().map(|node| NodeSet::from([node]));
     let others = [
         (HomeSource::Override, typed),
@@ -69,6 +77,11 @@ pub(crate) fn place(gpu: Gpu, topology: &Topology, hints: &Hints) -> GpuPlace {
             .filter_map(|(source, nodes)| Some((source, nodes?))),
     );
     answers.retain(|_, nodes| !nodes.is_empty());
+    for (source, nodes) in &mut answers {
+        if *source != HomeSource::Override {
+            leave_out_memory_only(nodes, topology);
+        }
+    }
     // By source, and so in the order in which they are believed.
     let answers: Vec<_> = answers.into_iter().collect();
     let is_clear = |(source, nodes): &&(HomeSource, NodeSet)| {
@@ -82,6 +95,21 @@ pub(crate) fn place(gpu: Gpu, topology: &Topology, hints: &Hints) -> GpuPlace {
         home_nodes,
         source,
         answers,
+        file_contradiction,
+    }
+}
+
+/// Where exactly one of several nodes has CPUs, only that one is left. A socket with DDR and HBM has a node of each, and a
+/// source that names the socket (hwloc, NVML) names both: the GPU is attached to the socket, whose CPUs are in one of them.
+fn leave_out_memory_only(nodes: &mut NodeSet, topology: &Topology) {
+    let are_known = |nodes: &NodeSet| {
+        let mut nodes = nodes.iter().map(|id| topology.nodes().get(id));
+        nodes.all(|node| node.is_some_and(|node| node.cpus.is_some()))
+    };
+    let bearing = topology.cpu_bearing();
+    let with_cpus: NodeSet = nodes.intersection(&bearing).copied().collect();
+    if with_cpus.len() == 1 && are_known(nodes) {
+        *nodes = with_cpus;
     }
 }
 
@@ -100,7 +128,29 @@ fn local_nodes(home: &NodeSet, topology: &Topology) -> NodeSet {
 
 /// What is unknown about the home nodes and the processes of a GPU.
 pub(crate) fn gaps(place: &GpuPlace) -> impl Iterator<Item = Gap> {
-    unknown_home(place).into_iter().chain(hidden_users(place))
+    let home = unknown_home(place).or_else(|| contradictory_file(place));
+    home.into_iter().chain(hidden_users(place))
+}
+
+/// A gap if the topology file contradicts itself and another source has the home node.
+fn contradictory_file(place: &GpuPlace) -> Option<Gap> {
+    Some(Gap {
+        pid: None,
+        fact: Fact::GpuFilePlace(place.gpu.index),
+        reason: Reason::Failed(contradiction(place)?),
+    })
+}
+
+fn contradiction(place: &GpuPlace) -> Option<String> {
+    let nodes = &place.file_contradiction;
+    let named = match nodes.len() {
+        0 => return None,
+        1 => format!("node {} and elsewhere another or none", node_list(nodes)),
+        _ => format!("different nodes ({})", node_list(nodes)),
+    };
+    Some(format!(
+        "the topology file gives it {named}, as a file of several hosts does: it must describe this machine alone"
+    ))
 }
 
 /// A gap if the local nodes of a GPU are unknown.
@@ -112,7 +162,7 @@ fn unknown_home(place: &GpuPlace) -> Option<Gap> {
         .answers
         .iter()
         .map(|(source, nodes)| format!("{source} names several nodes ({})", node_list(nodes)));
-    let several: Vec<String> = several.collect();
+    let several: Vec<String> = several.chain(contradiction(place)).collect();
     let why = match (place.home_nodes.is_empty(), several.is_empty()) {
         (true, true) => "no source has it: set it with --gpu-node or --topology".to_owned(),
         (true, false) => format!(

@@ -88,7 +88,7 @@ impl Share {
     }
 }
 
-/// PciNodes the memory of a process.
+/// Places the memory of a process.
 pub(crate) fn place(
     process: &Process,
     holds_context: bool,
