@@ -184,10 +184,13 @@ fn cpu_nodes(group: &[&ProcessEntry]) -> Option<String> {
         [] => None,
         [(node, _)] => Some(node.to_string()),
         several => {
-            let shares = several.iter();
+            let shown = several.len().min(MOST_LINES);
+            let shares = several[..shown].iter();
             let shares = shares
                 .map(|(node, seconds)| format!("{node}: {}", percent_of_one(seconds / total)));
-            Some(shares.collect::<Vec<_>>().join("\n"))
+            let rest = several.len() - shown;
+            let rest = (rest > 0).then(|| format!("{rest} nodes more"));
+            Some(shares.chain(rest).collect::<Vec<_>>().join("\n"))
         }
     }
 }
@@ -257,13 +260,30 @@ fn memory(group: &[&ProcessEntry]) -> String {
         let largest = sizes.max().unwrap_or_default();
         format!("{node}: {about}{} {at_most}{largest}", here.percent_of(all))
     });
-    let lines: Vec<String> = lines.collect();
+    let mut lines: Vec<String> = lines.collect();
     if lines.is_empty() {
-        "none".to_owned()
-    } else {
-        lines.join("\n")
+        return "none".to_owned();
     }
+    if lines.len() > MOST_LINES {
+        let sum = |node: &NodeId| known.iter().filter_map(|of| of.get(node)).copied().sum();
+        let mut by_size: Vec<(Bytes, usize)> = nodes.iter().map(sum).zip(0..).collect();
+        by_size.sort_unstable_by(|one, other| other.cmp(one));
+        let rest = by_size.split_off(MOST_LINES - 1);
+        let mut shown: Vec<usize> = by_size.into_iter().map(|(_, at)| at).collect();
+        shown.sort_unstable();
+        lines = shown.into_iter().map(|at| lines[at].clone()).collect();
+        let here: Bytes = rest.iter().map(|(size, _)| *size).sum();
+        lines.push(format!(
+            "{} nodes: {about}{}",
+            rest.len(),
+            here.percent_of(all)
+        ));
+    }
+    lines.join("\n")
 }
+
+/// A cell has no more lines than these: a machine may have hundreds of nodes.
+const MOST_LINES: usize = 8;
 
 /// The largest size of each kind of memory, in the order of the kinds; unknown kinds come last.
 fn kinds(group: &[&ProcessEntry]) -> String {

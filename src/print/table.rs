@@ -7,9 +7,10 @@ use owo_colors::Style;
 
 use crate::document::{Document, Finding, GpuEntry, HostEntry, ProcessEntry, Summary};
 use crate::print::gaps::gaps;
+use crate::print::nodes::nodes;
 use crate::print::rows::rows;
 use crate::print::{Terminal, harmless, processes};
-use crate::units::{CpuSet, length, node_list, ranges};
+use crate::units::{length, node_list, ranges};
 use crate::words::{Origin, Role, Severity, Verdict};
 
 /// The whole audit. `all` gives every process its own row.
@@ -45,35 +46,6 @@ pub(crate) fn head(host: &HostEntry) -> String {
     });
     words.retain(|word| !word.is_empty());
     harmless(&words.join(", "))
-}
-
-/// One line: the nodes with their CPUs.
-fn nodes(document: &Document, terminal: &Terminal) -> String {
-    let nodes = document.topology.nodes.iter();
-    let nodes = nodes.map(|node| match &node.cpus {
-        None => format!("node {} CPUs ?", node.id),
-        Some(cpus) if cpus.is_empty() => format!("node {} without CPUs", node.id),
-        Some(cpus) => format!("node {} {}", node.id, brief(cpus)),
-    });
-    let nodes: Vec<String> = nodes.collect();
-    match nodes.as_slice() {
-        [] => "No NUMA nodes visible\n".to_owned(),
-        [one] => terminal.wrap("", &format!("1 NUMA node: {one}"), 2),
-        several => {
-            let text = format!("{} NUMA nodes: {}", several.len(), several.join("; "));
-            terminal.wrap("", &text, 2)
-        }
-    }
-}
-
-/// `CPUs 0-23`, `with 96 CPUs` where the list is too long to read.
-fn brief(cpus: &CpuSet) -> String {
-    const READABLE: usize = 30;
-    let list = cpus.to_string();
-    match list.len() {
-        0..=READABLE => format!("CPUs {list}"),
-        _ => format!("with {} CPUs", cpus.iter().count()),
-    }
 }
 
 /// How long the machine was observed, and what the kernel counted meanwhile. Empty without --for.
