@@ -23,14 +23,17 @@ use serde::{Deserialize, Serialize};
 pub(crate) use crate::document::cpu::{CpuEntry, CpuWindowEntry, ThreadsEntry};
 pub(crate) use crate::document::finding::Finding;
 pub(crate) use crate::document::gap::GapEntry;
-pub(crate) use crate::document::machine::{DeviceEntry, GpuEntry, NodeEntry, TopologyEntry};
+pub(crate) use crate::document::machine::{
+    DeviceEntry, DeviceUserEntry, GpuEntry, NodeEntry, PartitionEntry, TopologyEntry,
+};
 pub(crate) use crate::document::memory::MemoryEntry;
-pub(crate) use crate::document::process::{MigInstance, ProcessEntry};
+pub(crate) use crate::document::process::{MigInstance, PartitionUse, ProcessEntry};
 pub(crate) use crate::document::read::read;
 pub(crate) use crate::document::schema::schema;
 pub(crate) use crate::document::summary::{LocalShare, Summary};
 pub(crate) use crate::document::window::WindowEntry;
 use crate::machine::PciNodes;
+pub(crate) use crate::machine::PciPlace;
 use crate::units::Pid;
 use crate::words::{Expectation, Origin, Word};
 

@@ -2,10 +2,11 @@
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;
-use numa_audit::observe::gpu::kfd::{parse_location, parse_number};
+use numa_audit::observe::gpu::kfd::{parse_location, parse_number, parse_render_minor};
 
 fuzz_target!(|bytes: &[u8]| {
-    if let Ok(address) = parse_location(bytes) {
+    let _ = parse_render_minor(bytes);
+    if let Ok((address, _)) = parse_location(bytes) {
         assert_eq!(address.to_string().parse(), Ok(address));
     }
     let _ = parse_number::<u32>(bytes);

@@ -4,8 +4,8 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use crate::audit::entries::process::EntryContext;
 use crate::audit::hint::Circumstances;
-use crate::audit::place::home;
 use crate::audit::place::{GpuPlace, memory};
+use crate::audit::place::{devices, home};
 use crate::audit::placed::{PlacedProcess, Yardstick};
 use crate::audit::rules::{PlacedMachine, RuleContext};
 use crate::audit::summary::summarise;
@@ -14,7 +14,8 @@ use crate::document::{Document, Finding, GpuEntry, SCHEMA_VERSION, Tool};
 use crate::jobs::attribution;
 use crate::jobs::{Membership, ProcessTree, scope};
 use crate::machine::{
-    Fact, Gap, Gpu, Host, KernelSettings, Machine, PciDevice, Process, Reason, Topology, Window,
+    DeviceUser, Fact, Gap, Gpu, Host, KernelSettings, Machine, PciDevice, Process, Reason,
+    Topology, Window,
 };
 use crate::units::Pid;
 
@@ -24,6 +25,7 @@ pub(crate) struct AuditedMachine {
     topology: Topology,
     gpus: Vec<GpuPlace>,
     devices: Vec<PciDevice>,
+    device_users: Vec<DeviceUser>,
     processes: Vec<PlacedProcess>,
     window: Option<Window>,
     users: BTreeMap<u32, String>,
@@ -52,6 +54,7 @@ impl AuditedMachine {
             .map(|gpu| home::place(gpu, &machine.topology, hints))
             .collect();
         gaps.extend(gpus.iter().flat_map(home::gaps));
+        gaps.extend(devices::gaps(&machine.devices, &machine.device_users));
         let named = machine.named;
         let mut processes = machine.processes;
         let tree = ProcessTree::of(&processes);
@@ -81,6 +84,7 @@ impl AuditedMachine {
             topology: machine.topology,
             gpus,
             devices: machine.devices,
+            device_users: machine.device_users,
             processes,
             window: machine.window,
             users: machine.users,
@@ -147,7 +151,12 @@ impl AuditedMachine {
             schema_version: SCHEMA_VERSION,
             tool: Tool::this(),
             host: entries::machine::host(self.host),
-            topology: entries::machine::topology(&self.topology, gpus, self.devices),
+            topology: entries::machine::topology(
+                &self.topology,
+                gpus,
+                self.devices,
+                self.device_users,
+            ),
             settings: entries::settings(self.kernel),
             processes: is_audit.then(|| processes.collect()),
             findings,

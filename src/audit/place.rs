@@ -2,6 +2,7 @@
 
 pub(crate) mod binding;
 pub(crate) mod cpu;
+pub(crate) mod devices;
 pub(crate) mod home;
 pub(crate) mod memory;
 pub(crate) mod sampling_error;

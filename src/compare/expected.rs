@@ -5,8 +5,7 @@ use std::fmt;
 
 use crate::compare::pairs::pairs;
 use crate::compare::{ProcessChange, known_nodes, machine, processes, verdict};
-use crate::document::{Document, Expected, GapEntry, GpuEntry, ProcessEntry};
-use crate::machine::PciPlace;
+use crate::document::{Document, Expected, GapEntry, GpuEntry, PciPlace, ProcessEntry};
 use crate::units::{Pid, node_list, ranges};
 use crate::words::{Role, Verdict};
 

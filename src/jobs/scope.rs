@@ -94,6 +94,8 @@ pub(crate) fn concerns(
     named: &[Pid],
 ) -> bool {
     match (&gap.fact, gap.pid) {
+        // Named processes are judged without a device, and a named GPU is none of these.
+        (Fact::DeviceProcesses(_), _) => named.is_empty() && asked.len() == gpus.len(),
         // On a machine without GPUs, a missing driver hides nothing about named processes.
         (Fact::Driver, _) if !named.is_empty() => !gpus.is_empty(),
         // NVIDIA's driver reports nothing about other vendors' GPUs.

@@ -78,6 +78,8 @@ pub(crate) enum Fact {
     Driver,
     /// The processes of one GPU, by its index.
     GpuProcesses(u32),
+    /// The processes of devices that may compute and are no GPU that this program knows. The text names them.
+    DeviceProcesses(String),
     /// The node that one GPU, by its index, is attached to.
     GpuHomeNode(u32),
     /// The place of one GPU, by its index, in the topology file. Another source has its node.
@@ -140,6 +142,7 @@ impl Fact {
             Self::Driver
                 | Self::GpuProcesses(_)
                 | Self::GpuHomeNode(_)
+                | Self::DeviceProcesses(_)
                 | Self::Processes
                 | Self::HiddenProcesses(_)
                 | Self::Process
@@ -152,6 +155,7 @@ impl fmt::Display for Fact {
         match self {
             Self::Driver => f.write_str("NVIDIA driver"),
             Self::GpuProcesses(index) => write!(f, "processes of GPU {index}"),
+            Self::DeviceProcesses(devices) => write!(f, "processes of {devices}"),
             Self::GpuHomeNode(index) => write!(f, "home node of GPU {index}"),
             Self::GpuFilePlace(index) => write!(f, "place in the topology file of GPU {index}"),
             Self::GpuMemoryNode(index) => write!(f, "memory node of GPU {index}"),

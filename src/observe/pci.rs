@@ -19,15 +19,15 @@ pub(crate) mod vendor {
 #[derive(Debug)]
 pub(crate) struct SysfsPciDevice {
     pub(crate) device: PciDevice,
-    /// The vendor id; `None` where it could not be read.
-    pub(crate) vendor: Option<u32>,
     /// Below `sys/devices`, inside the folder of the bridge above it.
     pub(crate) folder: String,
 }
 
 impl SysfsPciDevice {
     pub(crate) fn is_nvidia_gpu(&self) -> bool {
-        self.device.class == PciClass::Display && self.vendor == Some(vendor::NVIDIA)
+        self.device.class == PciClass::Display
+            && self.device.vendor == Some(vendor::NVIDIA)
+            && !self.device.is_given_away()
     }
 }
 
@@ -60,7 +60,22 @@ fn read_device(root: &Root, address: PciAddress, gaps: &mut Gaps) -> Option<Sysf
         0x12 => (PciClass::Accelerator, &[]),
         _ => return None,
     };
-    let vendor = read_as(root, &file("vendor"), parse_hex).ok();
+    let is_kind = |kinds: &[PciClass]| kinds.contains(&class);
+    let ids = is_kind(&[PciClass::Display, PciClass::Accelerator]);
+    let id = |name: &str| read_as(root, &file(name), parse_hex).ok().filter(|_| ids);
+    let (vendor, device) = (id("vendor"), id("device"));
+    let driver = root.link(&file("driver")).ok().filter(|_| ids);
+    let driver = driver.and_then(|target| Some(target.rsplit('/').next()?.to_owned()));
+    let is_given_away = driver.as_deref() == Some("vfio-pci");
+    // A VGA controller of a board is a display alone; one for computing is a 3D controller, or AMD's and Intel's kind of other
+    // displays.
+    let may_compute = match code >> 8 {
+        0x0302 => true,
+        0x0300 | 0x0380 => {
+            is_given_away && matches!(vendor, Some(vendor::NVIDIA | vendor::AMD | vendor::INTEL))
+        }
+        _ => class == PciClass::Accelerator,
+    };
     let node = read_as(root, &file("numa_node"), parse_numa_node);
     let names = named_in.iter().flat_map(|folder| root.names(&file(folder)));
     Some(SysfsPciDevice {
@@ -71,8 +86,11 @@ fn read_device(root: &Root, address: PciAddress, gaps: &mut Gaps) -> Option<Sysf
             node: gaps
                 .value_or_note(None, Fact::PciNode(address), node)
                 .flatten(),
+            vendor,
+            device,
+            driver,
+            may_compute,
         },
-        vendor,
         folder,
     })
 }

@@ -29,6 +29,7 @@ struct Cells {
     gpus: String,
     gpu_node: String,
     mig: String,
+    partition: String,
     cpu_node: String,
     cpus: String,
     binding: String,
@@ -57,6 +58,9 @@ const COLUMNS: &[Column] = &[
     column("RANK", Room::Words(4), |row| row.cells.rank.clone()),
     column("GPU NODE", Room::Words(0), |row| row.cells.gpu_node.clone()),
     column("MIG", Room::Words(1), |row| row.cells.mig.clone()),
+    column("PARTITION", Room::Words(1), |row| {
+        row.cells.partition.clone()
+    }),
     column("CPU NODE", Room::Short(0), |row| {
         cpu_nodes(&row.group).unwrap_or_else(|| row.cells.cpu_node.clone())
     }),
@@ -105,9 +109,12 @@ pub(crate) fn rows(
 
 fn folded<'a>(group: &[&'a ProcessEntry], all: bool, document: &Document) -> Vec<Row<'a>> {
     let without_environment = document.pids_without("environ");
+    let gpus = document.topology.gpus.iter();
+    let partitioned = gpus.filter(|gpu| !gpu.partitions.is_empty());
+    let partitioned: BTreeSet<u32> = partitioned.map(|gpu| gpu.index).collect();
     let mut rows: Vec<Row> = Vec::new();
     for process in group {
-        let cells = cells(process, &without_environment);
+        let cells = cells(process, &without_environment, &partitioned);
         // Each trainer has its own row: it has its own rank and GPU.
         let folds = !all && !process.is(Role::Trainer);
         let is_like =
@@ -139,7 +146,11 @@ impl Row<'_> {
     }
 }
 
-fn cells(process: &ProcessEntry, without_environment: &BTreeSet<Pid>) -> Cells {
+fn cells(
+    process: &ProcessEntry,
+    without_environment: &BTreeSet<Pid>,
+    partitioned: &BTreeSet<u32>,
+) -> Cells {
     let is_judged_by_gpu = !process.is(Role::Launcher) && !process.gpus.is_empty();
     // Only its environment says which GPU it uses.
     let is_hint = matches!(&process.gpu_source, Some(source) if *source == Evidence::Environ);
@@ -160,6 +171,7 @@ fn cells(process: &ProcessEntry, without_environment: &BTreeSet<Pid>) -> Cells {
             "-".to_owned()
         },
         mig: mig(process),
+        partition: partition(process, partitioned),
         cpu_node: known(process.cpu.node.as_ref()),
         cpus: cpus(process.cpu.affinity.as_ref(), &process.cpu.affinity_nodes),
         binding: binding(&process.memory),
@@ -205,6 +217,27 @@ fn mig(process: &ProcessEntry) -> String {
         }
     });
     instances.collect::<Vec<_>>().join(", ")
+}
+
+/// The partitions of AMD's GPUs that it works for: `3`, of several GPUs `0: 3; 1: 0-7`. `?` where they are unknown.
+fn partition(process: &ProcessEntry, partitioned: &BTreeSet<u32>) -> String {
+    let mut by_gpu: BTreeMap<u32, BTreeSet<u32>> = BTreeMap::new();
+    for of in &process.gpu_partitions {
+        by_gpu.entry(of.gpu).or_default().insert(of.partition);
+    }
+    let unknown = process.gpus.iter().filter(|gpu| partitioned.contains(gpu));
+    for gpu in unknown {
+        by_gpu.entry(*gpu).or_default();
+    }
+    let list = |numbers: &BTreeSet<u32>| or_unknown(ranges(numbers.iter().copied()));
+    match process.gpus.as_slice() {
+        [_] => by_gpu.values().map(list).collect(),
+        _ => {
+            let texts = by_gpu.iter();
+            let texts = texts.map(|(gpu, numbers)| format!("{gpu}: {}", list(numbers)));
+            texts.collect::<Vec<_>>().join("; ")
+        }
+    }
 }
 
 fn task(process: &ProcessEntry) -> Option<String> {

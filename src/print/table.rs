@@ -10,7 +10,7 @@ use crate::print::gaps::gaps;
 use crate::print::nodes::nodes;
 use crate::print::rows::rows;
 use crate::print::{Terminal, harmless, processes};
-use crate::units::{length, node_list, ranges};
+use crate::units::{NodeId, length, node_list, ranges};
 use crate::words::{Origin, Role, Severity, Verdict};
 
 /// The whole audit. `all` gives every process its own row.
@@ -19,6 +19,7 @@ pub(crate) fn report(document: &Document, all: bool, terminal: &Terminal) -> Str
     out += &nodes(document, terminal);
     out += &window(document, terminal);
     out += &gpus(document, all, terminal);
+    out += &accelerators(document, terminal);
     for (heading, group) in groups(document.processes()) {
         out.push('\n');
         if !heading.is_empty() {
@@ -128,6 +129,38 @@ fn gpus(document: &Document, all: bool, terminal: &Terminal) -> String {
         lines
     } else {
         format!("\n{lines}")
+    }
+}
+
+/// The devices that may compute and are none of the GPUs.
+fn accelerators(document: &Document, terminal: &Terminal) -> String {
+    let devices = document.topology.devices.iter();
+    let mut out = String::new();
+    let mut kinds: BTreeMap<(Option<&String>, Option<&String>, Option<NodeId>), Vec<String>> =
+        BTreeMap::new();
+    for device in devices.filter(|device| device.may_compute) {
+        let kind = (device.model.as_ref(), device.driver.as_ref(), device.node);
+        let address = device.pci_bus_id.to_string();
+        kinds.entry(kind).or_default().push(address);
+    }
+    for ((model, driver, node), addresses) in kinds {
+        let word = match addresses.len() {
+            1 => "Accelerator",
+            _ => "Accelerators",
+        };
+        let model = model.map_or("?", String::as_str);
+        let node = node.map_or("node unknown".to_owned(), |node| format!("node {node}"));
+        let driver = driver.map(|driver| format!(", driver {driver}"));
+        let text = format!(
+            "{word} {}  {model}  {node}{}: processes unknown",
+            addresses.join(", "),
+            driver.unwrap_or_default()
+        );
+        out += &terminal.wrap("", &harmless(&text), 2);
+    }
+    match out.is_empty() {
+        true => out,
+        false => format!("\n{out}"),
     }
 }
 

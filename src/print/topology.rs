@@ -53,7 +53,13 @@ fn devices(document: &Document, terminal: &Terminal) -> String {
     }
     let mut table = terminal.table(&["DEVICE", "CLASS", "NAME", "NODE"]);
     for device in &document.topology.devices {
-        let names = names(device).join(", ");
+        let mut names = names(device).join(", ");
+        if names.is_empty() {
+            names = device.model.clone().unwrap_or_default();
+        }
+        if let Some(driver) = &device.driver {
+            names = format!("{names} (driver {driver})").trim().to_owned();
+        }
         table.add_row(
             [
                 device.pci_bus_id.to_string(),

@@ -1,8 +1,10 @@
 //! Fills the machine's part of the document.
 
-use crate::audit::place::GpuPlace;
-use crate::document::{DeviceEntry, GpuEntry, HostEntry, NodeEntry, TopologyEntry};
-use crate::machine::{Host, Node, PciDevice, Topology};
+use crate::audit::place::{GpuPlace, devices};
+use crate::document::{
+    DeviceEntry, DeviceUserEntry, GpuEntry, HostEntry, NodeEntry, PartitionEntry, TopologyEntry,
+};
+use crate::machine::{DeviceUser, Host, Node, Partition, PciDevice, Topology};
 use crate::units::NodeId;
 
 pub(crate) fn host(host: Host) -> HostEntry {
@@ -19,11 +21,13 @@ pub(crate) fn topology(
     topology: &Topology,
     gpus: Vec<GpuEntry>,
     devices: Vec<PciDevice>,
+    device_users: Vec<DeviceUser>,
 ) -> TopologyEntry {
     TopologyEntry {
         nodes: topology.nodes().iter().map(node).collect(),
         gpus,
         devices: devices.into_iter().map(device).collect(),
+        device_users: device_users.into_iter().map(device_user).collect(),
     }
 }
 
@@ -42,6 +46,11 @@ fn node((id, node): (&NodeId, &Node)) -> NodeEntry {
 pub(crate) fn gpu(place: &GpuPlace) -> GpuEntry {
     let gpu = &place.gpu;
     let answers = place.answers.iter();
+    let drm = gpu.drm.iter();
+    let (partitions, modes) = (
+        drm.clone().flat_map(|drm| &drm.partitions),
+        drm.flat_map(|drm| drm.modes.iter().flatten()),
+    );
     GpuEntry {
         index: gpu.index,
         uuid: gpu.uuid.clone(),
@@ -57,13 +66,41 @@ pub(crate) fn gpu(place: &GpuPlace) -> GpuEntry {
         memory_total_bytes: gpu.memory_total,
         memory_used_bytes: gpu.memory_used,
         mig_devices: gpu.mig_devices.clone(),
+        partitions: partitions.map(partition).collect(),
+        partition_modes: modes.cloned().collect(),
         in_scope: None,
         processes_known: None,
     }
 }
 
+fn partition(partition: &Partition) -> PartitionEntry {
+    PartitionEntry {
+        partition: partition.number,
+        render_node: render_node(partition),
+        kfd_id: partition.kfd_id,
+    }
+}
+
+/// The name of its file in `/dev/dri`.
+pub(crate) fn render_node(partition: &Partition) -> Option<String> {
+    partition
+        .render_minor
+        .map(|minor| format!("renderD{minor}"))
+}
+
+fn device_user(user: DeviceUser) -> DeviceUserEntry {
+    DeviceUserEntry {
+        pid: user.pid,
+        name: user.name,
+        files: user.files,
+    }
+}
+
 fn device(device: PciDevice) -> DeviceEntry {
     DeviceEntry {
+        model: device.vendor.map(|_| devices::name(&device)),
+        driver: device.driver,
+        may_compute: device.may_compute,
         pci_bus_id: device.address,
         class: device.class.into(),
         name: (!device.names.is_empty()).then(|| device.names.join(",")),
