@@ -6,6 +6,6 @@ use numa_audit::observe::topology_file::parse_topology_file;
 
 fuzz_target!(|text: &str| {
     if let Ok(places) = parse_topology_file(text) {
-        assert!(!places.is_empty() && places.values().all(|nodes| !nodes.is_empty()));
+        assert!(!places.is_empty());
     }
 });

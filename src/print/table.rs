@@ -134,10 +134,11 @@ fn gpus(document: &Document, all: bool, terminal: &Terminal) -> String {
 
 /// The devices that may compute and are none of the GPUs.
 fn accelerators(document: &Document, terminal: &Terminal) -> String {
+    /// Model, driver and node.
+    type Kind<'a> = (Option<&'a String>, Option<&'a String>, Option<NodeId>);
     let devices = document.topology.devices.iter();
     let mut out = String::new();
-    let mut kinds: BTreeMap<(Option<&String>, Option<&String>, Option<NodeId>), Vec<String>> =
-        BTreeMap::new();
+    let mut kinds: BTreeMap<Kind, Vec<String>> = BTreeMap::new();
     for device in devices.filter(|device| device.may_compute) {
         let kind = (device.model.as_ref(), device.driver.as_ref(), device.node);
         let address = device.pci_bus_id.to_string();

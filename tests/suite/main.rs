@@ -22,6 +22,7 @@ mod museum;
 mod other_gpus;
 mod print;
 mod program;
+mod public_cases;
 mod record;
 mod rules;
 mod schema;
