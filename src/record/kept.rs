@@ -20,9 +20,11 @@ impl RecordedFiles {
     pub(crate) fn of(machine: &Machine) -> Self {
         let users = machine.gpus.iter().flat_map(|gpu| &gpu.users);
         let by_kfd = users.filter(|(_, evidence)| **evidence == Evidence::Kfd);
-        let processes = machine.processes.iter();
+        let processes = machine.processes.iter().map(|process| process.pid);
+        // Of these only the name and the open device files were read.
+        let device_users = machine.device_users.iter().map(|user| user.pid);
         Self {
-            processes: processes.map(|process| process.pid).collect(),
+            processes: processes.chain(device_users).collect(),
             by_kfd: by_kfd.map(|(pid, _)| *pid).collect(),
         }
     }
@@ -65,6 +67,22 @@ pub(crate) fn unseen(machine: &Machine) -> BTreeMap<u32, String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::machine::DeviceUser;
+
+    #[test]
+    fn users_of_accelerators_are_kept() {
+        let user = DeviceUser {
+            pid: Pid(7),
+            name: String::new(),
+            files: vec!["/dev/davinci0".to_owned()],
+        };
+        let machine = Machine {
+            device_users: vec![user],
+            ..Machine::default()
+        };
+        let kept = RecordedFiles::of(&machine);
+        assert!(kept.has(Path::new("proc/7/fd/4")) && !kept.has(Path::new("proc/8/fd/4")));
+    }
 
     #[test]
     fn nothing_of_other_processes_is_kept() {
