@@ -50,6 +50,7 @@ use crate::observe::memory::MemoryReader;
 pub(crate) use crate::observe::memory::MemoryReading;
 pub(crate) use crate::observe::process::user_names::user_number;
 use crate::observe::process::{Readers, processes, user_names};
+use crate::observe::root::Manifest;
 pub(crate) use crate::observe::root::Tap;
 pub(crate) use crate::observe::source::{Source, Subjects};
 pub(crate) use crate::observe::topology_file::read_topology_file;
@@ -88,11 +89,7 @@ pub(crate) fn observe(source: Source, subjects: &Subjects) -> Observation {
     let mut host = host::read_host(&root, &manifest);
     host.driver_version = driver.driver_version.clone();
     let (mut gpus, devices) = gpus::read_gpus(&root, &driver, &topology, &mut gaps);
-    let named: Vec<Pid> = match subjects {
-        Subjects::Named(pids) => pids.clone(),
-        Subjects::GpuUsers => manifest.named.iter().copied().map(Pid).collect(),
-        Subjects::MachineOnly => Vec::new(),
-    };
+    let named = named(subjects, &manifest);
     let (mut strangers, mut device_users) = (BTreeSet::new(), Vec::new());
     let (processes, orphans) = match subjects {
         Subjects::MachineOnly => (Vec::new(), BTreeSet::new()),
@@ -133,5 +130,14 @@ pub(crate) fn observe(source: Source, subjects: &Subjects) -> Observation {
         strangers,
         tap: root.take_tap(),
         is_late: deadline.is_over(),
+    }
+}
+
+/// The PIDs that were named, here or for the recording.
+fn named(subjects: &Subjects, manifest: &Manifest) -> Vec<Pid> {
+    match subjects {
+        Subjects::Named(pids) => pids.clone(),
+        Subjects::GpuUsers => manifest.named.iter().copied().map(Pid).collect(),
+        Subjects::MachineOnly => Vec::new(),
     }
 }
