@@ -22,7 +22,7 @@ pub(crate) use crate::audit::placed::PlacedProcess;
 use crate::compare::expected;
 use crate::document::{Document, Expected, Finding};
 pub(crate) use crate::jobs::scope::Scope;
-use crate::machine::Machine;
+use crate::machine::{Fact, Machine};
 use crate::units::Bytes;
 
 /// Memory off the local nodes is a mismatch if it exceeds both limits.
@@ -77,7 +77,13 @@ pub(crate) enum Form {
 }
 
 fn document(machine: Machine, settings: &Settings, form: Form) -> Document {
-    let placed = AuditedMachine::new(machine, settings);
+    let mut placed = AuditedMachine::new(machine, settings);
+    if form == Form::Map {
+        // A map is not about processes.
+        placed
+            .gaps
+            .retain(|gap| !matches!(gap.fact, Fact::DeviceProcesses(_)));
+    }
     let is_open = placed.gaps.iter().any(|gap| gap.fact.leaves_open());
     let is_partial = placed.is_partial(settings);
     let asked = placed.asked.clone();

@@ -24,17 +24,19 @@ pub(crate) use crate::document::cpu::{CpuEntry, CpuWindowEntry, ThreadsEntry};
 pub(crate) use crate::document::finding::Finding;
 pub(crate) use crate::document::gap::GapEntry;
 pub(crate) use crate::document::machine::{
-    DeviceEntry, GpuEntry, HugePagesEntry, NodeEntry, TopologyEntry, UnseenProcess,
+    DeviceEntry, DeviceUserEntry, GpuEntry, HugePagesEntry, NodeEntry, PartitionEntry,
+    TopologyEntry, UnseenProcess,
 };
 pub(crate) use crate::document::memory::MemoryEntry;
 pub(crate) use crate::document::process::{
-    MigInstance, ObstacleEntry, ProcessEntry, SchedulerJobEntry, TargetEntry,
+    MigInstance, ObstacleEntry, PartitionUse, ProcessEntry, SchedulerJobEntry, TargetEntry,
 };
 pub(crate) use crate::document::read::read;
 pub(crate) use crate::document::schema::schema;
 pub(crate) use crate::document::summary::{LocalShare, Summary};
 pub(crate) use crate::document::window::WindowEntry;
 use crate::machine::PciNodes;
+pub(crate) use crate::machine::PciPlace;
 use crate::units::Pid;
 use crate::words::{Expectation, Origin, Word};
 

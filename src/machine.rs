@@ -19,15 +19,15 @@ pub(crate) use binding_request::{BindTo, BindingRequest};
 pub(crate) use cpu_facts::CpuFacts;
 pub(crate) use environment::{Environment, Rank, RankOfJob, Ranks, SchedulerJob};
 pub(crate) use gap::{Fact, Gap, Gaps, Reason};
-pub(crate) use gpu::{Context, DrmGpu, Gpu, Instance};
+pub(crate) use gpu::{Context, DrmGpu, Gpu, Instance, Partition};
 pub(crate) use kernel_settings::KernelSettings;
 pub(crate) use memory::{Backing, Exactness, Memory, Mode, Policy, Sample, Stratum};
 pub(crate) use nvml_answer::{
     DriverAnswer, DriverGpu, DriverProcess, ListKind, MOST_GPUS, MigDevice,
 };
-pub(crate) use pci::PciDevice;
+pub(crate) use pci::{DeviceUser, PciDevice};
 pub(crate) use process::{ControlGroup, CpuQuota, Cpuset, Process, Thread};
-pub(crate) use topology::{HugePool, Node, PciNodes, Topology};
+pub(crate) use topology::{HugePool, Node, PciNodes, PciPlace, Topology};
 pub(crate) use window::{Counters, CpuTime, ProcessActivity, ThreadActivity, Window};
 
 use crate::words::Origin;
@@ -46,6 +46,9 @@ pub(crate) struct Machine {
     pub(crate) gpus: Vec<Gpu>,
     /// Network and storage controllers, displays, and accelerators that are not GPUs, by PCI address.
     pub(crate) devices: Vec<PciDevice>,
+    /// The processes that have a file of an accelerator open that is no GPU, or of a device that was given away. Searched only
+    /// where there is such a device, and then as far as files may be read.
+    pub(crate) device_users: Vec<DeviceUser>,
     /// The relevant processes, by PID: those that hold a GPU context or were named on the command line, with their descendants,
     /// launchers and helpers.
     pub(crate) processes: Vec<Process>,

@@ -23,6 +23,7 @@
 //!   `/proc/driver/nvidia`, `/sys/devices/system/{node,cpu}`, `/sys/bus/pci/devices`, and the system's user names.
 //! - GPUs: NVML, in a process of its own. AMD's and Intel's: `drm`, `product_name` and `mem_info_{vram,gtt}_*` of the PCI
 //!   device, `/sys/class/kfd/kfd/{topology/nodes,proc}`, and `/proc/PID/fdinfo` of open `/dev/dri/*`.
+//! - Other accelerators: the PCI ids and the driver's name, and `/proc/PID/fd` where there is one.
 
 pub(crate) mod audit_file;
 pub(crate) mod cpu_facts;
@@ -48,13 +49,14 @@ use std::collections::BTreeSet;
 use crate::machine::{DriverAnswer, Gaps, Machine};
 pub(crate) use crate::observe::audit_file::{is_recording, read_audit, read_expected};
 use crate::observe::deadline::Deadline;
-use crate::observe::gpu::gpus;
 pub(crate) use crate::observe::gpu::nvml::child::{Invocation, answer};
+use crate::observe::gpu::{device_users, gpus};
 use crate::observe::memory::MemoryReader;
 pub(crate) use crate::observe::memory::MemoryReading;
 pub(crate) use crate::observe::patience::Patience;
 pub(crate) use crate::observe::process::user_names::user_number;
 use crate::observe::process::{Readers, processes, user_names};
+use crate::observe::root::Manifest;
 pub(crate) use crate::observe::root::Tap;
 pub(crate) use crate::observe::source::{Source, Subjects};
 pub(crate) use crate::observe::topology_file::read_topology_file;
@@ -93,18 +95,15 @@ pub(crate) fn observe(source: Source, subjects: &Subjects) -> Observation {
     let mut host = host::read_host(&root, &manifest);
     host.driver_version = driver.driver_version.clone();
     let (mut gpus, devices) = gpus::read_gpus(&root, &driver, &topology, &mut gaps);
-    let named: Vec<Pid> = match subjects {
-        Subjects::Named(pids) => pids.clone(),
-        Subjects::GpuUsers => manifest.named.iter().copied().map(Pid).collect(),
-        Subjects::MachineOnly => Vec::new(),
-    };
-    let mut strangers = BTreeSet::new();
+    let named = named(subjects, &manifest);
+    let (mut strangers, mut device_users) = (BTreeSet::new(), Vec::new());
     let (processes, orphans) = match subjects {
         Subjects::MachineOnly => (Vec::new(), BTreeSet::new()),
         _ => {
             let chosen =
                 selection::choose(&readers, stats, &mut gpus, &named, &manifest, &mut gaps);
             strangers.clone_from(&chosen.foreign_pids);
+            device_users = device_users::find(&readers, &devices, &chosen.stats);
             let memory = MemoryReader::new(memory);
             processes::read_processes(&readers, chosen, &named, memory, &mut gaps)
         }
@@ -123,6 +122,7 @@ pub(crate) fn observe(source: Source, subjects: &Subjects) -> Observation {
         topology,
         gpus,
         devices,
+        device_users,
         processes,
         named,
         orphans,
@@ -138,5 +138,14 @@ pub(crate) fn observe(source: Source, subjects: &Subjects) -> Observation {
         strangers,
         tap: root.take_tap(),
         is_late: deadline.is_over(),
+    }
+}
+
+/// The PIDs that were named, here or for the recording.
+fn named(subjects: &Subjects, manifest: &Manifest) -> Vec<Pid> {
+    match subjects {
+        Subjects::Named(pids) => pids.clone(),
+        Subjects::GpuUsers => manifest.named.iter().copied().map(Pid).collect(),
+        Subjects::MachineOnly => Vec::new(),
     }
 }

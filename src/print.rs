@@ -9,6 +9,8 @@ pub(crate) mod diff_json;
 pub(crate) mod explain;
 pub(crate) mod gaps;
 pub(crate) mod json;
+pub(crate) mod node_table;
+pub(crate) mod nodes;
 pub(crate) mod remedies;
 pub(crate) mod rows;
 pub(crate) mod table;

@@ -19,6 +19,7 @@ pub(crate) fn gap(gap: &Gap, around: &Circumstances) -> GapEntry {
     let (gpu, tid) = match gap.fact {
         Fact::GpuProcesses(gpu)
         | Fact::GpuHomeNode(gpu)
+        | Fact::GpuFilePlace(gpu)
         | Fact::GpuMemoryNode(gpu)
         | Fact::GpuDetail(gpu, _) => (Some(gpu), None),
         Fact::Thread(tid) => (None, Some(tid)),

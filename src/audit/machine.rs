@@ -4,10 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use crate::audit::entries::process::EntryContext;
 use crate::audit::hint::Circumstances;
-use crate::audit::place::GpuPlace;
-use crate::audit::place::Hints;
-use crate::audit::place::crowded_masks;
-use crate::audit::place::home;
+use crate::audit::place::{GpuPlace, Hints, crowded_masks, devices, home};
 use crate::audit::placed::{PlacedProcess, Yardstick};
 use crate::audit::rules::{PlacedMachine, RuleContext};
 use crate::audit::summary::summarise;
@@ -17,8 +14,8 @@ use crate::document::{Document, Finding, GpuEntry, SCHEMA_VERSION, Tool, UnseenP
 use crate::jobs::attribution;
 use crate::jobs::{Membership, ProcessTree};
 use crate::machine::{
-    CpuFacts, Fact, Gap, Gpu, Host, KernelSettings, Machine, PciDevice, Process, Reason, Topology,
-    Window,
+    CpuFacts, DeviceUser, Fact, Gap, Gpu, Host, KernelSettings, Machine, PciDevice, Process,
+    Reason, Topology, Window,
 };
 use crate::units::Pid;
 use crate::words::Role;
@@ -29,6 +26,7 @@ pub(crate) struct AuditedMachine {
     topology: Topology,
     gpus: Vec<GpuPlace>,
     devices: Vec<PciDevice>,
+    device_users: Vec<DeviceUser>,
     processes: Vec<PlacedProcess>,
     window: Option<Window>,
     users: BTreeMap<u32, String>,
@@ -57,6 +55,7 @@ impl AuditedMachine {
         let gpus: Vec<GpuPlace> = home::place(machine.gpus, &machine.topology, hints);
         gaps.extend(gpus.iter().flat_map(home::gaps));
         gaps.extend(unknown_gpus(scope, hints));
+        gaps.extend(devices::gaps(&machine.devices, &machine.device_users));
         let named = machine.named;
         let mut processes = machine.processes;
         let tree = ProcessTree::of(&processes);
@@ -102,6 +101,7 @@ impl AuditedMachine {
             topology: machine.topology,
             gpus,
             devices: machine.devices,
+            device_users: machine.device_users,
             processes,
             window: machine.window,
             users: machine.users,
@@ -173,7 +173,12 @@ impl AuditedMachine {
             schema_version: SCHEMA_VERSION,
             tool: Tool::this(),
             host: entries::machine::host(self.host),
-            topology: entries::machine::topology(&self.topology, gpus, self.devices),
+            topology: entries::machine::topology(
+                &self.topology,
+                gpus,
+                self.devices,
+                self.device_users,
+            ),
             settings: entries::settings(self.kernel),
             processes: is_audit.then(|| processes.collect()),
             findings,

@@ -4,6 +4,7 @@ pub(crate) mod binding;
 pub(crate) mod cpu;
 pub(crate) mod crowd;
 pub(crate) mod decision;
+pub(crate) mod devices;
 pub(crate) mod home;
 pub(crate) mod memory;
 pub(crate) mod sampling_error;

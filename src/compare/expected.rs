@@ -5,8 +5,8 @@ use std::fmt;
 
 use crate::compare::pairs::pairs;
 use crate::compare::{ProcessChange, known_nodes, machine, processes, verdict};
-use crate::document::{Document, Expected, GapEntry, GpuEntry, ProcessEntry};
-use crate::units::{NodeSet, Pid, node_list, ranges};
+use crate::document::{Document, Expected, GapEntry, GpuEntry, PciPlace, ProcessEntry};
+use crate::units::{Pid, node_list, ranges};
 use crate::words::{Role, Verdict};
 
 /// Something that is not as expected.
@@ -128,13 +128,16 @@ impl Comparison {
         }
     }
 
-    fn home(&mut self, expected: Option<&NodeSet>, gpu: &GpuEntry) {
+    fn home(&mut self, expected: Option<&PciPlace>, gpu: &GpuEntry) {
         let what = format!("home node of GPU {}", gpu.index);
         match expected {
             None => self.is_unknown(&what, "the file does not place it"),
+            Some(PciPlace::Contradictory(_)) => {
+                self.is_unknown(&what, "the file places it differently in several places");
+            }
             Some(_) if gpu.home_nodes.is_empty() => self.is_unknown(&what, UNKNOWN_HERE),
-            Some(expected) if gpu.home_nodes.is_subset(expected) => {}
-            Some(expected) => {
+            Some(PciPlace::Near(expected)) if gpu.home_nodes.is_subset(expected) => {}
+            Some(PciPlace::Near(expected)) => {
                 let (expected, found) = (node_list(expected), node_list(&gpu.home_nodes));
                 self.differs(Some(gpu.index), what, expected, found);
             }

@@ -21,6 +21,23 @@ pub(crate) struct TopologyEntry {
     /// Network and storage controllers, displays and other accelerators, by PCI address.
     #[serde(default)]
     pub(crate) devices: Vec<DeviceEntry>,
+    /// The processes that have a file of an accelerator open that is no GPU, or of a device that was given to a virtual
+    /// machine. Absent where none is known.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub(crate) device_users: Vec<DeviceUserEntry>,
+}
+
+/// A process that uses a device that is no GPU.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub(crate) struct DeviceUserEntry {
+    /// Its PID in the observer's PID namespace.
+    pub(crate) pid: Pid,
+    /// The main thread's name, which the kernel cuts to 15 bytes.
+    #[serde(default)]
+    pub(crate) name: String,
+    /// The files of devices that it has open.
+    #[serde(default)]
+    pub(crate) files: Vec<String>,
 }
 
 /// A NUMA node.
@@ -92,6 +109,13 @@ pub(crate) struct GpuEntry {
     /// Its MIG devices by instance.
     #[serde(default)]
     pub(crate) mig_devices: Vec<MigDevice>,
+    /// The partitions of a GPU of AMD (modes such as CPX). Absent for a GPU that is one whole.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub(crate) partitions: Vec<PartitionEntry>,
+    /// How a GPU of AMD is partitioned, in the driver's words: its computing units (SPX, CPX), then its memory (NPS1, NPS4).
+    /// Absent where the driver does not report it.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub(crate) partition_modes: Vec<String>,
     /// Whether this audit covers the GPU even if no process uses it. Absent in a map and in documents of older versions.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) in_scope: Option<bool>,
@@ -115,6 +139,17 @@ pub(crate) struct UnseenProcess {
     pub(crate) reason: String,
 }
 
+/// A partition of a GPU of AMD, which processes see as a GPU of its own.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub(crate) struct PartitionEntry {
+    /// Its number in the GPU, from 0 on.
+    pub(crate) partition: u32,
+    /// The name of its file in /dev/dri, such as renderD129; null where it is unknown.
+    pub(crate) render_node: Option<String>,
+    /// KFD's id for it.
+    pub(crate) kfd_id: u32,
+}
+
 /// A PCI device that is not a GPU.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub(crate) struct DeviceEntry {
@@ -127,4 +162,15 @@ pub(crate) struct DeviceEntry {
     pub(crate) name: Option<String>,
     /// The node that it is attached to; null where it is unknown.
     pub(crate) node: Option<NodeId>,
+    /// Of displays and accelerators the vendor, as far as it is known, with PCI's numbers (Huawei 19e5:d802). Absent for other
+    /// devices, and where it is unknown.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) model: Option<String>,
+    /// The kernel driver that is bound to it; vfio-pci gives it to a virtual machine. Absent for devices other than displays and
+    /// accelerators, and where it is unknown.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) driver: Option<String>,
+    /// Whether it may compute, so that processes may use it that this audit does not know. Absent where that is not so.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub(crate) may_compute: bool,
 }

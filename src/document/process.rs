@@ -40,6 +40,9 @@ pub(crate) struct ProcessEntry {
     /// The MIG instances that it works for.
     #[serde(default)]
     pub(crate) mig_instances: Vec<MigInstance>,
+    /// The partitions of AMD's GPUs that it works for. Absent where its GPUs are not partitioned, and where it is unknown.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub(crate) gpu_partitions: Vec<PartitionUse>,
     /// How its GPUs are known; null for a process without GPUs.
     pub(crate) gpu_source: Option<Word<Evidence>>,
     /// The PID of the trainer that it works for; of a trainer its own. Null where there is none or it is unknown.
@@ -149,6 +152,19 @@ pub(crate) struct MigInstance {
     pub(crate) gpu_instance_id: u32,
     /// The compute instance in it: nvidia-smi's CI ID. Null where it is unknown.
     pub(crate) compute_instance_id: Option<u32>,
+}
+
+/// A partition of a GPU of AMD that a process works for.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub(crate) struct PartitionUse {
+    /// The GPU's index.
+    pub(crate) gpu: u32,
+    /// The number of the partition in its GPU.
+    pub(crate) partition: u32,
+    /// The name of its file in /dev/dri, such as renderD129; null where it is unknown.
+    pub(crate) render_node: Option<String>,
+    /// KFD's id for it.
+    pub(crate) kfd_id: u32,
 }
 
 impl ProcessEntry {

@@ -7,7 +7,7 @@ use crate::jobs::{
     DATA_LOADER, Family, ProcessTree, ProgramFacts, Task, TaskKind, TrainerMatch, Trainers,
     is_same_program, is_worker_program, serves_gpus, task,
 };
-use crate::machine::{ControlGroup, Gpu, Instance, Process, Ranks};
+use crate::machine::{ControlGroup, Gpu, Instance, Partition, Process, Ranks};
 use crate::units::Pid;
 use crate::words::Evidence;
 pub(crate) use crate::words::Role;
@@ -21,6 +21,8 @@ pub(crate) struct Membership {
     pub(crate) gpus: Vec<u32>,
     /// The MIG instances that it works for, each with the index of its GPU.
     pub(crate) instances: Vec<(u32, Instance)>,
+    /// The partitions of AMD's GPUs that it works for, each with the index of its GPU.
+    pub(crate) partitions: Vec<(u32, Partition)>,
     /// How the GPUs are known.
     pub(crate) gpu_source: Option<Evidence>,
     /// The trainer that it works for; its own PID for a trainer.
@@ -78,6 +80,7 @@ pub(crate) fn attribute(
 struct GpuUse {
     gpus: Vec<u32>,
     instances: BTreeSet<(u32, Instance)>,
+    partitions: BTreeSet<(u32, Partition)>,
     evidence: Evidence,
 }
 
@@ -92,8 +95,13 @@ impl GpuUse {
             let own = contexts.filter(|context| context.pid == pid);
             own.filter_map(|context| Some((gpu.index, context.instance?)))
         });
+        let partitions = used.iter().flat_map(|gpu| {
+            let own = gpu.partition_users.get(&pid).into_iter().flatten();
+            own.map(|partition| (gpu.index, *partition))
+        });
         Some(Self {
             instances: instances.collect(),
+            partitions: partitions.collect(),
             gpus: used.iter().map(|gpu| gpu.index).collect(),
             evidence: used.first()?.used_by(pid)?,
         })
@@ -267,6 +275,9 @@ impl<'a> Jobs<'a> {
             gpus: used.map(|used| used.gpus.clone()).unwrap_or_default(),
             instances: used
                 .map(|used| used.instances.iter().copied().collect())
+                .unwrap_or_default(),
+            partitions: used
+                .map(|used| used.partitions.iter().copied().collect())
                 .unwrap_or_default(),
             gpu_source: used.map(|used| used.evidence),
             trainer: match role {

@@ -73,6 +73,8 @@ impl Scope {
         named: &[Pid],
     ) -> bool {
         match (&gap.fact, gap.pid) {
+            // Named processes are judged without a device, and a named GPU is none of these.
+            (Fact::DeviceProcesses(_), _) => named.is_empty() && self.gpus.is_none(),
             // On a machine without GPUs, a missing driver hides nothing about named processes.
             (Fact::Driver, _) if !named.is_empty() => !gpus.is_empty(),
             // NVIDIA's driver reports nothing about other vendors' GPUs.
@@ -83,6 +85,7 @@ impl Scope {
             (
                 Fact::GpuProcesses(gpu)
                 | Fact::GpuHomeNode(gpu)
+                | Fact::GpuFilePlace(gpu)
                 | Fact::GpuMemoryNode(gpu)
                 | Fact::GpuDetail(gpu, _),
                 _,

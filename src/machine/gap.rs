@@ -84,8 +84,12 @@ pub(crate) enum Fact {
     UnlistedGpu,
     /// A GPU by the name that was typed: it is unknown whether it exists.
     TypedGpu(String),
+    /// The processes of devices that may compute and are no GPU that this program knows. The text names them.
+    DeviceProcesses(String),
     /// The node that one GPU, by its index, is attached to.
     GpuHomeNode(u32),
+    /// The place of one GPU, by its index, in the topology file. Another source has its node.
+    GpuFilePlace(u32),
     /// Whether the memory of one GPU, by its index, is a NUMA node.
     GpuMemoryNode(u32),
     /// The whole of `/sys/devices/system/node`.
@@ -150,6 +154,7 @@ impl Fact {
                 | Self::UnlistedGpu
                 | Self::TypedGpu(_)
                 | Self::GpuHomeNode(_)
+                | Self::DeviceProcesses(_)
                 | Self::Processes
                 | Self::HiddenProcesses(_)
                 | Self::Process
@@ -166,7 +171,9 @@ impl fmt::Display for Fact {
             Self::GpuDetail(index, detail) => write!(f, "{detail} of GPU {index}"),
             Self::UnlistedGpu => f.write_str("GPU"),
             Self::TypedGpu(name) => write!(f, "GPU {name:?}"),
+            Self::DeviceProcesses(devices) => write!(f, "processes of {devices}"),
             Self::GpuHomeNode(index) => write!(f, "home node of GPU {index}"),
+            Self::GpuFilePlace(index) => write!(f, "place in the topology file of GPU {index}"),
             Self::GpuMemoryNode(index) => write!(f, "memory node of GPU {index}"),
             Self::Nodes => f.write_str("NUMA nodes"),
             Self::NodeCpus(node) => write!(f, "CPUs of node {node}"),

@@ -41,6 +41,8 @@ pub(crate) struct Gpu {
     pub(crate) foreign: Vec<Context>,
     /// Whether the driver's kernel module has this GPU and NVML's answer does not.
     pub(crate) is_left_out: bool,
+    /// The partitions that processes use, of a partitioned GPU, as far as KFD lists them.
+    pub(crate) partition_users: BTreeMap<Pid, BTreeSet<Partition>>,
     /// For a GPU of AMD or Intel; `None` for one of NVIDIA.
     pub(crate) drm: Option<DrmGpu>,
 }
@@ -52,6 +54,11 @@ pub(crate) struct DrmGpu {
     pub(crate) nodes: BTreeSet<String>,
     /// Its ids in AMD's KFD: several where it is partitioned, none where KFD does not list it.
     pub(crate) kfd_ids: BTreeSet<u32>,
+    /// Its partitions (modes such as CPX and DPX). Empty where it is one whole.
+    pub(crate) partitions: BTreeSet<Partition>,
+    /// The driver's words for how it is partitioned, such as `CPX` and `NPS4`: `current_compute_partition` and
+    /// `current_memory_partition`. `None` where the driver does not report it.
+    pub(crate) modes: [Option<String>; 2],
     /// The host memory that is mapped for it (`mem_info_gtt_used`), which a GPU without its own memory uses. `None` where the
     /// driver does not report it.
     pub(crate) host_memory_used: Option<Bytes>,
@@ -122,6 +129,17 @@ pub(crate) struct Context {
     pub(crate) instance: Option<Instance>,
     /// The GPU's memory that it has; `None` where the driver does not report it.
     pub(crate) memory: Option<Bytes>,
+}
+
+/// A partition of a GPU of AMD. Processes see it as a GPU of its own; it is attached to the same node as the whole.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) struct Partition {
+    /// Its number in its GPU, from 0 on.
+    pub(crate) number: u32,
+    /// KFD's id for it.
+    pub(crate) kfd_id: u32,
+    /// N of its `/dev/dri/renderDN`; `None` where KFD does not report it.
+    pub(crate) render_minor: Option<u32>,
 }
 
 /// A MIG instance of a GPU.

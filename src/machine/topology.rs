@@ -4,8 +4,18 @@ use std::collections::BTreeMap;
 
 use crate::units::{Bytes, Cpu, CpuSet, NodeId, NodeSet, PciAddress};
 
-/// The nodes near each PCI device, from a topology file. Devices that it does not mention are left out.
-pub(crate) type PciNodes = BTreeMap<PciAddress, NodeSet>;
+/// What a topology file says of each PCI device. Devices that it does not place are left out.
+pub(crate) type PciNodes = BTreeMap<PciAddress, PciPlace>;
+
+/// What a topology file says of one PCI device.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum PciPlace {
+    /// The nodes near it. Never empty.
+    Near(NodeSet),
+    /// The file places the device more than once and differs from place to place, or it describes several hosts of which not
+    /// all place it alike: it does not say where the device of this machine is. These are the nodes that it names.
+    Contradictory(NodeSet),
+}
 
 /// One NUMA node, from `/sys/devices/system/node/nodeN`.
 #[derive(Debug, Clone, Default)]

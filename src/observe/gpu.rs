@@ -1,5 +1,6 @@
 //! The GPUs, and the processes that use them.
 
+pub(crate) mod device_users;
 pub(crate) mod drm;
 pub(crate) mod drm_users;
 pub(crate) mod fdinfo;

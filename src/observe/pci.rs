@@ -19,8 +19,6 @@ pub(crate) mod vendor {
 #[derive(Debug)]
 pub(crate) struct SysfsPciDevice {
     pub(crate) device: PciDevice,
-    /// The vendor id; `None` where it could not be read.
-    pub(crate) vendor: Option<u32>,
     /// Below `sys/devices`, inside the folder of the bridge above it.
     pub(crate) folder: String,
 }
@@ -54,7 +52,23 @@ fn read_device(root: &Root, address: PciAddress, gaps: &mut Gaps) -> Option<Sysf
         0x12 => (PciClass::Accelerator, &[]),
         _ => return None,
     };
-    let vendor = read_as(root, &file("vendor"), parse_hex).ok();
+    let may_be_gpu = matches!(class, PciClass::Display | PciClass::Accelerator);
+    let id = |name: &str| read_as(root, &file(name), parse_hex).ok();
+    let (vendor, device, driver) = match may_be_gpu {
+        true => (id("vendor"), id("device"), read_driver(root, &folder)),
+        false => (None, None, None),
+    };
+    let is_given_away = driver.as_deref() == Some("vfio-pci");
+    // A VGA controller of a board is a display alone. A container sees all of NVIDIA's GPUs on the bus, also those that it was
+    // not given: NVIDIA's driver knows which are its own.
+    let is_of = |vendors: &[u32]| vendor.is_some_and(|vendor| vendors.contains(&vendor));
+    let may_compute = match code >> 8 {
+        _ if is_of(&[vendor::NVIDIA]) => is_given_away,
+        0x0300 => is_given_away && is_of(&[vendor::AMD, vendor::INTEL]),
+        0x0380 => is_of(&[vendor::AMD, vendor::INTEL]),
+        0x0302 => true,
+        _ => class == PciClass::Accelerator,
+    };
     let node = read_as(root, &file("numa_node"), parse_numa_node);
     let names = named_in.iter().flat_map(|folder| root.names(&file(folder)));
     Some(SysfsPciDevice {
@@ -65,11 +79,24 @@ fn read_device(root: &Root, address: PciAddress, gaps: &mut Gaps) -> Option<Sysf
             node: gaps
                 .value_or_note(None, Fact::PciNode(address), node)
                 .flatten(),
-            is_nvidia_gpu: class == PciClass::Display && vendor == Some(vendor::NVIDIA),
+            vendor,
+            device,
+            driver,
+            may_compute,
         },
-        vendor,
         folder,
     })
+}
+
+/// The name of the driver that is bound to a device: the line `DRIVER=` of its `uevent`. A tree made by hand may have the link
+/// in its place.
+fn read_driver(root: &Root, folder: &str) -> Option<String> {
+    if let Ok(text) = root.read(&format!("{folder}/uevent")) {
+        let mut lines = value(&text).lines();
+        return lines.find_map(|line| line.strip_prefix("DRIVER=").map(str::to_owned));
+    }
+    let target = root.link(&format!("{folder}/driver")).ok()?;
+    Some(target.rsplit('/').next()?.to_owned())
 }
 
 /// The folder to which the link in `sys/bus/pci/devices` leads. A recording may have the files in the place of the link.

@@ -25,7 +25,10 @@ pub(crate) use cmdline::read_command;
 pub(crate) use cpu_quota::CpuQuotas;
 pub(crate) use cpuset::Cpusets;
 pub(crate) use environ::read_environment;
-pub(crate) use fd::{DriverFile, KFD_FILE, is_kept, parse_driver_file, parse_drm_file, parse_pipe};
+pub(crate) use fd::{
+    DriverFile, KFD_FILE, is_accelerator_file, is_kept, parse_driver_file, parse_drm_file,
+    parse_pipe,
+};
 pub(crate) use open_files::read_pipes;
 pub(crate) use pool::{Readers, lock};
 pub(crate) use process_reader::{MemoryInput, ProcessReader};

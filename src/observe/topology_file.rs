@@ -1,12 +1,13 @@
 //! Topology files: the XML of NCCL (which clouds ship and NCCL_TOPO_DUMP_FILE writes) and of hwloc (from lstopo).
 
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
 use roxmltree::{Document, Node, ParsingOptions};
 
-use crate::machine::PciNodes;
+use crate::machine::{PciNodes, PciPlace};
 use crate::observe::root::read_named;
-use crate::units::{Malformed, NodeId, NodeSet, parse_cpu_mask};
+use crate::units::{Malformed, NodeId, NodeSet, PciAddress, parse_cpu_mask};
 
 /// Why a topology file cannot be used, in one sentence with its path.
 #[derive(Debug, thiserror::Error)]
@@ -66,34 +67,96 @@ pub(crate) fn parse_topology_file(text: &str) -> Result<PciNodes, Malformed> {
     Ok(nodes_by_device)
 }
 
-/// `<cpu numaid="1"> … <pci busid="0001:00:00.0"> …`
+/// Every place in a file where a PCI device stands. One file may describe several hosts (NCCL writes one for all hosts of an
+/// NVLink domain), which use the same addresses for different devices.
+#[derive(Default)]
+struct Places<'a> {
+    /// Of each device: the host that the place belongs to, and the nodes, which are empty where the file does not know them.
+    by_device: BTreeMap<PciAddress, BTreeSet<(Option<Host<'a>>, NodeSet)>>,
+    hosts: BTreeSet<Host<'a>>,
+}
+
+/// What distinguishes the hosts of a file.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+enum Host<'a> {
+    /// NCCL's `host_hash`: a hash of the host's name and boot, which nothing here can recompute with certainty.
+    Hash(&'a str),
+    /// hwloc's object for a machine, by its position in the file.
+    Machine(u32),
+}
+
+impl<'a> Places<'a> {
+    fn add(&mut self, device: PciAddress, host: Option<Host<'a>>, nodes: NodeSet) {
+        self.by_device
+            .entry(device)
+            .or_default()
+            .insert((host, nodes));
+    }
+
+    /// Which of several hosts is this machine is unknown. So a place counts only if all hosts have it.
+    fn merged(self) -> PciNodes {
+        let hosts = self.hosts.len();
+        let merged = self.by_device.into_iter().filter_map(|(device, places)| {
+            let named_by: BTreeSet<_> = places.iter().filter_map(|(host, _)| *host).collect();
+            let different: BTreeSet<&NodeSet> = places.iter().map(|(_, nodes)| nodes).collect();
+            let all: NodeSet = different.iter().copied().flatten().copied().collect();
+            let is_clear = different.len() == 1 && (hosts < 2 || named_by.len() == hosts);
+            let place = if is_clear {
+                PciPlace::Near(all.clone())
+            } else {
+                PciPlace::Contradictory(all.clone())
+            };
+            (!all.is_empty()).then_some((device, place))
+        });
+        merged.collect()
+    }
+}
+
+/// `<cpu numaid="1" host_hash="0x9e37"> … <pci busid="0001:00:00.0"> …`
 fn nccl(document: &Document) -> PciNodes {
-    let devices = document
+    let mut places = Places::default();
+    for device in document
         .descendants()
-        .filter(|node| node.has_tag_name("pci"));
-    let placed = devices.filter_map(|device| {
-        let address = device.attribute("busid")?.parse().ok()?;
+        .filter(|node| node.has_tag_name("pci"))
+    {
         let mut above = device.ancestors().filter(|node| node.has_tag_name("cpu"));
+        let (Some(address), Some(cpu)) = (parsed(&device, "busid"), above.next()) else {
+            continue;
+        };
+        let host = cpu.attribute("host_hash").map(Host::Hash);
+        places.hosts.extend(host);
         // -1: unknown to NCCL.
-        let node = above.next()?.attribute("numaid")?.parse().ok()?;
-        Some((address, NodeSet::from([NodeId(node)])))
-    });
-    placed.collect()
+        let node: Option<u32> = parsed(&cpu, "numaid");
+        places.add(address, host, node.map(NodeId).into_iter().collect());
+    }
+    places.merged()
 }
 
 /// `<object type="Package" nodeset="0x1"> … <object type="PCIDev" pci_busid="0000:02:00.0">`
 fn hwloc(document: &Document) -> PciNodes {
     let is = |node: &Node, kind: &str| node.attribute("type") == Some(kind);
-    let devices = document.descendants().filter(|node| is(node, "PCIDev"));
-    let placed = devices.filter_map(|device| {
-        let address = device.attribute("pci_busid")?.parse().ok()?;
+    let mut places = Places::default();
+    for device in document.descendants().filter(|node| is(node, "PCIDev")) {
+        let Some(address) = parsed(&device, "pci_busid") else {
+            continue;
+        };
         let mut above = device.ancestors().skip(1);
         // The nearest object above the buses.
-        let near = above.find(|node| !is(node, "Bridge") && !is(node, "PCIDev"))?;
-        let nodes = nodes(&near)?;
-        (!nodes.is_empty()).then_some((address, nodes))
-    });
-    placed.collect()
+        let near = above.find(|node| !is(node, "Bridge") && !is(node, "PCIDev"));
+        let mut machines = device.ancestors().filter(|node| is(node, "Machine"));
+        let host = machines.next().map(|of| Host::Machine(of.id().get()));
+        places.hosts.extend(host);
+        places.add(
+            address,
+            host,
+            near.and_then(|near| nodes(&near)).unwrap_or_default(),
+        );
+    }
+    places.merged()
+}
+
+fn parsed<T: std::str::FromStr>(node: &Node, attribute: &str) -> Option<T> {
+    node.attribute(attribute)?.parse().ok()
 }
 
 /// The nodes of an object. hwloc writes a word of zeros as an empty word: `0x00000001,,,0x0`.
@@ -122,7 +185,10 @@ mod tests {
         let read = parse_topology_file(text).unwrap();
         let read: Vec<(String, Vec<u32>)> = read
             .iter()
-            .map(|(address, nodes)| {
+            .map(|(address, place)| {
+                let PciPlace::Near(nodes) = place else {
+                    panic!("{address} is contradictory");
+                };
                 (
                     address.to_string(),
                     nodes.iter().map(|node| node.0).collect(),
@@ -154,7 +220,10 @@ mod tests {
     /// The nodes of GPUs in a file of fixtures/topology-files, by address.
     fn gpus(file: &str, addresses: &[&str]) -> Vec<u32> {
         let places = parse_topology_file(file).unwrap();
-        let of = |address: &&str| places[&address.parse::<PciAddress>().unwrap()].clone();
+        let of = |address: &&str| match &places[&address.parse::<PciAddress>().unwrap()] {
+            PciPlace::Near(nodes) => nodes.clone(),
+            PciPlace::Contradictory(_) => panic!("{address} is contradictory"),
+        };
         addresses.iter().flat_map(of).map(|node| node.0).collect()
     }
 
@@ -195,6 +264,74 @@ mod tests {
                </object></object></topology>"#,
             &[("0000:05:00.0", &[64])],
         );
+    }
+
+    /// What a file says of the device 0001:00:00.0.
+    fn place(text: &str) -> Option<PciPlace> {
+        let mut places = parse_topology_file(text).ok()?;
+        places.remove(&"0001:00:00.0".parse().unwrap())
+    }
+
+    /// NCCL's file with a `<cpu>` for each of these attributes and addresses.
+    fn nccl_file(cpus: &[(&str, &str)]) -> String {
+        let cpus = cpus.iter();
+        let cpus =
+            cpus.map(|(cpu, busid)| format!("<cpu {cpu}><pci busid=\"{busid}:00:00.0\"/></cpu>"));
+        format!("<system>{}</system>", cpus.collect::<String>())
+    }
+
+    fn set(nodes: &[u32]) -> NodeSet {
+        nodes.iter().copied().map(NodeId).collect()
+    }
+
+    #[test]
+    fn a_device_with_two_places_has_none() {
+        const HERE: &str = r#"numaid="0" host_hash="0xa""#;
+        const THERE: &str = r#"numaid="0" host_hash="0xb""#;
+        let near = |nodes: &[u32]| Some(PciPlace::Near(set(nodes)));
+        let contradictory = |nodes: &[u32]| Some(PciPlace::Contradictory(set(nodes)));
+        let of = |cpus: &[(&str, &str)]| place(&nccl_file(cpus));
+        // Twice the same, in one host and in two.
+        assert_eq!(
+            of(&[("numaid=\"0\"", "0001"), ("numaid=\"0\"", "0001")]),
+            near(&[0])
+        );
+        assert_eq!(of(&[(HERE, "0001"), (THERE, "0001")]), near(&[0]));
+        // Two nodes; a node and none; only one of two hosts has it.
+        assert_eq!(
+            of(&[("numaid=\"1\"", "0001"), ("numaid=\"0\"", "0001")]),
+            contradictory(&[0, 1])
+        );
+        assert_eq!(
+            of(&[("numaid=\"1\"", "0001"), ("numaid=\"-1\"", "0001")]),
+            contradictory(&[1])
+        );
+        assert_eq!(of(&[(HERE, "0001"), (THERE, "0002")]), contradictory(&[0]));
+        assert_eq!(of(&[(HERE, "0001"), (HERE, "0002")]), near(&[0]));
+    }
+
+    #[test]
+    fn a_device_twice_in_hwlocs_file_has_no_place() {
+        let object = |nodeset: &str| {
+            format!(
+                "<object type=\"Package\" nodeset=\"{nodeset}\"><object type=\"Bridge\">\
+                 <object type=\"PCIDev\" pci_busid=\"0001:00:00.0\"/></object></object>"
+            )
+        };
+        let machine = |inner: &str| format!("<object type=\"Machine\">{inner}</object>");
+        let of = |inner: &str| place(&format!("<topology>{inner}</topology>"));
+        let (zero, one) = (object("0x1"), object("0x2"));
+        assert_eq!(
+            of(&machine(&(zero.clone() + &zero))),
+            Some(PciPlace::Near(set(&[0])))
+        );
+        let contradictory = |nodes: &[u32]| Some(PciPlace::Contradictory(set(nodes)));
+        assert_eq!(of(&machine(&(zero.clone() + &one))), contradictory(&[0, 1]));
+        let two_machines = machine(&zero)
+            + &machine(
+                "<object type=\"Bridge\"><object type=\"PCIDev\" pci_busid=\"0002:00:00.0\"/></object>",
+            );
+        assert_eq!(of(&two_machines), contradictory(&[0]));
     }
 
     #[test]

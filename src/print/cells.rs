@@ -34,9 +34,12 @@ pub(crate) fn cpus(affinity: Option<&CpuSet>, nodes: &NodeSet) -> String {
         return "?".to_owned();
     };
     let list = affinity.to_string();
-    match list.len() {
-        0..=READABLE => list,
-        _ => format!("{} on {}", affinity.iter().count(), node_list(nodes)),
+    let count = affinity.iter().count();
+    let on = node_list(nodes);
+    match (list.len(), on.len()) {
+        (0..=READABLE, _) => list,
+        (_, 0..=READABLE) => format!("{count} on {on}"),
+        _ => format!("{count} on {} nodes", nodes.len()),
     }
 }
 
@@ -53,9 +56,24 @@ pub(crate) fn binding(memory: &MemoryEntry) -> String {
     }
 }
 
+/// `[0, 1]`, `[0-35]`: three numbers in a row and more are a range.
 fn bracketed(nodes: &NodeSet) -> String {
-    let nodes: Vec<String> = nodes.iter().map(ToString::to_string).collect();
-    format!("[{}]", nodes.join(", "))
+    const READABLE: usize = 20;
+    let list = node_list(nodes);
+    let parts = list.split(',').map(|part| match part.split_once('-') {
+        Some((first, last)) if follows(first, last) => format!("{first}, {last}"),
+        _ => part.to_owned(),
+    });
+    let text = parts.collect::<Vec<_>>().join(", ");
+    match text.len() {
+        0..=READABLE => format!("[{text}]"),
+        _ => format!("[{} nodes]", nodes.len()),
+    }
+}
+
+fn follows(first: &str, last: &str) -> bool {
+    let number = |text: &str| text.parse::<u32>().ok();
+    number(first).and_then(|first| first.checked_add(1)) == number(last)
 }
 
 /// The verdict, a mismatch in capital letters; `-` for a process that is not judged.
@@ -91,5 +109,32 @@ pub(crate) fn processes(count: usize) -> String {
     match count {
         1 => "1 process".to_owned(),
         several => format!("{several} processes"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::units::NodeId;
+
+    #[test]
+    fn many_nodes_are_ranges() {
+        let text = |nodes: &[u32]| bracketed(&nodes.iter().copied().map(NodeId).collect());
+        assert_eq!(text(&[]), "[]");
+        assert_eq!(text(&[0, 1]), "[0, 1]");
+        assert_eq!(text(&[0, 2, 3]), "[0, 2, 3]");
+        assert_eq!(text(&[0, 1, 2, 3, 8]), "[0-3, 8]");
+        assert_eq!(text(&(0..36).collect::<Vec<_>>()), "[0-35]");
+        let every_second: Vec<u32> = (0..64).step_by(2).collect();
+        assert_eq!(text(&every_second), "[32 nodes]");
+    }
+
+    #[test]
+    fn a_long_list_of_cpus_is_a_number() {
+        let list: Vec<String> = (0..64).map(|cpu| (2 * cpu).to_string()).collect();
+        let affinity = crate::units::parse_cpu_list(list.join(",").as_bytes()).unwrap();
+        let nodes = |step: usize| (0..64).step_by(step).map(NodeId).collect::<NodeSet>();
+        assert_eq!(cpus(Some(&affinity), &nodes(1)), "64 on 0-63");
+        assert_eq!(cpus(Some(&affinity), &nodes(2)), "64 on 32 nodes");
     }
 }

@@ -29,6 +29,7 @@ struct Cells {
     gpus: String,
     gpu_node: String,
     mig: String,
+    partition: String,
     cpu_node: String,
     cpus: String,
     binding: String,
@@ -57,6 +58,9 @@ const COLUMNS: &[Column] = &[
     column("RANK", Room::Words(4), |row| row.cells.rank.clone()),
     column("GPU NODE", Room::Words(0), |row| row.cells.gpu_node.clone()),
     column("MIG", Room::Words(1), |row| row.cells.mig.clone()),
+    column("PARTITION", Room::Words(1), |row| {
+        row.cells.partition.clone()
+    }),
     column("CPU NODE", Room::Short(0), |row| {
         cpu_nodes(&row.group).unwrap_or_else(|| row.cells.cpu_node.clone())
     }),
@@ -105,9 +109,12 @@ pub(crate) fn rows(
 
 fn folded<'a>(group: &[&'a ProcessEntry], all: bool, document: &Document) -> Vec<Row<'a>> {
     let without_environment = document.pids_without("environ");
+    let gpus = document.topology.gpus.iter();
+    let partitioned = gpus.filter(|gpu| !gpu.partitions.is_empty());
+    let partitioned: BTreeSet<u32> = partitioned.map(|gpu| gpu.index).collect();
     let mut rows: Vec<Row> = Vec::new();
     for process in group {
-        let cells = cells(process, &without_environment);
+        let cells = cells(process, &without_environment, &partitioned);
         // Each trainer has its own row: it has its own rank and GPU.
         let folds = !all && !process.is(Role::Trainer);
         let is_like =
@@ -139,7 +146,11 @@ impl Row<'_> {
     }
 }
 
-fn cells(process: &ProcessEntry, without_environment: &BTreeSet<Pid>) -> Cells {
+fn cells(
+    process: &ProcessEntry,
+    without_environment: &BTreeSet<Pid>,
+    partitioned: &BTreeSet<u32>,
+) -> Cells {
     let is_judged_by_gpu = !process.is(Role::Launcher) && !process.gpus.is_empty();
     // Only its environment says which GPU it uses.
     let is_hint = matches!(&process.gpu_source, Some(source) if *source == Evidence::Environ);
@@ -160,6 +171,7 @@ fn cells(process: &ProcessEntry, without_environment: &BTreeSet<Pid>) -> Cells {
             "-".to_owned()
         },
         mig: mig(process),
+        partition: partition(process, partitioned),
         cpu_node: known(process.cpu.node.as_ref()),
         cpus: cpus(process.cpu.affinity.as_ref(), &process.cpu.affinity_nodes),
         binding: binding(&process.memory),
@@ -184,10 +196,13 @@ fn cpu_nodes(group: &[&ProcessEntry]) -> Option<String> {
         [] => None,
         [(node, _)] => Some(node.to_string()),
         several => {
-            let shares = several.iter();
+            let shown = several.len().min(MOST_LINES);
+            let shares = several[..shown].iter();
             let shares = shares
                 .map(|(node, seconds)| format!("{node}: {}", percent_of_one(seconds / total)));
-            Some(shares.collect::<Vec<_>>().join("\n"))
+            let rest = several.len() - shown;
+            let rest = (rest > 0).then(|| format!("{rest} nodes more"));
+            Some(shares.chain(rest).collect::<Vec<_>>().join("\n"))
         }
     }
 }
@@ -202,6 +217,27 @@ fn mig(process: &ProcessEntry) -> String {
         }
     });
     instances.collect::<Vec<_>>().join(", ")
+}
+
+/// The partitions of AMD's GPUs that it works for: `3`, of several GPUs `0: 3; 1: 0-7`. `?` where they are unknown.
+fn partition(process: &ProcessEntry, partitioned: &BTreeSet<u32>) -> String {
+    let mut by_gpu: BTreeMap<u32, BTreeSet<u32>> = BTreeMap::new();
+    for of in &process.gpu_partitions {
+        by_gpu.entry(of.gpu).or_default().insert(of.partition);
+    }
+    let unknown = process.gpus.iter().filter(|gpu| partitioned.contains(gpu));
+    for gpu in unknown {
+        by_gpu.entry(*gpu).or_default();
+    }
+    let list = |numbers: &BTreeSet<u32>| or_unknown(ranges(numbers.iter().copied()));
+    match process.gpus.as_slice() {
+        [_] => by_gpu.values().map(list).collect(),
+        _ => {
+            let texts = by_gpu.iter();
+            let texts = texts.map(|(gpu, numbers)| format!("{gpu}: {}", list(numbers)));
+            texts.collect::<Vec<_>>().join("; ")
+        }
+    }
 }
 
 fn task(process: &ProcessEntry) -> Option<String> {
@@ -265,12 +301,16 @@ fn memory(group: &[&ProcessEntry]) -> String {
         let largest = sizes.max().unwrap_or_default();
         format!("{node}: {about}{} {at_most}{largest}", here.percent_of(all))
     });
-    let lines: Vec<String> = lines.chain(swap(group)).collect();
+    let sum = |node: &NodeId| known.iter().filter_map(|of| of.get(node)).copied().sum();
+    let sizes: Vec<Bytes> = nodes.iter().map(sum).collect();
+    let mut lines = largest(lines.collect(), &sizes, |rest| {
+        format!("{about}{}", rest.percent_of(all))
+    });
+    lines.extend(swap(group));
     if lines.is_empty() {
-        "none".to_owned()
-    } else {
-        lines.join("\n")
+        return "none".to_owned();
     }
+    lines.join("\n")
 }
 
 /// `swap: 24 GiB`, the largest of the group. Less than a process's memory varies by is left out.
@@ -279,6 +319,24 @@ fn swap(group: &[&ProcessEntry]) -> Option<String> {
     let largest = group.iter().filter_map(|of| of.memory.swap_bytes).max()?;
     let at_most = if group.len() > 1 { "≤" } else { "" };
     (largest >= WORTH_A_LINE).then(|| format!("swap: {at_most}{largest}"))
+}
+/// A cell has no more lines than these for nodes: a machine may have hundreds of nodes.
+const MOST_LINES: usize = 8;
+
+/// The lines of the nodes with most memory, in their order; the last one sums the other nodes up.
+fn largest(lines: Vec<String>, sizes: &[Bytes], share: impl Fn(Bytes) -> String) -> Vec<String> {
+    if lines.len() <= MOST_LINES {
+        return lines;
+    }
+    let mut by_size: Vec<(Bytes, usize)> = sizes.iter().copied().zip(0..).collect();
+    by_size.sort_unstable_by(|one, other| other.cmp(one));
+    let rest = by_size.split_off(MOST_LINES - 1);
+    let mut shown: Vec<usize> = by_size.into_iter().map(|(_, at)| at).collect();
+    shown.sort_unstable();
+    let mut lines: Vec<String> = shown.into_iter().map(|at| lines[at].clone()).collect();
+    let elsewhere: Bytes = rest.iter().map(|(size, _)| *size).sum();
+    lines.push(format!("{} nodes: {}", rest.len(), share(elsewhere)));
+    lines
 }
 
 /// The largest size of each kind of memory, in the order of the kinds; unknown kinds come last.

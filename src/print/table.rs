@@ -7,9 +7,10 @@ use owo_colors::Style;
 
 use crate::document::{Document, Finding, GpuEntry, HostEntry, ProcessEntry, Summary};
 use crate::print::gaps::gaps;
+use crate::print::nodes::nodes;
 use crate::print::rows::rows;
 use crate::print::{Terminal, harmless, processes};
-use crate::units::{CpuSet, NodeId, NodeSet, length, node_list, ranges};
+use crate::units::{NodeId, NodeSet, length, node_list, ranges};
 use crate::words::{Origin, Role, Severity, Verdict};
 
 /// The whole audit. `all` gives every process its own row.
@@ -18,6 +19,7 @@ pub(crate) fn report(document: &Document, all: bool, terminal: &Terminal) -> Str
     out += &nodes(document, terminal);
     out += &window(document, terminal);
     out += &gpus(document, all, terminal);
+    out += &accelerators(document, terminal);
     for (heading, group) in groups(document.processes()) {
         out.push('\n');
         if !heading.is_empty() {
@@ -45,35 +47,6 @@ pub(crate) fn head(host: &HostEntry) -> String {
     });
     words.retain(|word| !word.is_empty());
     harmless(&words.join(", "))
-}
-
-/// One line: the nodes with their CPUs.
-fn nodes(document: &Document, terminal: &Terminal) -> String {
-    let nodes = document.topology.nodes.iter();
-    let nodes = nodes.map(|node| match &node.cpus {
-        None => format!("node {} CPUs ?", node.id),
-        Some(cpus) if cpus.is_empty() => format!("node {} without CPUs", node.id),
-        Some(cpus) => format!("node {} {}", node.id, brief(cpus)),
-    });
-    let nodes: Vec<String> = nodes.collect();
-    match nodes.as_slice() {
-        [] => "No NUMA nodes visible\n".to_owned(),
-        [one] => terminal.wrap("", &format!("1 NUMA node: {one}"), 2),
-        several => {
-            let text = format!("{} NUMA nodes: {}", several.len(), several.join("; "));
-            terminal.wrap("", &text, 2)
-        }
-    }
-}
-
-/// `CPUs 0-23`, `with 96 CPUs` where the list is too long to read.
-fn brief(cpus: &CpuSet) -> String {
-    const READABLE: usize = 30;
-    let list = cpus.to_string();
-    match list.len() {
-        0..=READABLE => format!("CPUs {list}"),
-        _ => format!("with {} CPUs", cpus.iter().count()),
-    }
 }
 
 /// How long the machine was observed, and what the kernel counted meanwhile. Empty without --for.
@@ -180,6 +153,39 @@ fn unseen(gpu: &GpuEntry) -> String {
     match texts.is_empty() {
         true => String::new(),
         false => format!(": the driver lists {}", texts.join(", ")),
+    }
+}
+
+/// The devices that may compute and are none of the GPUs.
+fn accelerators(document: &Document, terminal: &Terminal) -> String {
+    /// Model, driver and node.
+    type Kind<'a> = (Option<&'a String>, Option<&'a String>, Option<NodeId>);
+    let devices = document.topology.devices.iter();
+    let mut out = String::new();
+    let mut kinds: BTreeMap<Kind, Vec<String>> = BTreeMap::new();
+    for device in devices.filter(|device| device.may_compute) {
+        let kind = (device.model.as_ref(), device.driver.as_ref(), device.node);
+        let address = device.pci_bus_id.to_string();
+        kinds.entry(kind).or_default().push(address);
+    }
+    for ((model, driver, node), addresses) in kinds {
+        let word = match addresses.len() {
+            1 => "Accelerator",
+            _ => "Accelerators",
+        };
+        let model = model.map_or("?", String::as_str);
+        let node = node.map_or("node unknown".to_owned(), |node| format!("node {node}"));
+        let driver = driver.map(|driver| format!(", driver {driver}"));
+        let text = format!(
+            "{word} {}  {model}  {node}{}: processes unknown",
+            addresses.join(", "),
+            driver.unwrap_or_default()
+        );
+        out += &terminal.wrap("", &harmless(&text), 2);
+    }
+    match out.is_empty() {
+        true => out,
+        false => format!("\n{out}"),
     }
 }
 

@@ -25,8 +25,11 @@ impl RecordedFiles {
         let ended = machine.gaps.iter().filter(|gap| {
             gap.fact == Fact::Process && matches!(gap.reason, Reason::Zombie | Reason::Ending)
         });
+        let ended = ended.filter_map(|gap| gap.pid);
+        // Of these only the name and the open device files were read.
+        let device_users = machine.device_users.iter().map(|user| user.pid);
         Self {
-            processes: processes.chain(ended.filter_map(|gap| gap.pid)).collect(),
+            processes: processes.chain(ended).chain(device_users).collect(),
             by_kfd: by_kfd.map(|(pid, _)| *pid).collect(),
         }
     }
@@ -79,6 +82,22 @@ pub(crate) fn unlisted_gpus(machine: &Machine) -> BTreeMap<u32, String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::machine::DeviceUser;
+
+    #[test]
+    fn users_of_accelerators_are_kept() {
+        let user = DeviceUser {
+            pid: Pid(7),
+            name: String::new(),
+            files: vec!["/dev/davinci0".to_owned()],
+        };
+        let machine = Machine {
+            device_users: vec![user],
+            ..Machine::default()
+        };
+        let kept = RecordedFiles::of(&machine);
+        assert!(kept.has(Path::new("proc/7/fd/4")) && !kept.has(Path::new("proc/8/fd/4")));
+    }
 
     #[test]
     fn nothing_of_other_processes_is_kept() {

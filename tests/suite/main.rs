@@ -30,6 +30,7 @@ mod other_gpus;
 mod placement;
 mod print;
 mod program;
+mod public_cases;
 mod public_reports;
 mod record;
 mod rules;

@@ -2,9 +2,12 @@
 
 use std::collections::BTreeMap;
 
-use crate::audit::place::GpuPlace;
-use crate::document::{DeviceEntry, GpuEntry, HostEntry, HugePagesEntry, NodeEntry, TopologyEntry};
-use crate::machine::{Host, HugePool, Node, PciDevice, Topology};
+use crate::audit::place::{GpuPlace, devices};
+use crate::document::{
+    DeviceEntry, DeviceUserEntry, GpuEntry, HostEntry, HugePagesEntry, NodeEntry, PartitionEntry,
+    TopologyEntry,
+};
+use crate::machine::{DeviceUser, Host, HugePool, Node, Partition, PciDevice, Topology};
 use crate::units::{Bytes, NodeId};
 
 pub(crate) fn host(host: Host) -> HostEntry {
@@ -21,11 +24,13 @@ pub(crate) fn topology(
     topology: &Topology,
     gpus: Vec<GpuEntry>,
     devices: Vec<PciDevice>,
+    device_users: Vec<DeviceUser>,
 ) -> TopologyEntry {
     TopologyEntry {
         nodes: topology.nodes().iter().map(node).collect(),
         gpus,
         devices: devices.into_iter().map(device).collect(),
+        device_users: device_users.into_iter().map(device_user).collect(),
     }
 }
 
@@ -55,6 +60,11 @@ fn huge_pages(pools: &BTreeMap<Bytes, HugePool>) -> Vec<HugePagesEntry> {
 pub(crate) fn gpu(place: &GpuPlace) -> GpuEntry {
     let gpu = &place.gpu;
     let answers = place.answers.iter();
+    let drm = gpu.drm.iter();
+    let (partitions, modes) = (
+        drm.clone().flat_map(|drm| &drm.partitions),
+        drm.flat_map(|drm| drm.modes.iter().flatten()),
+    );
     GpuEntry {
         index: gpu.index,
         uuid: gpu.uuid.clone(),
@@ -71,14 +81,42 @@ pub(crate) fn gpu(place: &GpuPlace) -> GpuEntry {
         memory_total_bytes: gpu.memory_total,
         memory_used_bytes: gpu.memory_used,
         mig_devices: gpu.mig_devices.clone(),
+        partitions: partitions.map(partition).collect(),
+        partition_modes: modes.cloned().collect(),
         in_scope: None,
         processes_known: None,
         unseen_processes: Vec::new(),
     }
 }
 
+fn partition(partition: &Partition) -> PartitionEntry {
+    PartitionEntry {
+        partition: partition.number,
+        render_node: render_node(partition),
+        kfd_id: partition.kfd_id,
+    }
+}
+
+/// The name of its file in `/dev/dri`.
+pub(crate) fn render_node(partition: &Partition) -> Option<String> {
+    partition
+        .render_minor
+        .map(|minor| format!("renderD{minor}"))
+}
+
+fn device_user(user: DeviceUser) -> DeviceUserEntry {
+    DeviceUserEntry {
+        pid: user.pid,
+        name: user.name,
+        files: user.files,
+    }
+}
+
 fn device(device: PciDevice) -> DeviceEntry {
     DeviceEntry {
+        model: device.vendor.map(|_| devices::name(&device)),
+        driver: device.driver,
+        may_compute: device.may_compute,
         pci_bus_id: device.address,
         class: device.class.into(),
         name: (!device.names.is_empty()).then(|| device.names.join(",")),

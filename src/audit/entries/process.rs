@@ -4,14 +4,15 @@ use std::collections::BTreeMap;
 use std::time::{Duration, UNIX_EPOCH};
 
 use crate::audit::PlacedProcess;
+use crate::audit::entries::machine::render_node;
 use crate::audit::place::{PagePlace, Threads};
 use crate::audit::target::{Obstacle, Target};
 use crate::document::window::seconds;
 use crate::document::{
-    CpuEntry, CpuWindowEntry, MemoryEntry, MigInstance, ObstacleEntry, ProcessEntry,
+    CpuEntry, CpuWindowEntry, MemoryEntry, MigInstance, ObstacleEntry, PartitionUse, ProcessEntry,
     SchedulerJobEntry, TargetEntry, ThreadsEntry,
 };
-use crate::machine::{Environment, Instance, Process, ProcessActivity, SchedulerJob};
+use crate::machine::{Environment, Instance, Partition, Process, ProcessActivity, SchedulerJob};
 use crate::units::{NodeBytes, Pid};
 use crate::words::{MemoryKind, Word};
 
@@ -49,6 +50,7 @@ pub(crate) fn process(placed: PlacedProcess, around: &EntryContext) -> ProcessEn
         role: membership.role.map(Word::from),
         gpus: membership.gpus,
         mig_instances: membership.instances.iter().map(instance).collect(),
+        gpu_partitions: membership.partitions.iter().map(partition).collect(),
         gpu_source: membership.gpu_source.map(Word::from),
         trainer_pid: membership.trainer,
         attribution: membership.attribution.map(Word::from),
@@ -117,6 +119,15 @@ fn instance((gpu, instance): &(u32, Instance)) -> MigInstance {
         gpu: *gpu,
         gpu_instance_id: instance.gpu,
         compute_instance_id: instance.compute,
+    }
+}
+
+fn partition((gpu, partition): &(u32, Partition)) -> PartitionUse {
+    PartitionUse {
+        gpu: *gpu,
+        partition: partition.number,
+        render_node: render_node(partition),
+        kfd_id: partition.kfd_id,
     }
 }
 

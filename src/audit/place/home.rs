@@ -4,7 +4,7 @@
 use crate::words::{Evidence, HomeSource};
 use std::collections::BTreeMap;
 
-use crate::machine::{Fact, Gap, Gpu, Node, PciNodes, Reason, Topology};
+use crate::machine::{Fact, Gap, Gpu, Node, PciNodes, PciPlace, Reason, Topology};
 use crate::units::{NodeId, NodeSet, Pid, node_list};
 
 /// A GPU with its home nodes.
@@ -27,6 +27,9 @@ pub(crate) struct GpuPlace {
     /// Where its memory should be: the home nodes that have memory or, if none has, the nearest nodes that have. Empty if
     /// unknown.
     pub(crate) local_memory_nodes: NodeSet,
+    /// The nodes that a topology file names for it in different places, of which none can be believed. Empty where the file
+    /// does not contradict itself.
+    pub(crate) file_contradiction: NodeSet,
 }
 
 /// Home nodes from the command line.
@@ -84,6 +87,11 @@ fn place_one(gpu: Gpu, topology: &Topology, gpu_memory: &NodeSet, hints: &Hints)
     let by_file = gpu
         .address
         .and_then(|address| hints.places.get(&address).cloned());
+    let (by_file, file_contradiction) = match by_file {
+        Some(PciPlace::Near(nodes)) => (Some(nodes), NodeSet::new()),
+        Some(PciPlace::Contradictory(nodes)) => (None, nodes),
+        None => (None, NodeSet::new()),
+    };
     let single = topology.single_node().map(|node| NodeSet::from([node]));
     let others = [
         (HomeSource::Override, typed),
@@ -97,6 +105,11 @@ fn place_one(gpu: Gpu, topology: &Topology, gpu_memory: &NodeSet, hints: &Hints)
             .filter_map(|(source, nodes)| Some((source, nodes?))),
     );
     answers.retain(|_, nodes| !nodes.is_empty());
+    for (source, nodes) in &mut answers {
+        if *source != HomeSource::Override {
+            leave_out_memory_only(nodes, topology);
+        }
+    }
     // By source, and so in the order in which they are believed.
     let answers: Vec<_> = answers.into_iter().collect();
     let is_clear = |(source, nodes): &&(HomeSource, NodeSet)| {
@@ -117,6 +130,21 @@ fn place_one(gpu: Gpu, topology: &Topology, gpu_memory: &NodeSet, hints: &Hints)
         home_nodes,
         source,
         answers,
+        file_contradiction,
+    }
+}
+
+/// Where exactly one of several nodes has CPUs, only that one is left. A socket with DDR and HBM has a node of each, and a
+/// source that names the socket (hwloc, NVML) names both: the GPU is attached to the socket, whose CPUs are in one of them.
+fn leave_out_memory_only(nodes: &mut NodeSet, topology: &Topology) {
+    let are_known = |nodes: &NodeSet| {
+        let mut nodes = nodes.iter().map(|id| topology.nodes().get(id));
+        nodes.all(|node| node.is_some_and(|node| node.cpus.is_some()))
+    };
+    let bearing = topology.cpu_bearing();
+    let with_cpus: NodeSet = nodes.intersection(&bearing).copied().collect();
+    if with_cpus.len() == 1 && are_known(nodes) {
+        *nodes = with_cpus;
     }
 }
 
@@ -162,7 +190,29 @@ pub(crate) fn local_memory_nodes(
 
 /// What is unknown about the home nodes and the processes of a GPU.
 pub(crate) fn gaps(place: &GpuPlace) -> impl Iterator<Item = Gap> {
-    unknown_home(place).into_iter().chain(hidden_users(place))
+    let home = unknown_home(place).or_else(|| contradictory_file(place));
+    home.into_iter().chain(hidden_users(place))
+}
+
+/// A gap if the topology file contradicts itself and another source has the home node.
+fn contradictory_file(place: &GpuPlace) -> Option<Gap> {
+    Some(Gap {
+        pid: None,
+        fact: Fact::GpuFilePlace(place.gpu.index),
+        reason: Reason::Failed(contradiction(place)?),
+    })
+}
+
+fn contradiction(place: &GpuPlace) -> Option<String> {
+    let nodes = &place.file_contradiction;
+    let named = match nodes.len() {
+        0 => return None,
+        1 => format!("node {} and elsewhere another or none", node_list(nodes)),
+        _ => format!("different nodes ({})", node_list(nodes)),
+    };
+    Some(format!(
+        "the topology file gives it {named}, as a file of several hosts does: it must describe this machine alone"
+    ))
 }
 
 /// A gap if the local nodes of a GPU are unknown.
@@ -176,7 +226,7 @@ fn unknown_home(place: &GpuPlace) -> Option<Gap> {
         .iter()
         .filter(|(source, _)| !is_absent(source))
         .map(|(source, nodes)| format!("{source} names several nodes ({})", node_list(nodes)));
-    let several: Vec<String> = several.collect();
+    let several: Vec<String> = several.chain(contradiction(place)).collect();
     let why = match (place.home_nodes.is_empty(), several.is_empty()) {
         (true, true) if !place.absent.is_empty() => format!(
             "{}: set it with --gpu-node or --topology",

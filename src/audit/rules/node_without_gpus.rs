@@ -23,7 +23,7 @@ fn check(context: &RuleContext) -> Vec<Violation> {
     let is_any_unknown = gpus.iter().any(|place| place.local_nodes.is_empty());
     // GPUs that no driver lists: in a container that was given others, or because the driver lost them.
     let unlisted = context.machine.devices.iter();
-    let mut unlisted = unlisted.filter(|device| device.is_nvidia_gpu);
+    let mut unlisted = unlisted.filter(|device| device.is_nvidia_gpu());
     let is_any_unknown = is_any_unknown
         || context.machine.has_unlisted_gpus
         || unlisted.clone().any(|device| device.node.is_none());

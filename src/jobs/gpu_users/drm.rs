@@ -6,7 +6,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use crate::jobs::ProcessTree;
-use crate::machine::{Gpu, Reason};
+use crate::machine::{Gpu, Partition, Reason};
 use crate::units::{Bytes, PciAddress, Pid, ranges};
 use crate::words::Evidence;
 
@@ -81,6 +81,13 @@ impl<'a> DrmFacts<'a> {
             }
             let by_kfd = self.kfd.confirmed.iter();
             let by_kfd = by_kfd.filter(|(_, ids)| !ids.is_disjoint(&drm.kfd_ids));
+            for (pid, ids) in by_kfd.clone() {
+                let used = drm.partitions.iter().filter(|of| ids.contains(&of.kfd_id));
+                let used: BTreeSet<Partition> = used.copied().collect();
+                if !used.is_empty() {
+                    gpu.partition_users.insert(*pid, used);
+                }
+            }
             gpu.users
                 .extend(by_kfd.map(|(pid, _)| (*pid, Evidence::Kfd)));
             if let Some(why) = self.why_incomplete(gpu) {

@@ -5,7 +5,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use crate::machine::{DrmGpu, Gpu};
+use crate::machine::{DrmGpu, Gpu, Partition};
 use crate::observe::gpu::{KfdGpu, kfd};
 use crate::observe::pci::{SysfsPciDevice, parse_hex, vendor};
 use crate::observe::read::read_as;
@@ -33,7 +33,15 @@ pub(crate) fn read_gpus(
         let is_present = by_address.contains_key(&address);
         let merged = in_kfd.entry(if is_present { address } else { first });
         let merged = merged.or_default();
-        merged.ids.extend(gpu.ids);
+        let renumbered = gpu.partitions.into_iter().map(|partition| Partition {
+            number: if is_present {
+                partition.number
+            } else {
+                address.function.into()
+            },
+            ..partition
+        });
+        merged.partitions.extend(renumbered);
         merged.chip = merged.chip.take().or(gpu.chip);
     }
     candidates()
@@ -50,7 +58,7 @@ fn brand(entry: &SysfsPciDevice) -> Option<&'static str> {
         entry.device.class,
         PciClass::Display | PciClass::Accelerator
     );
-    match entry.vendor {
+    match entry.device.vendor {
         Some(vendor::AMD) if may_be_gpu => Some("AMD"),
         Some(vendor::INTEL) if may_be_gpu => Some("Intel"),
         _ => None,
@@ -65,7 +73,7 @@ fn read_gpu(root: &Root, entry: &SysfsPciDevice, kfd: KfdGpu) -> Option<Gpu> {
         .filter(|name| name.starts_with("card") || name.starts_with("renderD"))
         .collect();
     let has_render_node = nodes.iter().any(|name| name.starts_with("renderD"));
-    if !has_render_node && kfd.ids.is_empty() {
+    if !has_render_node && kfd.partitions.is_empty() {
         return None;
     }
     // Only amdgpu has these files.
@@ -73,14 +81,28 @@ fn read_gpu(root: &Root, entry: &SysfsPciDevice, kfd: KfdGpu) -> Option<Gpu> {
         let text = root.read(&file(name)).ok()?;
         value(&text).parse().ok().map(Bytes)
     };
+    let mode = |name: &str| {
+        let text = root.read(&file(name)).ok()?;
+        Some(value(&text).to_owned()).filter(|mode| !mode.is_empty())
+    };
+    let KfdGpu { partitions, chip } = kfd;
     Some(Gpu {
-        name: name(root, entry, kfd.chip),
+        name: name(root, entry, chip),
         address: Some(entry.device.address),
         memory_total: bytes("mem_info_vram_total"),
         memory_used: bytes("mem_info_vram_used"),
         drm: Some(DrmGpu {
             nodes,
-            kfd_ids: kfd.ids,
+            kfd_ids: partitions.iter().map(|of| of.kfd_id).collect(),
+            partitions: if partitions.len() > 1 {
+                partitions
+            } else {
+                BTreeSet::new()
+            },
+            modes: [
+                mode("current_compute_partition"),
+                mode("current_memory_partition"),
+            ],
             host_memory_used: bytes("mem_info_gtt_used"),
         }),
         ..Gpu::default()
@@ -98,7 +120,7 @@ fn name(root: &Root, entry: &SysfsPciDevice, chip: Option<String>) -> Option<Str
     let device = read_as(root, &format!("{}/device", entry.folder), parse_hex);
     Some(match (chip, device) {
         (Some(chip), _) => format!("{brand} {chip}"),
-        (None, Ok(device)) => format!("{brand} {:04x}:{device:04x}", entry.vendor?),
+        (None, Ok(device)) => format!("{brand} {:04x}:{device:04x}", entry.device.vendor?),
         (None, Err(_)) => brand.to_owned(),
     })
 }

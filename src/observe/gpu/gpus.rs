@@ -41,8 +41,9 @@ pub(crate) fn read_gpus(
         }
         _ => {
             let found = find_nvidia_gpus(root, &pci);
-            // On a machine that has only GPUs of other vendors the lack of NVIDIA's driver is not a gap.
-            if !found.is_empty() || others.is_empty() {
+            let has_others = !others.is_empty() || pci.iter().any(|entry| entry.device.may_compute);
+            // On a machine that has only devices of other vendors the lack of NVIDIA's driver is not a gap.
+            if !found.is_empty() || !has_others {
                 // An empty list is an answer, but not that of a machine that is audited for its GPUs.
                 let empty = || "the NVIDIA driver lists no GPU".to_owned();
                 let error = driver.error.clone().unwrap_or_else(empty);

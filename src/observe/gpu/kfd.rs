@@ -6,7 +6,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use crate::machine::Reason;
+use crate::machine::{Partition, Reason};
 use crate::observe::process::is_ended;
 use crate::observe::read::read_as;
 use crate::observe::root::{Root, number as pid_number};
@@ -18,8 +18,8 @@ const PROCESSES: &str = "sys/class/kfd/kfd/proc";
 /// One GPU of KFD.
 #[derive(Debug, Default)]
 pub(crate) struct KfdGpu {
-    /// Its ids (`gpu_id`), one for each partition.
-    pub(crate) ids: BTreeSet<u32>,
+    /// Its partitions; one where it is not partitioned.
+    pub(crate) partitions: BTreeSet<Partition>,
     /// The driver's name of the chip (`name`); `None` where it has no name.
     pub(crate) chip: Option<String>,
 }
@@ -34,11 +34,18 @@ pub(crate) fn read_gpus(root: &Root) -> BTreeMap<PciAddress, KfdGpu> {
         let Some(id) = id.ok().filter(|id| *id != 0) else {
             continue;
         };
-        let Ok(address) = read_as(root, &file("properties"), parse_location) else {
+        let Ok(properties) = root.read(&file("properties")) else {
+            continue;
+        };
+        let Ok((address, number)) = parse_location(&properties) else {
             continue;
         };
         let gpu = gpus.entry(address).or_default();
-        gpu.ids.insert(id);
+        gpu.partitions.insert(Partition {
+            number,
+            kfd_id: id,
+            render_minor: parse_render_minor(&properties),
+        });
         // The driver's name for every chip that describes itself.
         const NAMELESS: &str = "ip discovery";
         let chip = root.read(&file("name"));
@@ -101,13 +108,22 @@ fn read_process(root: &Root, pid: Pid) -> Result<BTreeSet<u32>, Reason> {
     })
 }
 
-/// Parses the PCI address in a node's `properties`: lines of a name and a number. The lower 16 bits of `location_id` are bus,
-/// device and function, the higher bits the number of a partition; `domain` has its own line.
-pub(crate) fn parse_location(bytes: &[u8]) -> Result<PciAddress, Malformed> {
-    let field = |name: &str| {
-        let mut fields = value(bytes).lines().filter_map(|line| line.split_once(' '));
-        fields.find(|(key, _)| *key == name).map(|(_, value)| value)
-    };
+/// The value of a line in a node's `properties`: lines of a name and a number.
+fn property<'a>(bytes: &'a [u8], name: &str) -> Option<&'a str> {
+    let mut fields = value(bytes).lines().filter_map(|line| line.split_once(' '));
+    fields.find(|(key, _)| *key == name).map(|(_, value)| value)
+}
+
+/// Parses N of `/dev/dri/renderDN` in a node's `properties`; 0 and -1 are a node without one.
+pub(crate) fn parse_render_minor(bytes: &[u8]) -> Option<u32> {
+    let minor = property(bytes, "drm_render_minor")?.parse().ok();
+    minor.filter(|minor| *minor != 0 && *minor < u32::MAX)
+}
+
+/// Parses the PCI address and the number of the partition in a node's `properties`. The lower 16 bits of `location_id` are bus,
+/// device and function, the highest 4 bits the number of the partition; `domain` has its own line.
+pub(crate) fn parse_location(bytes: &[u8]) -> Result<(PciAddress, u32), Malformed> {
+    let field = |name: &str| property(bytes, name);
     let Some(location) = field("location_id") else {
         return malformed("no location_id in KFD's properties", bytes);
     };
@@ -115,12 +131,13 @@ pub(crate) fn parse_location(bytes: &[u8]) -> Result<PciAddress, Malformed> {
     let [.., bus, slot] = location.to_be_bytes();
     // Older kernels do not write it: they support domain 0 only.
     let domain = field("domain").map(|domain| number("domain", domain.as_bytes()));
-    Ok(PciAddress {
+    let address = PciAddress {
         domain: domain.transpose()?.unwrap_or(0),
         bus,
         device: slot >> 3,
         function: slot & 7,
-    })
+    };
+    Ok((address, location >> 28))
 }
 
 /// Parses a file of one number: `gpu_id`, a queue's `gpuid`, or the bytes of `vram_GPUID`.
@@ -135,9 +152,10 @@ mod tests {
     use super::*;
 
     #[track_caller]
-    fn is_at(properties: &str, address: &str) {
-        let read = parse_location(properties.as_bytes()).map(|address| address.to_string());
-        assert_eq!(read, Ok(address.into()));
+    fn is_at(properties: &str, address: &str, partition: u32) {
+        let read = parse_location(properties.as_bytes());
+        let read = read.map(|(address, number)| (address.to_string(), number));
+        assert_eq!(read, Ok((address.into(), partition)));
     }
 
     #[test]
@@ -145,11 +163,22 @@ mod tests {
         is_at(
             "cpu_cores_count 0\nsimd_count 440\nlocation_id 49408\ndomain 0\ndrm_render_minor 128\n",
             "0000:c1:00.0",
+            0,
         );
-        is_at("location_id 1283\ndomain 2\n", "0002:05:00.3");
+        is_at("location_id 1283\ndomain 2\n", "0002:05:00.3", 0);
         // The sixth partition.
-        is_at("location_id 1342178560\ndomain 0\n", "0000:05:00.0");
-        is_at("location_id 256\n", "0000:01:00.0");
+        is_at("location_id 1342178560\ndomain 0\n", "0000:05:00.0", 5);
+        is_at("location_id 256\n", "0000:01:00.0", 0);
+        let minor = |text: &str| parse_render_minor(text.as_bytes());
+        assert_eq!(minor("drm_render_minor 130\n"), Some(130));
+        for none in [
+            "",
+            "drm_render_minor 0\n",
+            "drm_render_minor -1\n",
+            "drm_render_minor 4294967295\n",
+        ] {
+            assert_eq!(minor(none), None, "{none}");
+        }
     }
 
     #[test]
@@ -177,13 +206,14 @@ mod tests {
         #[test]
         fn no_input_panics(bytes in proptest::collection::vec(any::<u8>(), 0..100)) {
             let _ = parse_location(&bytes);
+            let _ = parse_render_minor(&bytes);
             let _ = parse_number::<u32>(&bytes);
         }
 
         #[test]
         fn every_location_is_an_address(location in any::<u32>(), domain in any::<u32>()) {
             let text = format!("location_id {location}\ndomain {domain}\n");
-            let address = parse_location(text.as_bytes()).unwrap();
+            let (address, _) = parse_location(text.as_bytes()).unwrap();
             prop_assert_eq!(address.to_string().parse(), Ok(address));
         }
     }

@@ -11,7 +11,7 @@ use crate::units::PciAddress;
 
 /// NVIDIA's GPUs without NVML: those on the PCI bus and those of its kernel module.
 pub(crate) fn find_nvidia_gpus(root: &Root, pci: &[SysfsPciDevice]) -> BTreeSet<PciAddress> {
-    let on_bus = pci.iter().filter(|entry| entry.device.is_nvidia_gpu);
+    let on_bus = pci.iter().filter(|entry| entry.device.is_nvidia_gpu());
     on_bus
         .map(|entry| entry.device.address)
         .chain(nvidia::addresses(root))

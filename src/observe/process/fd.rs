@@ -38,15 +38,33 @@ pub(crate) fn parse_drm_file(target: &str) -> Option<&str> {
     (!name.is_empty() && !name.contains('/')).then_some(name)
 }
 
+/// Whether the target is the file of one accelerator that is no GPU, or of devices that were given to a virtual machine.
+pub(crate) fn is_accelerator_file(target: &str) -> bool {
+    /// Each is followed by the number of the device.
+    const STEMS: &[&str] = &[
+        "/dev/accel/accel",
+        "/dev/cambricon_dev",
+        "/dev/davinci",
+        "/dev/hl",
+        "/dev/ipu",
+        "/dev/neuron",
+        "/dev/tenstorrent/",
+        "/dev/vfio/",
+        "/dev/vfio/devices/vfio",
+    ];
+    let mut rests = STEMS.iter().filter_map(|stem| target.strip_prefix(stem));
+    rests.any(|rest| !rest.is_empty() && rest.bytes().all(|byte| byte.is_ascii_digit()))
+}
+
 /// Whether the target is a device file of a GPU driver of any vendor.
 pub(crate) fn is_gpu_file(target: &str) -> bool {
     parse_driver_file(target).is_some() || parse_drm_file(target).is_some() || target == KFD_FILE
 }
 
-/// Whether a recording keeps this link: it keeps device files of GPU drivers, and pipes, which connect workers with their
+/// Whether a recording keeps this link: it keeps device files of GPU drivers and accelerators, and pipes, which connect workers with their
 /// trainers. An audit needs no other open file.
 pub(crate) fn is_kept(target: &str) -> bool {
-    is_gpu_file(target) || parse_pipe(target).is_some()
+    is_gpu_file(target) || is_accelerator_file(target) || parse_pipe(target).is_some()
 }
 
 #[cfg(test)]
@@ -94,6 +112,28 @@ mod tests {
             assert!(is_gpu_file(target), "{target}");
         }
         assert!(!is_gpu_file("/dev/kfd (deleted)") && !is_gpu_file("/home/ann/secret"));
+    }
+
+    #[test]
+    fn recognizes_files_of_accelerators() {
+        for target in [
+            "/dev/davinci0",
+            "/dev/accel/accel12",
+            "/dev/vfio/7",
+            "/dev/vfio/devices/vfio0",
+            "/dev/hl3",
+        ] {
+            assert!(is_accelerator_file(target) && is_kept(target), "{target}");
+        }
+        for no in [
+            "/dev/davinci_manager",
+            "/dev/vfio/vfio",
+            "/dev/davinci",
+            "/dev/hl3 (deleted)",
+            "/tmp/dev/hl3",
+        ] {
+            assert!(!is_accelerator_file(no), "{no}");
+        }
     }
 
     proptest! {
