@@ -75,10 +75,7 @@ fn workers_of_every_origin_are_attributed() {
         nobodys.filter(|process| process["role"] == "worker" && process["trainer_pid"].is_null());
     let stray = nobodys.next().unwrap();
     assert_eq!((&stray["verdict"], nobodys.next()), (&Value::Null, None));
-    assert!(
-        table.contains("Workers whose trainer is not known"),
-        "{table}"
-    );
+    assert!(table.contains("Workers without a known trainer"), "{table}");
 
     // MPS.
     let server = of_pid(&report, left.job("server"));

@@ -90,8 +90,12 @@ pub(crate) fn place(
     let node = time
         .and_then(CpuTime::most)
         .or_else(|| topology.node_of(process.last_cpu));
-    let ran = match time {
-        Some(time) if local.has_gpu => ran_in_window(time, &affinity_nodes, local),
+    let ran = match (time, node) {
+        (Some(time), _) if local.has_gpu => ran_in_window(time, &affinity_nodes, local),
+        // Without a GPU its own node is where it ran most, so moving between nodes is not a mismatch.
+        (Some(_), Some(most)) if may_run_on(most, &affinity_nodes) => {
+            LastRun::On(local.locality(most))
+        }
         _ => last_run(process, local),
     };
     let placement = placement(&affinity_nodes, ran, local);
@@ -167,9 +171,14 @@ fn last_run(process: &Process, local: &LocalNodes) -> LastRun {
     node.map_or(LastRun::Unknown, |node| LastRun::On(local.locality(node)))
 }
 
+/// Whether an affinity for these nodes allows a node. An unknown affinity (empty) excludes none.
+fn may_run_on(node: NodeId, allowed: &NodeSet) -> bool {
+    allowed.is_empty() || allowed.contains(&node)
+}
+
 /// Where the process used its CPU time, as far as the affinity still allows these nodes.
 fn ran_in_window(time: &CpuTime, allowed: &NodeSet, local: &LocalNodes) -> LastRun {
-    let is_allowed = |node: NodeId| allowed.is_empty() || allowed.contains(&node);
+    let is_allowed = |node: NodeId| may_run_on(node, allowed);
     if time.on(is_allowed).is_zero() {
         LastRun::OnForbidden
     } else {

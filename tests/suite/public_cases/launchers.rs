@@ -6,7 +6,7 @@ use crate::public_cases::made_up::{Made, MadeUp, NodeShape, anon, near_or_21, tw
 use crate::public_cases::placement::p4d;
 
 #[test]
-#[ignore = "waits for ranks of MPI and fixes in its words (issue 12, section 3)"]
+
 fn open_mpi_puts_all_ranks_on_one_package() {
     let mut made = p4d();
     made.process(&Made {
@@ -48,7 +48,7 @@ fn open_mpi_puts_all_ranks_on_one_package() {
 }
 
 #[test]
-#[ignore = "waits for ranks of Slurm (issue 12, section 3)"]
+
 fn srun_gives_a_task_one_core() {
     let mut made = p4d();
     for gpu in &mut made.gpus[1..] {
@@ -143,7 +143,7 @@ fn kmp_affinity_puts_all_of_ray_on_one_cpu() {
 
 /// DeepSpeed deals cores by rank: rank 1 has cores of both nodes.
 #[test]
-#[ignore = "waits for what each tool's option promises (issue 12, section 3)"]
+
 fn deepspeed_deals_cores_by_rank() {
     let nodes = [
         ("0-31,64-95".to_owned(), 0, 250),
@@ -203,7 +203,7 @@ fn deepspeed_deals_cores_by_rank() {
 }
 
 #[test]
-#[ignore = "waits for ranks of Slurm and fixes in its words (issue 12, section 3)"]
+
 fn srun_without_binding_on_eight_nodes() {
     let cpus = |node: u32| {
         let (low, high) = (16 * node, 128 + 16 * node);
@@ -256,7 +256,7 @@ fn srun_without_binding_on_eight_nodes() {
 
 /// Lightning's own launcher: ranks 1 to 3 are children of rank 0.
 #[test]
-#[ignore = "waits for trainers above trainers (issue 12, section 3)"]
+
 fn lightning_ranks_below_rank_0() {
     let mut made = MadeUp::new(&two_sockets(16, 60), near_or_21);
     for (rank, bus) in (0..4_u32).zip(["17", "31", "b1", "ca"]) {

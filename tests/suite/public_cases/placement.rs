@@ -23,7 +23,7 @@ pub fn p4d() -> MadeUp {
 
 /// An EPYC of eight nodes with memory on two of them.
 #[test]
-#[ignore = "waits for local memory nodes and targets (issue 12, sections 2 and 4)"]
+
 fn memory_on_two_of_eight_nodes() {
     let cpus = |node: u32| {
         let (low, high) = (8 * node, 64 + 8 * node);
@@ -61,7 +61,7 @@ fn memory_on_two_of_eight_nodes() {
 
 /// The scheduler does not spread threads over isolated CPUs.
 #[test]
-#[ignore = "waits for isolated CPUs (issue 12, section 2)"]
+
 fn isolated_cpus_in_a_cpuset() {
     let mut made = MadeUp::new(&two_sockets(8, 60), near_or_21);
     made.file("sys/devices/system/cpu/isolated", "4-7\n");
@@ -95,7 +95,7 @@ fn isolated_cpus_in_a_cpuset() {
 }
 
 #[test]
-#[ignore = "waits for nodes that do not exist (issue 12, section 2)"]
+
 fn a_gpu_on_a_node_that_does_not_exist() {
     let mut made = MadeUp::new(&two_sockets(8, 60), near_or_21);
     made.gpu("0000:b1:00.0", 6, "NVIDIA A100-PCIE-40GB");
@@ -121,7 +121,7 @@ fn a_gpu_on_a_node_that_does_not_exist() {
 
 /// The driver names a process that has ended.
 #[test]
-#[ignore = "waits for processes that the driver names (issue 12, section 1)"]
+
 fn gpu_memory_of_a_process_that_has_ended() {
     let mut made = MadeUp::new(&two_sockets(16, 60), near_or_21);
     made.gpu("0000:81:00.0", 1, "NVIDIA A100 80GB PCIe");
@@ -148,7 +148,7 @@ fn gpu_memory_of_a_process_that_has_ended() {
 
 /// GB10 reports neither its memory nor, in a container, its processes.
 #[test]
-#[ignore = "waits for missing figures of memory (issue 12, section 1)"]
+
 fn unified_memory_in_a_container() {
     let mut made = MadeUp::new(&[("0-19".to_owned(), 0, 119)], near_or_21);
     made.gpu("000f:01:00.0", -1, "NVIDIA GB10");
@@ -169,7 +169,7 @@ fn unified_memory_in_a_container() {
 
 /// Bound to a node that is full: the rest of its memory is in swap.
 #[test]
-#[ignore = "waits for swap (issue 12, section 2)"]
+
 fn bound_memory_in_swap() {
     let cpus = |node: u32| format!("{}-{}", 6 * node, 6 * node + 5);
     let nodes: Vec<NodeShape> = (0..8).map(|node| (cpus(node), node / 2, 32)).collect();
@@ -195,7 +195,7 @@ fn bound_memory_in_swap() {
 }
 
 #[test]
-#[ignore = "waits for gpus-on-several-nodes (issue 12, section 2)"]
+
 fn one_process_with_gpus_of_both_nodes() {
     let mut made = p4d();
     made.process(&Made {
@@ -222,7 +222,7 @@ fn one_process_with_gpus_of_both_nodes() {
 
 /// migratepages to a node without free memory only moves the trouble.
 #[test]
-#[ignore = "waits for targets (issue 12, section 4)"]
+
 fn the_home_node_has_no_memory_left() {
     let mut made = MadeUp::new(&two_sockets(32, 60), near_or_21);
     made.memory(0, (60 * GIB) >> 10, 784_384);
