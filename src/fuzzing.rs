@@ -17,7 +17,7 @@ use crate::jobs::known_programs::{
 use crate::jobs::scheduler::{container, pod, slurm_job};
 use crate::machine::Memory;
 use crate::observe::gpu::fdinfo::parse_fdinfo;
-use crate::observe::gpu::kfd::{parse_location, parse_number};
+use crate::observe::gpu::kfd::{parse_location, parse_number, parse_render_minor};
 use crate::observe::gpu::nvidia::{parse_information, parse_numa_status};
 use crate::observe::gpu::nvml::parse_nvml;
 use crate::observe::memory::maps::parse_mapping;
@@ -95,7 +95,8 @@ pub fn fd(target: &str) {
 
 /// The files of AMD's KFD.
 pub fn kfd(bytes: &[u8]) {
-    if let Ok(address) = parse_location(bytes) {
+    let _ = parse_render_minor(bytes);
+    if let Ok((address, _)) = parse_location(bytes) {
         assert_eq!(address.to_string().parse(), Ok(address));
     }
     let _ = parse_number::<u32>(bytes);
@@ -269,7 +270,7 @@ fn acts_on_terminal(letter: char) -> bool {
 /// Topology files, NCCL's and hwloc's.
 pub fn topology_file(text: &str) {
     if let Ok(places) = parse_topology_file(text) {
-        assert!(!places.is_empty() && places.values().all(|nodes| !nodes.is_empty()));
+        assert!(!places.is_empty());
     }
 }
 
@@ -283,7 +284,7 @@ pub fn words(bytes: &[u8]) {
         is_worker_program(name, &command),
     );
     for word in &command {
-        let _ = kept_by_redaction(word);
+        let _ = kept_by_redaction(word, true);
     }
     let environment = parse_environment(bytes);
     let _ = (
