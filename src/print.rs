@@ -20,6 +20,6 @@ pub(crate) mod topology;
 pub(crate) use cells::{
     binding, color, cpus, known, or_unknown, processes, role, shortened, verdict,
 };
-pub(crate) use columns::{Filled, Room, draw};
+pub(crate) use columns::{ColumnRoom, Filled, draw};
 pub(crate) use table::{counts, findings, head};
 pub(crate) use terminal::{ColorChoice, Surroundings, Terminal, acts, cell, harmless};

@@ -8,7 +8,7 @@ use crate::audit::place::{GpuPlace, Hints, crowded_masks, devices, home};
 use crate::audit::placed::{PlacedProcess, Yardstick};
 use crate::audit::rules::{PlacedMachine, RuleContext};
 use crate::audit::summary::summarise;
-use crate::audit::target::set_targets;
+use crate::audit::target::compute::set_targets;
 use crate::audit::{Form, Limits, Scope, Settings, entries, rules};
 use crate::document::{Document, Finding, GpuEntry, SCHEMA_VERSION, Tool, UnseenProcess};
 use crate::jobs::attribution;
@@ -77,19 +77,7 @@ impl AuditedMachine {
             PlacedProcess::new(process, watched, membership, &yardstick)
         };
         let mut processes: Vec<PlacedProcess> = processes.into_iter().map(place).collect();
-        let gpu_memory = gpus.iter().filter_map(|gpu| gpu.gpu.own_memory_node);
-        let isolated = machine.cpus.isolated.clone().unwrap_or_default();
-        set_targets(
-            &mut processes,
-            &machine.topology,
-            &gpu_memory.collect(),
-            &isolated,
-        );
-        for mask in crowded_masks(&processes, &machine.topology) {
-            for index in mask.members {
-                processes[index].put_cpus_at_risk();
-            }
-        }
+        judge_together(&mut processes, &gpus, &machine.cpus, &machine.topology);
         let near_limit = processes
             .iter()
             .filter(|of| of.memory.is_near_limit(&settings.limits));
@@ -243,6 +231,23 @@ impl AuditedMachine {
             Fact::GpuProcesses(gpu) => *gpu == place.gpu.index,
             _ => false,
         })
+    }
+}
+
+/// What depends on all processes: their targets, and the verdict of those that share too few CPUs.
+fn judge_together(
+    processes: &mut [PlacedProcess],
+    gpus: &[GpuPlace],
+    cpus: &CpuFacts,
+    topology: &Topology,
+) {
+    let gpu_memory = gpus.iter().filter_map(|gpu| gpu.gpu.own_memory_node);
+    let isolated = cpus.isolated.clone().unwrap_or_default();
+    set_targets(processes, topology, &gpu_memory.collect(), &isolated);
+    for mask in crowded_masks(processes, topology) {
+        for index in mask.members {
+            processes[index].put_cpus_at_risk();
+        }
     }
 }
 

@@ -44,14 +44,37 @@ pub(crate) struct PlacedProcess {
     pub(crate) fed_from_elsewhere: Option<FedFromElsewhere>,
     /// The worse verdict of CPU and memory. `None` for launchers and helpers, which are not judged.
     pub(crate) verdict: Option<Verdict>,
-    /// The container that it runs in, from its control group.
+    /// What it belongs to.
+    pub(crate) names: JobNames,
+}
+
+/// The names of what a process belongs to, from its control groups and its environment.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct JobNames {
     pub(crate) container: Option<String>,
     /// Its Slurm job.
-    pub(crate) job: Option<String>,
-    /// Its jobs of all schedulers, from its control group and its environment.
+    pub(crate) slurm_job: Option<String>,
+    /// Its jobs of all schedulers.
     pub(crate) scheduler_jobs: Vec<SchedulerJob>,
-    /// The UID of its Kubernetes pod, from its control group or its environment.
+    /// The UID of its Kubernetes pod.
     pub(crate) pod: Option<String>,
+}
+
+impl JobNames {
+    fn of(process: &Process) -> Self {
+        let groups = process.groups.as_deref().unwrap_or_default();
+        let environment = process.environment.as_ref();
+        let scheduler_jobs = scheduler::scheduler_jobs(groups, environment);
+        let mut jobs = scheduler_jobs.iter();
+        let slurm = jobs.find(|job| job.scheduler == scheduler::SLURM);
+        let pod_of_environment = || environment?.pod.clone();
+        Self {
+            container: scheduler::container(groups),
+            slurm_job: slurm.map(|job| job.id.clone()),
+            pod: scheduler::pod(groups).or_else(pod_of_environment),
+            scheduler_jobs,
+        }
+    }
 }
 
 impl PlacedProcess {
@@ -132,36 +155,15 @@ impl PlacedProcess {
         if !membership.is_judged() {
             (cpu.verdict, memory.verdict) = (None, None);
         }
-        let fed_from_elsewhere = if holds_context {
-            FedFromElsewhere::of(&own, &cpu, &memory, &by.settings.limits)
-        } else {
-            None
-        };
+        let fed_from_elsewhere = holds_context
+            .then(|| FedFromElsewhere::of(&own, &cpu, &memory, &by.settings.limits))
+            .flatten();
         if let Some(fed) = &fed_from_elsewhere {
-            let cap = |verdict: &mut Option<Verdict>, fed: &[u32]| {
-                *verdict = verdict.map(|of| {
-                    if fed.is_empty() {
-                        of
-                    } else {
-                        at_best_at_risk(of)
-                    }
-                });
-            };
-            cap(&mut cpu.verdict, &fed.by_cpus);
-            cap(&mut memory.verdict, &fed.by_pinned);
+            limit_verdicts(fed, &mut cpu, &mut memory);
         }
-        let groups = process.groups.as_deref().unwrap_or_default();
-        let environment = process.environment.as_ref();
-        let scheduler_jobs = scheduler::scheduler_jobs(groups, environment);
-        let slurm = scheduler_jobs
-            .iter()
-            .find(|job| job.scheduler == scheduler::SLURM);
-        let pod_of_environment = || environment?.pod.clone();
+        let names = JobNames::of(&process);
         Self {
-            container: scheduler::container(groups),
-            job: slurm.map(|job| job.id.clone()),
-            pod: scheduler::pod(groups).or_else(pod_of_environment),
-            scheduler_jobs,
+            names,
             locality: by.of_all_nodes(!local_nodes.is_empty(), |node| local.locality(node)),
             memory_locality: by
                 .of_all_nodes(local.is_memory_known(), |node| local.memory_locality(node)),
@@ -178,6 +180,16 @@ impl PlacedProcess {
             memory,
             fed_from_elsewhere,
         }
+    }
+}
+
+/// A process with GPUs on several nodes is at risk at best by what feeds some of them from elsewhere.
+fn limit_verdicts(fed: &FedFromElsewhere, cpu: &mut CpuPlace, memory: &mut MemoryPlace) {
+    if !fed.by_cpus.is_empty() {
+        cpu.verdict = cpu.verdict.map(at_best_at_risk);
+    }
+    if !fed.by_pinned.is_empty() {
+        memory.verdict = memory.verdict.map(at_best_at_risk);
     }
 }
 

@@ -72,13 +72,13 @@ pub(crate) fn parse_topology_file(text: &str) -> Result<PciNodes, Malformed> {
 #[derive(Default)]
 struct Places<'a> {
     /// Of each device: the host that the place belongs to, and the nodes, which are empty where the file does not know them.
-    by_device: BTreeMap<PciAddress, BTreeSet<(Option<Host<'a>>, NodeSet)>>,
-    hosts: BTreeSet<Host<'a>>,
+    by_device: BTreeMap<PciAddress, BTreeSet<(Option<FileHost<'a>>, NodeSet)>>,
+    hosts: BTreeSet<FileHost<'a>>,
 }
 
 /// What distinguishes the hosts of a file.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-enum Host<'a> {
+enum FileHost<'a> {
     /// NCCL's `host_hash`: a hash of the host's name and boot, which nothing here can recompute with certainty.
     Hash(&'a str),
     /// hwloc's object for a machine, by its position in the file.
@@ -86,7 +86,7 @@ enum Host<'a> {
 }
 
 impl<'a> Places<'a> {
-    fn add(&mut self, device: PciAddress, host: Option<Host<'a>>, nodes: NodeSet) {
+    fn add(&mut self, device: PciAddress, host: Option<FileHost<'a>>, nodes: NodeSet) {
         self.by_device
             .entry(device)
             .or_default()
@@ -123,7 +123,7 @@ fn nccl(document: &Document) -> PciNodes {
         let (Some(address), Some(cpu)) = (parsed(&device, "busid"), above.next()) else {
             continue;
         };
-        let host = cpu.attribute("host_hash").map(Host::Hash);
+        let host = cpu.attribute("host_hash").map(FileHost::Hash);
         places.hosts.extend(host);
         // -1: unknown to NCCL.
         let node: Option<u32> = parsed(&cpu, "numaid");
@@ -144,7 +144,7 @@ fn hwloc(document: &Document) -> PciNodes {
         // The nearest object above the buses.
         let near = above.find(|node| !is(node, "Bridge") && !is(node, "PCIDev"));
         let mut machines = device.ancestors().filter(|node| is(node, "Machine"));
-        let host = machines.next().map(|of| Host::Machine(of.id().get()));
+        let host = machines.next().map(|of| FileHost::Machine(of.id().get()));
         places.hosts.extend(host);
         places.add(
             address,

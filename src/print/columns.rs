@@ -7,7 +7,7 @@ use crate::print::{Terminal, cell};
 /// A column with its cells.
 pub(crate) struct Filled {
     pub(crate) header: &'static str,
-    pub(crate) room: Room,
+    pub(crate) room: ColumnRoom,
     /// From the first row to the last.
     pub(crate) cells: Vec<String>,
     /// The colour of each cell.
@@ -16,7 +16,7 @@ pub(crate) struct Filled {
 
 /// How a column behaves on a narrow terminal.
 #[derive(Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Room {
+pub(crate) enum ColumnRoom {
     /// It is never left out, and its cells are never broken into two lines.
     Whole,
     /// Its cells may be broken between words. The greater the number, the sooner it is left out.
@@ -35,8 +35,8 @@ impl Filled {
             parts.max().unwrap_or(0)
         };
         let split = match self.room {
-            Room::Whole | Room::Short(_) => |letter| letter == '\n',
-            Room::Words(_) | Room::Wide(_) => char::is_whitespace,
+            ColumnRoom::Whole | ColumnRoom::Short(_) => |letter| letter == '\n',
+            ColumnRoom::Words(_) | ColumnRoom::Wide(_) => char::is_whitespace,
         };
         let cells = self.cells.iter().map(|cell| longest(cell, split));
         let header = longest(self.header, char::is_whitespace);
@@ -66,7 +66,7 @@ pub(crate) fn draw(columns: impl Iterator<Item = Filled>, terminal: &Terminal) -
     for (drawn, column) in table.column_iter_mut().zip(&columns) {
         let least = column.least() + terminal.padding();
         drawn.set_constraint(match column.room {
-            Room::Whole => ColumnConstraint::Absolute(Width::Fixed(least)),
+            ColumnRoom::Whole => ColumnConstraint::Absolute(Width::Fixed(least)),
             _ => ColumnConstraint::LowerBoundary(Width::Fixed(least)),
         });
     }
@@ -75,7 +75,7 @@ pub(crate) fn draw(columns: impl Iterator<Item = Filled>, terminal: &Terminal) -
 
 fn fitting(columns: impl Iterator<Item = Filled>, terminal: &Terminal) -> Vec<Filled> {
     let is_wide =
-        |column: &Filled| matches!(column.room, Room::Wide(from) if from > terminal.width);
+        |column: &Filled| matches!(column.room, ColumnRoom::Wide(from) if from > terminal.width);
     let columns = columns.filter(|column| !is_wide(column) && column.is_used());
     let mut columns: Vec<Filled> = columns.collect();
     let needs = |columns: &[Filled]| {
@@ -90,9 +90,11 @@ fn fitting(columns: impl Iterator<Item = Filled>, terminal: &Terminal) -> Vec<Fi
                 .iter()
                 .enumerate()
                 .filter_map(|(at, column)| match column.room {
-                    Room::Whole => None,
-                    Room::Words(rank) | Room::Short(rank) => Some((u16::from(rank), at)),
-                    Room::Wide(from) => Some((from, at)),
+                    ColumnRoom::Whole => None,
+                    ColumnRoom::Words(rank) | ColumnRoom::Short(rank) => {
+                        Some((u16::from(rank), at))
+                    }
+                    ColumnRoom::Wide(from) => Some((from, at)),
                 });
         match least_wanted.max() {
             Some((_, at)) => drop(columns.remove(at)),

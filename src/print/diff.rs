@@ -12,8 +12,8 @@ use crate::compare::{
 use crate::document::{Document, LocalShare, ProcessEntry, Summary};
 use crate::print::cells::processes as counted;
 use crate::print::{
-    Filled, Room, Terminal, binding, color, counts, cpus, draw, harmless, head, known, or_unknown,
-    role, shortened, verdict,
+    ColumnRoom, Filled, Terminal, binding, color, counts, cpus, draw, harmless, head, known,
+    or_unknown, role, shortened, verdict,
 };
 use crate::units::{node_list, percent_of_one as percent, ranges};
 use crate::words::{Role, Severity};
@@ -74,26 +74,32 @@ struct ChangeCells {
 }
 
 /// A column: its header, how it behaves on a narrow terminal, and its cell for a row.
-type ChangeColumn = (&'static str, Room, fn(&ChangeRow) -> String);
+type ChangeColumn = (&'static str, ColumnRoom, fn(&ChangeRow) -> String);
 
 const COLUMNS: &[ChangeColumn] = &[
-    ("CHANGE", Room::Whole, |row| row.cells.change.clone()),
-    ("ROLE", Room::Whole, |row| match row.group.len() {
+    ("CHANGE", ColumnRoom::Whole, |row| row.cells.change.clone()),
+    ("ROLE", ColumnRoom::Whole, |row| match row.group.len() {
         1 => row.cells.role.clone(),
         several => format!("{} ×{several}", row.cells.role),
     }),
-    ("RANK", Room::Short(1), |row| row.cells.rank.clone()),
-    ("PID", Room::Short(4), |row| row.pids.clone()),
-    ("GPU", Room::Short(5), |row| row.cells.gpus.clone()),
-    ("GPU NODE", Room::Short(3), |row| row.cells.gpu_node.clone()),
-    ("CPU NODE", Room::Short(2), |row| row.cells.cpu_node.clone()),
-    ("CPUS", Room::Short(1), |row| row.cells.cpus.clone()),
-    ("MEM BINDING", Room::Short(2), |row| {
+    ("RANK", ColumnRoom::Short(1), |row| row.cells.rank.clone()),
+    ("PID", ColumnRoom::Short(4), |row| row.pids.clone()),
+    ("GPU", ColumnRoom::Short(5), |row| row.cells.gpus.clone()),
+    ("GPU NODE", ColumnRoom::Short(3), |row| {
+        row.cells.gpu_node.clone()
+    }),
+    ("CPU NODE", ColumnRoom::Short(2), |row| {
+        row.cells.cpu_node.clone()
+    }),
+    ("CPUS", ColumnRoom::Short(1), |row| row.cells.cpus.clone()),
+    ("MEM BINDING", ColumnRoom::Short(2), |row| {
         row.cells.binding.clone()
     }),
-    ("LOCAL MEMORY", Room::Short(0), shares),
-    ("VERDICT", Room::Whole, |row| row.cells.verdict.clone()),
-    ("NAME", Room::Wide(150), names),
+    ("LOCAL MEMORY", ColumnRoom::Short(0), shares),
+    ("VERDICT", ColumnRoom::Whole, |row| {
+        row.cells.verdict.clone()
+    }),
+    ("NAME", ColumnRoom::Wide(150), names),
 ];
 
 fn processes(diff: &Diff, all: bool, terminal: &Terminal) -> String {

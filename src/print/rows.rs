@@ -7,7 +7,7 @@ use comfy_table::Color;
 use crate::document::{Document, ProcessEntry};
 use crate::print::age::age;
 use crate::print::{
-    Filled, Room, Terminal, binding, color, cpus, draw, harmless, known, or_unknown, role,
+    ColumnRoom, Filled, Terminal, binding, color, cpus, draw, harmless, known, or_unknown, role,
     shortened, verdict,
 };
 use crate::units::{Bytes, NodeBytes, NodeId, NodeSet, Pid, node_list, percent_of_one, ranges};
@@ -42,44 +42,52 @@ struct Cells {
 /// A column of the table. It is left out where no row has anything for it.
 struct Column {
     header: &'static str,
-    room: Room,
+    room: ColumnRoom,
     cell: fn(&Row) -> String,
 }
 
 const VERDICT: &str = "VERDICT";
 
 const COLUMNS: &[Column] = &[
-    column("GPU", Room::Words(0), |row| row.cells.gpus.clone()),
-    column("ROLE", Room::Whole, |row| row.role()),
-    column("PID", Room::Whole, |row| pids(&row.group)),
-    column("INNER PID", Room::Words(5), |row| inner_pids(&row.group)),
-    column("USER", Room::Wide(130), |row| row.cells.user.clone()),
-    column("AGE", Room::Wide(130), |row| row.age.clone()),
-    column("RANK", Room::Words(4), |row| row.cells.rank.clone()),
-    column("GPU NODE", Room::Words(0), |row| row.cells.gpu_node.clone()),
-    column("MIG", Room::Words(1), |row| row.cells.mig.clone()),
-    column("PARTITION", Room::Words(1), |row| {
+    column("GPU", ColumnRoom::Words(0), |row| row.cells.gpus.clone()),
+    column("ROLE", ColumnRoom::Whole, |row| row.role()),
+    column("PID", ColumnRoom::Whole, |row| pids(&row.group)),
+    column("INNER PID", ColumnRoom::Words(5), |row| {
+        inner_pids(&row.group)
+    }),
+    column("USER", ColumnRoom::Wide(130), |row| row.cells.user.clone()),
+    column("AGE", ColumnRoom::Wide(130), |row| row.age.clone()),
+    column("RANK", ColumnRoom::Words(4), |row| row.cells.rank.clone()),
+    column("GPU NODE", ColumnRoom::Words(0), |row| {
+        row.cells.gpu_node.clone()
+    }),
+    column("MIG", ColumnRoom::Words(1), |row| row.cells.mig.clone()),
+    column("PARTITION", ColumnRoom::Words(1), |row| {
         row.cells.partition.clone()
     }),
-    column("CPU NODE", Room::Short(0), |row| {
+    column("CPU NODE", ColumnRoom::Short(0), |row| {
         cpu_nodes(&row.group).unwrap_or_else(|| row.cells.cpu_node.clone())
     }),
-    column("CPUS", Room::Words(1), |row| row.cells.cpus.clone()),
-    column("MEM BINDING", Room::Words(3), |row| {
+    column("CPUS", ColumnRoom::Words(1), |row| row.cells.cpus.clone()),
+    column("MEM BINDING", ColumnRoom::Words(3), |row| {
         row.cells.binding.clone()
     }),
-    column("MEMORY BY NODE", Room::Whole, |row| memory(&row.group)),
-    column(VERDICT, Room::Whole, |row| row.cells.verdict.clone()),
-    column("NAME", Room::Wide(130), |row| {
+    column("MEMORY BY NODE", ColumnRoom::Whole, |row| {
+        memory(&row.group)
+    }),
+    column(VERDICT, ColumnRoom::Whole, |row| row.cells.verdict.clone()),
+    column("NAME", ColumnRoom::Wide(130), |row| {
         row.each(|of| Some(harmless(&of.name)))
     }),
-    column("TASK", Room::Wide(180), |row| row.each(task)),
-    column("KNOWN BY", Room::Wide(170), |row| row.each(known_by)),
-    column("JOB", Room::Wide(130), |row| row.cells.job.clone()),
-    column("KINDS OF MEMORY", Room::Wide(130), |row| kinds(&row.group)),
+    column("TASK", ColumnRoom::Wide(180), |row| row.each(task)),
+    column("KNOWN BY", ColumnRoom::Wide(170), |row| row.each(known_by)),
+    column("JOB", ColumnRoom::Wide(130), |row| row.cells.job.clone()),
+    column("KINDS OF MEMORY", ColumnRoom::Wide(130), |row| {
+        kinds(&row.group)
+    }),
 ];
 
-const fn column(header: &'static str, room: Room, cell: fn(&Row) -> String) -> Column {
+const fn column(header: &'static str, room: ColumnRoom, cell: fn(&Row) -> String) -> Column {
     Column { header, room, cell }
 }
 

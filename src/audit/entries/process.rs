@@ -58,15 +58,16 @@ pub(crate) fn process(placed: PlacedProcess, around: &EntryContext) -> ProcessEn
         rank: ranks.rank.map(|rank| rank.number),
         local_rank_source: ranks.local_rank.map(|rank| rank.source.to_owned()),
         rank_source: ranks.rank.map(|rank| rank.source.to_owned()),
-        container: placed.container,
-        job: placed.job,
+        container: placed.names.container,
+        job: placed.names.slurm_job,
         scheduler_jobs: placed
+            .names
             .scheduler_jobs
             .into_iter()
             .map(scheduler_job)
             .collect(),
         openmp_binding: environment.map(openmp_binding).unwrap_or_default(),
-        pod: placed.pod,
+        pod: placed.names.pod,
         framework: membership.task.map(|task| task.framework.to_owned()),
         task: membership.task.map(|task| task.name.to_owned()),
         home_nodes: placed.home_nodes,

@@ -191,13 +191,13 @@ impl<'a> RuleContext<'a> {
             let rendezvous = self.rendezvous(trainer);
             let top = self.topmost_of_job(trainer.process.pid, &mut tops);
             let launcher = Some(top).filter(|top| *top != trainer.process.pid || is_above(top));
-            let scheduler_jobs = trainer.scheduler_jobs.iter();
+            let scheduler_jobs = trainer.names.scheduler_jobs.iter();
             let scheduler_jobs: Vec<(&str, &str)> = scheduler_jobs
                 .map(|job| (job.scheduler, job.id.as_str()))
                 .collect();
             if rendezvous.is_some() || launcher.is_some() || !scheduler_jobs.is_empty() {
                 // Each container has its own ports. Another user may claim any port.
-                let container = trainer.container.as_deref();
+                let container = trainer.names.container.as_deref();
                 let uid = trainer.process.uid;
                 let job = (rendezvous, launcher, scheduler_jobs, container, uid);
                 jobs.entry(job).or_default().push(trainer);

@@ -26,13 +26,9 @@ fn check(context: &RuleContext) -> Vec<Violation> {
     };
     // Each job has a cpuset of its own, and a fix of its own.
     let owner = |placed: &PlacedProcess| {
-        let PlacedProcess {
-            job,
-            pod,
-            container,
-            ..
-        } = placed;
-        (job.clone(), pod.clone(), container.clone())
+        let names = &placed.names;
+        let (job, pod) = (names.slurm_job.clone(), names.pod.clone());
+        (job, pod, names.container.clone())
     };
     let groups = context.groups_by(is_broken, owner);
     let violations = groups.iter().map(|group| {
@@ -72,14 +68,14 @@ fn remedy(group: &Group) -> Remedy {
         .iter()
         .flat_map(|part| part.local_nodes().clone())
         .collect();
-    let how = match (&placed.job, &placed.pod) {
+    let how = match (&placed.names.slurm_job, &placed.names.pod) {
         (Some(job), _) => {
             format!("request CPUs there for Slurm job {job} (sbatch --gres-flags=enforce-binding)")
         }
         (None, Some(_)) => "Kubernetes does this with the kubelet's topology manager policy single-numa-node and its \
                             static CPU and memory managers"
             .to_owned(),
-        (None, None) if placed.container.is_some() => {
+        (None, None) if placed.names.container.is_some() => {
             "start the container with --cpuset-cpus and --cpuset-mems of that node".to_owned()
         }
         (None, None) => "set cpuset.cpus and cpuset.mems of the control group".to_owned(),

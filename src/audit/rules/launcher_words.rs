@@ -166,9 +166,9 @@ fn matches(sign: &LauncherSign, context: &RuleContext, placed: &PlacedProcess) -
             is_above || context.ancestors(trainer).iter().any(is_trainer)
         }
         Scheduler(name) => {
-            let mut jobs = placed.scheduler_jobs.iter();
+            let mut jobs = placed.names.scheduler_jobs.iter();
             jobs.any(|job| job.scheduler == *name)
         }
-        Pod => placed.pod.is_some(),
+        Pod => placed.names.pod.is_some(),
     }
 }

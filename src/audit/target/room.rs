@@ -6,18 +6,19 @@
 
 use std::collections::BTreeMap;
 
-use crate::audit::target::{Draft, Obstacle};
+use crate::audit::target::Obstacle;
+use crate::audit::target::draft::Draft;
 use crate::machine::{HugePool, Topology};
 use crate::units::{Bytes, NodeSet, Pid};
 
 /// The memory of each set of nodes that is a target.
-pub(crate) struct Rooms {
-    rooms: BTreeMap<NodeSet, Room>,
+pub(crate) struct NodeRooms {
+    rooms: BTreeMap<NodeSet, NodeRoom>,
 }
 
 /// The memory of some nodes, and what the processes that belong there need.
 #[derive(Debug, Clone, Default)]
-pub(crate) struct Room {
+pub(crate) struct NodeRoom {
     /// MemFree; `None` where it is unknown.
     free: Option<Bytes>,
     /// Page cache that can be dropped; `None` where it is unknown.
@@ -34,13 +35,13 @@ pub(crate) struct Room {
     held: Bytes,
 }
 
-impl Rooms {
+impl NodeRooms {
     pub(crate) fn of(drafts: &[Option<Draft>], topology: &Topology) -> Self {
-        let mut rooms: BTreeMap<NodeSet, Room> = BTreeMap::new();
+        let mut rooms: BTreeMap<NodeSet, NodeRoom> = BTreeMap::new();
         for draft in drafts.iter().flatten() {
             let nodes = &draft.target.memory_nodes;
             if !rooms.contains_key(nodes) {
-                rooms.insert(nodes.clone(), Room::empty(nodes, topology));
+                rooms.insert(nodes.clone(), NodeRoom::empty(nodes, topology));
             }
         }
         for (nodes, room) in &mut rooms {
@@ -61,7 +62,7 @@ impl Rooms {
         Self { rooms }
     }
 
-    pub(crate) fn room(&self, nodes: &NodeSet) -> Room {
+    pub(crate) fn room(&self, nodes: &NodeSet) -> NodeRoom {
         self.rooms.get(nodes).cloned().unwrap_or_default()
     }
 }
@@ -76,7 +77,7 @@ fn sum_of_most(parts: impl Iterator<Item = (Pid, Bytes)>) -> Bytes {
     most.into_values().sum()
 }
 
-impl Room {
+impl NodeRoom {
     fn empty(nodes: &NodeSet, topology: &Topology) -> Self {
         let of = |fact: fn(&crate::machine::Node) -> Option<Bytes>| -> Option<Bytes> {
             let each = nodes
