@@ -770,6 +770,34 @@ def read_process(box, family, process):
     }
 
 
+# --- Crowded CPUs ------------------------------------------------------------------
+
+
+def put_crowds_at_risk(box, processes):
+    """Trainers and workers that share a mask of too few CPUs are at risk at best, on a machine of one node too."""
+    sharing = {}
+    for process in processes:
+        if process["role"] in JUDGED_ROLES and process["gpus"] and process["cpu"]["affinity"]:
+            mask = parse_list(process["cpu"]["affinity"]) & box.cpus_of(box.nodes)
+            sharing.setdefault(frozenset(mask), []).append(process)
+    for mask, members in sharing.items():
+        if is_crowded(box, mask, members):
+            for process in members:
+                process["cpu"]["verdict"] = worst([process["cpu"]["verdict"], "at-risk"])
+                process["verdict"] = worst([process["verdict"], "at-risk"])
+
+
+def is_crowded(box, mask, members):
+    """A trainer waits for its GPU, so it may have a worker for each CPU; but it needs more than one CPU. Whole nodes are what
+    binding gives."""
+    if not mask or mask == box.cpus_of(box.nodes_of_cpus(mask)):
+        return False
+    trainers = [process for process in members if process["role"] == "trainer"]
+    if trainers and len(mask) == 1:
+        return True
+    return len(members) > len(mask) + (1 if trainers else 0)
+
+
 # --- The whole reading, in the report's layout -------------------------------------
 
 
@@ -777,6 +805,7 @@ def read_box(tree):
     box = Box(tree)
     family = Family(read_processes(tree), box.gpus_by_pid())
     processes = [read_process(box, family, family.processes[pid]) for pid in family.roles]
+    put_crowds_at_risk(box, processes)
     return {
         "schema_version": 1,
         "tool": {"name": "numa-audit", "version": unjudged()},

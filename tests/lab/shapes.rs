@@ -216,11 +216,11 @@ fn sees_the_placements_of_p4d(left: &Left, report: &Value) {
         panic!("{messages:#?}");
     };
     assert!(
-        chosen.ends_with("by CPU affinity; the cpuset also allows local CPUs)"),
+        chosen.contains("by CPU affinity; the cpuset also allows local CPUs)"),
         "{chosen}"
     );
     assert!(
-        given.ends_with("(by the cpuset, which allows no local CPUs)"),
+        given.contains("(by the cpuset, which allows no local CPUs)"),
         "{given}"
     );
 }
