@@ -1,4 +1,4 @@
-//! The forms of a document. Each returns text or writes it; `main` decides where to.
+//! The forms of a document. Each returns text or writes it; `commands` decides where it goes.
 
 pub(crate) mod age;
 pub(crate) mod cells;

@@ -21,9 +21,9 @@ pub(crate) const RULE: Rule = Rule {
 fn check(context: &RuleContext) -> Vec<Violation> {
     let (gpus, topology) = (context.machine.gpus, context.machine.topology);
     let is_any_unknown = gpus.iter().any(|place| place.local_nodes.is_empty());
-    // GPUs that no driver lists: in a container that was given others, or because the driver lost them.
+    // GPUs that no driver lists: in a container that was given others, given to a virtual machine, or lost by the driver.
     let unlisted = context.machine.devices.iter();
-    let mut unlisted = unlisted.filter(|device| device.is_nvidia_gpu());
+    let mut unlisted = unlisted.filter(|device| device.is_nvidia_gpu() || device.may_compute);
     let is_any_unknown = is_any_unknown
         || context.machine.has_unlisted_gpus
         || unlisted.clone().any(|device| device.node.is_none());

@@ -306,6 +306,19 @@ fn a_gpu_on_vfio_pci_is_a_guests() {
     seen.says_not(&["libnvidia-ml"]);
 }
 
+/// A GPU of a virtual machine is attached to node 1, so that node is not one without GPUs.
+#[test]
+fn a_node_whose_gpu_was_given_away_is_not_without_gpus() {
+    let mut made = MadeUp::new(&two_sockets(2, 60), near_or_21);
+    made.gpu("0000:10:00.0", 0, "NVIDIA H100");
+    let without = made.audit(&[]);
+    without.says(&["node-without-gpus"]);
+    made.pci("0000:de:00.0", 1, ["0x030200", "0x10de", "0x2330"]);
+    let driver = "../../../../bus/pci/drivers/vfio-pci";
+    made.link("sys/bus/pci/devices/0000:de:00.0/driver", driver);
+    made.audit(&[]).says_not(&["node-without-gpus"]);
+}
+
 /// An MI300X in mode CPX: one PCI device, and of each partition a node of KFD's and a render node.
 #[test]
 fn the_partition_of_an_amd_gpu_is_known() {
