@@ -7,7 +7,7 @@ use std::process::{Child, Command};
 use serde_json::{Value, json};
 
 use crate::guest::stand_in;
-use crate::support::{PATIENCE, PATIENT, wait_for};
+use crate::support::{PATIENCE, PATIENT, WITH_SIGNALS, wait_for};
 
 const GPU: &str = "gpu 0 00000000:10:1C.0 0 GPU-aaaa 42949672960 5000000 0-1 0 NVIDIA A100-SXM4-40GB\n\
     gpu 1 00000000:10:1D.0 1 GPU-bbbb 42949672960 5000000 - - NVIDIA A100-SXM4-40GB\n";
@@ -232,8 +232,11 @@ fn not_every_silent_gpu_is_waited_for() {
 fn waiting(folder: &Path, patience: &str) -> Child {
     let file = folder.join("answers");
     std::fs::write(&file, format!("{GPU}hang init\n")).unwrap();
-    let mut command = Command::new(env!("CARGO_BIN_EXE_numa-audit"));
+    let [starter, option] = WITH_SIGNALS;
+    let mut command = Command::new(starter);
     command
+        .arg(option)
+        .arg(env!("CARGO_BIN_EXE_numa-audit"))
         .arg("--nvml-lib")
         .arg(stand_in(&[]))
         .env("STAND_IN_NVML", file)

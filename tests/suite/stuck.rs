@@ -16,7 +16,7 @@ use serde_json::Value;
 use crate::live::Sleeper;
 use crate::machine::{PLACED, Process, Tree};
 use crate::program::{Run, program, run};
-use crate::support::{PATIENCE, PATIENT, passed_over, wait_for};
+use crate::support::{PATIENCE, PATIENT, WITH_SIGNALS, passed_over, wait_for};
 
 /// The program with these files of a process replaced by FIFOs that have no writer, in a mount namespace of its own. It
 /// waits as long as it usually does. `None` where mounting is not permitted.
@@ -43,6 +43,7 @@ fn beside_stuck(place: &Path, pid: &str, files: &[&str], arguments: &[&str]) -> 
     let mut command = Command::new("unshare");
     command
         .args(["--mount", "sh", "-c", &format!("{mounts}exec \"$@\""), "sh"])
+        .args(WITH_SIGNALS)
         .arg(program().get_program())
         .args(arguments)
         .stdin(Stdio::null())

@@ -19,6 +19,10 @@ pub fn passed_over(reason: &str) {
     println!("passed over: {reason}");
 }
 
+/// What starts a program that a signal ends, before the program's own name. A shell script that starts the tests in the
+/// background makes them ignore Ctrl-C, and what they start inherits that.
+pub const WITH_SIGNALS: [&str; 2] = ["env", "--default-signal=HUP,INT,TERM"];
+
 /// Waits until `find` gives something.
 #[track_caller]
 pub fn wait_for<T>(what: &str, mut find: impl FnMut() -> Option<T>) -> T {
