@@ -122,6 +122,10 @@ pub(crate) enum Fact {
     Cgroup,
     /// The CPUs and nodes that a process's control group allows (`cpuset.cpus.effective`, `cpuset.mems.effective`).
     Cpuset,
+    /// The CPU time that a process's control groups may use (`cpu.max`).
+    CpuQuota,
+    /// The part of a process's memory that is in swap (`VmSwap`).
+    Swap,
     /// The files that a process has open (`fd`).
     OpenFiles,
     /// The trainer for which a process works.
@@ -190,6 +194,8 @@ impl fmt::Display for Fact {
             Self::Environ => f.write_str("environ"),
             Self::Cgroup => f.write_str("cgroup"),
             Self::Cpuset => f.write_str("cpuset"),
+            Self::CpuQuota => f.write_str("CPU quota"),
+            Self::Swap => f.write_str("memory in swap"),
             Self::OpenFiles => f.write_str("open files"),
             Self::Trainer => f.write_str("trainer"),
             Self::GpuOfRank => f.write_str("GPU"),

@@ -4,6 +4,7 @@ use serde_json::{Value, json};
 
 use crate::machine::{PLACED, Process, Tree, with_trainer};
 use crate::program::{finding, of_role};
+use crate::rules::gaps;
 
 fn status(tree: &Tree, swap_mib: u64) {
     let text = format!(
@@ -63,6 +64,18 @@ fn little_swap_and_unknown_swap_say_nothing() {
     });
     status(&tree, 300);
     assert!(!has(&tree.judges("ok", "unknown", 3), "memory-in-swap"));
+}
+
+#[test]
+fn swap_that_makes_no_sense_is_a_gap() {
+    let tree = with_trainer(&PLACED);
+    let text =
+        "Uid:\t7\t7\t7\t7\nVmSwap:\tmuch kB\nCpus_allowed_list:\t0-1\nMems_allowed_list:\t0-1\n";
+    tree.file("proc/100/status", text);
+    let document = tree.judges("ok", "ok", 0);
+    let swap = &of_role(&document, "trainer")[0]["memory"]["swap_bytes"];
+    assert_eq!(swap, &json!(null));
+    assert_eq!(gaps(&tree), ["100 memory in swap"]);
 }
 
 /// A trainer of four threads on CPUs 4-7 of node 0.
@@ -169,7 +182,10 @@ fn a_quota_of_fewer_cpus_than_processes() {
         finding(&document, "cpu-quota")["message"],
         "trainer 100 and 3 workers share a CPU quota of 1.5 CPUs: all their threads stop when it is used up"
     );
-    assert!(!has(&quota("/pod", "nonsense\n"), "cpu-quota"));
+    let document = quota("/pod", "nonsense\n");
+    assert!(!has(&document, "cpu-quota"));
+    let gaps = gaps(&tree);
+    assert!(gaps.contains(&"100 CPU quota".to_owned()), "{gaps:?}");
 }
 
 #[test]

@@ -2,59 +2,92 @@
 
 use std::collections::BTreeMap;
 
-use crate::machine::{ControlGroup, CpuQuota};
+use crate::machine::{ControlGroup, CpuQuota, Reason};
 use crate::observe::hierarchy::{Controller, GroupFolder, HierarchyVersion};
 use crate::observe::root::Root;
-use crate::units::{number, value};
+use crate::units::{Malformed, malformed, number, value};
 
 /// The quotas that were read, by the group's folder.
 #[derive(Debug, Default)]
 pub(crate) struct CpuQuotas {
-    by_folder: BTreeMap<String, Option<CpuQuota>>,
+    by_folder: BTreeMap<String, Result<Option<CpuQuota>, Reason>>,
 }
 
 impl CpuQuotas {
-    /// The least quota of the group and of all above it. `None` where none has one, and where it cannot be read.
-    pub(crate) fn of(&mut self, root: &Root, groups: &[ControlGroup]) -> Option<CpuQuota> {
-        let group = GroupFolder::of(groups, Controller::Cpu)?;
+    /// The least quota of the group and of all above it. `None` where none has one.
+    ///
+    /// # Errors
+    /// Where one of them cannot be read: it may be the least.
+    pub(crate) fn of(
+        &mut self,
+        root: &Root,
+        groups: &[ControlGroup],
+    ) -> Result<Option<CpuQuota>, Reason> {
+        let Some(group) = GroupFolder::of(groups, Controller::Cpu) else {
+            return Ok(None);
+        };
         if let Some(quota) = self.by_folder.get(&group.path) {
             return quota.clone();
         }
-        let quotas = group.upwards().filter_map(|folder| {
-            Some(CpuQuota {
-                milli_cpus: read(root, folder, group.version)?,
-                group: folder.to_owned(),
-            })
-        });
-        let least = quotas.min_by_key(|quota| quota.milli_cpus);
-        self.by_folder.insert(group.path.clone(), least.clone());
-        least
+        let quota = read_least(root, &group);
+        self.by_folder.insert(group.path.clone(), quota.clone());
+        quota
     }
 }
 
-fn read(root: &Root, folder: &str, version: HierarchyVersion) -> Option<u64> {
-    let file = |name: &str| root.read(&format!("{folder}/{name}")).ok();
-    match version {
-        HierarchyVersion::V2 => of_cpu_max(&file("cpu.max")?),
-        HierarchyVersion::V1 => of_times(
-            value(&file("cpu.cfs_quota_us")?).as_bytes(),
-            value(&file("cpu.cfs_period_us")?).as_bytes(),
-        ),
+fn read_least(root: &Root, group: &GroupFolder) -> Result<Option<CpuQuota>, Reason> {
+    let mut least: Option<CpuQuota> = None;
+    for folder in group.upwards() {
+        let Some(milli_cpus) = read_quota(root, folder, group.version)? else {
+            continue;
+        };
+        if least.as_ref().is_none_or(|of| milli_cpus < of.milli_cpus) {
+            least = Some(CpuQuota {
+                milli_cpus,
+                group: folder.to_owned(),
+            });
+        }
     }
+    Ok(least)
+}
+
+/// `None` for no quota, and for a group without the files: the controller is not enabled there.
+fn read_quota(root: &Root, folder: &str, version: HierarchyVersion) -> Result<Option<u64>, Reason> {
+    let read = |name: &str| match root.read(&format!("{folder}/{name}")) {
+        Ok(bytes) => Ok(Some(bytes)),
+        Err(Reason::Absent) => Ok(None),
+        Err(reason) => Err(reason),
+    };
+    let quota = match version {
+        HierarchyVersion::V2 => read("cpu.max")?.map(|text| of_cpu_max(&text)),
+        HierarchyVersion::V1 => match (read("cpu.cfs_quota_us")?, read("cpu.cfs_period_us")?) {
+            (Some(quota), Some(period)) => Some(of_times(value(&quota), value(&period))),
+            _ => None,
+        },
+    };
+    Ok(quota.transpose()?.flatten())
 }
 
 /// `200000 100000`, or `max 100000` where there is no quota.
-fn of_cpu_max(text: &[u8]) -> Option<u64> {
-    let text = value(text);
-    let (quota, period) = text.split_once(' ')?;
-    of_times(quota.as_bytes(), period.as_bytes())
+fn of_cpu_max(text: &[u8]) -> Result<Option<u64>, Malformed> {
+    match value(text).split_once(' ') {
+        Some((quota, period)) => of_times(quota, period),
+        None => malformed("not a CPU quota", text),
+    }
 }
 
 /// `max` and -1 are no quota.
-fn of_times(quota: &[u8], period: &[u8]) -> Option<u64> {
-    let quota: u64 = number("quota", quota).ok()?;
-    let period: u64 = number("period", period).ok()?;
-    quota.checked_mul(1000)?.checked_div(period)
+fn of_times(quota: &str, period: &str) -> Result<Option<u64>, Malformed> {
+    if matches!(quota, "max" | "-1") {
+        return Ok(None);
+    }
+    let micros: u64 = number("CPU quota", quota.as_bytes())?;
+    let period: u64 = number("period of a CPU quota", period.as_bytes())?;
+    let thousands = micros.checked_mul(1000);
+    match thousands.and_then(|thousands| thousands.checked_div(period)) {
+        Some(milli_cpus) => Ok(Some(milli_cpus)),
+        None => malformed("not a CPU quota", quota.as_bytes()),
+    }
 }
 
 #[cfg(test)]
@@ -65,13 +98,25 @@ mod tests {
 
     #[test]
     fn a_quota_is_cpu_time_by_period() {
-        assert_eq!(of_cpu_max(b"200000 100000\n"), Some(2000));
-        assert_eq!(of_cpu_max(b"50000 100000\n"), Some(500));
-        assert_eq!(of_cpu_max(b"max 100000\n"), None);
-        assert_eq!(of_cpu_max(b"1 0\n"), None);
-        assert_eq!(of_cpu_max(b"18446744073709551615 1\n"), None);
-        assert_eq!(of_times(b"-1", b"100000"), None);
-        assert_eq!(of_times(b"150000", b"100000"), Some(1500));
+        assert_eq!(of_cpu_max(b"200000 100000\n"), Ok(Some(2000)));
+        assert_eq!(of_cpu_max(b"50000 100000\n"), Ok(Some(500)));
+        assert_eq!(of_cpu_max(b"max 100000\n"), Ok(None));
+        assert_eq!(of_times("-1", "100000"), Ok(None));
+        assert_eq!(of_times("150000", "100000"), Ok(Some(1500)));
+    }
+
+    #[test]
+    fn a_quota_that_makes_no_sense_is_not_no_quota() {
+        for text in [
+            "",
+            "max",
+            "-5 100000",
+            "x 1",
+            "1 0",
+            "18446744073709551615 1",
+        ] {
+            assert!(of_cpu_max(text.as_bytes()).is_err(), "{text}");
+        }
     }
 
     proptest! {

@@ -86,7 +86,9 @@ impl ProcessReader<'_> {
             process.inner_pids = status.inner_pids;
             process.affinity = Some(status.affinity);
             process.mems_allowed = status.mems_allowed;
-            process.swap = status.swap;
+            process.swap = gaps
+                .value_or_note(self.pid, Fact::Swap, status.swap)
+                .flatten();
         }
         PartialProcess {
             process,

@@ -89,7 +89,8 @@ fn read_all(
         if let Some(groups) = &process.groups {
             let cpuset = cpusets.of(root, groups);
             process.cpuset = own_gaps.value_or_note(pid, Fact::Cpuset, cpuset).flatten();
-            process.cpu_quota = quotas.of(root, groups);
+            let quota = quotas.of(root, groups);
+            process.cpu_quota = own_gaps.value_or_note(pid, Fact::CpuQuota, quota).flatten();
         }
         locked.found.add_to(&mut process, locked.cut, &mut own_gaps);
         // Checked last, so that no fact can be that of another process with this PID.

@@ -22,7 +22,8 @@ pub(crate) struct Status {
     /// `None` on a kernel before 4.5, and for a process that is ending.
     pub(crate) resident: Option<Resident>,
     /// `VmSwap`: anonymous memory that is in swap. Shared memory in swap is not counted. `None` for a process that is ending.
-    pub(crate) swap: Option<Bytes>,
+    /// An error does not cost the other values.
+    pub(crate) swap: Result<Option<Bytes>, Malformed>,
 }
 
 /// A process's present pages by the kernel's counters, which need no page walk. From Linux 6.2 to 6.16 each
@@ -130,7 +131,10 @@ pub(crate) fn parse_status(bytes: &[u8]) -> Result<Status, Malformed> {
             .map(parse_node_list)
             .transpose()?,
         resident: resident(),
-        swap: kib("VmSwap"),
+        swap: match (field("VmSwap"), kib("VmSwap")) {
+            (Some(text), None) => malformed("VmSwap in status", text),
+            (_, swap) => Ok(swap),
+        },
     })
 }
 
@@ -160,8 +164,12 @@ mod tests {
         assert_eq!(resident.all(), Bytes((71604 + 2048 + 4 + 2048) << 10));
         let swap = |text: &[u8]| parse_status(text).unwrap().swap;
         let swapped = b"Uid:\t0\t0\t0\t0\nVmSwap:\t   71604 kB\nCpus_allowed_list:\t0\n";
-        assert_eq!(swap(swapped), Some(Bytes(71604 << 10)));
-        assert_eq!(swap(text), None);
+        assert_eq!(swap(swapped), Ok(Some(Bytes(71604 << 10))));
+        assert_eq!(swap(text), Ok(None));
+        for wrong in ["x", "-1", "", "18446744073709551615"] {
+            let text = format!("Uid:\t0\nVmSwap:\t{wrong} kB\nCpus_allowed_list:\t0\n");
+            assert!(swap(text.as_bytes()).is_err(), "{wrong}");
+        }
         let none = b"Uid:\t0\t0\t0\t0\nRssAnon:\t x kB\nRssFile:\t 1 kB\nRssShmem:\t 1 kB\nCpus_allowed_list:\t0\n";
         assert_eq!(parse_status(none).unwrap().resident, None);
     }
