@@ -5,6 +5,7 @@ mod audit;
 mod diff;
 mod exit_code;
 mod explain;
+mod guard;
 mod names;
 mod output;
 mod record;
@@ -13,7 +14,7 @@ mod schema;
 mod settings;
 mod show;
 mod source;
-mod stdout_at_start;
+mod streams_at_start;
 mod topology;
 mod trouble;
 mod usage;
@@ -31,13 +32,18 @@ pub fn main() -> ExitCode {
         Ok(cli) => run(&cli),
         Err(error) => usage::print(error),
     };
+    ExitCode::from(code_of(outcome))
+}
+
+/// Reports what went wrong.
+fn code_of(outcome: Result<u8, Trouble>) -> u8 {
     outcome.unwrap_or_else(|trouble| {
         complain(&trouble);
-        ExitCode::from(exit_code::COULD_NOT_RUN)
+        exit_code::COULD_NOT_RUN
     })
 }
 
-fn run(cli: &Cli) -> Result<ExitCode, Trouble> {
+fn run(cli: &Cli) -> Result<u8, Trouble> {
     match &cli.command {
         None => audit::run(&cli.audit),
         Some(CliCommand::Audit(arguments)) => audit::run(arguments),

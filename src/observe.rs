@@ -54,6 +54,7 @@ use crate::observe::gpu::{device_users, gpus};
 use crate::observe::memory::MemoryReader;
 pub(crate) use crate::observe::memory::MemoryReading;
 pub(crate) use crate::observe::patience::Patience;
+pub(crate) use crate::observe::process::has_ended_main_thread;
 pub(crate) use crate::observe::process::user_names::user_number;
 use crate::observe::process::{Readers, processes, user_names};
 use crate::observe::root::Manifest;

@@ -1,18 +1,24 @@
 //! `numa-audit` and `numa-audit audit`.
 
-use std::process::ExitCode;
-
 use super::output::{print, print_by, terminal};
 use super::settings::{expected, settings};
 use super::trouble::Trouble;
-use super::{exit_code, source};
+use super::{exit_code, guard, source};
 use crate::audit::audit;
 use crate::cli::AuditArgs;
+use crate::document::Expected;
 use crate::observe::{observe, watch};
 use crate::print::{csv, json, remedies, table};
 
-pub(super) fn run(arguments: &AuditArgs) -> Result<ExitCode, Trouble> {
+pub(super) fn run(arguments: &AuditArgs) -> Result<u8, Trouble> {
     let expected = expected(arguments.expect.as_deref())?;
+    if arguments.machine.snapshot.is_some() {
+        return run_in_this_process(arguments, expected);
+    }
+    guard::run(|| run_in_this_process(arguments, expected))
+}
+
+fn run_in_this_process(arguments: &AuditArgs, expected: Option<Expected>) -> Result<u8, Trouble> {
     let source = source::source(&arguments.machine)?.reading_memory(arguments.memory.into());
     let subjects = source::subjects(&arguments.pid);
     let window = match arguments.window {
@@ -36,5 +42,5 @@ pub(super) fn run(arguments: &AuditArgs) -> Result<ExitCode, Trouble> {
         print(&table::report(&document, arguments.all, &terminal))?;
     }
     let code = exit_code::of_audit(&document, arguments.fail_on);
-    Ok(ExitCode::from(code))
+    Ok(code)
 }

@@ -1,34 +1,43 @@
 //! `numa-audit diff`.
 
 use std::path::Path;
-use std::process::ExitCode;
 
 use super::output::{print, terminal};
 use super::settings::settings;
 use super::trouble::Trouble;
-use super::{exit_code, source};
+use super::{exit_code, guard, source};
 use crate::audit::audit;
 use crate::cli::DiffArgs;
 use crate::document::Document;
 use crate::observe::{Source, Subjects, is_recording, observe, read_audit};
 use crate::print::{diff, diff_json};
 
-pub(super) fn run(arguments: &DiffArgs) -> Result<ExitCode, Trouble> {
+pub(super) fn run(arguments: &DiffArgs) -> Result<u8, Trouble> {
     let before = read(arguments, &arguments.before)?;
-    let after = if let Some(path) = &arguments.after {
-        read(arguments, path)?
-    } else {
+    if let Some(path) = &arguments.after {
+        return compared(arguments, &before, &read(arguments, path)?);
+    }
+    let now = || {
         let source = source::source(&arguments.machine)?;
-        audited(arguments, source, &source::subjects(&arguments.pid))?
+        let after = audited(arguments, source, &source::subjects(&arguments.pid))?;
+        compared(arguments, &before, &after)
     };
-    let diff = crate::compare::diff(&before, &after);
+    if arguments.machine.snapshot.is_some() {
+        now()
+    } else {
+        guard::run(now)
+    }
+}
+
+fn compared(arguments: &DiffArgs, before: &Document, after: &Document) -> Result<u8, Trouble> {
+    let diff = crate::compare::diff(before, after);
     print(&if arguments.output.json {
         diff_json::diff(&diff)
     } else {
         diff::diff(&diff, arguments.all, &terminal(&arguments.output.color))
     })?;
     let code = exit_code::of_diff(&diff, arguments.fail_on);
-    Ok(ExitCode::from(code))
+    Ok(code)
 }
 
 /// A saved audit, or the audit of a recording.

@@ -5,6 +5,9 @@ use crate::compare::Diff;
 use crate::document::Document;
 use crate::words::{Expectation, Severity, Verdict};
 
+/// Nothing to report: no mismatch, or a command that only prints.
+pub(crate) const OK: u8 = 0;
+
 /// It could not run: a wrong argument, an unreadable file, output that cannot be written.
 pub(crate) const COULD_NOT_RUN: u8 = 2;
 

@@ -1,29 +1,24 @@
 //! Everything that is printed goes through here.
 
-use std::io::{self, BufWriter, ErrorKind, IsTerminal, Write};
-use std::os::fd::AsFd;
+use std::io::{self, BufWriter, ErrorKind, Write};
 
-use super::stdout_at_start;
+use super::streams_at_start::{self, StreamKind};
 use super::trouble::Trouble;
 use crate::cli::ColorArgs;
 use crate::print::{Surroundings, Terminal};
 
 /// The terminal of standard output.
 pub(super) fn terminal(color: &ColorArgs) -> Terminal {
-    terminal_of(&io::stdout(), color)
+    terminal_of(streams_at_start::output(), color)
 }
 
-/// The terminal of this stream.
-pub(super) fn terminal_of(stream: &(impl AsFd + IsTerminal), color: &ColorArgs) -> Terminal {
-    let is_terminal = stream.is_terminal();
-    let size = is_terminal
-        .then(|| rustix::termios::tcgetwinsize(stream).ok())
-        .flatten();
+/// The terminal of a stream of this kind.
+pub(super) fn terminal_of(stream: StreamKind, color: &ColorArgs) -> Terminal {
     let variable = |name| std::env::var_os(name);
     let (columns, no_color, term) = (variable("COLUMNS"), variable("NO_COLOR"), variable("TERM"));
     let around = Surroundings {
-        is_terminal,
-        columns: size.map(|size| size.ws_col).filter(|columns| *columns > 0),
+        is_terminal: stream.is_terminal,
+        columns: stream.columns,
         columns_variable: columns.as_deref(),
         no_color: no_color.as_deref(),
         term: term.as_deref(),
@@ -40,7 +35,7 @@ pub(super) fn print(text: &str) -> Result<(), Trouble> {
 pub(super) fn print_by(
     write: impl FnOnce(&mut dyn Write) -> io::Result<()>,
 ) -> Result<(), Trouble> {
-    if let Some(fault) = stdout_at_start::fault() {
+    if let Some(fault) = streams_at_start::fault() {
         return Err(format!("cannot write the output: {fault}").into());
     }
     let mut stdout = BufWriter::with_capacity(32 << 10, io::stdout().lock());

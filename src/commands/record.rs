@@ -1,12 +1,11 @@
 //! `numa-audit record`.
 
 use std::io::{self, Write};
-use std::process::ExitCode;
 use std::time::Duration;
 
 use super::output::terminal_of;
 use super::trouble::Trouble;
-use super::{ask_nvml, source};
+use super::{ask_nvml, exit_code, guard, source, streams_at_start};
 use crate::audit::{Settings, audit};
 use crate::cli::RecordArgs;
 use crate::observe::{Source, observe};
@@ -17,12 +16,17 @@ use crate::units::seconds;
 /// A recording has every page of memory.
 const USUAL_DEADLINE: Duration = Duration::from_secs(5 * 60);
 
-pub(super) fn run(arguments: &RecordArgs) -> Result<ExitCode, Trouble> {
+pub(super) fn run(arguments: &RecordArgs) -> Result<u8, Trouble> {
+    record::ensure_new(&arguments.path)?;
+    guard::run(|| run_in_this_process(arguments))
+}
+
+fn run_in_this_process(arguments: &RecordArgs) -> Result<u8, Trouble> {
     let path = &arguments.path;
-    record::ensure_new(path)?;
     let patience = source::patience()?;
     let deadline = arguments.deadline.unwrap_or(patience.times(USUAL_DEADLINE));
     let source = Source::live_tapped(arguments.nvml.nvml_lib.clone())
+        .in_child(guard::is_child())
         .asking_through(ask_nvml::invocation())
         .with_patience(patience)
         .within(deadline);
@@ -45,9 +49,12 @@ pub(super) fn run(arguments: &RecordArgs) -> Result<ExitCode, Trouble> {
     let word = if count == 1 { "process" } else { "processes" };
     let document = audit(machine, &Settings::default());
     let stderr = io::stderr();
-    let lacks = gaps::gaps(&document, &terminal_of(&stderr, &arguments.color));
+    let lacks = gaps::gaps(
+        &document,
+        &terminal_of(streams_at_start::errors(), &arguments.color),
+    );
     let path = harmless(&path.display().to_string());
     // The recording exists, even if this cannot be printed.
     let _ = write!(&stderr, "recorded {count} {word} to {path}\n{lacks}");
-    Ok(ExitCode::SUCCESS)
+    Ok(exit_code::OK)
 }

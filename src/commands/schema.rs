@@ -1,13 +1,11 @@
 //! `numa-audit schema`.
 
-use std::process::ExitCode;
-
-use super::Trouble;
 use super::output::print;
+use super::{Trouble, exit_code};
 use crate::document;
 use crate::print::json;
 
-pub(crate) fn run() -> Result<ExitCode, Trouble> {
+pub(crate) fn run() -> Result<u8, Trouble> {
     print(&json::text(&document::schema()))?;
-    Ok(ExitCode::SUCCESS)
+    Ok(exit_code::OK)
 }

@@ -1,14 +1,12 @@
 //! `numa-audit show`.
 
-use std::process::ExitCode;
-
 use super::output::{print, print_by, terminal};
 use super::{Trouble, exit_code};
 use crate::cli::ShowArgs;
 use crate::observe::read_audit;
 use crate::print::{csv, json, table, topology};
 
-pub(crate) fn run(arguments: &ShowArgs) -> Result<ExitCode, Trouble> {
+pub(crate) fn run(arguments: &ShowArgs) -> Result<u8, Trouble> {
     let document = read_audit(&arguments.file)?;
     let terminal = terminal(&arguments.output.color);
     if arguments.output.json {
@@ -20,10 +18,7 @@ pub(crate) fn run(arguments: &ShowArgs) -> Result<ExitCode, Trouble> {
     } else {
         print(&topology::topology(&document, &terminal))?;
     }
-    Ok(ExitCode::from(exit_code::of_saved(
-        &document,
-        arguments.fail_on,
-    )))
+    Ok(exit_code::of_saved(&document, arguments.fail_on))
 }
 
 #[cfg(test)]

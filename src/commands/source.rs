@@ -1,7 +1,7 @@
 //! The machine and the processes that the arguments name.
 
-use super::ask_nvml;
 use super::trouble::Trouble;
+use super::{ask_nvml, guard};
 use crate::cli::{MachineArgs, PidArgs};
 use crate::machine::{Fact, Machine, Reason};
 use crate::observe::{Patience, Source, Subjects};
@@ -14,6 +14,7 @@ pub(super) fn source(arguments: &MachineArgs) -> Result<Source, Trouble> {
     let patience = patience()?;
     let usual = patience.times(Source::USUAL_DEADLINE);
     Ok(source
+        .in_child(guard::is_child())
         .asking_through(ask_nvml::invocation())
         .with_patience(patience)
         .within(arguments.deadline.unwrap_or(usual)))

@@ -1,17 +1,26 @@
 //! `numa-audit topology`.
 
-use std::process::ExitCode;
-
 use super::output::{print, terminal};
 use super::settings::{expected, hints};
-use super::{Trouble, exit_code, source};
+use super::{Trouble, exit_code, guard, source};
 use crate::audit::{Settings, map};
 use crate::cli::TopologyArgs;
+use crate::document::Expected;
 use crate::observe::{Subjects, observe};
 use crate::print::{json, topology};
 
-pub(crate) fn run(arguments: &TopologyArgs) -> Result<ExitCode, Trouble> {
+pub(crate) fn run(arguments: &TopologyArgs) -> Result<u8, Trouble> {
     let expected = expected(arguments.expect.as_deref())?;
+    if arguments.machine.snapshot.is_some() {
+        return run_in_this_process(arguments, expected);
+    }
+    guard::run(|| run_in_this_process(arguments, expected))
+}
+
+fn run_in_this_process(
+    arguments: &TopologyArgs,
+    expected: Option<Expected>,
+) -> Result<u8, Trouble> {
     let source = source::source(&arguments.machine)?;
     let machine = observe(source, &Subjects::MachineOnly).machine;
     let settings = Settings {
@@ -26,5 +35,5 @@ pub(crate) fn run(arguments: &TopologyArgs) -> Result<ExitCode, Trouble> {
     } else {
         topology::topology(&document, &terminal(&arguments.output.color))
     })?;
-    Ok(ExitCode::from(exit_code::of_map(&document, has_unknown)))
+    Ok(exit_code::of_map(&document, has_unknown))
 }

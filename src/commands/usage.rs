@@ -1,18 +1,17 @@
 //! Help, version and wrong arguments: clap returns all of them as an error.
 
 use std::io::{self, Write};
-use std::process::ExitCode;
 
 use clap::error::{ContextKind, ContextValue, ErrorKind};
 use clap::{CommandFactory, Error};
 
-use super::exit_code;
 use super::output::{print as print_text, terminal, terminal_of};
 use super::trouble::Trouble;
+use super::{exit_code, streams_at_start};
 use crate::cli::{Cli, ColorArgs};
 use crate::print::ColorChoice;
 
-pub(super) fn print(error: Error) -> Result<ExitCode, Trouble> {
+pub(super) fn print(error: Error) -> Result<u8, Trouble> {
     let error = in_our_words(error);
     let auto = ColorArgs {
         color: ColorChoice::Auto,
@@ -27,12 +26,12 @@ pub(super) fn print(error: Error) -> Result<ExitCode, Trouble> {
     };
     if error.use_stderr() {
         let stderr = io::stderr();
-        let color = terminal_of(&stderr, &auto).color;
+        let color = terminal_of(streams_at_start::errors(), &auto).color;
         let _ = write!(&stderr, "{}", text(color));
-        Ok(ExitCode::from(exit_code::COULD_NOT_RUN))
+        Ok(exit_code::COULD_NOT_RUN)
     } else {
         print_text(&text(terminal(&auto).color))?;
-        Ok(ExitCode::SUCCESS)
+        Ok(exit_code::OK)
     }
 }
 

@@ -52,6 +52,7 @@ pub(crate) struct Root {
     unresponsive: Unresponsive,
     stand_ins: StandIns,
     own_pid: OnceLock<Option<Pid>>,
+    is_in_child: bool,
     tap: Option<Mutex<Tap>>,
 }
 
@@ -104,6 +105,7 @@ impl Root {
             unresponsive: Unresponsive::default(),
             stand_ins: StandIns::default(),
             own_pid: OnceLock::new(),
+            is_in_child: false,
             tap: None,
         }
     }
@@ -114,6 +116,16 @@ impl Root {
 
     pub(crate) fn patience(&self) -> Patience {
         self.patience
+    }
+
+    /// See [`crate::observe::Source::in_child`].
+    pub(crate) fn set_in_child(&mut self, is_in_child: bool) {
+        self.is_in_child = is_in_child;
+    }
+
+    /// Whether this process reads for its parent, which is the same program.
+    pub(crate) fn is_in_child(&self) -> bool {
+        self.is_in_child
     }
 
     /// Answers "permission denied" for these files.
@@ -157,7 +169,17 @@ impl Root {
 
     /// Reports from now on that the memory of this process did not answer in time, without another try.
     pub(crate) fn give_up(&self, pid: Pid) {
-        self.unresponsive.add(pid);
+        self.give_up_because(pid, Reason::TimedOut(self.patience.process()));
+    }
+
+    /// The same with another reason.
+    pub(crate) fn give_up_because(&self, pid: Pid, reason: Reason) {
+        self.unresponsive.add(pid, reason);
+    }
+
+    /// The same for every process.
+    pub(crate) fn give_up_all(&self, reason: Reason) {
+        self.unresponsive.add_all(reason);
     }
 
     /// The same for the files of NVIDIA's driver.
@@ -401,7 +423,7 @@ impl Root {
             return Err(Reason::Denied);
         }
         if self.is_live()
-            && let Some(reason) = self.unresponsive.reason(path, self.patience.process())
+            && let Some(reason) = self.unresponsive.reason(path)
         {
             return Err(reason);
         }
@@ -415,10 +437,7 @@ impl Root {
         };
         opened.map_err(|error| match self.reason(path, &error) {
             // A recording lacks the files that did not answer.
-            Reason::Absent => self
-                .unresponsive
-                .reason(path, self.patience.process())
-                .unwrap_or(Reason::Absent),
+            Reason::Absent => self.unresponsive.reason(path).unwrap_or(Reason::Absent),
             reason => reason,
         })
     }

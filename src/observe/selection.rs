@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use crate::jobs::{ProcessReads, ProcessTree, Selection, select, users_of};
 use crate::machine::{ControlGroup, Fact, Gap, Gpu, Reason};
 use crate::observe::gpu::{drm_users, users};
-use crate::observe::process::{Readers, Stat, Stats, cgroup, cmdline, lock};
+use crate::observe::process::{Readers, Stat, Stats, cgroup, cmdline, left_behind, lock};
 use crate::observe::root::{Manifest, Root};
 use crate::units::Pid;
 
@@ -34,10 +34,8 @@ pub(crate) fn choose(
     gaps: &mut Vec<Gap>,
 ) -> Choice {
     let (mut stats, mut unread) = split(stats, gaps);
-    if let Some(own) = readers.root().own_pid() {
-        // The process that asks NVML is a child of this one.
-        stats.retain(|pid, stat| *pid != own && stat.ppid != own);
-    }
+    left_behind::give_up_held(readers.root(), &mut stats);
+    remove_own(readers.root(), &mut stats);
     let recorded = manifest.strangers.iter().copied().map(Pid).collect();
     let foreign_pids = users::remove_foreign_pids(readers, gpus, &stats, &recorded, gaps);
     users::find(readers, gpus, &stats, manifest, gaps);
@@ -72,6 +70,16 @@ pub(crate) fn choose(
         missing,
         foreign_pids,
     }
+}
+
+/// Removes the processes of this program: the one that reads, its child that asks NVML, and the parent for which it reads.
+fn remove_own(root: &Root, stats: &mut BTreeMap<Pid, Stat>) {
+    let Some(own) = root.own_pid() else {
+        return;
+    };
+    let parent = stats.get(&own).map(|stat| stat.ppid);
+    let parent = parent.filter(|_| root.is_in_child());
+    stats.retain(|pid, stat| *pid != own && stat.ppid != own && Some(*pid) != parent);
 }
 
 /// The processes whose `stat` could be read, and the reasons for all others.

@@ -3,14 +3,14 @@
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
-use crate::machine::DriverAnswer;
+use crate::machine::{DriverAnswer, Reason};
 use crate::observe::deadline::Deadline;
 use crate::observe::gpu::nvml::{Invocation, NvmlClient, drop_later_processes, finish_query};
 use crate::observe::memory::MemoryReading;
 use crate::observe::patience::Patience;
-use crate::observe::process::{Stats, read_stats};
+use crate::observe::process::{Stats, left_behind, read_stats};
 use crate::observe::root::{Manifest, Root};
 use crate::units::Pid;
 
@@ -88,6 +88,14 @@ impl Source {
         self
     }
 
+    /// Whether this process is a child of the same program, and only reads for it: then neither belongs to the machine.
+    pub(crate) fn in_child(mut self, is_child: bool) -> Self {
+        if let Some(root) = Arc::get_mut(&mut self.root) {
+            root.set_in_child(is_child);
+        }
+        self
+    }
+
     /// Limits the time of an observation. What was not read by then is missing.
     pub(crate) fn within(mut self, time_limit: Duration) -> Self {
         self.time_limit = time_limit;
@@ -122,21 +130,31 @@ impl Source {
         subjects: &Subjects,
         meanwhile: impl FnOnce() -> T,
     ) -> (DriverAnswer, Stats, T) {
-        let query = match &self.nvml {
-            NvmlSource::Library(client) => Ok(client.clone().start()),
+        let mut query = match &self.nvml {
+            NvmlSource::Library(client) => Ok(client.clone().prepare()),
             NvmlSource::Recorded(answer) => Err(answer.clone()),
         };
-        let read = meanwhile();
+        let is_live = query.is_ok();
         let mut stats = match subjects {
-            Subjects::MachineOnly => Ok(BTreeMap::new()),
+            Subjects::MachineOnly if !is_live => Ok(BTreeMap::new()),
             _ => read_stats(&self.root),
         };
-        let answer = match query {
-            Ok(query) => {
-                let reply = finish_query(query, deadline, &self.root, &mut stats);
+        let read_at = Instant::now();
+        let held = left_behind::driver_is_held(&self.root, &stats);
+        if let (Ok(query), None) = (&mut query, &held) {
+            query.begin();
+        }
+        let read = meanwhile();
+        let answer = match (query, held) {
+            (Ok(query), Some(why)) => {
+                self.root.give_up_driver(Reason::Failed(why.clone()));
+                query.refuse(why).answer
+            }
+            (Ok(query), None) => {
+                let reply = finish_query(query, deadline, &self.root, &mut stats, read_at);
                 drop_later_processes(reply, &stats)
             }
-            Err(answer) => answer,
+            (Err(answer), _) => answer,
         };
         (answer, stats, read)
     }

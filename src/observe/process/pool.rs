@@ -1,8 +1,8 @@
 //! The threads that read processes.
 //!
 //! A process that is stuck with its memory lock blocks the thread that reads it. A blocked read cannot be cancelled: its
-//! thread is abandoned, partial results are kept, and another thread takes over. It ends with the program, as the kernel
-//! lets a thread be killed there.
+//! thread is abandoned, partial results are kept, and another thread takes over. It ends with its process, unless it waits in
+//! move_pages(2): then not even SIGKILL ends it (`left_behind.rs`).
 
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
@@ -12,7 +12,7 @@ use std::time::{Duration, Instant};
 
 use crate::machine::Reason;
 use crate::observe::deadline::Deadline;
-use crate::observe::process::parse_stat;
+use crate::observe::process::{left_behind, parse_stat};
 use crate::observe::root::Root;
 use crate::units::Pid;
 
@@ -313,6 +313,7 @@ fn work(shared: &Shared, state: &Mutex<ReaderState>) {
             state.taken += 1;
             state.reads = Some(pid);
         }
+        left_behind::name_thread_after(pid);
         task(&shared.root);
         let mut state = lock(state);
         state.reads = None;

@@ -1,9 +1,8 @@
 //! Files of the kernel whose reader may have to wait without end, and the processes for which it did.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, MutexGuard, OnceLock, PoisonError};
-use std::time::Duration;
 
 use crate::machine::Reason;
 use crate::units::Pid;
@@ -26,17 +25,24 @@ fn blocks_on(path: &str) -> Option<Pid> {
 /// What did not answer in time. Its files are not tried again.
 #[derive(Debug, Default)]
 pub(crate) struct Unresponsive {
-    processes: Mutex<BTreeSet<Pid>>,
+    processes: Mutex<BTreeMap<Pid, Reason>>,
     /// Whether `processes` has any: this is checked for every file.
     has_processes: AtomicBool,
+    /// Why no process's files are read that may block.
+    all: OnceLock<Reason>,
     /// Why the files of NVIDIA's driver are not read.
     nvidia_driver: OnceLock<Reason>,
 }
 
 impl Unresponsive {
-    pub(crate) fn add(&self, pid: Pid) {
-        self.locked().insert(pid);
+    pub(crate) fn add(&self, pid: Pid, reason: Reason) {
+        self.locked().entry(pid).or_insert(reason);
         self.has_processes.store(true, Ordering::Release);
+    }
+
+    pub(crate) fn add_all(&self, reason: Reason) {
+        // The first reason counts.
+        let _ = self.all.set(reason);
     }
 
     pub(crate) fn add_nvidia_driver(&self, reason: Reason) {
@@ -44,28 +50,31 @@ impl Unresponsive {
         let _ = self.nvidia_driver.set(reason);
     }
 
-    /// Why a read of this file would block, or might. `limit` is how long a process may take to answer.
-    pub(crate) fn reason(&self, path: &str, limit: Duration) -> Option<Reason> {
+    /// Why a read of this file would block, or might.
+    pub(crate) fn reason(&self, path: &str) -> Option<Reason> {
         if path.starts_with("proc/driver/nvidia/")
             && let Some(reason) = self.nvidia_driver.get()
         {
             return Some(reason.clone());
         }
-        let is_stuck = self.has_processes.load(Ordering::Acquire)
-            && blocks_on(path).is_some_and(|pid| self.locked().contains(&pid));
-        is_stuck.then_some(Reason::TimedOut(limit))
+        let has_any = self.all.get().is_some() || self.has_processes.load(Ordering::Acquire);
+        let pid = has_any.then(|| blocks_on(path)).flatten()?;
+        self.all
+            .get()
+            .cloned()
+            .or_else(|| self.locked().get(&pid).cloned())
     }
 
     /// Whether a read of this file would block, or might.
     pub(crate) fn has_file(&self, path: &str) -> bool {
-        self.reason(path, Duration::ZERO).is_some()
+        self.reason(path).is_some()
     }
 
     pub(crate) fn processes(&self) -> BTreeSet<Pid> {
-        self.locked().clone()
+        self.locked().keys().copied().collect()
     }
 
-    fn locked(&self) -> MutexGuard<'_, BTreeSet<Pid>> {
+    fn locked(&self) -> MutexGuard<'_, BTreeMap<Pid, Reason>> {
         self.processes
             .lock()
             .unwrap_or_else(PoisonError::into_inner)
@@ -101,16 +110,25 @@ mod tests {
     fn only_the_blocking_files_of_an_unresponsive_process_are_given_up() {
         let unresponsive = Unresponsive::default();
         assert!(!unresponsive.has_file("proc/7/maps"));
-        unresponsive.add(Pid(7));
+        unresponsive.add(Pid(7), Reason::Gone);
         assert!(unresponsive.has_file("proc/7/maps"));
         assert!(!unresponsive.has_file("proc/7/stat") && !unresponsive.has_file("proc/8/maps"));
         assert!(!unresponsive.has_file("proc/driver/nvidia/version"));
         let reason = Reason::Failed("nothing could be started".to_owned());
         unresponsive.add_nvidia_driver(reason.clone());
         assert_eq!(
-            unresponsive.reason("proc/driver/nvidia/version", Duration::ZERO),
+            unresponsive.reason("proc/driver/nvidia/version"),
             Some(reason),
             "not that it did not answer in time"
         );
+    }
+
+    #[test]
+    fn all_processes_can_be_given_up() {
+        let unresponsive = Unresponsive::default();
+        unresponsive.add_all(Reason::Denied);
+        assert_eq!(unresponsive.reason("proc/7/maps"), Some(Reason::Denied));
+        assert_eq!(unresponsive.reason("proc/7/stat"), None);
+        assert_eq!(unresponsive.reason("proc/cmdline"), None);
     }
 }

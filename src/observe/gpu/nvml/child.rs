@@ -7,7 +7,7 @@
 use std::fs::File;
 use std::io::{BufRead, BufReader, Read, Write};
 use std::path::{Path, PathBuf};
-use std::process::{Child, ChildStdout, Command, ExitStatus, Stdio};
+use std::process::{Child, ChildStdin, ChildStdout, Command, ExitStatus, Stdio};
 use std::sync::mpsc::{self, Receiver, RecvTimeoutError, SyncSender};
 use std::time::{Duration, Instant};
 
@@ -18,6 +18,7 @@ use crate::observe::deadline::Deadline;
 use crate::observe::gpu::nvml::query::query;
 use crate::observe::gpu::nvml::{NvmlMessage, failed_gpu};
 use crate::observe::patience::Patience;
+use crate::observe::process::left_behind;
 use crate::units::seconds;
 
 /// After this many failed attempts the remaining GPUs are not queried.
@@ -47,7 +48,7 @@ pub(crate) struct Invocation {
     pub(crate) arguments: Vec<String>,
 }
 
-/// A query in progress.
+/// A query that has been prepared, or is in progress: a child asks nothing before [`NvmlQuery::begin`].
 #[derive(Debug)]
 pub(crate) struct NvmlQuery {
     client: NvmlClient,
@@ -59,6 +60,8 @@ pub(crate) struct NvmlQuery {
 struct Attempt {
     messages: Receiver<(NvmlMessage, Instant)>,
     child: Option<Child>,
+    /// The child waits for this to be closed before it asks.
+    waits_for: Option<ChildStdin>,
     patience: Patience,
     has_started: bool,
     last_message: Instant,
@@ -76,8 +79,8 @@ pub(crate) struct NvmlReply {
 }
 
 impl NvmlClient {
-    /// Starts the query.
-    pub(crate) fn start(self) -> NvmlQuery {
+    /// Prepares the query: a child takes some milliseconds to start.
+    pub(crate) fn prepare(self) -> NvmlQuery {
         NvmlQuery {
             attempt: Attempt::from(&self, 0),
             client: self,
@@ -94,6 +97,21 @@ enum AttemptEnd {
 }
 
 impl NvmlQuery {
+    /// Lets the child ask the driver.
+    pub(crate) fn begin(&mut self) {
+        self.attempt.waits_for = None;
+        // The driver's time begins now.
+        self.attempt.last_message = Instant::now();
+    }
+
+    /// Ends the query before it has begun: the reply has this error.
+    pub(crate) fn refuse(mut self, why: String) -> NvmlReply {
+        self.attempt.stop();
+        let mut received = Received::default();
+        received.driver.error = Some(why);
+        received.into_reply()
+    }
+
     /// Waits for the rest of the answer.
     pub(crate) fn finish(mut self, deadline: Deadline) -> NvmlReply {
         let mut failures = 0;
@@ -111,6 +129,7 @@ impl NvmlQuery {
                 AttemptEnd::OtherProgram => {
                     self.client.program = None;
                     self.attempt = Attempt::from(&self.client, received.next());
+                    self.begin();
                 }
                 AttemptEnd::Failed(why) => {
                     failures += 1;
@@ -119,6 +138,7 @@ impl NvmlQuery {
                         break;
                     }
                     self.attempt = Attempt::from(&self.client, received.next());
+                    self.begin();
                 }
             }
         }
@@ -215,13 +235,9 @@ impl Attempt {
         let library = client.library.clone();
         let program = client.program.as_ref();
         let child = program.and_then(|program| run(program, index, library.as_deref()).ok());
-        let (child, lines) = match child {
-            Some(mut child) => {
-                let lines = child.stdout.take();
-                (Some(child), lines)
-            }
-            None => (None, None),
-        };
+        let mut child = child;
+        let lines = child.as_mut().and_then(|child| child.stdout.take());
+        let waits_for = child.as_mut().and_then(|child| child.stdin.take());
         let has_started = child.is_none();
         let thread = std::thread::Builder::new().name("driver".into());
         // Where no thread can be started the channel is closed, which `receive` reports.
@@ -235,6 +251,7 @@ impl Attempt {
         Self {
             messages,
             child,
+            waits_for,
             patience: client.patience,
             has_started,
             last_message: Instant::now(),
@@ -257,7 +274,8 @@ impl Attempt {
             let is_late = deadline.left() < wait;
             match self.messages.recv_timeout(wait.min(deadline.left())) {
                 Ok((message, at)) => {
-                    (self.has_started, self.last_message) = (true, at);
+                    self.has_started = true;
+                    self.last_message = self.last_message.max(at);
                     if take(message, at) {
                         return AttemptEnd::Complete;
                     }
@@ -333,7 +351,7 @@ fn run(invocation: &Invocation, from: u32, library: Option<&Path>) -> std::io::R
         .arg(from.to_string())
         .arg("--")
         .args(library.map(Path::as_os_str))
-        .stdin(Stdio::null())
+        .stdin(Stdio::piped())
         .stdout(Stdio::piped())
         // The library may print errors that it also returns.
         .stderr(Stdio::null());
@@ -358,6 +376,12 @@ fn forward(lines: ChildStdout, sender: &SyncSender<(NvmlMessage, Instant)>) {
     }
 }
 
+/// Waits until the parent lets this process ask, and replaces standard input by `/dev/null`.
+fn wait_for_end_of_input() -> std::io::Result<()> {
+    std::io::copy(&mut std::io::stdin(), &mut std::io::sink())?;
+    Ok(rustix::stdio::dup2_stdin(File::open("/dev/null")?)?)
+}
+
 /// Takes standard output for the messages alone: what the library prints, or a program that it starts, goes to `/dev/null`.
 fn take_standard_output() -> std::io::Result<File> {
     /// The first descriptor that is not a standard one.
@@ -373,6 +397,7 @@ fn take_standard_output() -> std::io::Result<File> {
 /// # Errors
 /// When standard output cannot be used.
 pub(crate) fn answer(parent: u32, from: u32, library: Option<&Path>) -> std::io::Result<()> {
+    left_behind::name_nvml_child();
     // The answer does not depend on these calls.
     let _ = rustix::process::set_parent_process_death_signal(Some(Signal::KILL));
     let _ = rustix::process::setsid();
@@ -393,6 +418,7 @@ pub(crate) fn answer(parent: u32, from: u32, library: Option<&Path>) -> std::io:
         let _ = out.write_all(&line);
     };
     send(NvmlMessage::Started);
+    wait_for_end_of_input()?;
     query(library, from, &mut send);
     Ok(())
 }
@@ -412,7 +438,7 @@ mod tests {
             patience: Patience::default(),
         };
         let deadline = Deadline::within(Duration::from_secs(600));
-        client.start().finish(deadline).answer
+        client.prepare().finish(deadline).answer
     }
 
     #[test]

@@ -9,17 +9,17 @@ use crate::observe::process::{Stats, read_stats, ticks_after_boot};
 use crate::observe::root::Root;
 use crate::units::Pid;
 
-/// Waits for the driver's answer. Reads `stats` again where they are too old for it: where it names a process that started
+/// Waits for the driver's answer. Reads `stats`, of the moment `read_at`, again where they are too old for it: where it names a process that started
 /// since, or where the driver took long.
 pub(crate) fn finish_query(
     query: NvmlQuery,
     deadline: Deadline,
     root: &Root,
     stats: &mut Stats,
+    read_at: Instant,
 ) -> NvmlReply {
     /// After this time other processes may be new too, such as the workers of known trainers.
     const STALE: Duration = Duration::from_millis(100);
-    let read = Instant::now();
     let reply = query.finish(deadline);
     if !reply.files_answer {
         let why = reply.answer.error.clone();
@@ -30,7 +30,7 @@ pub(crate) fn finish_query(
     let mut named = gpus.flat_map(|gpu| gpu.processes.iter().flatten());
     let is_old = match stats {
         Ok(known) if !known.is_empty() => {
-            read.elapsed() > STALE || named.any(|process| !known.contains_key(&Pid(process.pid)))
+            read_at.elapsed() > STALE || named.any(|process| !known.contains_key(&Pid(process.pid)))
         }
         _ => false,
     };

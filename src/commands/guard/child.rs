@@ -1,0 +1,72 @@
+//! The child's side.
+
+#![allow(unsafe_code)] // For fork(2).
+
+use std::fs::File;
+use std::io;
+use std::os::fd::{IntoRawFd, OwnedFd};
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use rustix::process::{Pid, Signal};
+
+use super::Pipes;
+use crate::commands::exit_code;
+
+static IS_CHILD: AtomicBool = AtomicBool::new(false);
+
+/// Whether this process was started by [`super::run`].
+pub(in crate::commands) fn is_child() -> bool {
+    IS_CHILD.load(Ordering::Relaxed)
+}
+
+/// Which of the two processes this is.
+pub(super) enum Fork {
+    Parent { child: Pid },
+    Child { parent: Pid },
+}
+
+/// Divides this process in two.
+///
+/// # Errors
+/// Where no process can be started, or this one has other threads: only the calling thread goes on in the child, and locks
+/// that the others hold would never be released there.
+pub(super) fn fork() -> io::Result<Fork> {
+    if std::fs::read_dir("/proc/self/task")?.count() != 1 {
+        return Err(io::ErrorKind::Unsupported.into());
+    }
+    let parent = rustix::process::getpid();
+    // SAFETY: this is the only thread.
+    match unsafe { libc::fork() } {
+        0 => Ok(Fork::Child { parent }),
+        child => match Pid::from_raw(child) {
+            Some(child) if child.as_raw_nonzero().get() > 0 => Ok(Fork::Parent { child }),
+            _ => Err(io::Error::last_os_error()),
+        },
+    }
+}
+
+/// Makes this process independent of the caller's files and terminal, and lets it end when `parent` ends.
+pub(super) fn begin(pipes: &Pipes<OwnedFd>, parent: Pid) -> io::Result<()> {
+    IS_CHILD.store(true, Ordering::Relaxed);
+    rustix::process::set_parent_process_death_signal(Some(Signal::KILL))?;
+    if rustix::process::getppid() != Some(parent) {
+        // It ended before the death signal was set.
+        return Err(io::ErrorKind::BrokenPipe.into());
+    }
+    // The parent passes on the terminal's signals. Both would get them in one group.
+    let _ = rustix::process::setpgid(None, None);
+    rustix::stdio::dup2_stdin(File::open("/dev/null")?)?;
+    rustix::stdio::dup2_stdout(&pipes.output)?;
+    rustix::stdio::dup2_stderr(&pipes.errors)?;
+    Ok(())
+}
+
+/// Reports the exit code, after all output. Returns the code of this process.
+pub(super) fn report(pipes: Pipes<OwnedFd>, code: io::Result<u8>) -> u8 {
+    let code = code.unwrap_or(exit_code::COULD_NOT_RUN);
+    // Where nobody reads it, nothing is left to do.
+    let _ = rustix::io::write(&pipes.code, &[code]);
+    // The end of this pipe shows the parent that all threads have ended: only the kernel may close it.
+    let _ = pipes.code.into_raw_fd();
+    code
+}
