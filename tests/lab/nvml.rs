@@ -7,7 +7,7 @@ use std::process::{Child, Command};
 use serde_json::{Value, json};
 
 use crate::guest::stand_in;
-use crate::support::{PATIENCE, PATIENT, WITH_SIGNALS, wait_for};
+use crate::support::{PATIENCE, PATIENT, WITH_SIGNALS, reader_of, wait_for};
 
 const GPU: &str = "gpu 0 00000000:10:1C.0 0 GPU-aaaa 42949672960 5000000 0-1 0 NVIDIA A100-SXM4-40GB\n\
     gpu 1 00000000:10:1D.0 1 GPU-bbbb 42949672960 5000000 - - NVIDIA A100-SXM4-40GB\n";
@@ -248,14 +248,15 @@ fn waiting(folder: &Path, patience: &str) -> Child {
 /// The PID of its process that asks the driver, once that process waits for the driver. Before it runs the program anew it
 /// does not yet end with its parent.
 fn asker_of(program: &Child) -> String {
-    let children = format!("/proc/{0}/task/{0}/children", program.id());
     let has_begun = |pid: &&str| {
         let command = std::fs::read(format!("/proc/{pid}/cmdline")).unwrap_or_default();
         let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
         command.windows(8).any(|bytes| bytes == b"ask-nvml") && stat.contains(") S ")
     };
     wait_for("a process that asks the driver", || {
-        let pids = std::fs::read_to_string(&children).unwrap();
+        let reader = reader_of(program.id())?;
+        let children = format!("/proc/{reader}/task/{reader}/children");
+        let pids = std::fs::read_to_string(children).unwrap_or_default();
         let asker = pids.split_whitespace().next().filter(has_begun);
         asker.map(str::to_owned)
     })

@@ -6,7 +6,7 @@ use std::path::Path;
 use std::process::{Child, Command, Stdio};
 
 use crate::program::{Run, program, run};
-use crate::support::{HANG, passed_over, wait_for};
+use crate::support::{HANG, passed_over, reader_of, wait_for};
 
 /// A library that does not exist: as on a machine without a driver.
 pub const NO_DRIVER: [&str; 2] = ["--nvml-lib", "/nonexistent/libnvidia-ml.so.1"];
@@ -129,8 +129,9 @@ impl Watching {
         command.args(NO_DRIVER).args(["--for", "1h", "--pid", pid]);
         let child = command.args(arguments).stdout(Stdio::piped());
         let child = child.stderr(Stdio::piped()).spawn().unwrap();
-        let file = |name: &str| std::fs::read_to_string(format!("/proc/{}/{name}", child.id()));
         wait_for("a window that is open", || {
+            let reader = reader_of(child.id())?;
+            let file = |name: &str| std::fs::read_to_string(format!("/proc/{reader}/{name}"));
             let status = file("status").unwrap();
             let caught = status
                 .lines()

@@ -19,6 +19,7 @@ mod fuzzed;
 mod home_nodes;
 mod jobs;
 mod launchers;
+mod left_behind;
 mod live;
 mod local_memory;
 mod machine;

@@ -16,7 +16,7 @@ use serde_json::Value;
 use crate::live::Sleeper;
 use crate::machine::{PLACED, Process, Tree};
 use crate::program::{Run, program, run};
-use crate::support::{PATIENCE, PATIENT, WITH_SIGNALS, passed_over, wait_for};
+use crate::support::{PATIENCE, PATIENT, WITH_SIGNALS, passed_over, reader_of, wait_for};
 
 /// The program with these files of a process replaced by FIFOs that have no writer, in a mount namespace of its own. It
 /// waits as long as it usually does. `None` where mounting is not permitted.
@@ -237,15 +237,14 @@ fn a_recording_that_is_late_is_not_written() {
 fn wait_until_blocked(child: &Child) {
     let is_blocked = |task: std::io::Result<std::fs::DirEntry>| {
         // The number of the system call that a thread sleeps in comes first.
-        let call = std::fs::read_to_string(task.unwrap().path().join("syscall"));
-        let call = call.unwrap_or_default();
+        let call = task.map(|task| std::fs::read_to_string(task.path().join("syscall")));
+        let call = call.and_then(|call| call).unwrap_or_default();
         call.split(' ').next() == Some(&libc::SYS_openat.to_string())
     };
-    let program = format!("/proc/{}", child.id());
     wait_for("a reader that is blocked", || {
-        let comm = std::fs::read_to_string(format!("{program}/comm")).unwrap();
-        let mut tasks = std::fs::read_dir(format!("{program}/task")).unwrap();
-        (comm == "numa-audit\n" && tasks.any(is_blocked)).then_some(())
+        let reader = reader_of(child.id())?;
+        let mut tasks = std::fs::read_dir(format!("/proc/{reader}/task")).unwrap();
+        tasks.any(is_blocked).then_some(())
     });
 }
 

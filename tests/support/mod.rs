@@ -35,3 +35,15 @@ pub fn wait_for<T>(what: &str, mut find: impl FnMut() -> Option<T>) -> T {
         std::thread::sleep(Duration::from_millis(5));
     }
 }
+
+/// The process that reads for this running program: a child of the same name.
+pub fn reader_of(program: u32) -> Option<u32> {
+    let children = format!("/proc/{program}/task/{program}/children");
+    let children = std::fs::read_to_string(children).ok()?;
+    let mut pids = children.split_whitespace();
+    let is_reader = |pid: &&str| {
+        let comm = std::fs::read_to_string(format!("/proc/{pid}/comm"));
+        comm.is_ok_and(|comm| comm == "numa-audit\n")
+    };
+    pids.find(is_reader)?.parse().ok()
+}
