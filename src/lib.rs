@@ -62,7 +62,9 @@
 //!   of single pages, affinities and thread policies, which only a live machine answers.
 //! - Sorted by number: two runs over one tree print the same bytes.
 //! - No wait is without end. Files that may block their reader are read on threads that can be abandoned
-//!   (`observe/process/pool.rs`), NVML runs in a child process, and the whole observation has a deadline.
+//!   (`observe/process/pool.rs`), in a child process that can be left behind if a thread cannot even be killed
+//!   (`commands/guard.rs`, `observe/process/left_behind.rs`). NVML runs in another child process, and the whole observation
+//!   has a deadline.
 //! - Text from a process or a recording is hostile: parsers do not panic, and tables print it escaped.
 //! - The program only reads; only [`record`] writes a file. There is no daemon, no configuration file and no network.
 

@@ -80,10 +80,11 @@ fn audit(pid: &str) -> Command {
 }
 
 fn reason(document: &Value, pid: &str, what: &str) -> String {
+    let pid: u32 = pid.parse().unwrap();
     let gaps = document["incomplete"].as_array().unwrap();
     let mut gaps = gaps
         .iter()
-        .filter(|gap| gap["pid"].to_string() == pid && gap["what"] == what);
+        .filter(|gap| gap["pid"] == pid && gap["what"] == what);
     let gap = gaps.next();
     gap.map_or(String::new(), |gap| {
         gap["reason"].as_str().unwrap().to_owned()

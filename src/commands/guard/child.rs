@@ -2,7 +2,6 @@
 
 #![allow(unsafe_code)] // For fork(2).
 
-use std::fs::File;
 use std::io;
 use std::os::fd::{IntoRawFd, OwnedFd};
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -11,6 +10,7 @@ use rustix::process::{Pid, Signal};
 
 use super::Pipes;
 use crate::commands::exit_code;
+use crate::observe::own_process;
 
 static IS_CHILD: AtomicBool = AtomicBool::new(false);
 
@@ -31,7 +31,7 @@ pub(super) enum Fork {
 /// Where no process can be started, or this one has other threads: only the calling thread goes on in the child, and locks
 /// that the others hold would never be released there.
 pub(super) fn fork() -> io::Result<Fork> {
-    if std::fs::read_dir("/proc/self/task")?.count() != 1 {
+    if !own_process::is_single_threaded()? {
         return Err(io::ErrorKind::Unsupported.into());
     }
     let parent = rustix::process::getpid();
@@ -55,7 +55,7 @@ pub(super) fn begin(pipes: &Pipes<OwnedFd>, parent: Pid) -> io::Result<()> {
     }
     // The parent passes on the terminal's signals. Both would get them in one group.
     let _ = rustix::process::setpgid(None, None);
-    rustix::stdio::dup2_stdin(File::open("/dev/null")?)?;
+    own_process::close_standard_input()?;
     rustix::stdio::dup2_stdout(&pipes.output)?;
     rustix::stdio::dup2_stderr(&pipes.errors)?;
     Ok(())

@@ -4,7 +4,6 @@ use std::io::{self, ErrorKind, Write};
 use std::os::fd::{AsFd, OwnedFd};
 
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
-use rustix::fs::OFlags;
 use rustix::io::Errno;
 use rustix::process::{Pid, Signal, WaitOptions};
 use signal_hook::low_level::emulate_default_handler;
@@ -12,7 +11,7 @@ use signal_hook::low_level::emulate_default_handler;
 use super::Pipes;
 use super::signals::Signals;
 use crate::commands::trouble::Trouble;
-use crate::observe::has_ended_main_thread;
+use crate::observe::own_process;
 
 /// The time between two checks whether the child has ended without closing its pipes: one of its threads cannot end.
 const ROUND: Timespec = Timespec {
@@ -35,8 +34,7 @@ const END: Timespec = Timespec {
 /// Where the output cannot be written, or the child ended without a code.
 pub(super) fn relay(child: Pid, pipes: Pipes<OwnedFd>) -> Result<u8, Trouble> {
     for pipe in [&pipes.output, &pipes.errors, &pipes.code] {
-        let flags = rustix::fs::fcntl_getfl(pipe)?;
-        rustix::fs::fcntl_setfl(pipe, flags | OFlags::NONBLOCK)?;
+        rustix::io::ioctl_fionbio(pipe, true)?;
     }
     let mut relay = Relay {
         child,
@@ -96,7 +94,7 @@ impl Relay {
                 _ => return End::Closed,
             }
             let pid = self.child.as_raw_nonzero().get().unsigned_abs();
-            if is_idle && has_ended_main_thread(pid) {
+            if is_idle && own_process::has_ended_main_thread(pid) {
                 return End::Stuck;
             }
         }

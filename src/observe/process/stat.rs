@@ -60,13 +60,6 @@ pub(crate) fn has_ended(root: &Root, pid: Pid, start_time_ticks: u64) -> bool {
     })
 }
 
-/// Whether the main thread of this process of the running system has ended: others of its threads may live.
-pub(crate) fn has_ended_main_thread(pid: u32) -> bool {
-    let stat = std::fs::read(format!("/proc/{pid}/stat"));
-    let stat = stat.ok().and_then(|text| parse_stat(&text).ok());
-    stat.is_none_or(|stat| stat.is_dead())
-}
-
 /// Whether a file of a running process is missing because the process ended.
 pub(crate) fn is_ended(reason: &Reason) -> bool {
     matches!(reason, Reason::Gone | Reason::Absent)

@@ -17,6 +17,7 @@ use crate::machine::{DriverAnswer, DriverGpu, MOST_GPUS};
 use crate::observe::deadline::Deadline;
 use crate::observe::gpu::nvml::query::query;
 use crate::observe::gpu::nvml::{NvmlMessage, failed_gpu};
+use crate::observe::own_process;
 use crate::observe::patience::Patience;
 use crate::observe::process::left_behind;
 use crate::units::seconds;
@@ -379,7 +380,7 @@ fn forward(lines: ChildStdout, sender: &SyncSender<(NvmlMessage, Instant)>) {
 /// Waits until the parent lets this process ask, and replaces standard input by `/dev/null`.
 fn wait_for_end_of_input() -> std::io::Result<()> {
     std::io::copy(&mut std::io::stdin(), &mut std::io::sink())?;
-    Ok(rustix::stdio::dup2_stdin(File::open("/dev/null")?)?)
+    own_process::close_standard_input()
 }
 
 /// Takes standard output for the messages alone: what the library prints, or a program that it starts, goes to `/dev/null`.
