@@ -170,6 +170,9 @@ impl<'a> Jobs<'a> {
     /// Finds the ranks below a trainer that do not have a GPU context yet: they run the trainer's program, and have another
     /// local rank than the trainer. They are no workers of this trainer.
     fn find_pending(&mut self) {
+        let trainers = self
+            .tree
+            .nearest_above(|above| self.trainers.contains_key(&above));
         let local_rank = |pid: &Pid| self.by_pid.get(pid)?.environment.as_ref()?.ranks.local_rank;
         let is_pending = |pid: &Pid| {
             let own = self
@@ -177,9 +180,8 @@ impl<'a> Jobs<'a> {
                 .get(pid)
                 .copied()
                 .filter(|_| !self.trainers.contains_key(pid));
-            let is_trainer = |above: Pid| self.trainers.contains_key(&above);
-            let trainer = self.tree.nearest_above(*pid, is_trainer);
-            let trainer = trainer.and_then(|pid| self.by_pid.get(&pid).copied());
+            let trainer = trainers.get(pid);
+            let trainer = trainer.and_then(|pid| self.by_pid.get(pid).copied());
             own.zip(trainer).is_some_and(|(own, trainer)| {
                 trainer.environment.is_some()
                     && local_rank(pid).is_some()
