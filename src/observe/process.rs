@@ -30,8 +30,8 @@ pub(crate) use fd::{
     parse_pipe,
 };
 pub(crate) use open_files::read_pipes;
-pub(crate) use pool::{Readers, lock};
-pub(crate) use process_reader::{MemoryInput, ProcessReader};
+pub(crate) use pool::{ReadOutcome, Readers, lock};
+pub(crate) use process_reader::{MemoryInput, NumerousFacts, PartialProcess, ProcessReader};
 pub(crate) use stat::{Stat, Stats, has_ended, is_ended, parse_stat, read_stats, ticks_after_boot};
 pub(crate) use status::{Resident, parse_status, read_status};
 pub(crate) use threads::read_threads;

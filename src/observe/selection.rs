@@ -137,10 +137,12 @@ impl ProcessReads for Reads<'_> {
     }
 
     fn read_commands(&self, pids: BTreeSet<Pid>) -> BTreeMap<Pid, Vec<String>> {
-        let read = self.readers.each(pids, |root: &Root, pid, command| {
-            let read = cmdline::read_command(root, pid).unwrap_or_default();
-            *lock(command) = read;
-        });
+        let read = self
+            .readers
+            .each_in_share(pids, |root: &Root, pid, _, command| {
+                let read = cmdline::read_command(root, pid).unwrap_or_default();
+                *lock(command) = read;
+            });
         read.into_iter()
             .map(|(pid, read)| (pid, read.found))
             .collect()

@@ -1,7 +1,6 @@
 //! What a recording keeps of the files that are read.
 
 use std::collections::BTreeSet;
-use std::path::Path;
 
 use crate::observe::root::RecordedTree;
 use crate::units::Pid;
@@ -23,14 +22,6 @@ pub(crate) fn keeps_names_of(folder: &str) -> bool {
     let is_device =
         folder.starts_with("sys/devices/") && !folder.starts_with("sys/devices/system/");
     is_device || folder.starts_with("sys/bus/pci/devices/")
-}
-
-/// Whether a link may be needed in a recording. Of the files that processes have open these are devices and pipes: a process
-/// may have half a million others.
-pub(crate) fn keeps_link(path: &str, target: &Path) -> bool {
-    let target = target.to_str();
-    !path.starts_with("proc/")
-        || target.is_some_and(|name| name.starts_with("/dev/") || name.starts_with("pipe:"))
 }
 
 #[cfg(test)]
@@ -55,13 +46,5 @@ mod tests {
         ] {
             assert!(!keeps_names_of(path), "{path}");
         }
-    }
-
-    #[test]
-    fn of_open_files_a_recording_keeps_devices_and_pipes() {
-        let keeps = |path: &str, target: &str| keeps_link(path, Path::new(target));
-        assert!(keeps("proc/7/fd/3", "/dev/nvidia0") && keeps("proc/7/fd/3", "pipe:[12]"));
-        assert!(!keeps("proc/7/fd/3", "/data/x") && !keeps("proc/7/fd/3", "socket:[7]"));
-        assert!(keeps("sys/bus/pci/devices/0000:01:00.0", "../../x"));
     }
 }
