@@ -8,7 +8,7 @@ pub(crate) mod write;
 
 pub(crate) use held_signals::HeldSignals;
 pub(crate) use kept::{RecordedFiles, process_of, unlisted_gpus, unseen};
-pub(crate) use redact::{by_line, keeps_open_file, without_secrets};
+pub(crate) use redact::{by_line, keeps_open_file, part_kept, without_secrets};
 pub(crate) use write::{archive_stem, parent, write_archive, write_folder};
 
 use std::collections::BTreeSet;

@@ -22,7 +22,7 @@ pub(super) fn run(arguments: &RecordArgs) -> Result<ExitCode, Trouble> {
     record::ensure_new(path)?;
     let patience = source::patience()?;
     let deadline = arguments.deadline.unwrap_or(patience.times(USUAL_DEADLINE));
-    let source = Source::live_tapped(arguments.nvml.nvml_lib.clone())
+    let source = Source::live_tapped(arguments.nvml.nvml_lib.clone(), record::part_kept)
         .asking_through(ask_nvml::invocation())
         .with_patience(patience)
         .within(deadline);

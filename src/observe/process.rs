@@ -21,10 +21,12 @@ pub(crate) mod variables;
 
 pub(crate) use affinity::Affinities;
 pub(crate) use cgroup::{parse_cgroup, read_cgroup};
-pub(crate) use cmdline::read_command;
+pub(crate) use cmdline::{longest_command, read_command};
 pub(crate) use cpu_quota::CpuQuotas;
 pub(crate) use cpuset::Cpusets;
-pub(crate) use environ::read_environment;
+#[cfg(test)]
+pub(crate) use environ::parse_environment;
+pub(crate) use environ::{LONGEST_VALUE, read_environment};
 pub(crate) use fd::{
     DriverFile, KFD_FILE, is_accelerator_file, is_kept, parse_driver_file, parse_drm_file,
     parse_pipe,

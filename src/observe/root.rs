@@ -18,7 +18,7 @@ pub(crate) use confined::{folder_names, link_within, names_of, names_until, open
 pub(crate) use lines::{LARGEST_BY_LINES, LineSplitter};
 pub(crate) use manifest::{FORMAT, Manifest, parse_manifest};
 pub(crate) use named_file::{open_named, read_named};
-pub(crate) use tap::{Tap, keeps_names_of};
+pub(crate) use tap::{PartKept, Tap, keeps_names_of};
 pub(crate) use tree::{RecordedEntry, RecordedTree};
 
 use std::collections::BTreeSet;
@@ -28,7 +28,7 @@ use std::io::{self, BufRead, BufReader, Cursor, ErrorKind, Read};
 use std::ops::ControlFlow;
 use std::os::fd::OwnedFd;
 use std::os::unix::ffi::OsStrExt;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::{Mutex, MutexGuard, OnceLock, PoisonError};
 
 use rustix::fs::{CWD, Mode, OFlags};
@@ -56,6 +56,7 @@ pub(crate) struct Root {
     stand_ins: StandIns,
     own_pid: OnceLock<Option<Pid>>,
     tap: Option<Mutex<Tap>>,
+    part_kept: Option<PartKept>,
 }
 
 #[derive(Debug)]
@@ -108,6 +109,7 @@ impl Root {
             stand_ins: StandIns::default(),
             own_pid: OnceLock::new(),
             tap: None,
+            part_kept: None,
         }
     }
 
@@ -125,7 +127,8 @@ impl Root {
     }
 
     /// Keeps what is read from now on, for [`Root::take_tap`].
-    pub(crate) fn tapped(mut self) -> Self {
+    pub(crate) fn tapped(mut self, part_kept: PartKept) -> Self {
+        self.part_kept = Some(part_kept);
         self.tap = Some(Mutex::default());
         self
     }
@@ -494,7 +497,9 @@ impl Root {
         if let Some(mut tap) = self.tap()
             && !self.unresponsive.has_file(path)
         {
-            tap.tree.insert(path, RecordedEntry::File(bytes.to_vec()));
+            let part = self.part_kept.and_then(|part| part(Path::new(path), bytes));
+            let kept = part.unwrap_or_else(|| bytes.to_vec());
+            tap.tree.insert(path, RecordedEntry::File(kept));
         }
     }
 

@@ -129,10 +129,11 @@ impl ProcessReader<'_> {
         &self,
         input: Option<&MemoryInput>,
         memory: &MemoryReader,
+        longest_command: usize,
         found: &Mutex<LockedFacts>,
     ) {
         let Self { root, pid } = *self;
-        let command = read_command(root, pid);
+        let command = read_command(root, pid, longest_command);
         lock(found).command = Some(command);
         let environment = read_environment(root, pid);
         lock(found).environment = Some(environment);

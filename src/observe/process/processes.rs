@@ -8,7 +8,7 @@ use crate::machine::{Fact, Gap, Gaps, Process, Reason};
 use crate::observe::memory::MemoryReader;
 use crate::observe::process::{
     CpuQuotas, Cpusets, MemoryInput, NumerousFacts, PartialProcess, ProcessReader, ReadOutcome,
-    Readers, Stat, has_ended, lock,
+    Readers, Stat, has_ended, lock, longest_command,
 };
 use crate::observe::selection::Choice;
 use crate::units::Pid;
@@ -66,10 +66,11 @@ fn read_all(
         .map(|(pid, read)| (*pid, read.found.as_ref().map(|read| read.memory_input)))
         .collect();
     let pids: Vec<Pid> = inputs.keys().copied().collect();
+    let longest = longest_command(pids.len());
     let mut numerous = read_numerous(readers, stats, with_pipes);
     let locked = readers.each(pids, move |root, pid, slot| {
         let input = inputs.get(&pid).and_then(Option::as_ref);
-        ProcessReader { root, pid }.read_locked(input, &memory, slot);
+        ProcessReader { root, pid }.read_locked(input, &memory, longest, slot);
     });
     let root = readers.root();
     let mut groups = GroupLimits::default();

@@ -1,14 +1,19 @@
 //! What a recording keeps of the files that are read.
 
 use std::collections::BTreeSet;
+use std::path::Path;
 
 use crate::observe::root::RecordedTree;
 use crate::units::Pid;
 
+/// What a recording keeps of a file's bytes, by its path; `None` for all of them. It is asked when the file is read: until the
+/// end of an observation whole environments would take gigabytes.
+pub(crate) type PartKept = fn(path: &Path, bytes: &[u8]) -> Option<Vec<u8>>;
+
 /// Everything that was read through a [`crate::observe::root::Root`].
 #[derive(Debug, Default)]
 pub(crate) struct Tap {
-    /// The bytes of every file, as the kernel gave them.
+    /// The bytes of every file, as the kernel gave them, or the part of them that is kept.
     pub(crate) tree: RecordedTree,
     /// Files that this user may not read.
     pub(crate) denied: BTreeSet<String>,
