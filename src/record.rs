@@ -108,24 +108,24 @@ fn tree_of(observation: Observation, options: &Options) -> RecordedTree {
         machine,
         driver,
         strangers,
-        tap,
+        mut tap,
         is_late: _,
     } = observation;
     let files = RecordedFiles::of(&machine);
-    let mut kept = kept_files(&tap.tree, &files, options.redact);
+    let mut kept = kept_files(std::mem::take(&mut tap.tree), &files, options.redact);
     let manifest = manifest(machine, strangers, tap, &files, options);
     kept.insert("snapshot.json", json(&manifest));
     kept.insert("nvml.json", json(&kept_answer(driver, options.redact)));
     kept
 }
 
-fn kept_files(tree: &RecordedTree, files: &RecordedFiles, redact: bool) -> RecordedTree {
+fn kept_files(tree: RecordedTree, files: &RecordedFiles, redact: bool) -> RecordedTree {
     let mut kept = RecordedTree::default();
-    let is_kept = |(path, entry): &(&PathBuf, &RecordedEntry)| {
-        files.has(path) && keeps_open_file(path, entry)
-    };
-    for (path, entry) in tree.entries().iter().filter(is_kept) {
-        kept.insert(path, without_secrets(path, entry, redact));
+    let is_kept =
+        |(path, entry): &(PathBuf, RecordedEntry)| files.has(path) && keeps_open_file(path, entry);
+    for (path, entry) in tree.into_entries().filter(is_kept) {
+        let entry = without_secrets(&path, entry, redact);
+        kept.insert(path, entry);
     }
     if redact {
         groups::without_names(&kept)

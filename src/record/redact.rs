@@ -50,22 +50,19 @@ fn is_kept_variable(name: &[u8]) -> bool {
 }
 
 /// A file as the recording has it: without what must not leave the machine.
-pub(crate) fn without_secrets(path: &Path, entry: &RecordedEntry, redact: bool) -> RecordedEntry {
-    let RecordedEntry::File(bytes) = entry else {
-        return entry.clone();
+pub(crate) fn without_secrets(path: &Path, entry: RecordedEntry, redact: bool) -> RecordedEntry {
+    let bytes = match entry {
+        RecordedEntry::File(bytes) if process_of(path).is_some() => bytes,
+        other => return other,
     };
-    if process_of(path).is_none() {
-        return entry.clone();
-    }
-    let bytes = match path.file_name().and_then(|name| name.to_str()) {
-        Some("environ") if redact => allowed_variables(bytes, without_names),
-        Some("environ") => allowed_variables(bytes, |_, value| Some(value)),
-        Some("cmdline") if redact => redact_words(bytes),
-        Some("numa_maps") if redact => by_line(bytes, redact_line),
-        _ if redact && is_fdinfo(path) => without_client_names(bytes),
-        _ => bytes.clone(),
-    };
-    RecordedEntry::File(bytes)
+    RecordedEntry::File(match path.file_name().and_then(|name| name.to_str()) {
+        Some("environ") if redact => allowed_variables(&bytes, without_names),
+        Some("environ") => allowed_variables(&bytes, |_, value| Some(value)),
+        Some("cmdline") if redact => redact_words(&bytes),
+        Some("numa_maps") if redact => by_line(&bytes, redact_line),
+        _ if redact && is_fdinfo(path) => without_client_names(&bytes),
+        _ => bytes,
+    })
 }
 
 /// The part of a file that is kept while the others are read: of environments the variables on the list.
@@ -223,7 +220,7 @@ mod tests {
     fn redacting_keeps_the_counters_of_a_client() {
         let fdinfo = b"drm-pdev:\t0000:01:00.0\ndrm-client-name:\tann\ndrm-engine-gfx:\t9 ns\n";
         let path = Path::new("proc/7/fdinfo/3");
-        let kept = |redact| without_secrets(path, &RecordedEntry::File(fdinfo.to_vec()), redact);
+        let kept = |redact| without_secrets(path, RecordedEntry::File(fdinfo.to_vec()), redact);
         assert_eq!(
             kept(true),
             RecordedEntry::File(b"drm-pdev:\t0000:01:00.0\ndrm-engine-gfx:\t9 ns\n".to_vec())

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use crate::jobs::Selection;
-use crate::machine::{Fact, Gap, Gaps, Process, Reason};
+use crate::machine::{Fact, Gap, Process, Reason};
 use crate::observe::memory::MemoryReader;
 use crate::observe::process::{
     CpuQuotas, Cpusets, MemoryInput, NumerousFacts, PartialProcess, ProcessReader, ReadOutcome,
@@ -61,6 +61,7 @@ fn read_all(
 ) -> (Vec<Process>, Vec<Pid>) {
     let stats = Arc::new(stats);
     let mut partial = read_first(readers, &stats);
+    read_group_limits(readers, &mut partial);
     let inputs: BTreeMap<Pid, Option<MemoryInput>> = partial
         .iter()
         .map(|(pid, read)| (*pid, read.found.as_ref().map(|read| read.memory_input)))
@@ -73,7 +74,6 @@ fn read_all(
         ProcessReader { root, pid }.read_locked(input, &memory, longest, slot);
     });
     let root = readers.root();
-    let mut groups = GroupLimits::default();
     let (mut processes, mut ended) = (Vec::new(), Vec::new());
     for (pid, locked) in locked {
         let Some(read) = partial.remove(&pid).and_then(|read| read.found) else {
@@ -94,7 +94,6 @@ fn read_all(
                 own_gaps.note(pid, Fact::Threads, cut.unwrap_or(Reason::Gone));
             }
         }
-        groups.add_to(readers, &mut process, &mut own_gaps);
         locked.found.add_to(&mut process, locked.cut, &mut own_gaps);
         // Checked last, so that no fact can be that of another process with this PID.
         if has_ended(root, pid, process.start_time_ticks) {
@@ -139,26 +138,26 @@ fn read_numerous(
     })
 }
 
-/// What control groups limit. Users can make groups, so these are read within the time limit too.
-#[derive(Default)]
-struct GroupLimits {
-    cpusets: Cpusets,
-    quotas: CpuQuotas,
-}
-
-impl GroupLimits {
-    fn add_to(&mut self, readers: &Readers, process: &mut Process, gaps: &mut Gaps) {
-        let Some(groups) = &process.groups else {
-            return;
+/// Reads what control groups limit, one file of each group for all its processes. Users can make groups, so this has a share
+/// of the time.
+fn read_group_limits(
+    readers: &Readers,
+    partial: &mut BTreeMap<Pid, ReadOutcome<Option<PartialProcess>>>,
+) {
+    let (root, until) = (readers.root(), readers.deadline().share());
+    let in_time = || match until.is_over() {
+        true => Err(Reason::Late(until.allowed)),
+        false => Ok(()),
+    };
+    let (mut cpusets, mut quotas) = (Cpusets::default(), CpuQuotas::default());
+    for read in partial.values_mut().filter_map(|of| of.found.as_mut()) {
+        let (process, gaps) = (&mut read.process, &mut read.gaps);
+        let (Some(groups), pid) = (&process.groups, process.pid) else {
+            continue;
         };
-        let (pid, root, deadline) = (process.pid, readers.root(), readers.deadline());
-        let in_time = || match deadline.is_over() {
-            true => Err(Reason::Late(deadline.allowed)),
-            false => Ok(()),
-        };
-        let cpuset = in_time().and_then(|()| self.cpusets.of(root, groups));
+        let cpuset = in_time().and_then(|()| cpusets.of(root, groups));
+        let quota = in_time().and_then(|()| quotas.of(root, groups));
         process.cpuset = gaps.value_or_note(pid, Fact::Cpuset, cpuset).flatten();
-        let quota = in_time().and_then(|()| self.quotas.of(root, groups));
         process.cpu_quota = gaps.value_or_note(pid, Fact::CpuQuota, quota).flatten();
     }
 }
