@@ -207,7 +207,7 @@ mod tests {
         let asked = Cell::new(0);
         let even = |pid: Pid| {
             asked.set(asked.get() + 1);
-            pid.0 % 2 == 0
+            pid.0.is_multiple_of(2)
         };
         let nearest = chain.nearest_above(even);
         assert_eq!(nearest[&Pid(9)], Pid(8));
