@@ -9,6 +9,8 @@ pub(crate) mod machine;
 pub(crate) mod place;
 pub(crate) mod placed;
 pub(crate) mod rules;
+#[cfg(test)]
+mod scale_tests;
 pub(crate) mod summary;
 pub(crate) mod target;
 #[cfg(test)]

@@ -26,7 +26,7 @@ use crate::observe::memory::numa_stat::parse_numa_stat;
 use crate::observe::memory::{NumaMaps, redact_line};
 use crate::observe::nodes::{parse_distances, parse_node_meminfo};
 use crate::observe::pci::{parse_hex, parse_numa_node};
-use crate::observe::process::cmdline::parse_command;
+use crate::observe::process::cmdline::{LONGEST_COMMAND, parse_command};
 use crate::observe::process::environ::parse_environment;
 use crate::observe::process::fd::{is_gpu_file, parse_driver_file, parse_drm_file, parse_pipe};
 use crate::observe::process::{parse_cgroup, parse_stat, parse_status, parse_variables};
@@ -49,7 +49,7 @@ fn lines(bytes: &[u8]) -> impl Iterator<Item = &[u8]> {
 
 /// The bindings that a command line and an environment ask for.
 pub fn binding_requests(bytes: &[u8]) {
-    let command = parse_command(bytes);
+    let command = parse_command(bytes, LONGEST_COMMAND);
     let _ = parse_binding_requests(&command);
     let kept: Vec<&str> = command
         .iter()
@@ -276,7 +276,7 @@ pub fn topology_file(text: &str) {
 
 /// `/proc/PID/cmdline` and `/proc/PID/environ`, and what a command line shows of a process's task.
 pub fn words(bytes: &[u8]) {
-    let command = parse_command(bytes);
+    let command = parse_command(bytes, LONGEST_COMMAND);
     let name = command.first().map_or("", String::as_str);
     let _ = (task(name, &command), is_forkserver(&command));
     let _ = (

@@ -138,7 +138,7 @@ pub(crate) fn observe(source: Source, subjects: &Subjects) -> Observation {
         driver,
         strangers,
         tap: root.take_tap(),
-        is_late: deadline.is_over(),
+        is_late: deadline.is_over() || readers.is_cut(),
     }
 }
 

@@ -1,27 +1,26 @@
 //! Writes a recording: the files that one observation read, as a tree that [`crate::observe`] can read.
 
 pub(crate) mod groups;
+pub(crate) mod held_signals;
 pub(crate) mod kept;
 pub(crate) mod redact;
 pub(crate) mod write;
 
+pub(crate) use held_signals::HeldSignals;
 pub(crate) use kept::{RecordedFiles, process_of, unlisted_gpus, unseen};
-pub(crate) use redact::{by_line, keeps_open_file, without_secrets};
+pub(crate) use redact::{by_line, keeps_open_file, part_kept, without_secrets};
 pub(crate) use write::{archive_stem, parent, write_archive, write_folder};
 
 use std::collections::BTreeSet;
 use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
 
 use crate::machine::{DriverAnswer, Machine};
 use crate::observe::Observation;
 use crate::observe::root::{FORMAT, Manifest, RecordedEntry, RecordedTree, Tap};
 use crate::units::Pid;
 use serde::Serialize;
-use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
 
 /// Options of a recording.
 #[derive(Debug, Clone, Default)]
@@ -86,25 +85,14 @@ pub(crate) fn record(
     options: &Options,
 ) -> Result<(), RecordError> {
     let tree = tree_of(observation, options);
-    // A signal must not leave half a folder. Writing takes milliseconds; the signal takes effect after it.
-    let interrupted = Arc::new(AtomicUsize::new(0));
-    for signal in [SIGHUP, SIGINT, SIGTERM] {
-        let number = usize::try_from(signal).unwrap_or_default();
-        let held = signal_hook::flag::register_usize(signal, interrupted.clone(), number);
-        held.map_err(|cause| RecordError::Unwritable {
-            path: path.to_owned(),
-            cause,
-        })?;
-    }
+    // A signal must not leave half a folder: it takes effect when that is removed, or when the recording is complete.
+    let signals = HeldSignals::hold();
+    let is_ended = || signals.has_come();
     let written = match archive_stem(path) {
-        Some(stem) => write_archive(&tree, path, stem),
-        None => write_folder(&tree, path),
+        Some(stem) => write_archive(&tree, path, stem, &is_ended),
+        None => write_folder(&tree, path, &is_ended),
     };
-    let signal = i32::try_from(interrupted.load(Ordering::Relaxed)).unwrap_or_default();
-    if signal != 0 {
-        // The program ends as it would have ended, a little later.
-        let _ = signal_hook::low_level::emulate_default_handler(signal);
-    }
+    let written = signals.obey().and(written);
     written.map_err(|cause| match cause.kind() {
         io::ErrorKind::AlreadyExists => RecordError::Exists(path.to_owned()),
         _ => RecordError::Unwritable {
@@ -120,24 +108,24 @@ fn tree_of(observation: Observation, options: &Options) -> RecordedTree {
         machine,
         driver,
         strangers,
-        tap,
+        mut tap,
         is_late: _,
     } = observation;
     let files = RecordedFiles::of(&machine);
-    let mut kept = kept_files(&tap.tree, &files, options.redact);
+    let mut kept = kept_files(std::mem::take(&mut tap.tree), &files, options.redact);
     let manifest = manifest(machine, strangers, tap, &files, options);
     kept.insert("snapshot.json", json(&manifest));
     kept.insert("nvml.json", json(&kept_answer(driver, options.redact)));
     kept
 }
 
-fn kept_files(tree: &RecordedTree, files: &RecordedFiles, redact: bool) -> RecordedTree {
+fn kept_files(tree: RecordedTree, files: &RecordedFiles, redact: bool) -> RecordedTree {
     let mut kept = RecordedTree::default();
-    let is_kept = |(path, entry): &(&PathBuf, &RecordedEntry)| {
-        files.has(path) && keeps_open_file(path, entry)
-    };
-    for (path, entry) in tree.entries().iter().filter(is_kept) {
-        kept.insert(path, without_secrets(path, entry, redact));
+    let is_kept =
+        |(path, entry): &(PathBuf, RecordedEntry)| files.has(path) && keeps_open_file(path, entry);
+    for (path, entry) in tree.into_entries().filter(is_kept) {
+        let entry = without_secrets(&path, entry, redact);
+        kept.insert(path, entry);
     }
     if redact {
         groups::without_names(&kept)

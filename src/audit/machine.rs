@@ -121,7 +121,7 @@ impl AuditedMachine {
             window: self.window.as_ref(),
         };
         let context = RuleContext::new(machine, limits);
-        let mut jobs = context.jobs();
+        let mut jobs = context.jobs().to_vec();
         jobs.sort_by_key(|job| job.pids().first().copied());
         let jobs = (0..).zip(jobs);
         let groups = jobs.flat_map(|(number, job)| {

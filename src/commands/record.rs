@@ -25,7 +25,7 @@ fn run_in_this_process(arguments: &RecordArgs) -> Result<u8, Trouble> {
     let path = &arguments.path;
     let patience = source::patience()?;
     let deadline = arguments.deadline.unwrap_or(patience.times(USUAL_DEADLINE));
-    let source = Source::live_tapped(arguments.nvml.nvml_lib.clone())
+    let source = Source::live_tapped(arguments.nvml.nvml_lib.clone(), record::part_kept)
         .in_child(guard::is_child())
         .asking_through(ask_nvml::invocation())
         .with_patience(patience)

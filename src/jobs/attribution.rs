@@ -85,26 +85,32 @@ struct GpuUse {
 }
 
 impl GpuUse {
-    /// `None` for a process that uses no GPU.
-    fn of(pid: Pid, gpus: &[&Gpu]) -> Option<Self> {
-        let used = gpus.iter().filter(|gpu| gpu.used_by(pid).is_some());
-        let used: Vec<&Gpu> = used.copied().collect();
-        // NVML may list one context twice.
-        let instances = used.iter().flat_map(|gpu| {
+    /// Those of all processes. The lists of the GPUs are gone through once, however many processes there are.
+    fn of_all(gpus: &[&Gpu]) -> BTreeMap<Pid, Self> {
+        let mut uses: BTreeMap<Pid, Self> = BTreeMap::new();
+        for gpu in gpus {
             let contexts = gpu.contexts.iter().flatten();
-            let own = contexts.filter(|context| context.pid == pid);
-            own.filter_map(|context| Some((gpu.index, context.instance?)))
-        });
-        let partitions = used.iter().flat_map(|gpu| {
-            let own = gpu.partition_users.get(&pid).into_iter().flatten();
-            own.map(|partition| (gpu.index, *partition))
-        });
-        Some(Self {
-            instances: instances.collect(),
-            partitions: partitions.collect(),
-            gpus: used.iter().map(|gpu| gpu.index).collect(),
-            evidence: used.first()?.used_by(pid)?,
-        })
+            let listed = contexts.map(|of| (of.pid, Evidence::Nvml, of.instance));
+            let others = gpu.users.iter().map(|(pid, by)| (*pid, *by, None));
+            for (pid, evidence, instance) in listed.chain(others) {
+                let of = uses.entry(pid).or_insert_with(|| Self {
+                    gpus: Vec::new(),
+                    instances: BTreeSet::new(),
+                    partitions: BTreeSet::new(),
+                    evidence,
+                });
+                // NVML may list one context twice.
+                if of.gpus.last() != Some(&gpu.index) {
+                    of.gpus.push(gpu.index);
+                    let partitions = gpu.partition_users.get(&pid).into_iter().flatten();
+                    of.partitions
+                        .extend(partitions.map(|partition| (gpu.index, *partition)));
+                }
+                of.instances
+                    .extend(instance.map(|instance| (gpu.index, instance)));
+            }
+        }
+        uses
     }
 }
 
@@ -149,9 +155,8 @@ impl<'a> Jobs<'a> {
         gpus: &[&Gpu],
     ) -> Self {
         let by_pid: ByPid = processes.iter().map(|of| (of.pid, of)).collect();
-        let uses = processes
-            .iter()
-            .filter_map(|of| Some((of.pid, GpuUse::of(of.pid, gpus)?)));
+        let uses = GpuUse::of_all(gpus).into_iter();
+        let uses = uses.filter(|(pid, _)| by_pid.contains_key(pid));
         let (servers, trainers) = uses.partition(|(pid, _)| serves_gpus(by_pid.name(*pid)));
         Self {
             tree,
@@ -170,6 +175,9 @@ impl<'a> Jobs<'a> {
     /// Finds the ranks below a trainer that do not have a GPU context yet: they run the trainer's program, and have another
     /// local rank than the trainer. They are no workers of this trainer.
     fn find_pending(&mut self) {
+        let trainers = self
+            .tree
+            .nearest_above(|above| self.trainers.contains_key(&above));
         let local_rank = |pid: &Pid| self.by_pid.get(pid)?.environment.as_ref()?.ranks.local_rank;
         let is_pending = |pid: &Pid| {
             let own = self
@@ -177,9 +185,8 @@ impl<'a> Jobs<'a> {
                 .get(pid)
                 .copied()
                 .filter(|_| !self.trainers.contains_key(pid));
-            let is_trainer = |above: Pid| self.trainers.contains_key(&above);
-            let trainer = self.tree.nearest_above(*pid, is_trainer);
-            let trainer = trainer.and_then(|pid| self.by_pid.get(&pid).copied());
+            let trainer = trainers.get(pid);
+            let trainer = trainer.and_then(|pid| self.by_pid.get(pid).copied());
             own.zip(trainer).is_some_and(|(own, trainer)| {
                 trainer.environment.is_some()
                     && local_rank(pid).is_some()

@@ -76,12 +76,10 @@ impl Family<'_> {
     /// The ranks by the nearest rank above them.
     fn ranks_below(&self) -> BTreeMap<Pid, Vec<Pid>> {
         let mut below: BTreeMap<Pid, Vec<Pid>> = BTreeMap::new();
+        let above = self.tree.nearest_above(|above| self.ranks.contains(&above));
         for pid in &self.ranks {
-            let above = self
-                .tree
-                .nearest_above(*pid, |above| self.ranks.contains(&above));
-            if let Some(above) = above {
-                below.entry(above).or_default().push(*pid);
+            if let Some(above) = above.get(pid) {
+                below.entry(*above).or_default().push(*pid);
             }
         }
         below

@@ -92,6 +92,8 @@ impl<R: ProcessReads> Candidates<'_, R> {
         let mut pids = self.tree.with_descendants(gpu_users.iter().copied());
         let is_trainer = |pid: &Pid| !serves_gpus(self.name(*pid));
         let trainers = gpu_users.iter().copied().filter(is_trainer);
+        // All at once: each read alone would wait for a stuck process alone.
+        self.read_commands(self.tree.above(trainers.clone()));
         let launchers = self.tree.launchers(trainers, self);
         let children = launchers.iter().flat_map(|pid| self.tree.children(*pid));
         let children: BTreeSet<Pid> = children.copied().collect();

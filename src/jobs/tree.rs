@@ -61,12 +61,42 @@ impl ProcessTree {
         chain.take_while(|pid| seen.insert(*pid)).collect()
     }
 
-    /// The nearest known ancestor that matches.
-    pub(crate) fn nearest_above(&self, pid: Pid, matches: impl Fn(Pid) -> bool) -> Option<Pid> {
-        let chain = std::iter::successors(self.parent(pid), |pid| self.parent(*pid));
-        // A recorded tree may contain a cycle.
-        let mut chain = chain.take(self.parent.len());
-        chain.find(|above| matches(*above))
+    /// A value for each process that follows from what is above it: `step` makes it of the parent's value and the parent. A
+    /// process without a known parent has `start`. The work is linear, for a long chain too.
+    pub(crate) fn fold_down<T: Clone>(
+        &self,
+        start: &T,
+        mut step: impl FnMut(&T, Pid) -> T,
+    ) -> BTreeMap<Pid, T> {
+        let mut values: BTreeMap<Pid, T> = BTreeMap::new();
+        for pid in self.parent.keys() {
+            // A recorded tree may contain a cycle: it is cut.
+            let (mut path, mut seen) = (Vec::new(), BTreeSet::new());
+            let mut at = Some(*pid);
+            while let Some(next) = at.filter(|at| !values.contains_key(at) && seen.insert(*at)) {
+                path.push(next);
+                at = self.parent(next);
+            }
+            for pid in path.into_iter().rev() {
+                let parent = self.parent(pid);
+                let above = parent.and_then(|parent| Some((values.get(&parent)?, parent)));
+                let value = above.map_or_else(|| start.clone(), |(of, parent)| step(of, parent));
+                values.insert(pid, value);
+            }
+        }
+        values
+    }
+
+    /// For each process the nearest known ancestor that matches.
+    pub(crate) fn nearest_above(&self, matches: impl Fn(Pid) -> bool) -> BTreeMap<Pid, Pid> {
+        let step = |nearest: &Option<Pid>, parent| match matches(parent) {
+            true => Some(parent),
+            false => *nearest,
+        };
+        let nearest = self.fold_down(&None, step).into_iter();
+        nearest
+            .filter_map(|(pid, nearest)| Some((pid, nearest?)))
+            .collect()
     }
 
     /// All known ancestors of any of `pids`.
@@ -109,15 +139,35 @@ impl ProcessTree {
             let decide = || is_job_boundary(facts.name(pid), facts.command(pid).as_deref());
             *boundaries.entry(pid).or_insert_with(decide)
         };
-        let mut launchers = BTreeSet::new();
+        // Whether the chain above each launcher reaches PID 1: each is gone up once.
+        let mut launchers: BTreeMap<Pid, bool> = BTreeMap::new();
+        let mut is_init_inside = false;
         for trainer in trainers {
-            let is_outside = |pid: Pid| {
-                is_boundary(pid) || (pid == Pid(1) && facts.groups(pid) != facts.groups(trainer))
+            let (mut path, mut at) = (Vec::new(), self.parent(trainer));
+            let reaches_init = loop {
+                match at {
+                    None => break false,
+                    Some(pid) if pid == trainer || is_boundary(pid) => break false,
+                    Some(Pid(1)) => break true,
+                    Some(pid) => {
+                        if let Some(known) = launchers.get(&pid) {
+                            break *known;
+                        }
+                        launchers.insert(pid, false);
+                        path.push(pid);
+                    }
+                }
+                at = at.and_then(|pid| self.parent(pid));
             };
-            let mut ancestors = self.ancestors(trainer);
-            let end = ancestors.iter().copied().position(is_outside);
-            ancestors.truncate(end.unwrap_or(ancestors.len()));
-            launchers.extend(ancestors);
+            launchers.extend(path.into_iter().map(|pid| (pid, reaches_init)));
+            is_init_inside =
+                is_init_inside || (reaches_init && facts.groups(Pid(1)) == facts.groups(trainer));
+        }
+        let mut launchers: BTreeSet<Pid> = launchers.into_keys().collect();
+        if is_init_inside {
+            launchers.insert(Pid(1));
+            let above = self.ancestors(Pid(1)).into_iter();
+            launchers.extend(above.take_while(|pid| !is_boundary(*pid)));
         }
         launchers
     }
@@ -125,6 +175,8 @@ impl ProcessTree {
 
 #[cfg(test)]
 mod tests {
+    use std::cell::Cell;
+
     use super::*;
 
     fn tree(pairs: &[(u32, u32)]) -> ProcessTree {
@@ -143,9 +195,57 @@ mod tests {
     }
 
     #[test]
+    fn a_long_chain_is_gone_up_once() {
+        const LENGTH: u32 = 20_000;
+        let chain = ProcessTree::new((2..LENGTH).map(|pid| (Pid(pid), Pid(pid - 1))));
+        let mut steps = 0;
+        let depth = chain.fold_down(&0, |above, _| {
+            steps += 1;
+            above + 1
+        });
+        assert_eq!((depth[&Pid(LENGTH - 1)], steps), (LENGTH - 3, LENGTH - 3));
+        let asked = Cell::new(0);
+        let even = |pid: Pid| {
+            asked.set(asked.get() + 1);
+            pid.0.is_multiple_of(2)
+        };
+        let nearest = chain.nearest_above(even);
+        assert_eq!(nearest[&Pid(9)], Pid(8));
+        assert_eq!((nearest[&Pid(8)], nearest.get(&Pid(2))), (Pid(6), None));
+        assert_eq!(asked.get(), LENGTH - 3);
+        let counter = Counter::default();
+        let launchers = chain.launchers((2..LENGTH).map(Pid), &counter);
+        assert_eq!(launchers.len() as u32, LENGTH - 3);
+        assert!(counter.0.get() < 2 * LENGTH, "{}", counter.0.get());
+    }
+
+    /// Counts how often a fact is asked for.
+    #[derive(Default)]
+    struct Counter(Cell<u32>);
+
+    impl ProgramFacts for Counter {
+        fn name(&self, _: Pid) -> &str {
+            self.0.set(self.0.get() + 1);
+            "python3"
+        }
+
+        fn command(&self, _: Pid) -> Option<Vec<String>> {
+            None
+        }
+
+        fn groups(&self, _: Pid) -> Option<Vec<ControlGroup>> {
+            self.0.set(self.0.get() + 1);
+            None
+        }
+    }
+
+    #[test]
     fn a_cycle_ends() {
         let tree = tree(&[(10, 20), (20, 10)]);
         assert_eq!(tree.ancestors(Pid(10)), [Pid(20)]);
+        assert_eq!(tree.nearest_above(|_| true)[&Pid(10)], Pid(20));
+        let launchers = tree.launchers([Pid(10)], &Counter::default());
+        assert_eq!(launchers, [Pid(20)].into());
         assert_eq!(tree.above([Pid(10)]), [10, 20].map(Pid).into());
         assert_eq!(tree.with_descendants([Pid(10)]), [10, 20].map(Pid).into());
     }

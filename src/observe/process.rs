@@ -22,17 +22,19 @@ pub(crate) mod variables;
 
 pub(crate) use affinity::Affinities;
 pub(crate) use cgroup::{parse_cgroup, read_cgroup};
-pub(crate) use cmdline::read_command;
+pub(crate) use cmdline::{longest_command, read_command};
 pub(crate) use cpu_quota::CpuQuotas;
 pub(crate) use cpuset::Cpusets;
-pub(crate) use environ::read_environment;
+#[cfg(test)]
+pub(crate) use environ::parse_environment;
+pub(crate) use environ::{LONGEST_VALUE, read_environment};
 pub(crate) use fd::{
     DriverFile, KFD_FILE, is_accelerator_file, is_kept, parse_driver_file, parse_drm_file,
     parse_pipe,
 };
 pub(crate) use open_files::read_pipes;
-pub(crate) use pool::{Readers, lock};
-pub(crate) use process_reader::{MemoryInput, ProcessReader};
+pub(crate) use pool::{ReadOutcome, Readers, lock};
+pub(crate) use process_reader::{MemoryInput, NumerousFacts, PartialProcess, ProcessReader};
 pub(crate) use stat::{Stat, Stats, has_ended, is_ended, parse_stat, read_stats, ticks_after_boot};
 pub(crate) use status::{Resident, parse_status, read_status};
 pub(crate) use threads::read_threads;

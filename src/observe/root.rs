@@ -14,19 +14,21 @@ pub(crate) mod tree;
 use stand_ins::StandIns;
 
 pub(crate) use blocking::Unresponsive;
-pub(crate) use confined::{folder_names, link_within, names_of, open_within};
+pub(crate) use confined::{folder_names, link_within, names_of, names_until, open_within};
 pub(crate) use lines::{LARGEST_BY_LINES, LineSplitter};
 pub(crate) use manifest::{FORMAT, Manifest, parse_manifest};
 pub(crate) use named_file::{open_named, read_named};
-pub(crate) use tap::{Tap, keeps_link, keeps_names_of};
+pub(crate) use tap::{PartKept, Tap, keeps_names_of};
 pub(crate) use tree::{RecordedEntry, RecordedTree};
 
 use std::collections::BTreeSet;
+use std::ffi::OsStr;
 use std::fs::File;
 use std::io::{self, BufRead, BufReader, Cursor, ErrorKind, Read};
 use std::ops::ControlFlow;
 use std::os::fd::OwnedFd;
-use std::path::PathBuf;
+use std::os::unix::ffi::OsStrExt;
+use std::path::{Path, PathBuf};
 use std::sync::{Mutex, MutexGuard, OnceLock, PoisonError};
 
 use rustix::fs::{CWD, Mode, OFlags};
@@ -34,6 +36,7 @@ use rustix::io::Errno;
 
 use crate::machine::Reason;
 use crate::observe::patience::Patience;
+use crate::observe::process::is_ended;
 use crate::units::Pid;
 
 /// The largest file that is read whole, in bytes. An environment that the kernel put in place has at most 6 MiB.
@@ -54,6 +57,7 @@ pub(crate) struct Root {
     own_pid: OnceLock<Option<Pid>>,
     is_in_child: bool,
     tap: Option<Mutex<Tap>>,
+    part_kept: Option<PartKept>,
 }
 
 #[derive(Debug)]
@@ -107,6 +111,7 @@ impl Root {
             own_pid: OnceLock::new(),
             is_in_child: false,
             tap: None,
+            part_kept: None,
         }
     }
 
@@ -134,7 +139,8 @@ impl Root {
     }
 
     /// Keeps what is read from now on, for [`Root::take_tap`].
-    pub(crate) fn tapped(mut self) -> Self {
+    pub(crate) fn tapped(mut self, part_kept: PartKept) -> Self {
+        self.part_kept = Some(part_kept);
         self.tap = Some(Mutex::default());
         self
     }
@@ -266,10 +272,9 @@ impl Root {
 
     /// Opens a folder to read several files below it.
     pub(crate) fn folder_at(&self, path: String) -> Folder {
-        let flags = OFlags::DIRECTORY | OFlags::RDONLY | OFlags::CLOEXEC;
         // A recording keeps files by their whole path, and in a recorded tree every path is confined.
         let is_plain = self.is_live() && self.tap.is_none();
-        let fd = is_plain.then(|| rustix::fs::openat(CWD, live_path(&path), flags, Mode::empty()));
+        let fd = is_plain.then(|| open_live_folder(&path));
         Folder {
             fd: fd.and_then(Result::ok),
             path,
@@ -389,6 +394,17 @@ impl Root {
 
     /// The target of a symbolic link; absent where it is not a link.
     pub(crate) fn link(&self, path: &str) -> Result<String, Reason> {
+        let target = self.target(path)?;
+        if let Some(mut tap) = self.tap() {
+            tap.tree.insert(path, RecordedEntry::Link(target.clone()));
+        }
+        target
+            .into_os_string()
+            .into_string()
+            .map_err(|_| Reason::Absent)
+    }
+
+    fn target(&self, path: &str) -> Result<PathBuf, Reason> {
         if self.denied.contains(path) {
             return Err(Reason::Denied);
         }
@@ -397,24 +413,77 @@ impl Root {
             Location::Folder(root) => link_within(root, path),
             Location::Archive(tree) => tree.link(path).ok_or(ErrorKind::NotFound.into()),
         };
-        let target = target.map_err(|error| match error.raw_os_error() {
+        target.map_err(|error| match path.rsplit_once('/') {
+            // A recording has no such link: its replay cannot even list the folder.
+            Some((folder, _)) if folder.ends_with("/fd") => self.link_reason(folder, &error),
+            _ => self.link_reason(path, &error),
+        })
+    }
+
+    /// The reason why a link cannot be read. A recording keeps `denied` where the reason is "permission denied".
+    fn link_reason(&self, denied: &str, error: &io::Error) -> Reason {
+        match error.raw_os_error() {
             // It is not a link.
             Some(number) if number == Errno::INVAL.raw_os_error() => Reason::Absent,
-            // A recording has no such link: its replay cannot even list the folder.
-            _ => match path.rsplit_once('/') {
-                Some((folder, _)) if folder.ends_with("/fd") => self.reason(folder, &error),
-                _ => self.reason(path, &error),
-            },
-        })?;
-        if let Some(mut tap) = self.tap()
-            && keeps_link(path, &target)
-        {
-            tap.tree.insert(path, RecordedEntry::Link(target.clone()));
+            _ => self.reason(denied, error),
         }
-        target
-            .into_os_string()
-            .into_string()
-            .map_err(|_| Reason::Absent)
+    }
+
+    /// Passes the names and targets of the links in a folder to `take`, as the folder has them, until it breaks. They are not
+    /// collected: half a million may have a target of 4 KiB each. A recording has those for which `take` gives `true`.
+    ///
+    /// # Errors
+    /// Where the folder or a link may not be read: the other links would be refused too.
+    pub(crate) fn each_link(
+        &self,
+        folder: &str,
+        mut take: impl FnMut(&str, &str) -> ControlFlow<(), bool>,
+    ) -> Result<(), Reason> {
+        let mut refused = None;
+        let mut next = |name: &str, target: Result<PathBuf, Reason>| {
+            let target = match target {
+                Ok(target) => target,
+                // It was removed since the listing, or is not a link.
+                Err(reason) if is_ended(&reason) => return ControlFlow::Continue(()),
+                Err(reason) => {
+                    refused = Some(reason);
+                    return ControlFlow::Break(());
+                }
+            };
+            let Some(text) = target.to_str() else {
+                return ControlFlow::Continue(());
+            };
+            if take(name, text)?
+                && let Some(mut tap) = self.tap()
+            {
+                let path = format!("{folder}/{name}");
+                tap.tree.insert(path, RecordedEntry::Link(target));
+            }
+            ControlFlow::Continue(())
+        };
+        if self.is_live() {
+            let open = open_live_folder(folder).map_err(|error| self.reason(folder, &error))?;
+            let mut buffer = Vec::new();
+            let listed = names_until(&open, &mut |name| {
+                let link = rustix::fs::readlinkat(&open, name, std::mem::take(&mut buffer));
+                let link = link.map(|link| {
+                    let target = PathBuf::from(OsStr::from_bytes(link.as_bytes()));
+                    buffer = link.into_bytes();
+                    target
+                });
+                let error = |error: Errno| self.link_reason(folder, &error.into());
+                next(name, link.map_err(error))
+            });
+            listed.map_err(|error| self.reason(folder, &error))?;
+        } else {
+            for name in self.names(folder)? {
+                let path = format!("{folder}/{name}");
+                if next(&name, self.target(&path)).is_break() {
+                    break;
+                }
+            }
+        }
+        refused.map_or(Ok(()), Err)
     }
 
     /// Opens a regular file.
@@ -447,7 +516,9 @@ impl Root {
         if let Some(mut tap) = self.tap()
             && !self.unresponsive.has_file(path)
         {
-            tap.tree.insert(path, RecordedEntry::File(bytes.to_vec()));
+            let part = self.part_kept.and_then(|part| part(Path::new(path), bytes));
+            let kept = part.unwrap_or_else(|| bytes.to_vec());
+            tap.tree.insert(path, RecordedEntry::File(kept));
         }
     }
 
@@ -480,9 +551,17 @@ pub(crate) fn number(name: &str) -> Option<u32> {
 }
 
 fn live_names(path: &str, take: &mut impl FnMut(&str)) -> io::Result<()> {
+    names_of(&open_live_folder(path)?, take)
+}
+
+fn open_live_folder(path: &str) -> io::Result<OwnedFd> {
     let flags = OFlags::DIRECTORY | OFlags::RDONLY | OFlags::CLOEXEC;
-    let folder = rustix::fs::openat(CWD, live_path(path), flags, Mode::empty())?;
-    names_of(&folder, take)
+    Ok(rustix::fs::openat(
+        CWD,
+        live_path(path),
+        flags,
+        Mode::empty(),
+    )?)
 }
 
 /// Whether one read of this file returns all of it if the buffer is large enough: the kernel writes it as a single record

@@ -1,6 +1,7 @@
 //! Finds the processes that the audit needs: reads what decides it, as far as it is needed.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Mutex;
 
 use crate::jobs::{ProcessReads, ProcessTree, Selection, select, users_of};
 use crate::machine::{ControlGroup, Fact, Gap, Gpu, Reason};
@@ -145,10 +146,12 @@ impl ProcessReads for Reads<'_> {
     }
 
     fn read_commands(&self, pids: BTreeSet<Pid>) -> BTreeMap<Pid, Vec<String>> {
-        let read = self.readers.each(pids, |root: &Root, pid, command| {
-            let read = cmdline::read_command(root, pid).unwrap_or_default();
+        let longest = cmdline::longest_command(pids.len());
+        let read = move |root: &Root, pid, _, command: &Mutex<Vec<String>>| {
+            let read = cmdline::read_command(root, pid, longest).unwrap_or_default();
             *lock(command) = read;
-        });
+        };
+        let read = self.readers.each_in_share(pids, read);
         read.into_iter()
             .map(|(pid, read)| (pid, read.found))
             .collect()

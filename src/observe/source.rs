@@ -11,7 +11,7 @@ use crate::observe::gpu::nvml::{Invocation, NvmlClient, drop_later_processes, fi
 use crate::observe::memory::MemoryReading;
 use crate::observe::patience::Patience;
 use crate::observe::process::{Stats, left_behind, read_stats};
-use crate::observe::root::{Manifest, Root};
+use crate::observe::root::{Manifest, PartKept, Root};
 use crate::units::Pid;
 
 /// The machine to observe.
@@ -65,9 +65,9 @@ impl Source {
         Self::live_from(Root::live(), nvml)
     }
 
-    /// The running machine. The bytes of all files that are read are kept for a recording, which has every page of memory.
-    pub(crate) fn live_tapped(nvml: Option<PathBuf>) -> Self {
-        Self::live_from(Root::live().tapped(), nvml).reading_memory(MemoryReading::Exact)
+    /// The running machine. The bytes of all files that are read, or parts of them, are kept for a recording, which has every page of memory.
+    pub(crate) fn live_tapped(nvml: Option<PathBuf>, part_kept: PartKept) -> Self {
+        Self::live_from(Root::live().tapped(part_kept), nvml).reading_memory(MemoryReading::Exact)
     }
 
     fn live_from(root: Root, nvml: Option<PathBuf>) -> Self {

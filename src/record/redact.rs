@@ -7,7 +7,7 @@ use crate::jobs::{
     JOB_VARIABLES, OPENMP_VARIABLES, RANK_VARIABLES, binding_requests, known_programs,
 };
 use crate::observe::memory::redact_line;
-use crate::observe::process::is_kept;
+use crate::observe::process::{LONGEST_VALUE, is_kept};
 use crate::observe::root::RecordedEntry;
 use crate::record::process_of;
 
@@ -50,30 +50,39 @@ fn is_kept_variable(name: &[u8]) -> bool {
 }
 
 /// A file as the recording has it: without what must not leave the machine.
-pub(crate) fn without_secrets(path: &Path, entry: &RecordedEntry, redact: bool) -> RecordedEntry {
-    let RecordedEntry::File(bytes) = entry else {
-        return entry.clone();
+pub(crate) fn without_secrets(path: &Path, entry: RecordedEntry, redact: bool) -> RecordedEntry {
+    let bytes = match entry {
+        RecordedEntry::File(bytes) if process_of(path).is_some() => bytes,
+        other => return other,
     };
-    if process_of(path).is_none() {
-        return entry.clone();
-    }
-    let bytes = match path.file_name().and_then(|name| name.to_str()) {
-        Some("environ") if redact => allowed_variables(bytes, without_names),
-        Some("environ") => allowed_variables(bytes, |_, value| Some(value)),
-        Some("cmdline") if redact => redact_words(bytes),
-        Some("numa_maps") if redact => by_line(bytes, redact_line),
-        _ if redact && is_fdinfo(path) => without_client_names(bytes),
-        _ => bytes.clone(),
-    };
-    RecordedEntry::File(bytes)
+    RecordedEntry::File(match path.file_name().and_then(|name| name.to_str()) {
+        Some("environ") if redact => allowed_variables(&bytes, without_names),
+        Some("environ") => allowed_variables(&bytes, |_, value| Some(value)),
+        Some("cmdline") if redact => redact_words(&bytes),
+        Some("numa_maps") if redact => by_line(&bytes, redact_line),
+        _ if redact && is_fdinfo(path) => without_client_names(&bytes),
+        _ => bytes,
+    })
 }
 
-/// The variables on the list, each with its value as `redact` leaves it.
+/// The part of a file that is kept while the others are read: of environments the variables on the list.
+pub(crate) fn part_kept(path: &Path, bytes: &[u8]) -> Option<Vec<u8>> {
+    let is_environ = process_of(path).is_some() && path.ends_with("environ");
+    is_environ.then(|| allowed_variables(bytes, |_, value| Some(value)))
+}
+
+/// The variables on the list, each with its value as `redact` leaves it. As in getenv(3) the first of a name counts. Of a value
+/// that is longer than any that means something only so much is kept that it is seen to be too long.
 fn allowed_variables(environ: &[u8], redact: Redact) -> Vec<u8> {
+    let mut seen = BTreeSet::new();
     let kept = environ.split(|byte| *byte == 0).filter_map(|variable| {
         let mut parts = variable.splitn(2, |byte| *byte == b'=');
         let (name, value) = (parts.next()?, parts.next()?);
-        let value = redact(name, value).filter(|_| is_kept_variable(name))?;
+        if !is_kept_variable(name) || !seen.insert(name) {
+            return None;
+        }
+        let value = redact(name, value)?;
+        let value = &value[..value.len().min(LONGEST_VALUE + 1)];
         Some([name, b"=", value, b"\0"].concat())
     });
     kept.flatten().collect()
@@ -162,6 +171,7 @@ pub(crate) fn by_line(bytes: &[u8], change: impl Fn(&[u8]) -> Vec<u8>) -> Vec<u8
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::observe::process::parse_environment;
 
     #[test]
     fn redacting_keeps_the_words_that_show_a_helper() {
@@ -210,7 +220,7 @@ mod tests {
     fn redacting_keeps_the_counters_of_a_client() {
         let fdinfo = b"drm-pdev:\t0000:01:00.0\ndrm-client-name:\tann\ndrm-engine-gfx:\t9 ns\n";
         let path = Path::new("proc/7/fdinfo/3");
-        let kept = |redact| without_secrets(path, &RecordedEntry::File(fdinfo.to_vec()), redact);
+        let kept = |redact| without_secrets(path, RecordedEntry::File(fdinfo.to_vec()), redact);
         assert_eq!(
             kept(true),
             RecordedEntry::File(b"drm-pdev:\t0000:01:00.0\ndrm-engine-gfx:\t9 ns\n".to_vec())
@@ -227,6 +237,35 @@ mod tests {
         assert_eq!(kept, b"RANK=3\0TORCHELASTIC_RUN_ID=ann\0");
         let redacted = allowed_variables(b"RANK=3\0TORCHELASTIC_RUN_ID=ann\0", without_names);
         assert_eq!(redacted, b"RANK=3\0");
+    }
+
+    #[test]
+    fn little_of_an_environment_is_kept_whatever_its_size() {
+        let filler = format!("FILLER={}\0", "x".repeat(1000));
+        let long = format!("CUDA_VISIBLE_DEVICES={}\0", "0,".repeat(1 << 20));
+        let environ = [
+            "RANK=3\0",
+            &filler.repeat(5000),
+            &"RANK=4\0".repeat(5000),
+            &long,
+        ]
+        .concat();
+        let path = Path::new("proc/7/environ");
+        let kept = part_kept(path, environ.as_bytes()).unwrap();
+        let start = b"RANK=3\0CUDA_VISIBLE_DEVICES=0,0,";
+        assert!(kept.starts_with(start), "{:?}", kept.get(..40));
+        assert!(kept.len() < 5000, "{} bytes", kept.len());
+        let (whole, part) = (
+            parse_environment(environ.as_bytes()),
+            parse_environment(&kept),
+        );
+        assert_eq!(whole, part, "a replay reads the same");
+        assert_eq!(
+            part_kept(path, &kept).unwrap(),
+            kept,
+            "nothing more is taken away"
+        );
+        assert_eq!(part_kept(Path::new("proc/7/stat"), b"7"), None);
     }
 
     #[test]

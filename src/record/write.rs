@@ -2,7 +2,7 @@
 
 use std::ffi::OsStr;
 use std::fs::{self, DirBuilder, File, Permissions};
-use std::io::{self, Write};
+use std::io::{self, ErrorKind, Write};
 use std::os::fd::{AsRawFd, OwnedFd};
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::{DirBuilderExt, PermissionsExt};
@@ -39,15 +39,30 @@ pub(crate) fn parent(path: &Path) -> &Path {
 /// The name prefix of unfinished files. They are removed if the writing fails.
 const UNFINISHED: &str = ".numa-audit-unfinished-";
 
+/// Whether a signal ends the program: the writing ends, and what is unfinished is removed.
+type IsEnded<'a> = &'a dyn Fn() -> bool;
+
+fn go_on(is_ended: IsEnded) -> io::Result<()> {
+    match is_ended() {
+        true => Err(ErrorKind::Interrupted.into()),
+        false => Ok(()),
+    }
+}
+
 const OWN_FILE: Mode = Mode::RUSR.union(Mode::WUSR);
 
 /// Writes into a file without a name, which cannot remain after a crash, and links it to its name when it is complete.
-pub(crate) fn write_archive(tree: &RecordedTree, path: &Path, stem: &OsStr) -> io::Result<()> {
+pub(crate) fn write_archive(
+    tree: &RecordedTree,
+    path: &Path,
+    stem: &OsStr,
+    is_ended: IsEnded,
+) -> io::Result<()> {
     let flags = OFlags::TMPFILE | OFlags::RDWR | OFlags::CLOEXEC;
     match rustix::fs::open(parent(path), flags, OWN_FILE) {
         Ok(file) => {
             let file = File::from(file);
-            pack(tree, stem, &file)?;
+            pack(tree, stem, &file, is_ended)?;
             let open = format!("/proc/self/fd/{}", file.as_raw_fd());
             Ok(rustix::fs::linkat(
                 CWD,
@@ -63,7 +78,7 @@ pub(crate) fn write_archive(tree: &RecordedTree, path: &Path, stem: &OsStr) -> i
                 .prefix(UNFINISHED)
                 .tempfile_in(parent(path))
                 .map_err(without_path)?;
-            pack(tree, stem, file.as_file())?;
+            pack(tree, stem, file.as_file(), is_ended)?;
             file.persist_noclobber(path)?;
             Ok(())
         }
@@ -76,9 +91,10 @@ fn without_path(error: io::Error) -> io::Error {
     error.kind().into()
 }
 
-fn pack(tree: &RecordedTree, stem: &OsStr, file: &File) -> io::Result<()> {
+fn pack(tree: &RecordedTree, stem: &OsStr, file: &File, is_ended: IsEnded) -> io::Result<()> {
     let mut archive = tar::Builder::new(GzEncoder::new(file, Compression::default()));
     for (name, entry) in tree.entries() {
+        go_on(is_ended)?;
         let name = Path::new(stem).join(name);
         let mut header = tar::Header::new_gnu();
         header.set_mode(0o600);
@@ -104,7 +120,7 @@ fn pack(tree: &RecordedTree, stem: &OsStr, file: &File) -> io::Result<()> {
 }
 
 /// Writes a folder with a temporary name, and renames it when it is complete.
-pub(crate) fn write_folder(tree: &RecordedTree, path: &Path) -> io::Result<()> {
+pub(crate) fn write_folder(tree: &RecordedTree, path: &Path, is_ended: IsEnded) -> io::Result<()> {
     let own = Permissions::from_mode(0o700);
     let mut unfinished = tempfile::Builder::new();
     let folder = unfinished
@@ -115,6 +131,7 @@ pub(crate) fn write_folder(tree: &RecordedTree, path: &Path) -> io::Result<()> {
     // From here on the open folder is used: other users may be able to rename its path.
     let root = rustix::fs::open(folder.path(), FOLDER, Mode::empty())?;
     for (name, entry) in tree.entries() {
+        go_on(is_ended)?;
         write_entry(&root, name, entry)?;
     }
     match rustix::fs::renameat_with(CWD, folder.path(), CWD, path, RenameFlags::NOREPLACE) {

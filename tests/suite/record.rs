@@ -189,6 +189,11 @@ fn other_archive_formats_are_refused() {
     assert_eq!(fs::read_dir(place.path()).unwrap().count(), 0);
 }
 
+/// Signals that end a program.
+const SIGNALS: [&str; 9] = [
+    "INT", "TERM", "HUP", "USR1", "USR2", "QUIT", "ALRM", "XCPU", "POLL",
+];
+
 /// The signal comes at a different moment in each round.
 #[test]
 fn an_interrupted_recording_is_whole_or_absent() {
@@ -208,7 +213,7 @@ fn an_interrupted_recording_is_whole_or_absent() {
         command.stderr(std::process::Stdio::null());
         let mut child = command.spawn().unwrap();
         std::thread::sleep(std::time::Duration::from_micros(round * 700));
-        let signal = ["INT", "TERM", "HUP"][round as usize % 3];
+        let signal = SIGNALS[round as usize % SIGNALS.len()];
         let mut kill = std::process::Command::new("bash");
         kill.args(["-c", &format!("kill -{signal} {} 2>/dev/null", child.id())]);
         kill.status().unwrap();

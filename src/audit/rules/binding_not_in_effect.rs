@@ -58,7 +58,7 @@ fn check(context: &RuleContext) -> Vec<Violation> {
     }
     let trainers: BTreeSet<Pid> = context.trainers().map(|of| of.process.pid).collect();
     let ancestors = context.ancestors_of_trainers();
-    let jobs = context.jobs();
+    let shared = jobs_with_one_mask(context);
     let failed = |placed: &PlacedProcess| -> Option<FailedBinding> {
         let pid = placed.process.pid;
         // A server may hold a context, but its option is for the trainers that it starts.
@@ -68,10 +68,8 @@ fn check(context: &RuleContext) -> Vec<Violation> {
         if !is_meant || placed.cpuset_excludes_cpus() {
             return None;
         }
-        let requests = context.binding_requests(placed);
-        requests
-            .into_iter()
-            .find_map(|request| failed_binding(context, &jobs, request, placed))
+        let mut requests = context.binding_requests(placed);
+        requests.find_map(|request| failed_binding(context, &shared, request, placed))
     };
     let groups = context.groups_by(|placed| failed(placed).is_some(), failed);
     groups
@@ -83,7 +81,7 @@ fn check(context: &RuleContext) -> Vec<Violation> {
 /// `None` if the request is in effect, and if that is unknown.
 fn failed_binding(
     context: &RuleContext,
-    jobs: &[Group],
+    shared: &BTreeSet<Pid>,
     request: &BindingRequest,
     placed: &PlacedProcess,
 ) -> Option<FailedBinding> {
@@ -101,7 +99,7 @@ fn failed_binding(
             (Some(format!("one of {}", node_names(nodes))), actual)
         }
         BindTo::ShareByRank(list) => {
-            let actual = no_share(context, jobs, placed, list.as_ref())?;
+            let actual = no_share(context, shared, placed, list.as_ref())?;
             let list = list.as_ref().map(|list| format!(" of CPUs {list}"));
             (Some(format!("a share{}", list.unwrap_or_default())), actual)
         }
@@ -143,23 +141,29 @@ fn online_affinity(context: &RuleContext, placed: &PlacedProcess) -> Option<CpuS
     Some(affinity.iter().filter(is_online).collect())
 }
 
+/// The jobs whose ranks may all run on the same CPUs, by the first rank.
+fn jobs_with_one_mask(context: &RuleContext) -> BTreeSet<Pid> {
+    let has_one_mask = |job: &&Group| {
+        let mut masks = job.iter().map(|rank| online_affinity(context, rank));
+        let first = masks.next().flatten();
+        first.is_some() && masks.all(|mask| mask == first)
+    };
+    let jobs = context.jobs().iter().filter(has_one_mask);
+    jobs.map(|job| job.first().process.pid).collect()
+}
+
 /// The CPUs of a process that should have a share of them. `None` if it has one, and if it is the only rank: its share is
 /// everything.
 fn no_share(
     context: &RuleContext,
-    jobs: &[Group],
+    shared: &BTreeSet<Pid>,
     placed: &PlacedProcess,
     list: Option<&CpuSet>,
 ) -> Option<Actual> {
-    let pid = placed.process.pid;
-    let job = jobs.iter().find(|job| job.pids().contains(&pid))?;
+    let job = context.job(placed)?;
     let own = online_affinity(context, placed)?;
     let is_outside = |list: &CpuSet| own.iter().any(|cpu| !list.contains(cpu));
-    let is_shared = job.iter().all(|rank| {
-        let other = online_affinity(context, rank);
-        other.as_ref() == Some(&own)
-    });
-    let is_failed = is_shared || list.is_some_and(is_outside);
+    let is_failed = shared.contains(&job.first().process.pid) || list.is_some_and(is_outside);
     is_failed.then(|| Actual::Cpus(own.to_string()))
 }
 

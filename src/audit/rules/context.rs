@@ -40,12 +40,15 @@
 //! Return nothing on a machine of a single node ([`RuleContext::is_single_node`]), unless the rule holds there too.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::rc::Rc;
 
 use crate::audit::place::{GpuPlace, Locality};
 use crate::audit::rules::Group;
 use crate::audit::{Limits, PlacedProcess};
-use crate::jobs::ProcessTree;
-use crate::machine::{BindingRequest, CpuFacts, KernelSettings, PciDevice, Rank, Topology, Window};
+use crate::jobs::{Membership, ProcessTree, Task};
+use crate::machine::{
+    BindingRequest, CpuFacts, Environment, KernelSettings, PciDevice, Rank, Topology, Window,
+};
 use crate::units::{NodeId, NodeSet, Pid};
 use crate::words::Role;
 
@@ -73,28 +76,80 @@ pub(crate) struct RuleContext<'a> {
     pub(crate) limits: Limits,
     tree: ProcessTree,
     by_pid: BTreeMap<Pid, &'a PlacedProcess>,
-    /// The number of the job with several trainers that each trainer belongs to.
+    /// What is above each process.
+    above: BTreeMap<Pid, Above>,
+    /// All processes that have a trainer below them.
+    above_trainers: BTreeSet<Pid>,
+    /// The trainers of each job with several trainers.
+    jobs: Vec<Group<'a>>,
+    /// The number of the job that each trainer belongs to.
     job_of_trainer: BTreeMap<Pid, usize>,
 }
+
+/// What the ancestors of a process are. Each process has it of its parent: going up from each would take very long where
+/// processes are a chain.
+#[derive(Clone, Default)]
+struct Above {
+    /// The nearest launcher.
+    launcher: Option<Pid>,
+    /// The topmost launcher or trainer.
+    top: Option<Pid>,
+    has_trainer: bool,
+    /// The tasks of all of them. Processes share the set.
+    tasks: Rc<Vec<Task>>,
+}
+
+impl Above {
+    /// What is above a child of this process.
+    fn below(&self, pid: Pid, of: Option<&Membership>) -> Self {
+        let mut below = self.clone();
+        let Some(of) = of else {
+            return below;
+        };
+        match of.role {
+            Some(Role::Launcher) => below.launcher = Some(pid),
+            Some(Role::Trainer) => below.has_trainer = true,
+            _ => {}
+        }
+        if matches!(of.role, Some(Role::Launcher | Role::Trainer)) {
+            below.top = below.top.or(Some(pid));
+        }
+        if let Some(task) = of.task.filter(|task| !self.tasks.contains(task)) {
+            Rc::make_mut(&mut below.tasks).push(task);
+        }
+        below
+    }
+}
+
+/// The launchers above a process whose requests count. A job has two or three.
+const MOST_LAUNCHERS: usize = 64;
 
 impl<'a> RuleContext<'a> {
     pub(crate) fn new(machine: PlacedMachine<'a>, limits: Limits) -> Self {
         let processes = machine.processes.iter();
+        let by_pid: BTreeMap<Pid, &PlacedProcess> = processes
+            .clone()
+            .map(|placed| (placed.process.pid, placed))
+            .collect();
+        let pairs = processes.map(|placed| (placed.process.pid, placed.process.ppid));
+        let tree = ProcessTree::new(pairs);
+        let above = tree.fold_down(&Above::default(), |above, parent| {
+            above.below(parent, by_pid.get(&parent).map(|of| &of.membership))
+        });
         let mut context = Self {
-            tree: ProcessTree::new(
-                processes
-                    .clone()
-                    .map(|placed| (placed.process.pid, placed.process.ppid)),
-            ),
-            by_pid: processes
-                .map(|placed| (placed.process.pid, placed))
-                .collect(),
+            tree,
+            by_pid,
             machine,
             limits,
+            above,
+            above_trainers: BTreeSet::new(),
+            jobs: Vec::new(),
             job_of_trainer: BTreeMap::new(),
         };
-        let jobs = context.jobs();
-        let numbered = jobs.iter().enumerate();
+        let trainers = context.trainers().map(|trainer| trainer.process.pid);
+        context.above_trainers = context.tree.above(trainers);
+        context.jobs = context.find_jobs();
+        let numbered = context.jobs.iter().enumerate();
         let trainers =
             numbered.flat_map(|(job, of)| of.pids().into_iter().map(move |pid| (pid, job)));
         context.job_of_trainer = trainers.collect();
@@ -143,10 +198,8 @@ impl<'a> RuleContext<'a> {
     }
 
     /// The trainers of the job with several trainers that a process belongs to.
-    pub(crate) fn job(&self, placed: &PlacedProcess) -> Option<Group<'a>> {
-        let number = Some(self.job_of(placed)?);
-        let trainers = self.trainers();
-        Group::new(trainers.filter(|of| self.job_of(of) == number).collect())
+    pub(crate) fn job(&self, placed: &PlacedProcess) -> Option<&Group<'a>> {
+        self.jobs.get(self.job_of(placed)?)
     }
 
     /// The judged processes for which `is_broken` holds: one group for each cause. Processes are in one group if they are of
@@ -182,15 +235,18 @@ impl<'a> RuleContext<'a> {
     /// The trainers of each job with several trainers. Trainers are of one job if they have the same user, container,
     /// rendezvous, jobs of schedulers, and topmost launcher or rank above them. A common parent alone makes no job: a shell
     /// or init can start anything.
-    pub(crate) fn jobs(&self) -> Vec<Group<'a>> {
+    pub(crate) fn jobs(&self) -> &[Group<'a>] {
+        &self.jobs
+    }
+
+    fn find_jobs(&self) -> Vec<Group<'a>> {
         let mut jobs: BTreeMap<_, Vec<&PlacedProcess>> = BTreeMap::new();
-        let above = self.ancestors_of_trainers();
-        let is_above = |pid: &Pid| above.contains(pid);
-        let mut tops = BTreeMap::new();
         for trainer in self.trainers() {
             let rendezvous = self.rendezvous(trainer);
-            let top = self.topmost_of_job(trainer.process.pid, &mut tops);
-            let launcher = Some(top).filter(|top| *top != trainer.process.pid || is_above(top));
+            let pid = trainer.process.pid;
+            // Lightning's rank 0 starts the other ranks.
+            let itself = Some(pid).filter(|pid| self.above_trainers.contains(pid));
+            let launcher = self.above(pid).and_then(|above| above.top).or(itself);
             let scheduler_jobs = trainer.names.scheduler_jobs.iter();
             let scheduler_jobs: Vec<(&str, &str)> = scheduler_jobs
                 .map(|job| (job.scheduler, job.id.as_str()))
@@ -209,10 +265,20 @@ impl<'a> RuleContext<'a> {
             .collect()
     }
 
-    /// The known processes above a process, the nearest first.
-    pub(crate) fn ancestors(&self, placed: &PlacedProcess) -> Vec<&'a PlacedProcess> {
-        let above = self.tree.ancestors(placed.process.pid).into_iter();
-        above.filter_map(|pid| self.process(pid)).collect()
+    fn above(&self, pid: Pid) -> Option<&Above> {
+        self.above.get(&pid)
+    }
+
+    /// The tasks of the processes above a process, and its own.
+    pub(crate) fn tasks_upwards(&self, placed: &PlacedProcess) -> impl Iterator<Item = Task> + '_ {
+        let above = self.above(placed.process.pid).into_iter();
+        let above = above.flat_map(|above| above.tasks.iter().copied());
+        above.chain(placed.membership.task)
+    }
+
+    /// Whether a trainer is above or below this process.
+    pub(crate) fn is_in_line_with_trainer(&self, pid: Pid) -> bool {
+        self.above_trainers.contains(&pid) || self.above(pid).is_some_and(|above| above.has_trainer)
     }
 
     /// Where the ranks of a trainer's job meet. A rank that is known by elimination has started the other ones.
@@ -220,61 +286,49 @@ impl<'a> RuleContext<'a> {
         let pid = trainer.process.pid;
         let local_rank = trainer.membership.ranks.local_rank;
         let is_first = local_rank.is_some_and(|rank| rank.source == Rank::ELIMINATION);
-        let others = self.tree.with_descendants(is_first.then_some(pid));
-        let mut ranks = std::iter::once(pid).chain(others);
-        ranks.find_map(|pid| {
-            self.process(pid)?
-                .process
-                .environment
-                .as_ref()?
-                .rendezvous()
-        })
-    }
-
-    /// The topmost launcher or trainer above a trainer, or itself: Lightning's rank 0 starts the other ranks. `known` has the
-    /// answers so far, as ranks may be a long chain.
-    fn topmost_of_job(&self, trainer: Pid, known: &mut BTreeMap<Pid, Pid>) -> Pid {
-        let starts = |pid: Pid| {
-            let role = self.process(pid).and_then(|of| of.membership.role);
-            matches!(role, Some(Role::Launcher | Role::Trainer))
-        };
-        let (mut at, mut path) = (trainer, BTreeSet::from([trainer]));
-        while !known.contains_key(&at) {
-            let above = self.tree.nearest_above(at, starts);
-            // A recorded tree may contain a cycle.
-            match above.filter(|above| path.insert(*above)) {
-                Some(above) => at = above,
-                None => break,
+        let mut open = vec![pid];
+        while let Some(at) = open.pop() {
+            let process = self.process(at);
+            let environment = process.and_then(|of| of.process.environment.as_ref());
+            if let Some(found) = environment.and_then(Environment::rendezvous) {
+                return Some(found);
+            }
+            // What is below another trainer is that trainer's: so each process is looked at once.
+            let is_other = process.is_some_and(|of| of.membership.role == Some(Role::Trainer));
+            if is_first && (at == pid || !is_other) {
+                open.extend(self.tree.children(at).iter().rev());
             }
         }
-        let top = known.get(&at).copied().unwrap_or(at);
-        known.extend(path.into_iter().map(|pid| (pid, top)));
-        top
+        None
     }
 
     /// The launchers above a process, the nearest first.
-    pub(crate) fn launchers(&self, placed: &PlacedProcess) -> Vec<&'a PlacedProcess> {
-        self.ancestors(placed)
-            .into_iter()
-            .filter(|above| above.membership.role == Some(Role::Launcher))
-            .collect()
+    pub(crate) fn launchers(
+        &self,
+        placed: &PlacedProcess,
+    ) -> impl Iterator<Item = &'a PlacedProcess> + '_ {
+        let next = |pid: Pid| self.above(pid)?.launcher;
+        // The tree's cycles are cut in what is above each process, so this ends.
+        let launchers = std::iter::successors(next(placed.process.pid), move |pid| next(*pid));
+        launchers.filter_map(|pid| self.process(pid))
     }
 
     /// All processes that have a trainer below them. They may be trainers themselves.
-    pub(crate) fn ancestors_of_trainers(&self) -> BTreeSet<Pid> {
-        let trainers = self.trainers().map(|trainer| trainer.process.pid);
-        self.tree.above(trainers)
+    pub(crate) fn ancestors_of_trainers(&self) -> &BTreeSet<Pid> {
+        &self.above_trainers
     }
 
     /// The bindings that the command line and the environment of a process request, and the command lines of its
     /// launchers; the nearest first.
-    pub(crate) fn binding_requests(&self, placed: &'a PlacedProcess) -> Vec<&'a BindingRequest> {
+    pub(crate) fn binding_requests<'b>(
+        &'b self,
+        placed: &'b PlacedProcess,
+    ) -> impl Iterator<Item = &'b BindingRequest> {
         let environment = placed.process.environment.iter();
         let own = placed.process.asks.iter();
-        let launchers = self.launchers(placed).into_iter();
+        let launchers = self.launchers(placed).take(MOST_LAUNCHERS);
         own.chain(environment.flat_map(|environment| &environment.asks))
             .chain(launchers.flat_map(|launcher| &launcher.process.asks))
-            .collect()
     }
 
     /// The index of the GPU whose own memory is this node.

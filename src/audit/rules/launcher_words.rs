@@ -3,7 +3,6 @@
 use crate::audit::PlacedProcess;
 use crate::audit::rules::RuleContext;
 use crate::machine::BindTo;
-use crate::words::Role;
 
 /// What a launcher offers.
 pub(crate) struct LauncherWords {
@@ -138,32 +137,22 @@ pub(crate) fn words_of(
 /// Whether an option that binds each rank to its GPU's node was used already: it had no effect. DeepSpeed's option deals CPUs
 /// by rank and does what it promises.
 pub(crate) fn has_used_option(context: &RuleContext, placed: &PlacedProcess) -> bool {
-    let requests = context.binding_requests(placed);
-    requests
-        .iter()
-        .any(|of| of.to == BindTo::GpuNode && of.option != "--bind_cores_to_rank")
+    let mut requests = context.binding_requests(placed);
+    requests.any(|of| of.to == BindTo::GpuNode && of.option != "--bind_cores_to_rank")
 }
 
 fn matches(sign: &LauncherSign, context: &RuleContext, placed: &PlacedProcess) -> bool {
-    let above = context.ancestors(placed);
-    let tasks = || {
-        let all = above.iter().copied().chain([placed]);
-        all.filter_map(|of| of.membership.task)
-    };
+    let mut tasks = context.tasks_upwards(placed);
     match sign {
-        Framework(name) => tasks().any(|task| task.framework == *name),
-        Task(name) => tasks().any(|task| task.name == *name),
+        Framework(name) => tasks.any(|task| task.framework == *name),
+        Task(name) => tasks.any(|task| task.name == *name),
         Rank(variable) => {
             let rank = placed.membership.ranks.rank;
             rank.is_some_and(|rank| rank.source == *variable)
         }
         TrainerStartsTrainers => {
-            let is_trainer = |of: &&PlacedProcess| of.membership.role == Some(Role::Trainer);
             let trainer = context.trainer_of(placed).unwrap_or(placed);
-            let is_above = context
-                .ancestors_of_trainers()
-                .contains(&trainer.process.pid);
-            is_above || context.ancestors(trainer).iter().any(is_trainer)
+            context.is_in_line_with_trainer(trainer.process.pid)
         }
         Scheduler(name) => {
             let mut jobs = placed.names.scheduler_jobs.iter();

@@ -90,7 +90,7 @@ fn remedy(context: &RuleContext, group: &Group) -> Remedy {
         return bind(context, group);
     }
     let numactl = by_hand(context, group);
-    let words = if context.launchers(group.first()).is_empty() {
+    let words = if context.launchers(group.first()).next().is_none() {
         format!("start it with {numactl}")
     } else {
         format!(

@@ -166,7 +166,7 @@ fn how_to_start(context: &RuleContext, group: &Group, placed: &PlacedProcess) ->
     }
     let numactl = by_hand(context, group);
     let has_gpu = !placed.membership.gpus.is_empty();
-    let has_launcher = !context.launchers(placed).is_empty();
+    let has_launcher = context.launchers(placed).next().is_some();
     let is_one_place = group.parts().len() == 1;
     if is_worker {
         format!("start the trainer with {numactl} (workers inherit the binding)")

@@ -1,6 +1,7 @@
 //! Reads which processes have a file open of an accelerator that is no GPU, or of a device that was given away.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::ops::ControlFlow;
 
 use crate::machine::{DeviceUser, PciDevice};
 use crate::observe::process::{Readers, Stat, is_accelerator_file, lock, open_files};
@@ -21,13 +22,13 @@ pub(crate) fn find(
     if !devices.iter().any(|device| device.may_compute) {
         return Vec::new();
     }
-    let files = readers.each(stats.keys().copied(), |root, pid, files| {
+    let files = readers.each_in_share(stats.keys().copied(), |root, pid, until, files| {
         let mut found = BTreeSet::new();
         // A process whose files may not be read is not named: that any process may use the device is said anyway.
-        let _ = open_files::each_open_file(root, pid, |_, target| {
-            if is_accelerator_file(target) && found.len() < MOST_FILES {
-                found.insert(target.to_owned());
-            }
+        let _ = open_files::each_open_file(root, pid, until, |_, target| {
+            let is_named = is_accelerator_file(target) && found.len() < MOST_FILES;
+            let is_new = is_named && found.insert(target.to_owned());
+            ControlFlow::Continue(is_new)
         });
         *lock(files) = found;
     });

@@ -1,10 +1,12 @@
 //! Reads what decides which processes use AMD's and Intel's GPUs: their open files, `fdinfo` and KFD.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::ops::ControlFlow;
 
 use crate::jobs::ProcessTree;
 use crate::jobs::gpu_users::drm::{ClientUse, DrmFacts, OpenDrivers};
 use crate::machine::{Fact, Gap, Gpu, Reason};
+use crate::observe::deadline::Deadline;
 use crate::observe::gpu::{DrmClient, kfd, parse_fdinfo};
 use crate::observe::process::{KFD_FILE, Readers, lock, open_files, parse_drm_file};
 use crate::observe::root::Root;
@@ -45,8 +47,8 @@ fn read_open(readers: &Readers, gpus: &[Gpu], tree: &ProcessTree) -> BTreeMap<Pi
     let nodes: BTreeSet<String> = drm.flat_map(|drm| &drm.nodes).cloned().collect();
     let pids: Vec<Pid> = tree.pairs().map(|(pid, _)| pid).collect();
     // The default is right for a process that did not answer: nothing is known of it.
-    let open = readers.each(pids, move |root, pid, open| {
-        let of_process = read_open_by(root, pid, &nodes);
+    let open = readers.each_in_share(pids, move |root, pid, until, open| {
+        let of_process = read_open_by(root, pid, until, &nodes);
         *lock(open) = of_process;
     });
     open.into_iter()
@@ -54,14 +56,16 @@ fn read_open(readers: &Readers, gpus: &[Gpu], tree: &ProcessTree) -> BTreeMap<Pi
         .collect()
 }
 
-fn read_open_by(root: &Root, pid: Pid, nodes: &BTreeSet<String>) -> OpenDrivers {
+fn read_open_by(root: &Root, pid: Pid, until: Deadline, nodes: &BTreeSet<String>) -> OpenDrivers {
     let (mut has_kfd, mut files) = (false, Vec::new());
-    let listed = open_files::each_open_file(root, pid, |fd, target| {
-        has_kfd |= target == KFD_FILE;
-        if let Some(name) = parse_drm_file(target) {
-            files.push((fd.to_owned(), name.to_owned()));
-        }
+    let listed = open_files::each_open_file(root, pid, until, |fd, target| {
+        let (is_kfd, drm) = (target == KFD_FILE, parse_drm_file(target));
+        has_kfd |= is_kfd;
+        files.extend(drm.map(|name| (fd.to_owned(), name.to_owned())));
+        ControlFlow::Continue(is_kfd || drm.is_some())
     });
+    // Clients count in this order.
+    files.sort_unstable();
     let mut open = OpenDrivers {
         is_complete: true,
         ..OpenDrivers::default()
@@ -73,6 +77,9 @@ fn read_open_by(root: &Root, pid: Pid, nodes: &BTreeSet<String>) -> OpenDrivers 
         Err(_) => return OpenDrivers::default(),
     }
     for (fd, name) in &files {
+        if until.is_over() {
+            return OpenDrivers::default();
+        }
         let text = root.read(&format!("{}/fdinfo/{fd}", root.process_folder(pid)));
         match text.and_then(|text| Ok(parse_fdinfo(&text)?)) {
             // The file was closed since the listing.

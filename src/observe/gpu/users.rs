@@ -20,12 +20,28 @@ pub(crate) fn remove_foreign_pids(
     recorded: &BTreeSet<Pid>,
     gaps: &mut Vec<Gap>,
 ) -> BTreeSet<Pid> {
-    let mut foreign = listed(gpus);
-    foreign.retain(|pid| {
-        let files = || open_files::read_driver_files(readers.root(), *pid);
-        let has_none_open = || files().is_ok_and(|files| files.total == 0);
-        recorded.contains(pid) || (stats.contains_key(pid) && has_none_open())
+    let listed = listed(gpus);
+    let mut foreign: BTreeSet<Pid> = &listed & recorded;
+    let visible = listed.iter().copied();
+    let visible = visible.filter(|pid| stats.contains_key(pid) && !recorded.contains(pid));
+    let read = readers.each_in_share(visible, |root, pid, until, slot| {
+        *lock(slot) = Some(open_files::has_driver_file(root, pid, until));
     });
+    for (pid, read) in read {
+        match read.found {
+            Some(Ok(true)) => {}
+            Some(Ok(false)) => drop(foreign.insert(pid)),
+            Some(Err(reason)) if is_ended(&reason) || reason == Reason::Denied => {}
+            found => gaps.push(Gap {
+                pid: Some(pid),
+                fact: Fact::OpenFiles,
+                reason: found
+                    .and_then(Result::err)
+                    .or(read.cut)
+                    .unwrap_or(Reason::Gone),
+            }),
+        }
+    }
     gaps.extend(remove_foreign(gpus, &foreign));
     foreign
 }
@@ -43,8 +59,8 @@ pub(crate) fn find(
     if unlisted.is_empty() && is_whole(readers, gpus) && !is_recorded {
         return;
     }
-    let read = readers.each(stats.keys().copied(), |root, pid, files| {
-        *lock(files) = Some(open_files::read_driver_files(root, pid));
+    let read = readers.each_in_share(stats.keys().copied(), |root, pid, until, files| {
+        *lock(files) = Some(open_files::read_driver_files(root, pid, until));
     });
     let listed = listed(gpus);
     let (mut files, mut has_refused) = (BTreeMap::new(), false);
@@ -128,7 +144,7 @@ fn add_users_by_files(
         .iter()
         .filter(|(_, candidate)| candidate.needs_environment(gpus));
     let undecided: Vec<Pid> = undecided.map(|(pid, _)| *pid).collect();
-    let environments = readers.each(undecided, |root, pid, environment| {
+    let environments = readers.each_in_share(undecided, |root, pid, _, environment| {
         *lock(environment) = environ::read_environment(root, pid).ok();
     });
     for (pid, environment) in environments {

@@ -7,7 +7,7 @@ use crate::observe::hierarchy::{Controller, GroupFolder, HierarchyVersion};
 use crate::observe::root::Root;
 use crate::units::{Malformed, malformed, number, value};
 
-/// The quotas that were read, by the group's folder.
+/// The quotas that were read, by folder, with those of the folders above: a user may make groups a thousand deep.
 #[derive(Debug, Default)]
 pub(crate) struct CpuQuotas {
     by_folder: BTreeMap<String, Result<Option<CpuQuota>, Reason>>,
@@ -26,29 +26,41 @@ impl CpuQuotas {
         let Some(group) = GroupFolder::of(groups, Controller::Cpu) else {
             return Ok(None);
         };
-        if let Some(quota) = self.by_folder.get(&group.path) {
-            return quota.clone();
+        let (mut passed, mut least) = (Vec::new(), Ok(None));
+        for folder in group.upwards() {
+            if let Some(known) = self.by_folder.get(folder) {
+                least = known.clone();
+                break;
+            }
+            passed.push(folder);
         }
-        let quota = read_least(root, &group);
-        self.by_folder.insert(group.path.clone(), quota.clone());
-        quota
+        for folder in passed.into_iter().rev() {
+            least = least.and_then(|above| lesser(root, folder, group.version, above));
+            self.by_folder.insert(folder.to_owned(), least.clone());
+        }
+        least
     }
 }
 
-fn read_least(root: &Root, group: &GroupFolder) -> Result<Option<CpuQuota>, Reason> {
-    let mut least: Option<CpuQuota> = None;
-    for folder in group.upwards() {
-        let Some(milli_cpus) = read_quota(root, folder, group.version)? else {
-            continue;
-        };
-        if least.as_ref().is_none_or(|of| milli_cpus < of.milli_cpus) {
-            least = Some(CpuQuota {
-                milli_cpus,
-                group: folder.to_owned(),
-            });
-        }
-    }
-    Ok(least)
+/// The quota of one group, or that above it where this is not larger.
+fn lesser(
+    root: &Root,
+    folder: &str,
+    version: HierarchyVersion,
+    above: Option<CpuQuota>,
+) -> Result<Option<CpuQuota>, Reason> {
+    let Some(milli_cpus) = read_quota(root, folder, version)? else {
+        return Ok(above);
+    };
+    let is_above = above.as_ref().is_some_and(|of| of.milli_cpus < milli_cpus);
+    Ok(if is_above {
+        above
+    } else {
+        Some(CpuQuota {
+            milli_cpus,
+            group: folder.to_owned(),
+        })
+    })
 }
 
 /// `None` for no quota, and for a group without the files: the controller is not enabled there.

@@ -10,7 +10,7 @@ use crate::observe::root::Root;
 use crate::units::{Pid, number};
 
 /// A longer value names neither a job nor GPUs: the UUIDs of 64 GPUs have 2.6 KiB.
-const LONGEST_VALUE: usize = 4 << 10;
+pub(crate) const LONGEST_VALUE: usize = 4 << 10;
 
 pub(crate) fn read_environment(root: &Root, pid: Pid) -> Result<Environment, Reason> {
     Ok(parse_environment(

@@ -30,6 +30,7 @@ pub(crate) struct Readers {
     threads: Mutex<Vec<ReaderThread>>,
     deadline: Deadline,
     most_at_work: usize,
+    is_cut: AtomicBool,
 }
 
 /// What was read of a process.
@@ -119,6 +120,7 @@ impl Readers {
             deadline,
             // At least two, as one may be stuck for a while.
             most_at_work: cpus.clamp(2, MOST_AT_WORK),
+            is_cut: AtomicBool::new(false),
         }
     }
 
@@ -147,9 +149,35 @@ impl Readers {
         }
     }
 
-    /// Reads each process. `read` puts each result into the slot as soon as it has it.
+    /// Reads each process, in this order. `read` puts each result into the slot as soon as it has it.
     pub(crate) fn each<T: Default + Send + 'static>(
         &self,
+        pids: impl IntoIterator<Item = Pid>,
+        read: impl Fn(&Root, Pid, &Mutex<T>) + Send + Sync + 'static,
+    ) -> BTreeMap<Pid, ReadOutcome<T>> {
+        self.each_until(self.deadline, pids, read)
+    }
+
+    /// The same for what comes before the facts that decide: within a share of the time (see [`Deadline::share`]). `read` has
+    /// to end at the deadline that it is given.
+    pub(crate) fn each_in_share<T: Default + Send + 'static>(
+        &self,
+        pids: impl IntoIterator<Item = Pid>,
+        read: impl Fn(&Root, Pid, Deadline, &Mutex<T>) + Send + Sync + 'static,
+    ) -> BTreeMap<Pid, ReadOutcome<T>> {
+        let share = self.deadline.share();
+        let read = move |root: &Root, pid, slot: &Mutex<T>| read(root, pid, share, slot);
+        let found = self.each_until(share, pids, read);
+        if share.is_over() {
+            self.is_cut.store(true, Ordering::Release);
+            self.leave_behind();
+        }
+        found
+    }
+
+    fn each_until<T: Default + Send + 'static>(
+        &self,
+        until: Deadline,
         pids: impl IntoIterator<Item = Pid>,
         read: impl Fn(&Root, Pid, &Mutex<T>) + Send + Sync + 'static,
     ) -> BTreeMap<Pid, ReadOutcome<T>> {
@@ -175,9 +203,9 @@ impl Readers {
         remaining.0.store(slots.len(), Ordering::Release);
         self.queue().tasks = tasks;
         let mut at_work = self.fill_up(slots.len());
-        while at_work > 0 && remaining.0.load(Ordering::Acquire) > 0 && !self.deadline.is_over() {
+        while at_work > 0 && remaining.0.load(Ordering::Acquire) > 0 && !until.is_over() {
             // One message arrives, when all is done.
-            let wait = ROUND.min(self.deadline.left());
+            let wait = ROUND.min(until.left());
             if is_finished.recv_timeout(wait).is_ok() {
                 break;
             }
@@ -189,18 +217,39 @@ impl Readers {
             at_work = self.fill_up(remaining.0.load(Ordering::Acquire));
         }
         self.queue().tasks.clear();
-        let rest = if self.deadline.is_over() {
-            Reason::Late(self.deadline.allowed)
+        let rest = if until.is_over() {
+            Reason::Late(until.allowed)
         } else {
             Reason::Failed("not read: other processes block all reading threads".into())
         };
         let taken = slots.into_iter().map(|(pid, slot)| {
+            if !slot.is_settled.load(Ordering::Acquire) {
+                self.is_cut.store(true, Ordering::Release);
+            }
             slot.settle(Some(rest.clone()), remaining);
             let cut = lock(&slot.cut).take();
             let found = std::mem::take(&mut *lock(&slot.found));
             (pid, ReadOutcome { found, cut })
         });
         taken.collect()
+    }
+
+    /// Whether a process was not read because the time was over, or because all threads were stuck.
+    pub(crate) fn is_cut(&self) -> bool {
+        self.is_cut.load(Ordering::Acquire)
+    }
+
+    /// The time limit.
+    pub(crate) fn deadline(&self) -> Deadline {
+        self.deadline
+    }
+
+    /// Gives the places of the threads that still read to others: they end with what they read.
+    fn leave_behind(&self) {
+        for thread in lock(&self.threads).iter() {
+            let mut state = lock(&thread.state);
+            state.is_abandoned |= state.reads.is_some();
+        }
     }
 
     /// How long a thread may make no progress before it counts as stuck.

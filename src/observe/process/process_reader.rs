@@ -1,6 +1,7 @@
 //! The order in which the files of one process are read.
 //!
-//! First those that the kernel answers at once. Then those for which it needs the process's memory lock: a process that is
+//! First those that the kernel answers at once, and that decide most: `status` has the affinity. Then what a process may have
+//! any number of: threads and open files. Then those for which it needs the process's memory lock: a process that is
 //! stuck with this lock blocks the reader, but its other facts are known by then. The memory itself takes longest and comes
 //! last.
 
@@ -8,7 +9,8 @@ use std::collections::BTreeSet;
 use std::sync::Mutex;
 
 use crate::jobs::parse_binding_requests;
-use crate::machine::{Environment, Fact, Gaps, Memory, Process, Reason};
+use crate::machine::{Environment, Fact, Gaps, Memory, Process, Reason, Thread};
+use crate::observe::deadline::Deadline;
 use crate::observe::memory::{MemoryReader, UnreadMemory};
 use crate::observe::process::{
     Resident, Stat, lock, read_cgroup, read_command, read_environment, read_pipes, read_status,
@@ -22,12 +24,20 @@ pub(crate) struct ProcessReader<'a> {
     pub(crate) pid: Pid,
 }
 
-/// A process without its argv, environment and memory.
+/// A process without its threads, argv, environment and memory.
 #[derive(Debug)]
 pub(crate) struct PartialProcess {
     pub(crate) process: Process,
     pub(crate) gaps: Gaps,
     pub(crate) memory_input: MemoryInput,
+}
+
+/// What a process may have any number of.
+#[derive(Debug, Default)]
+pub(crate) struct NumerousFacts {
+    threads: Option<Vec<Thread>>,
+    pipes: Option<BTreeSet<u64>>,
+    gaps: Gaps,
 }
 
 /// What [`MemoryReader`] needs to know of a process.
@@ -46,14 +56,12 @@ pub(crate) struct LockedFacts {
 }
 
 impl ProcessReader<'_> {
-    /// The first step: never blocks.
-    pub(crate) fn read_unlocked(&self, stat: Stat, with_pipes: bool) -> PartialProcess {
+    /// The first step: a few files, and none of them blocks.
+    pub(crate) fn read_first(&self, stat: &Stat) -> PartialProcess {
         let Self { root, pid } = *self;
         let mut gaps = Gaps::default();
         let status = gaps.value_or_note(pid, Fact::Status, read_status(root, pid));
         let groups = gaps.value_or_note(pid, Fact::Cgroup, read_cgroup(root, pid));
-        let threads = read_threads(root, pid, &stat, &mut gaps);
-        let pipes = with_pipes.then(|| self.read_pipes(&mut gaps)).flatten();
         let memory_input = MemoryInput {
             start_time_ticks: stat.start_time_ticks,
             resident: status.as_ref().and_then(|status| status.resident),
@@ -62,12 +70,12 @@ impl ProcessReader<'_> {
             pid,
             ppid: stat.ppid,
             start_time_ticks: stat.start_time_ticks,
-            name: stat.name,
+            name: stat.name.clone(),
             last_cpu: stat.last_cpu,
             session: stat.session,
-            threads,
+            threads: None,
             groups,
-            pipes,
+            pipes: None,
             inner_pids: Vec::new(),
             uid: None,
             affinity: None,
@@ -97,21 +105,35 @@ impl ProcessReader<'_> {
         }
     }
 
-    fn read_pipes(&self, gaps: &mut Gaps) -> Option<BTreeSet<u64>> {
-        let pipes = read_pipes(self.root, self.pid);
-        gaps.value_or_note(self.pid, Fact::OpenFiles, pipes)
+    /// The second step: never blocks, but a process may have any number of threads and open files.
+    pub(crate) fn read_numerous(
+        &self,
+        stat: &Stat,
+        with_pipes: bool,
+        until: Deadline,
+    ) -> NumerousFacts {
+        let Self { root, pid } = *self;
+        let mut gaps = Gaps::default();
+        let threads = read_threads(root, pid, stat, &mut gaps);
+        let pipes = with_pipes.then(|| read_pipes(root, pid, until));
+        NumerousFacts {
+            threads,
+            pipes: pipes.and_then(|pipes| gaps.value_or_note(pid, Fact::OpenFiles, pipes)),
+            gaps,
+        }
     }
 
-    /// The second step: may block for as long as the process holds its memory lock. Each fact is put into `found` as soon as
+    /// The third step: may block for as long as the process holds its memory lock. Each fact is put into `found` as soon as
     /// it is read. `input` is `None` where the first step did not finish: then the memory is not read.
     pub(crate) fn read_locked(
         &self,
         input: Option<&MemoryInput>,
         memory: &MemoryReader,
+        longest_command: usize,
         found: &Mutex<LockedFacts>,
     ) {
         let Self { root, pid } = *self;
-        let command = read_command(root, pid);
+        let command = read_command(root, pid, longest_command);
         lock(found).command = Some(command);
         let environment = read_environment(root, pid);
         lock(found).environment = Some(environment);
@@ -119,6 +141,15 @@ impl ProcessReader<'_> {
             let memory = memory.read(root, pid, input.start_time_ticks, input.resident.as_ref());
             lock(found).memory = Some(memory);
         }
+    }
+}
+
+impl NumerousFacts {
+    /// Adds the facts to the process.
+    pub(crate) fn add_to(mut self, process: &mut Process, gaps: &mut Gaps) {
+        process.threads = self.threads;
+        process.pipes = self.pipes;
+        gaps.append(&mut self.gaps);
     }
 }
 

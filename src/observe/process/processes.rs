@@ -1,13 +1,14 @@
 //! Reads all that the audit needs to know of the selected processes.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::sync::Mutex;
+use std::sync::Arc;
 
 use crate::jobs::Selection;
 use crate::machine::{Fact, Gap, Process, Reason};
 use crate::observe::memory::MemoryReader;
 use crate::observe::process::{
-    CpuQuotas, Cpusets, MemoryInput, ProcessReader, Readers, Stat, has_ended, lock,
+    CpuQuotas, Cpusets, MemoryInput, NumerousFacts, PartialProcess, ProcessReader, ReadOutcome,
+    Readers, Stat, has_ended, lock, longest_command,
 };
 use crate::observe::selection::Choice;
 use crate::units::Pid;
@@ -36,6 +37,7 @@ pub(crate) fn read_processes(
     };
     let (processes, ended) = read_all(readers, stats, with_pipes, memory, gaps);
     // A process that exited is missing only if its PID was given.
+    let named: BTreeSet<&Pid> = named.iter().collect();
     let asked_for = ended.into_iter().filter(|pid| named.contains(pid));
     missing.extend(asked_for.map(|pid| (pid, Reason::Gone)));
     gaps.extend(missing.into_iter().map(|(pid, reason)| Gap {
@@ -43,12 +45,13 @@ pub(crate) fn read_processes(
         fact: Fact::Process,
         reason,
     }));
-    orphans.retain(|pid| processes.iter().any(|process| process.pid == *pid));
+    let is_read = |pid: &Pid| processes.binary_search_by_key(pid, |of| of.pid).is_ok();
+    orphans.retain(is_read);
     (processes, orphans)
 }
 
-/// Reads these processes; the PIDs are those that ended meanwhile. The first step, which never blocks, is done for all
-/// processes before the second one: so a stuck process hides nothing of the others.
+/// Reads these processes; the PIDs are those that ended meanwhile. Each step is done for all processes before the next one: so
+/// a stuck process, or one with very many threads, hides nothing of the others.
 fn read_all(
     readers: &Readers,
     stats: BTreeMap<Pid, Stat>,
@@ -56,25 +59,21 @@ fn read_all(
     memory: MemoryReader,
     gaps: &mut Vec<Gap>,
 ) -> (Vec<Process>, Vec<Pid>) {
-    let pids: Vec<Pid> = stats.keys().copied().collect();
-    let stats = Mutex::new(stats);
-    let mut partial = readers.each(pids, move |root, pid, slot| {
-        let stat = lock(&stats).remove(&pid);
-        let reader = ProcessReader { root, pid };
-        let read = stat.map(|stat| reader.read_unlocked(stat, with_pipes.contains(&pid)));
-        *lock(slot) = read;
-    });
+    let stats = Arc::new(stats);
+    let mut partial = read_first(readers, &stats);
+    read_group_limits(readers, &mut partial);
     let inputs: BTreeMap<Pid, Option<MemoryInput>> = partial
         .iter()
         .map(|(pid, read)| (*pid, read.found.as_ref().map(|read| read.memory_input)))
         .collect();
     let pids: Vec<Pid> = inputs.keys().copied().collect();
+    let longest = longest_command(pids.len());
+    let mut numerous = read_numerous(readers, stats, with_pipes);
     let locked = readers.each(pids, move |root, pid, slot| {
         let input = inputs.get(&pid).and_then(Option::as_ref);
-        ProcessReader { root, pid }.read_locked(input, &memory, slot);
+        ProcessReader { root, pid }.read_locked(input, &memory, longest, slot);
     });
     let root = readers.root();
-    let (mut cpusets, mut quotas) = (Cpusets::default(), CpuQuotas::default());
     let (mut processes, mut ended) = (Vec::new(), Vec::new());
     for (pid, locked) in locked {
         let Some(read) = partial.remove(&pid).and_then(|read| read.found) else {
@@ -86,11 +85,14 @@ fn read_all(
             continue;
         };
         let (mut process, mut own_gaps) = (read.process, read.gaps);
-        if let Some(groups) = &process.groups {
-            let cpuset = cpusets.of(root, groups);
-            process.cpuset = own_gaps.value_or_note(pid, Fact::Cpuset, cpuset).flatten();
-            let quota = quotas.of(root, groups);
-            process.cpu_quota = own_gaps.value_or_note(pid, Fact::CpuQuota, quota).flatten();
+        match numerous.remove(&pid) {
+            Some(ReadOutcome {
+                found: Some(found), ..
+            }) => found.add_to(&mut process, &mut own_gaps),
+            other => {
+                let cut = other.and_then(|other| other.cut);
+                own_gaps.note(pid, Fact::Threads, cut.unwrap_or(Reason::Gone));
+            }
         }
         locked.found.add_to(&mut process, locked.cut, &mut own_gaps);
         // Checked last, so that no fact can be that of another process with this PID.
@@ -102,4 +104,60 @@ fn read_all(
         processes.push(process);
     }
     (processes, ended)
+}
+
+fn read_first(
+    readers: &Readers,
+    stats: &Arc<BTreeMap<Pid, Stat>>,
+) -> BTreeMap<Pid, ReadOutcome<Option<PartialProcess>>> {
+    let (pids, stats): (Vec<Pid>, _) = (stats.keys().copied().collect(), stats.clone());
+    readers.each(pids, move |root, pid, slot| {
+        let reader = ProcessReader { root, pid };
+        let read = stats.get(&pid).map(|stat| reader.read_first(stat));
+        *lock(slot) = read;
+    })
+}
+
+/// Those with few threads come first: one with very many delays none of the others.
+fn read_numerous(
+    readers: &Readers,
+    stats: Arc<BTreeMap<Pid, Stat>>,
+    with_pipes: BTreeSet<Pid>,
+) -> BTreeMap<Pid, ReadOutcome<Option<NumerousFacts>>> {
+    let until = readers.deadline();
+    let mut by_size: Vec<(u64, Pid)> = stats.iter().map(|(pid, of)| (of.threads, *pid)).collect();
+    by_size.sort_unstable();
+    let pids = by_size.into_iter().map(|(_, pid)| pid);
+    readers.each(pids, move |root, pid, slot| {
+        let reader = ProcessReader { root, pid };
+        let with_pipes = with_pipes.contains(&pid);
+        let read = stats
+            .get(&pid)
+            .map(|stat| reader.read_numerous(stat, with_pipes, until));
+        *lock(slot) = read;
+    })
+}
+
+/// Reads what control groups limit, one file of each group for all its processes. Users can make groups, so this has a share
+/// of the time.
+fn read_group_limits(
+    readers: &Readers,
+    partial: &mut BTreeMap<Pid, ReadOutcome<Option<PartialProcess>>>,
+) {
+    let (root, until) = (readers.root(), readers.deadline().share());
+    let in_time = || match until.is_over() {
+        true => Err(Reason::Late(until.allowed)),
+        false => Ok(()),
+    };
+    let (mut cpusets, mut quotas) = (Cpusets::default(), CpuQuotas::default());
+    for read in partial.values_mut().filter_map(|of| of.found.as_mut()) {
+        let (process, gaps) = (&mut read.process, &mut read.gaps);
+        let (Some(groups), pid) = (&process.groups, process.pid) else {
+            continue;
+        };
+        let cpuset = in_time().and_then(|()| cpusets.of(root, groups));
+        let quota = in_time().and_then(|()| quotas.of(root, groups));
+        process.cpuset = gaps.value_or_note(pid, Fact::Cpuset, cpuset).flatten();
+        process.cpu_quota = gaps.value_or_note(pid, Fact::CpuQuota, quota).flatten();
+    }
 }

@@ -93,7 +93,7 @@ pub(crate) struct Stat {
     /// Fields 14 and 15: user and system CPU time in clock ticks, of the thread or of all threads of the process.
     pub(crate) cpu_ticks: u64,
     /// Field 20: the number of threads. An ended main thread counts until the last of the others has ended.
-    threads: u64,
+    pub(crate) threads: u64,
     /// Field 22, in clock ticks after boot.
     pub(crate) start_time_ticks: u64,
     /// Field 39: the CPU on which it last ran.

@@ -4,6 +4,7 @@ use std::ffi::OsString;
 use std::fs::File;
 use std::io;
 use std::mem::MaybeUninit;
+use std::ops::ControlFlow;
 use std::os::fd::OwnedFd;
 use std::os::unix::ffi::OsStringExt;
 use std::path::PathBuf;
@@ -39,6 +40,17 @@ pub(crate) fn folder_names(
 
 /// The same for an open folder.
 pub(crate) fn names_of(folder: &OwnedFd, take: &mut impl FnMut(&str)) -> io::Result<()> {
+    names_until(folder, &mut |name| {
+        take(name);
+        ControlFlow::Continue(())
+    })
+}
+
+/// The same until `take` breaks.
+pub(crate) fn names_until(
+    folder: &OwnedFd,
+    take: &mut impl FnMut(&str) -> ControlFlow<()>,
+) -> io::Result<()> {
     // Space for a few hundred entries: one call lists nearly every folder, and a second one finds the end.
     let mut room = [MaybeUninit::uninit(); 8 << 10];
     let mut entries = RawDir::new(folder, &mut room);
@@ -52,8 +64,9 @@ pub(crate) fn names_of(folder: &OwnedFd, take: &mut impl FnMut(&str)) -> io::Res
         if let Ok(name) = entry.file_name().to_str()
             && name != "."
             && name != ".."
+            && take(name).is_break()
         {
-            take(name);
+            return Ok(());
         }
     }
     Ok(())

@@ -6,10 +6,14 @@ use std::path::Path;
 use crate::observe::root::RecordedTree;
 use crate::units::Pid;
 
+/// What a recording keeps of a file's bytes, by its path; `None` for all of them. It is asked when the file is read: until the
+/// end of an observation whole environments would take gigabytes.
+pub(crate) type PartKept = fn(path: &Path, bytes: &[u8]) -> Option<Vec<u8>>;
+
 /// Everything that was read through a [`crate::observe::root::Root`].
 #[derive(Debug, Default)]
 pub(crate) struct Tap {
-    /// The bytes of every file, as the kernel gave them.
+    /// The bytes of every file, as the kernel gave them, or the part of them that is kept.
     pub(crate) tree: RecordedTree,
     /// Files that this user may not read.
     pub(crate) denied: BTreeSet<String>,
@@ -23,14 +27,6 @@ pub(crate) fn keeps_names_of(folder: &str) -> bool {
     let is_device =
         folder.starts_with("sys/devices/") && !folder.starts_with("sys/devices/system/");
     is_device || folder.starts_with("sys/bus/pci/devices/")
-}
-
-/// Whether a link may be needed in a recording. Of the files that processes have open these are devices and pipes: a process
-/// may have half a million others.
-pub(crate) fn keeps_link(path: &str, target: &Path) -> bool {
-    let target = target.to_str();
-    !path.starts_with("proc/")
-        || target.is_some_and(|name| name.starts_with("/dev/") || name.starts_with("pipe:"))
 }
 
 #[cfg(test)]
@@ -55,13 +51,5 @@ mod tests {
         ] {
             assert!(!keeps_names_of(path), "{path}");
         }
-    }
-
-    #[test]
-    fn of_open_files_a_recording_keeps_devices_and_pipes() {
-        let keeps = |path: &str, target: &str| keeps_link(path, Path::new(target));
-        assert!(keeps("proc/7/fd/3", "/dev/nvidia0") && keeps("proc/7/fd/3", "pipe:[12]"));
-        assert!(!keeps("proc/7/fd/3", "/data/x") && !keeps("proc/7/fd/3", "socket:[7]"));
-        assert!(keeps("sys/bus/pci/devices/0000:01:00.0", "../../x"));
     }
 }

@@ -34,6 +34,11 @@ impl RecordedTree {
         &self.entries
     }
 
+    /// The same, as a value: to change a tree without a second one.
+    pub(crate) fn into_entries(self) -> impl Iterator<Item = (PathBuf, RecordedEntry)> {
+        self.entries.into_iter()
+    }
+
     /// The tree below one of its folders.
     pub(crate) fn below(self, folder: &str) -> Self {
         let entries = self.entries.into_iter().filter_map(|(path, entry)| {

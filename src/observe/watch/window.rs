@@ -168,8 +168,12 @@ impl<'a> Sampler<'a> {
         self.add_children();
         let mut room = MOST_THREADS;
         let mut left_out = 0;
+        let mut ended = BTreeSet::new();
         for (pid, tally) in &mut self.tallies {
             let tids = threads::tids(self.root, *pid);
+            if tids.is_empty() {
+                ended.insert(*pid);
+            }
             left_out += tids.len().saturating_sub(room);
             let threads = tids.into_iter().take(room);
             let threads: Result<Vec<ThreadSample>, Reason> = threads
@@ -186,6 +190,8 @@ impl<'a> Sampler<'a> {
             }
         }
         self.left_out = self.left_out.max(left_out);
+        // Nothing is said of a process that has ended, and a job may start and end any number of them.
+        self.tallies.retain(|pid, _| !ended.contains(pid));
     }
 
     /// Adds processes that the sampled ones have started since the last round.
@@ -285,4 +291,24 @@ fn read_thread(
         node: topology.node_of(stat.last_cpu),
         cpu_ticks: stat.cpu_ticks,
     }))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::observe::root::{RecordedEntry, RecordedTree};
+
+    #[test]
+    fn nothing_is_kept_of_processes_that_have_ended() {
+        let mut tree = RecordedTree::default();
+        let zeros = "0 ".repeat(16);
+        let stat = format!("7 (x) S 1 {zeros} 0 9 {zeros} 0 0 0\n");
+        let stat = RecordedEntry::File(stat.into_bytes());
+        tree.insert("proc/7/task/7/stat", stat);
+        let (root, topology) = (Root::archive(tree), Topology::default());
+        let pids = (7..1000).map(|pid| (Pid(pid), 9)).collect();
+        let mut sampler = Sampler::new(&root, &topology, pids);
+        sampler.run_round();
+        assert_eq!(sampler.tallies.keys().collect::<Vec<_>>(), [&Pid(7)]);
+    }
 }
