@@ -89,6 +89,7 @@ pub(crate) fn observe(source: Source, subjects: &Subjects) -> Observation {
         root,
         manifest,
         memory,
+        limits,
         ..
     } = source;
     let readers = Readers::new(root.clone(), deadline);
@@ -104,7 +105,7 @@ pub(crate) fn observe(source: Source, subjects: &Subjects) -> Observation {
                 selection::choose(&readers, stats, &mut gpus, &named, &manifest, &mut gaps);
             strangers.clone_from(&chosen.foreign_pids);
             device_users = device_users::find(&readers, &devices, &chosen.stats);
-            let memory = MemoryReader::new(memory);
+            let memory = MemoryReader::new(memory, limits);
             processes::read_processes(&readers, chosen, &named, memory, &mut gaps)
         }
     };

@@ -3,7 +3,7 @@
 use std::process::ExitCode;
 
 use super::output::{print, print_by, terminal};
-use super::settings::{expected, settings};
+use super::settings::{expected, limits, settings};
 use super::trouble::Trouble;
 use super::{exit_code, source};
 use crate::audit::audit;
@@ -13,7 +13,9 @@ use crate::print::{csv, json, remedies, table};
 
 pub(super) fn run(arguments: &AuditArgs) -> Result<ExitCode, Trouble> {
     let expected = expected(arguments.expect.as_deref())?;
-    let source = source::source(&arguments.machine)?.reading_memory(arguments.memory.into());
+    let source = source::source(&arguments.machine)?
+        .reading_memory(arguments.memory.into())
+        .judged_by(limits(&arguments.judgement));
     let subjects = source::subjects(&arguments.pid);
     let window = match arguments.window {
         Some(length) => watch(&source, &subjects, length)?,

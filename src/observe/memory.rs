@@ -18,7 +18,7 @@ pub(crate) mod sample;
 pub(crate) mod syscalls;
 
 pub(crate) use backing::{TORCH_PREFIX, backing_of_file, torch_maker};
-pub(crate) use estimate::{Bounds, Population, calls, pages};
+pub(crate) use estimate::{Bounds, Population, pages};
 pub(crate) use huge::HugeDevices;
 pub(crate) use maps::each_mapping;
 pub(crate) use mountinfo::{Device, read_huge_mounts};
@@ -30,7 +30,7 @@ use crate::machine::{Memory, Reason};
 use crate::observe::memory::numa_maps::walk::{self, is_small};
 use crate::observe::process::{Resident, cgroup, stat};
 use crate::observe::root::Root;
-use crate::units::{NodeBytes, Pid};
+use crate::units::{Limits, NodeBytes, Pid};
 
 /// How the memory of running processes is read. A recording has every page.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -56,13 +56,16 @@ pub(crate) struct UnreadMemory {
 #[derive(Debug, Default)]
 pub(crate) struct MemoryReader {
     how: MemoryReading,
+    limits: Limits,
     huge: HugeDevices,
 }
 
 impl MemoryReader {
-    pub(crate) fn new(how: MemoryReading) -> Self {
+    /// `limits`: where it matters how exact a sample is.
+    pub(crate) fn new(how: MemoryReading, limits: Limits) -> Self {
         Self {
             how,
+            limits,
             huge: HugeDevices::default(),
         }
     }
@@ -108,7 +111,7 @@ impl MemoryReader {
         if is_small(resident) || !root.is_of_own_numbers() {
             return read_all();
         }
-        match sample::memory(root, pid, resident, &self.huge) {
+        match sample::memory(root, pid, resident, &self.huge, self.limits) {
             // The pages are read by PID, which may belong to another process by now.
             Ok(_) if stat::has_ended(root, pid, start_time_ticks) => Err(Reason::Gone),
             Ok(memory) => Ok(memory),
