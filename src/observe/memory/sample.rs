@@ -10,6 +10,7 @@ mod placements;
 mod plan;
 
 use std::io;
+use std::sync::OnceLock;
 use std::time::Instant;
 
 use crate::machine::{Backing, Exactness, Memory, Reason};
@@ -38,18 +39,36 @@ impl From<Reason> for SampleError {
     }
 }
 
-/// The memory of a process, estimated from a sample that is large enough to judge it by these limits.
+/// What the samples of all processes share. Several threads use it at once.
+#[derive(Debug, Default)]
+pub(crate) struct Sampling {
+    /// A sample is large enough to judge the process by these.
+    limits: Limits,
+    huge: HugeDevices,
+    slack: OnceLock<Bytes>,
+}
+
+impl Sampling {
+    /// For these limits.
+    pub(crate) fn new(limits: Limits) -> Self {
+        Self {
+            limits,
+            ..Self::default()
+        }
+    }
+}
+
+/// The memory of a process, estimated from a sample.
 pub(crate) fn memory(
     root: &Root,
     pid: Pid,
     resident: Option<&Resident>,
-    huge: &HugeDevices,
-    limits: Limits,
+    sampling: &Sampling,
 ) -> Result<Memory, SampleError> {
     let until = Instant::now() + root.patience().sample();
     let page = rustix::param::page_size() as u64;
     let has_huge = resident.is_none_or(|resident| resident.huge.0 > 0);
-    let huge = if has_huge { Some(huge) } else { None };
+    let huge = has_huge.then_some(&sampling.huge);
     let mut found = read_mappings(root, pid, page, huge)?;
     if resident.is_some_and(|resident| resident.huge > found.room(Backing::Huge)) {
         // They are on a hugetlbfs that is no longer mounted.
@@ -57,13 +76,13 @@ pub(crate) fn memory(
     }
     let bounds = Bounds {
         resident: resident.copied(),
-        slack: slack(root, page),
+        slack: *sampling.slack.get_or_init(|| slack(root, page)),
         copies: found.copies,
         shared_copies: found.shared_copies,
     };
     let strata = planned(root, pid, resident, &mut found, until);
     let mut query = LiveQuery::new(root.thread_to_ask(pid), until);
-    let sample = grown(strata, &bounds, &limits, &mut query).map_err(sample_error)?;
+    let sample = grown(strata, &bounds, &sampling.limits, &mut query).map_err(sample_error)?;
     let mut memory = walk::read_policy(root, pid)?;
     memory.pages = pages(&sample, &bounds);
     memory.torch_makers = found.torch_makers;
