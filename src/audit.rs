@@ -25,25 +25,7 @@ use crate::compare::expected;
 use crate::document::{Document, Expected, Finding};
 pub(crate) use crate::jobs::scope::Scope;
 use crate::machine::{Fact, Machine};
-use crate::units::Bytes;
-
-/// Memory off the local nodes is a mismatch if it exceeds both limits.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct Limits {
-    /// Percent of a process's working memory.
-    pub(crate) remote_percent: u8,
-    /// A size.
-    pub(crate) remote_bytes: Bytes,
-}
-
-impl Default for Limits {
-    fn default() -> Self {
-        Self {
-            remote_percent: 10,
-            remote_bytes: Bytes(16 << 20),
-        }
-    }
-}
+pub(crate) use crate::units::Limits;
 
 /// What to audit, and how to judge.
 #[derive(Debug, Clone, Default)]

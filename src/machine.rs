@@ -12,6 +12,7 @@ pub(crate) mod memory;
 pub(crate) mod nvml_answer;
 pub(crate) mod pci;
 pub(crate) mod process;
+pub(crate) mod sampling_error;
 pub(crate) mod topology;
 pub(crate) mod window;
 
@@ -27,6 +28,7 @@ pub(crate) use nvml_answer::{
 };
 pub(crate) use pci::{DeviceUser, PciDevice};
 pub(crate) use process::{ControlGroup, CpuQuota, Cpuset, Process, Thread};
+pub(crate) use sampling_error::{error_by_backing, error_of};
 pub(crate) use topology::{HugePool, Node, PciNodes, PciPlace, Topology};
 pub(crate) use window::{Counters, CpuTime, ProcessActivity, ThreadActivity, Window};
 

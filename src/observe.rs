@@ -12,10 +12,11 @@
 //! - Of environments only the variables of ranks (`jobs/ranks.rs`), of schedulers' jobs (`jobs/scheduler.rs`), MASTER_PORT,
 //!   TORCHELASTIC_RUN_ID, CUDA_VISIBLE_DEVICES, POD_UID, and variables that request a binding, of frameworks and of OpenMP
 //!   (`jobs/binding_requests.rs`).
-//! - Memory: `maps`, the nodes of some thousand pages (move_pages without target nodes), `pagemap` where mappings are nearly
-//!   empty, the first lines of `task/TID/numa_maps` for the policies. `numa_maps` as a whole for small processes, recordings,
-//!   `--memory exact`, and where move_pages is refused; `memory.numa_stat` of the control group where that takes too long.
-//!   For huge pages `/proc/self/mountinfo`, `/sys/kernel/mm/hugepages` and the device of an empty memfd.
+//! - Memory: `maps`, the nodes of some hundred to some thousand pages (move_pages without target nodes), `pagemap` where
+//!   mappings are nearly empty, the first lines of `task/TID/numa_maps` for the policies. `numa_maps` as a whole for small
+//!   processes, recordings, `--memory exact`, and where move_pages is refused; `memory.numa_stat` of the
+//!   control group where that takes too long. For huge pages `/proc/self/mountinfo`, `/sys/kernel/mm/hugepages` and the device
+//!   of an empty memfd.
 //! - Control groups: `cpuset.cpus.effective`, `cpuset.mems.effective`, `cpuset.cpus.partition` and `cpu.max`, or their
 //!   equivalents of version 1.
 //! - With `--for`: `task/TID/stat` repeatedly; at both ends `task/TID/sched`, `/proc/vmstat` and the nodes' `numastat`.
@@ -90,6 +91,7 @@ pub(crate) fn observe(source: Source, subjects: &Subjects) -> Observation {
         root,
         manifest,
         memory,
+        limits,
         ..
     } = source;
     let readers = Readers::new(root.clone(), deadline);
@@ -105,7 +107,7 @@ pub(crate) fn observe(source: Source, subjects: &Subjects) -> Observation {
                 selection::choose(&readers, stats, &mut gpus, &named, &manifest, &mut gaps);
             strangers.clone_from(&chosen.foreign_pids);
             device_users = device_users::find(&readers, &devices, &chosen.stats);
-            let memory = MemoryReader::new(memory);
+            let memory = MemoryReader::new(memory, limits);
             processes::read_processes(&readers, chosen, &named, memory, &mut gaps)
         }
     };

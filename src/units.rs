@@ -2,6 +2,7 @@
 
 mod bytes;
 mod cpus;
+mod limits;
 mod list;
 mod nodes;
 mod pci_address;
@@ -12,6 +13,7 @@ mod time;
 
 pub(crate) use bytes::{Bytes, NodeBytes};
 pub(crate) use cpus::{Cpu, CpuSet, parse_cpu_list, parse_cpu_mask};
+pub(crate) use limits::Limits;
 pub(crate) use list::ranges;
 pub(crate) use nodes::{NodeId, NodeSet, node_list, parse_node_list};
 pub(crate) use pci_address::PciAddress;

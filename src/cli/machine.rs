@@ -66,7 +66,8 @@ pub(crate) struct HomeNodeArgs {
 /// How to read memory.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, ValueEnum)]
 pub(crate) enum MemoryHow {
-    /// Count every page of small processes and some thousand pages of large ones: a few milliseconds for each process.
+    /// Count every page of small processes. Of large ones look at a few hundred pages, and at up to some thousand if these are
+    /// near a limit or on several nodes: about a millisecond for each process.
     #[default]
     Sample,
     /// Count every page: about 14 ms for each GiB in 4 KiB pages, during which the process may have to wait.

@@ -1,7 +1,7 @@
 //! `numa-audit` and `numa-audit audit`.
 
 use super::output::{print, print_by, terminal};
-use super::settings::{expected, settings};
+use super::settings::{expected, limits, settings};
 use super::trouble::Trouble;
 use super::{exit_code, guard, source};
 use crate::audit::audit;
@@ -19,7 +19,9 @@ pub(super) fn run(arguments: &AuditArgs) -> Result<u8, Trouble> {
 }
 
 fn run_in_this_process(arguments: &AuditArgs, expected: Option<Expected>) -> Result<u8, Trouble> {
-    let source = source::source(&arguments.machine)?.reading_memory(arguments.memory.into());
+    let source = source::source(&arguments.machine)?
+        .reading_memory(arguments.memory.into())
+        .judged_by(limits(&arguments.judgement));
     let subjects = source::subjects(&arguments.pid);
     let window = match arguments.window {
         Some(length) => watch(&source, &subjects, length)?,

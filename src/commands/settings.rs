@@ -22,16 +22,21 @@ pub(super) fn settings(
     let allowed = judgement.allow.iter();
     let allowed = allowed.map(|name| Ok(rule_named(name)?.name));
     Ok(Settings {
-        limits: Limits {
-            remote_percent: judgement.remote_percent,
-            remote_bytes: Bytes(u64::from(judgement.remote_mib) << 20),
-        },
+        limits: limits(judgement),
         scope: scope(judgement, machine)?,
         hints: hints(home_nodes, machine)?,
         strict_node: judgement.strict_node,
         allowed: allowed.collect::<Result<_, Trouble>>()?,
         ..Settings::default()
     })
+}
+
+/// How much memory may be off the local nodes.
+pub(super) fn limits(judgement: &JudgementArgs) -> Limits {
+    Limits {
+        remote_percent: judgement.remote_percent,
+        remote_bytes: Bytes(u64::from(judgement.remote_mib) << 20),
+    }
 }
 
 /// The file of --expect.

@@ -28,7 +28,8 @@ pub(crate) struct MemoryEntry {
     pub(crate) exact: Option<bool>,
     /// How many pages the estimate is made from; null where every page was counted.
     pub(crate) sample_pages: Option<u64>,
-    /// By how much local_fraction may be wrong, in 95 of 100 cases: from 0 to 1.
+    /// By how much local_fraction may be wrong, in 95 of 100 cases: from 0 to 1. Pages that are all on one node do not prove that
+    /// none is elsewhere: of 256 such pages the error is 0.014, of 2048 it is 0.002.
     #[serde(default, deserialize_with = "fraction")]
     #[schemars(range(min = 0.0, max = 1.0))]
     pub(crate) error: Option<f64>,

@@ -60,6 +60,13 @@ pub(crate) struct Stratum {
     pub(crate) page: Bytes,
 }
 
+impl Stratum {
+    /// How many of the queried pages were present.
+    pub(crate) fn present(&self) -> u64 {
+        self.present.values().sum()
+    }
+}
+
 /// A memory policy (numa(7); `mpol_to_str` in the kernel's mm/mempolicy.c).
 #[derive(Debug, Clone, Default, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) struct Policy {

@@ -2,7 +2,13 @@
 //!
 //! A full `numa_maps` walks all page tables of a process and holds its mmap lock meanwhile: 14 ms for each GiB in 4 KiB pages,
 //! in which the process cannot map or unmap (up to Linux 6.18). So by default only small processes are read in full. Of
-//! others the kernel is asked for the nodes of a few thousand pages, which costs the same for every size.
+//! others the kernel is asked for the nodes of a few hundred pages, and of up to some thousand where these leave an answer open.
+//! That costs the same for every size.
+//!
+//! Workers that were forked from a trainer are sampled like others, although they share most pages with it. Which ones they share
+//! cannot be known for less: a worker that writes to a page gets a copy of its own, perhaps on another node, and neither `maps`
+//! nor the counters show that. The numbers of page frames would, in `pagemap`, but only for root, and a page of it at a time. Of
+//! shared memory two processes have the same pages at the same offset, but each has its own set of present ones.
 //!
 //! A process may be stuck while it holds its mmap lock. A wait for the lock in move_pages(2) cannot be interrupted, even by
 //! SIGKILL; a wait in a read of `maps` can. So `maps` is always read first.
@@ -18,19 +24,19 @@ pub(crate) mod sample;
 pub(crate) mod syscalls;
 
 pub(crate) use backing::{TORCH_PREFIX, backing_of_file, torch_maker};
-pub(crate) use estimate::{Bounds, Population, calls, pages};
+pub(crate) use estimate::{Bounds, Population, pages};
 pub(crate) use huge::HugeDevices;
 pub(crate) use maps::each_mapping;
 pub(crate) use mountinfo::{Device, read_huge_mounts};
 pub(crate) use numa_maps::{NumaMaps, redact_line};
-pub(crate) use sample::SampleError;
+pub(crate) use sample::{SampleError, Sampling};
 pub(crate) use syscalls::{Region, page_nodes, present_regions};
 
 use crate::machine::{Memory, Reason};
 use crate::observe::memory::numa_maps::walk::{self, is_small};
 use crate::observe::process::{Resident, cgroup, stat};
 use crate::observe::root::Root;
-use crate::units::{NodeBytes, Pid};
+use crate::units::{Limits, NodeBytes, Pid};
 
 /// How the memory of running processes is read. A recording has every page.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -56,14 +62,15 @@ pub(crate) struct UnreadMemory {
 #[derive(Debug, Default)]
 pub(crate) struct MemoryReader {
     how: MemoryReading,
-    huge: HugeDevices,
+    sampling: Sampling,
 }
 
 impl MemoryReader {
-    pub(crate) fn new(how: MemoryReading) -> Self {
+    /// `limits`: where it matters how exact a sample is.
+    pub(crate) fn new(how: MemoryReading, limits: Limits) -> Self {
         Self {
             how,
-            huge: HugeDevices::default(),
+            sampling: Sampling::new(limits),
         }
     }
 
@@ -108,7 +115,7 @@ impl MemoryReader {
         if is_small(resident) || !root.is_of_own_numbers() {
             return read_all();
         }
-        match sample::memory(root, pid, resident, &self.huge) {
+        match sample::memory(root, pid, resident, &self.sampling) {
             // The pages are read by PID, which may belong to another process by now.
             Ok(_) if stat::has_ended(root, pid, start_time_ticks) => Err(Reason::Gone),
             Ok(memory) => Ok(memory),

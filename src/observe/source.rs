@@ -12,7 +12,7 @@ use crate::observe::memory::MemoryReading;
 use crate::observe::patience::Patience;
 use crate::observe::process::{Stats, left_behind, read_stats};
 use crate::observe::root::{Manifest, PartKept, Root};
-use crate::units::Pid;
+use crate::units::{Limits, Pid};
 
 /// The machine to observe.
 #[derive(Debug)]
@@ -21,6 +21,8 @@ pub(crate) struct Source {
     nvml: NvmlSource,
     pub(crate) manifest: Manifest,
     pub(crate) memory: MemoryReading,
+    /// Where it matters how exact a sample of memory is.
+    pub(crate) limits: Limits,
     pub(crate) time_limit: Duration,
 }
 
@@ -55,6 +57,7 @@ impl Source {
             nvml,
             manifest,
             memory: MemoryReading::default(),
+            limits: Limits::default(),
             time_limit: Self::USUAL_DEADLINE,
         }
     }
@@ -120,6 +123,12 @@ impl Source {
     /// How the memory of running processes is read.
     pub(crate) fn reading_memory(mut self, memory: MemoryReading) -> Self {
         self.memory = memory;
+        self
+    }
+
+    /// How much memory may be elsewhere. A sample goes on while a share may be on either side of these limits.
+    pub(crate) fn judged_by(mut self, limits: Limits) -> Self {
+        self.limits = limits;
         self
     }
 

@@ -3,8 +3,8 @@
 use std::collections::BTreeMap;
 
 use crate::audit::Limits;
-use crate::audit::place::{LocalNodes, Locality, Verdict, error_of};
-use crate::machine::{Backing, Exactness, Memory, Policy, Process, Sample};
+use crate::audit::place::{LocalNodes, Locality, Verdict};
+use crate::machine::{Backing, Exactness, Memory, Policy, Process, Sample, error_of};
 use crate::units::{Bytes, NodeBytes, NodeId, NodeSet};
 pub(crate) use crate::words::MemoryKind;
 
@@ -225,14 +225,6 @@ fn is_near_limit(share: Share, estimate: Estimate, limits: &Limits) -> bool {
         limits.exceeds(least, share.all) != limits.exceeds(most, share.all)
     };
     is_open(share.off, estimate.error) || is_open(share.remote, estimate.remote_error)
-}
-
-impl Limits {
-    /// Whether `off` bytes of `all` exceed both limits.
-    pub(crate) fn exceeds(&self, off: Bytes, all: Bytes) -> bool {
-        let share = u128::from(off.0) * 100;
-        off > self.remote_bytes && share > u128::from(all.0) * u128::from(self.remote_percent)
-    }
 }
 
 #[cfg(test)]

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use crate::machine::{Backing, Sample, Stratum};
+use crate::observe::memory::sample::order::Draw;
 use crate::observe::process::Resident;
 use crate::units::{Bytes, NodeBytes};
 
@@ -71,83 +72,17 @@ impl Population {
         start.checked_add(nth.checked_sub(before)?.checked_mul(self.page)?)
     }
 
-    /// The page to query in the `cell`th of `cells` equal parts of the row. Within its part it is drawn at random: evenly spaced
-    /// pages would all be on one node where memory is interleaved page by page and the step is even. Every run draws the same
-    /// page, so two runs have the same result.
-    pub(crate) fn drawn(&self, cell: u64, cells: u64) -> Option<u64> {
+    /// The page at a place in one of `cells` equal parts of the row. `None` where that part has no page.
+    pub(crate) fn drawn(&self, draw: Draw, cells: u64) -> Option<u64> {
         let edge = |cell: u64| {
             let at = u128::from(self.pages()) * u128::from(cell) / u128::from(cells.max(1));
             u64::try_from(at).unwrap_or(u64::MAX)
         };
-        let (first, end) = (edge(cell), edge(cell.saturating_add(1)));
+        let (first, end) = (edge(draw.cell), edge(draw.cell.saturating_add(1)));
         let width = end.checked_sub(first).filter(|width| *width > 0)?;
-        self.address(first + mixed(cell) % width)
+        let within = (u128::from(width) * u128::from(draw.within)) >> u32::BITS;
+        self.address(first.checked_add(u64::try_from(within).ok()?)?)
     }
-}
-
-/// The cells in the order in which they are queried, a call at a time. Each call has one cell of every part of the row, so that a
-/// sample that is ended early is spread as evenly. Each part has a random step of its own: with equal steps the cells of some
-/// calls would be a lattice, and memory that changes its node at the same step would be all on one node. Every run has the same
-/// order.
-pub(crate) fn calls(cells: u64, of_call: u64) -> impl Iterator<Item = Vec<u64>> {
-    let parts = of_call.clamp(1, cells.max(1));
-    let edge = |part: u64| {
-        let at = u128::from(cells) * u128::from(part) / u128::from(parts);
-        u64::try_from(at).unwrap_or(u64::MAX)
-    };
-    let parts: Vec<MixedPart> = (0..parts)
-        .map(|part| MixedPart::new(edge(part), edge(part + 1), part))
-        .collect();
-    let longest = parts.iter().map(|part| part.length).max().unwrap_or(0);
-    (0..longest).map(move |call| parts.iter().filter_map(|part| part.nth(call)).collect())
-}
-
-/// Neighbouring cells, visited with a step that meets each of them once.
-struct MixedPart {
-    first: u64,
-    length: u64,
-    offset: u64,
-    step: u64,
-}
-
-impl MixedPart {
-    fn new(first: u64, end: u64, number: u64) -> Self {
-        let length = end.saturating_sub(first);
-        let wide = length.max(1);
-        let is_coprime = |step: &u64| common_divisor(*step, wide) == 1;
-        let random = mixed(!number) % wide;
-        Self {
-            first,
-            length,
-            offset: mixed(number) % wide,
-            step: (random..=wide).find(is_coprime).unwrap_or(1),
-        }
-    }
-
-    fn nth(&self, nth: u64) -> Option<u64> {
-        if nth >= self.length {
-            return None;
-        }
-        let at = u128::from(nth) * u128::from(self.step) + u128::from(self.offset);
-        let at = u64::try_from(at % u128::from(self.length)).ok()?;
-        self.first.checked_add(at)
-    }
-}
-
-fn common_divisor(one: u64, other: u64) -> u64 {
-    if other == 0 {
-        one
-    } else {
-        common_divisor(other, one % other)
-    }
-}
-
-/// A pseudo-random number (splitmix64, Steele, Lea and Flood 2014).
-fn mixed(number: u64) -> u64 {
-    let mut mixed = number.wrapping_add(1).wrapping_mul(0x9e37_79b9_7f4a_7c15);
-    mixed = (mixed ^ (mixed >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-    mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-    mixed ^ (mixed >> 31)
 }
 
 /// Bounds of an estimate.
@@ -162,6 +97,24 @@ pub(crate) struct Bounds {
     /// Size of mappings that can have private copies of shared pages. The counter of anonymous pages includes such copies, that
     /// of shared pages does not. A sample cannot tell them from shared pages.
     pub(crate) shared_copies: Bytes,
+}
+
+impl Bounds {
+    /// Whether the counters give the size of this backing, with an error of at most this share of it.
+    pub(crate) fn give_size(&self, backing: Backing, error: f64) -> bool {
+        let Some(resident) = self.resident else {
+            return false;
+        };
+        match backing {
+            Backing::Huge => true,
+            Backing::Anonymous => {
+                let unknown = [self.slack, self.slack, self.copies, self.shared_copies];
+                let unknown: Bytes = unknown.into_iter().sum();
+                unknown.0 as f64 / 2.0 <= resident.anonymous.0 as f64 * error
+            }
+            _ => false,
+        }
+    }
 }
 
 /// The estimate for all pages from a sample.
@@ -272,17 +225,24 @@ mod tests {
     #[test]
     fn a_sample_of_all_pages_has_each_page_once() {
         let row = population(&[(0x1000, 100), (0x1000_0000, 37)]);
-        let drawn: BTreeSet<u64> = (0..137).filter_map(|cell| row.drawn(cell, 137)).collect();
-        assert_eq!(drawn.len(), 137);
+        for within in [0, u32::MAX] {
+            let draws = (0..137).map(|cell| Draw { cell, within });
+            let drawn: BTreeSet<u64> = draws.filter_map(|draw| row.drawn(draw, 137)).collect();
+            assert_eq!(drawn.len(), 137);
+        }
     }
 
-    /// A constant step of 128 pages would see only one node.
     #[test]
-    fn interleaved_pages_are_found_on_both_nodes() {
-        let row = population(&[(0, 1 << 18)]);
-        let odd = (0..2048).filter_map(|cell| row.drawn(cell, 2048));
-        let odd = odd.filter(|address| address / 4096 % 2 == 1).count();
-        assert!((900..1150).contains(&odd), "{odd}");
+    fn a_page_is_drawn_from_its_part() {
+        for page in [4096, 65536] {
+            let mut row = Population::new(page);
+            row.add(1 << 40, (1 << 40) + 1000 * page);
+            let at = |cell, within| row.drawn(Draw { cell, within }, 10);
+            let nth = |nth: u64| Some((1 << 40) + nth * page);
+            assert_eq!((at(0, 0), at(0, u32::MAX)), (nth(0), nth(99)));
+            assert_eq!((at(9, 0), at(9, u32::MAX)), (nth(900), nth(999)));
+            assert_eq!((at(3, 1 << 31), at(10, 0)), (nth(350), None));
+        }
     }
 
     fn stratum(pages: u64, asked: u64, present: [u64; 2]) -> Stratum {
@@ -306,6 +266,45 @@ mod tests {
         pages
             .map(|(backing, by_node)| (backing, in_pages(by_node)))
             .collect()
+    }
+
+    #[test]
+    fn pages_of_other_sizes_have_other_sizes() {
+        for page in [4096, 16384, 65536] {
+            let of = Stratum {
+                page: Bytes(page),
+                ..stratum(8000, 1000, [600, 200])
+            };
+            let sample = Sample {
+                strata: [(Backing::Anonymous, of)].into(),
+            };
+            let found = pages(&sample, &Bounds::default());
+            let sizes: Vec<u64> = found[&Backing::Anonymous]
+                .values()
+                .map(|bytes| bytes.0)
+                .collect();
+            assert_eq!(sizes, [4800 * page, 1600 * page]);
+        }
+    }
+
+    #[test]
+    fn a_counter_gives_a_size_where_its_own_error_is_small() {
+        let gives = |backing, slack: u64, copies: u64| {
+            let bounds = Bounds {
+                resident: Some(Resident {
+                    anonymous: Bytes(1000 << 20),
+                    ..Resident::default()
+                }),
+                slack: Bytes(slack << 20),
+                copies: Bytes(copies << 20),
+                ..Bounds::default()
+            };
+            bounds.give_size(backing, 0.1)
+        };
+        assert!(gives(Backing::Anonymous, 50, 100) && gives(Backing::Huge, 500, 0));
+        assert!(!gives(Backing::Anonymous, 50, 101) && !gives(Backing::Anonymous, 101, 0));
+        assert!(!gives(Backing::Shared, 0, 0));
+        assert!(!Bounds::default().give_size(Backing::Anonymous, 0.1));
     }
 
     #[test]
@@ -390,45 +389,16 @@ mod tests {
         assert_eq!(estimated(&hidden, &counted(72, 0)), expected);
     }
 
-    #[test]
-    fn every_cell_is_visited_once_and_each_call_is_spread() {
-        for cells in [0, 1, 5, 63, 64, 65, 2048, 5000] {
-            let calls: Vec<Vec<u64>> = calls(cells, 64).collect();
-            assert_eq!(calls.len() as u64, cells.div_ceil(64));
-            let visited: BTreeSet<u64> = calls.iter().flatten().copied().collect();
-            assert_eq!(visited.len() as u64, cells);
-            assert_eq!(calls.iter().map(Vec::len).sum::<usize>() as u64, cells);
-            for call in &calls {
-                assert!(call.len() <= 64);
-            }
-        }
-        let first = calls(2048, 64).next().unwrap();
-        assert!((0..64).all(|part| first[part] as usize / 32 == part));
-    }
-
-    /// Memory that changes its node every 16 cells: a sample that is cut after any call has about half on each node.
-    #[test]
-    fn a_sample_that_is_cut_short_is_no_lattice() {
-        for period in [2, 4, 16, 32, 64, 128] {
-            let (mut odd, mut asked) = (0, 0);
-            for call in calls(8192, 64).take(4) {
-                asked += call.len();
-                odd += call.iter().filter(|cell| *cell / period % 2 == 1).count();
-            }
-            let share = odd as f64 / asked as f64;
-            assert!((0.38..0.62).contains(&share), "{period}: {share}");
-        }
-    }
-
     proptest! {
         #[test]
         fn every_drawn_page_is_in_a_range(
             ranges in proptest::collection::vec((0u64..1 << 36, 0u64..5000), 0..9),
             cells in 0u64..9000,
             cell in 0u64..9000,
+            within: u32,
         ) {
             let row = population(&ranges);
-            if let Some(address) = row.drawn(cell, cells) {
+            if let Some(address) = row.drawn(Draw { cell, within }, cells) {
                 prop_assert!(row.ranges().any(|(start, end)| (start..end).contains(&address)));
             }
         }
@@ -438,7 +408,7 @@ mod tests {
             let mut row = Population::new(page);
             row.add(start, end);
             row.add(end, start);
-            let _ = (row.drawn(cell, cells), row.bytes(), row.ranges().count());
+            let _ = (row.drawn(Draw { cell, within: u32::MAX }, cells), row.bytes(), row.ranges().count());
             let of = stratum(row.pages(), asked, [count, count]);
             let sample = Sample { strata: [(Backing::Anonymous, of.clone()), (Backing::Huge, of)].into() };
             let resident = Resident { anonymous: Bytes(bytes), file: Bytes(bytes), shared: Bytes(bytes), huge: Bytes(bytes) };

@@ -40,7 +40,8 @@ pub(crate) fn read_recorded(root: &Root, pid: Pid) -> Result<Memory, Reason> {
     let mut maps = NumaMaps::default();
     root.read_lines(&path(root, pid), |line| maps.line(line))?;
     let memory = maps.finish().ok_or(Reason::Absent)?;
-    Ok(with_policy_of_only_thread(root, pid, memory))
+    let tids = threads::tids(root, pid);
+    Ok(with_policy_of_only_thread(&tids, pid, memory))
 }
 
 /// Every page of a live process, within a time limit.
@@ -111,7 +112,7 @@ pub(crate) fn with_thread_policies(root: &Root, pid: Pid, memory: Memory) -> Mem
     let tids = threads::tids(root, pid);
     // A recording would have the first lines of a file as if they were the whole file.
     if root.is_tapped() || tids.len() <= 1 {
-        return with_policy_of_only_thread(root, pid, memory);
+        return with_policy_of_only_thread(&tids, pid, memory);
     }
     let mut memory = memory;
     let patience = root.patience();
@@ -137,8 +138,8 @@ pub(crate) fn with_thread_policies(root: &Root, pid: Pid, memory: Memory) -> Mem
 }
 
 /// Adds the policy of the main thread where this is the only thread.
-fn with_policy_of_only_thread(root: &Root, pid: Pid, mut memory: Memory) -> Memory {
-    if threads::tids(root, pid) == [pid.0] {
+fn with_policy_of_only_thread(tids: &[u32], pid: Pid, mut memory: Memory) -> Memory {
+    if tids == [pid.0] {
         memory.thread_policies = [(memory.policy.clone(), 1)].into();
     }
     memory
