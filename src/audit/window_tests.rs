@@ -69,7 +69,7 @@ fn process(pid: u32, ppid: u32, name: &str, threads: &[(u32, &str)]) -> Process 
             ..Memory::default()
         }),
         environment: Some(Environment::default()),
-        groups: Some(Vec::new()),
+        groups: Some([].into()),
         ..Process::bare(Pid(pid))
     }
 }

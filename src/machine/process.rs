@@ -49,7 +49,7 @@ pub(crate) struct Process {
     /// `None` where the environment could not be read.
     pub(crate) environment: Option<Environment>,
     /// Its control group in every hierarchy; `None` where they could not be read.
-    pub(crate) groups: Option<Vec<ControlGroup>>,
+    pub(crate) groups: Option<Arc<[ControlGroup]>>,
     /// `None` where it is unknown, and where no cpuset controller is enabled.
     pub(crate) cpuset: Option<Cpuset>,
     /// The inodes of its open pipes, without standard input and output. `None` where they could not be read, and where they were

@@ -3,6 +3,7 @@
 pub(crate) mod archive;
 pub(crate) mod blocking;
 pub(crate) mod confined;
+pub(crate) mod held;
 pub(crate) mod lines;
 pub(crate) mod manifest;
 pub(crate) mod named_file;
@@ -11,6 +12,7 @@ pub(crate) mod stand_ins;
 pub(crate) mod tap;
 pub(crate) mod tree;
 
+use held::HeldFolders;
 use stand_ins::StandIns;
 
 pub(crate) use blocking::Unresponsive;
@@ -22,10 +24,12 @@ pub(crate) use tap::{Tap, keeps_link, keeps_names_of};
 pub(crate) use tree::{RecordedEntry, RecordedTree};
 
 use std::collections::BTreeSet;
+use std::ffi::OsString;
 use std::fs::File;
 use std::io::{self, BufRead, BufReader, Cursor, ErrorKind, Read};
 use std::ops::ControlFlow;
 use std::os::fd::OwnedFd;
+use std::os::unix::ffi::OsStringExt;
 use std::path::PathBuf;
 use std::sync::{Mutex, MutexGuard, OnceLock, PoisonError};
 
@@ -51,6 +55,7 @@ pub(crate) struct Root {
     denied: BTreeSet<String>,
     unresponsive: Unresponsive,
     stand_ins: StandIns,
+    held: HeldFolders,
     own_pid: OnceLock<Option<Pid>>,
     tap: Option<Mutex<Tap>>,
 }
@@ -103,6 +108,7 @@ impl Root {
             denied: BTreeSet::new(),
             unresponsive: Unresponsive::default(),
             stand_ins: StandIns::default(),
+            held: HeldFolders::default(),
             own_pid: OnceLock::new(),
             tap: None,
         }
@@ -153,6 +159,29 @@ impl Root {
     /// The thread that a system call about the process has to name.
     pub(crate) fn thread_to_ask(&self, pid: Pid) -> Pid {
         self.stand_ins.of(pid).map_or(pid, Pid)
+    }
+
+    /// Reads the files of the process that has this PID now through its open folder, until [`Root::hold_only`]. Of a recorded
+    /// tree nothing is held.
+    pub(crate) fn hold(&self, pid: Pid) {
+        if self.is_live() {
+            self.held.hold(pid);
+        }
+    }
+
+    /// Closes the folders of the processes that `keep` does not accept.
+    pub(crate) fn hold_only(&self, keep: impl Fn(Pid) -> bool) {
+        self.held.retain(keep);
+    }
+
+    /// Closes the folder of this process.
+    pub(crate) fn release(&self, pid: Pid) {
+        self.held.release(pid);
+    }
+
+    /// Whether the files of this process are read through its open folder.
+    pub(crate) fn is_held(&self, pid: Pid) -> bool {
+        self.held.of(pid).is_some()
     }
 
     /// Reports from now on that the memory of this process did not answer in time, without another try.
@@ -247,11 +276,8 @@ impl Root {
         let flags = OFlags::DIRECTORY | OFlags::RDONLY | OFlags::CLOEXEC;
         // A recording keeps files by their whole path, and in a recorded tree every path is confined.
         let is_plain = self.is_live() && self.tap.is_none();
-        let fd = is_plain.then(|| rustix::fs::openat(CWD, live_path(&path), flags, Mode::empty()));
-        Folder {
-            fd: fd.and_then(Result::ok),
-            path,
-        }
+        let fd = is_plain.then(|| self.open_at(&path, flags).ok()).flatten();
+        Folder { path, fd }
     }
 
     /// [`Root::read_into`] for a file below a folder.
@@ -352,7 +378,9 @@ impl Root {
             return Err(Reason::Denied);
         }
         let listed = match &self.location {
-            Location::Live => live_names(path, &mut take),
+            Location::Live => self
+                .open_at(path, OFlags::DIRECTORY | OFlags::RDONLY | OFlags::CLOEXEC)
+                .and_then(|folder| names_of(&folder, &mut take)),
             Location::Folder(root) => folder_names(root, path, &mut take),
             Location::Archive(tree) => match tree.names(path) {
                 Some(names) => {
@@ -371,7 +399,7 @@ impl Root {
             return Err(Reason::Denied);
         }
         let target = match &self.location {
-            Location::Live => std::fs::read_link(live_path(path)),
+            Location::Live => self.live_link(path),
             Location::Folder(root) => link_within(root, path),
             Location::Archive(tree) => tree.link(path).ok_or(ErrorKind::NotFound.into()),
         };
@@ -406,7 +434,9 @@ impl Root {
             return Err(reason);
         }
         let opened = match &self.location {
-            Location::Live => File::open(live_path(path)).map(OpenFile::File),
+            Location::Live => self
+                .open_at(path, OFlags::RDONLY | OFlags::CLOEXEC)
+                .map(|file| OpenFile::File(File::from(file))),
             Location::Folder(root) => open_within(root, path).map(OpenFile::File),
             Location::Archive(tree) => match tree.file(path) {
                 Some(bytes) => Ok(OpenFile::Archived(Cursor::new(bytes))),
@@ -421,6 +451,23 @@ impl Root {
                 .unwrap_or(Reason::Absent),
             reason => reason,
         })
+    }
+
+    /// Opens a file or folder of the running system, below the open folder of its process if that is held.
+    fn open_at(&self, path: &str, flags: OFlags) -> io::Result<OwnedFd> {
+        let opened = rustix::io::retry_on_intr(|| match self.held.above(path) {
+            Some((folder, below)) => rustix::fs::openat(&folder, below, flags, Mode::empty()),
+            None => rustix::fs::openat(CWD, live_path(path), flags, Mode::empty()),
+        });
+        Ok(opened?)
+    }
+
+    fn live_link(&self, path: &str) -> io::Result<PathBuf> {
+        let Some((folder, below)) = self.held.above(path) else {
+            return std::fs::read_link(live_path(path));
+        };
+        let target = rustix::fs::readlinkat(&folder, below, Vec::new())?;
+        Ok(PathBuf::from(OsString::from_vec(target.into_bytes())))
     }
 
     /// Keeps the bytes of a file, if a recording is being made and the file was not given up meanwhile.
@@ -460,17 +507,16 @@ pub(crate) fn number(name: &str) -> Option<u32> {
     (number == 0 || !name.starts_with('0')).then_some(number)
 }
 
-fn live_names(path: &str, take: &mut impl FnMut(&str)) -> io::Result<()> {
-    let flags = OFlags::DIRECTORY | OFlags::RDONLY | OFlags::CLOEXEC;
-    let folder = rustix::fs::openat(CWD, live_path(path), flags, Mode::empty())?;
-    names_of(&folder, take)
-}
-
 /// Whether one read of this file returns all of it if the buffer is large enough: the kernel writes it as a single record
-/// (proc_single_open in its fs/proc/base.c).
+/// (proc_single_open in its fs/proc/base.c), or copies it from the process's memory up to the end (environ_read and
+/// get_mm_cmdline there).
 fn is_of_one_record(path: &str) -> bool {
-    let name = path.rsplit('/').next().unwrap_or_default();
-    path.starts_with("proc/") && ["stat", "status", "cgroup"].contains(&name) && path != "proc/stat"
+    const NAMES: &[&str] = &["stat", "statm", "status", "cgroup", "cmdline", "environ"];
+    let of_process = path
+        .strip_prefix("proc/")
+        .and_then(|rest| rest.split_once('/'));
+    let name = of_process.and_then(|(_, rest)| rest.rsplit('/').next());
+    name.is_some_and(|name| NAMES.contains(&name))
 }
 
 /// Reads a file of one record: a read that does not fill the buffer is the last. Other files are read to their end.

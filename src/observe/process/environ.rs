@@ -6,6 +6,7 @@ use crate::jobs::{
 };
 use crate::machine::{Environment, Ranks, Reason};
 use crate::observe::process::parse_variables;
+use crate::observe::read::read_as;
 use crate::observe::root::Root;
 use crate::units::{Pid, number};
 
@@ -13,9 +14,8 @@ use crate::units::{Pid, number};
 const LONGEST_VALUE: usize = 4 << 10;
 
 pub(crate) fn read_environment(root: &Root, pid: Pid) -> Result<Environment, Reason> {
-    Ok(parse_environment(
-        &root.read(&format!("{}/environ", root.process_folder(pid)))?,
-    ))
+    let file = format!("{}/environ", root.process_folder(pid));
+    read_as(root, &file, |environ| Ok(parse_environment(environ)))
 }
 
 /// Parses the variables that show a process's place in a job, and the bindings that it asks for. A process that changes its

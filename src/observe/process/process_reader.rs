@@ -11,7 +11,7 @@ use crate::jobs::parse_binding_requests;
 use crate::machine::{Environment, Fact, Gaps, Memory, Process, Reason};
 use crate::observe::memory::{MemoryReader, UnreadMemory};
 use crate::observe::process::{
-    Resident, Stat, lock, read_cgroup, read_command, read_environment, read_pipes, read_status,
+    Resident, SharedGroups, Stat, lock, read_command, read_environment, read_pipes, read_status,
     read_threads,
 };
 use crate::observe::root::Root;
@@ -20,6 +20,7 @@ use crate::units::Pid;
 pub(crate) struct ProcessReader<'a> {
     pub(crate) root: &'a Root,
     pub(crate) pid: Pid,
+    pub(crate) groups: &'a SharedGroups,
 }
 
 /// A process without its argv, environment and memory.
@@ -48,10 +49,10 @@ pub(crate) struct LockedFacts {
 impl ProcessReader<'_> {
     /// The first step: never blocks.
     pub(crate) fn read_unlocked(&self, stat: Stat, with_pipes: bool) -> PartialProcess {
-        let Self { root, pid } = *self;
+        let Self { root, pid, groups } = *self;
         let mut gaps = Gaps::default();
         let status = gaps.value_or_note(pid, Fact::Status, read_status(root, pid));
-        let groups = gaps.value_or_note(pid, Fact::Cgroup, read_cgroup(root, pid));
+        let groups = gaps.value_or_note(pid, Fact::Cgroup, groups.of(root, pid));
         let threads = read_threads(root, pid, &stat, &mut gaps);
         let pipes = with_pipes.then(|| self.read_pipes(&mut gaps)).flatten();
         let memory_input = MemoryInput {
@@ -110,7 +111,7 @@ impl ProcessReader<'_> {
         memory: &MemoryReader,
         found: &Mutex<LockedFacts>,
     ) {
-        let Self { root, pid } = *self;
+        let Self { root, pid, .. } = *self;
         let command = read_command(root, pid);
         lock(found).command = Some(command);
         let environment = read_environment(root, pid);

@@ -1,13 +1,13 @@
 //! Reads all that the audit needs to know of the selected processes.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::sync::Mutex;
+use std::sync::{Arc, Mutex};
 
 use crate::jobs::Selection;
 use crate::machine::{Fact, Gap, Process, Reason};
 use crate::observe::memory::MemoryReader;
 use crate::observe::process::{
-    CpuQuotas, Cpusets, MemoryInput, ProcessReader, Readers, Stat, has_ended, lock,
+    CpuQuotas, Cpusets, MemoryInput, ProcessReader, Readers, SharedGroups, Stat, has_ended, lock,
 };
 use crate::observe::selection::Choice;
 use crate::units::Pid;
@@ -28,6 +28,7 @@ pub(crate) fn read_processes(
         ..
     } = choice;
     stats.retain(|pid, _| pids.contains(pid));
+    readers.root().hold_only(|pid| pids.contains(&pid));
     // Pipes are needed only to find the trainers of orphans.
     let with_pipes = if orphans.is_empty() {
         BTreeSet::new()
@@ -35,6 +36,7 @@ pub(crate) fn read_processes(
         &orphans | &gpu_users
     };
     let (processes, ended) = read_all(readers, stats, with_pipes, memory, gaps);
+    readers.root().hold_only(|_| false);
     // A process that exited is missing only if its PID was given.
     let asked_for = ended.into_iter().filter(|pid| named.contains(pid));
     missing.extend(asked_for.map(|pid| (pid, Reason::Gone)));
@@ -58,9 +60,15 @@ fn read_all(
 ) -> (Vec<Process>, Vec<Pid>) {
     let pids: Vec<Pid> = stats.keys().copied().collect();
     let stats = Mutex::new(stats);
+    let groups = Arc::new(SharedGroups::default());
+    let of_first = groups.clone();
     let mut partial = readers.each(pids, move |root, pid, slot| {
         let stat = lock(&stats).remove(&pid);
-        let reader = ProcessReader { root, pid };
+        let reader = ProcessReader {
+            root,
+            pid,
+            groups: &of_first,
+        };
         let read = stat.map(|stat| reader.read_unlocked(stat, with_pipes.contains(&pid)));
         *lock(slot) = read;
     });
@@ -71,7 +79,12 @@ fn read_all(
     let pids: Vec<Pid> = inputs.keys().copied().collect();
     let locked = readers.each(pids, move |root, pid, slot| {
         let input = inputs.get(&pid).and_then(Option::as_ref);
-        ProcessReader { root, pid }.read_locked(input, &memory, slot);
+        let reader = ProcessReader {
+            root,
+            pid,
+            groups: &groups,
+        };
+        reader.read_locked(input, &memory, slot);
     });
     let root = readers.root();
     let (mut cpusets, mut quotas) = (Cpusets::default(), CpuQuotas::default());
@@ -93,7 +106,7 @@ fn read_all(
             process.cpu_quota = own_gaps.value_or_note(pid, Fact::CpuQuota, quota).flatten();
         }
         locked.found.add_to(&mut process, locked.cut, &mut own_gaps);
-        // Checked last, so that no fact can be that of another process with this PID.
+        // Checked last: an ended process has no argv and no memory, and its PID may be that of another one.
         if has_ended(root, pid, process.start_time_ticks) {
             ended.push(pid);
             continue;

@@ -3,17 +3,29 @@
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
+use memchr::{memchr, memrchr};
+
 use crate::machine::Reason;
+use crate::observe::read::read_as;
 use crate::observe::root::Root;
 use crate::units::{Cpu, Malformed, Pid, malformed, number};
 
 /// `stat` of all processes; the outer error is that of listing `/proc`.
 pub(crate) type Stats = Result<BTreeMap<Pid, Result<Stat, Reason>>, Reason>;
 
-/// Reads `stat` of all processes. Those that ended meanwhile are left out; a zombie has a reason instead.
+/// Reads `stat` of all processes. Those that ended meanwhile are left out; a zombie has a reason instead. The folders of the
+/// living stay open until [`Root::hold_only`], so that what is read of them later is of the same process.
 pub(crate) fn read_stats(root: &Root) -> Stats {
+    root.hold_only(|_| false);
     let pids = root.numbers("proc")?.into_iter().map(Pid);
-    let stats = pids.map(|pid| (pid, read_stat(root, pid).and_then(Stat::of_living)));
+    let stats = pids.map(|pid| {
+        root.hold(pid);
+        let stat = read_stat(root, pid).and_then(Stat::of_living);
+        if !stat.as_ref().is_ok_and(|stat| !stat.is_of_kernel()) {
+            root.release(pid);
+        }
+        (pid, stat)
+    });
     let has_ended = |stat: &Result<Stat, Reason>| {
         let reason = stat.as_ref().err();
         root.is_live() && reason.is_some_and(is_ended)
@@ -24,7 +36,7 @@ pub(crate) fn read_stats(root: &Root) -> Stats {
 /// Where the main thread has ended and others live, the state and the last CPU are those of a living thread, and the
 /// process's other files are read through that thread.
 pub(crate) fn read_stat(root: &Root, pid: Pid) -> Result<Stat, Reason> {
-    let mut stat = parse_stat(&root.read(&format!("proc/{pid}/stat"))?)?;
+    let mut stat = read_as(root, &format!("proc/{pid}/stat"), parse_stat)?;
     if stat.pid != pid {
         return Err(Reason::Malformed(format!("stat of process {}", stat.pid)));
     }
@@ -41,10 +53,9 @@ pub(crate) fn read_stat(root: &Root, pid: Pid) -> Result<Stat, Reason> {
 /// The first thread of a process that has not ended. A process that is killed may have many that are about to end.
 fn living_thread(root: &Root, pid: Pid) -> Option<Stat> {
     let tids = root.numbers(&format!("proc/{pid}/task")).ok()?;
-    let stats = tids.into_iter().filter_map(|tid| {
-        let text = root.read(&format!("proc/{pid}/task/{tid}/stat")).ok()?;
-        parse_stat(&text).ok()
-    });
+    let stats = tids
+        .into_iter()
+        .filter_map(|tid| read_as(root, &format!("proc/{pid}/task/{tid}/stat"), parse_stat).ok());
     let mut stats = stats;
     stats.find(|stat| !stat.is_dead())
 }
@@ -52,12 +63,23 @@ fn living_thread(root: &Root, pid: Pid) -> Option<Stat> {
 /// Whether the process with this start time has ended: another process may have its PID since then. A recorded process does
 /// not end.
 pub(crate) fn has_ended(root: &Root, pid: Pid, start_time_ticks: u64) -> bool {
-    if !root.is_live() {
+    // What has memory lives, and its open folder cannot show another process. Costs a third of `stat`.
+    if !root.is_live() || (root.is_held(pid) && has_memory(root, pid)) {
         return false;
     }
     read_stat(root, pid).map_or(true, |now| {
         now.is_dead() || now.start_time_ticks != start_time_ticks
     })
+}
+
+/// Whether the process has memory, by the first number of `statm`: the size of its address space. A zombie has none.
+fn has_memory(root: &Root, pid: Pid) -> bool {
+    let is_used = |statm: &[u8]| Ok(matches!(statm.first(), Some(b'1'..=b'9')));
+    read_as(
+        root,
+        &format!("{}/statm", root.process_folder(pid)),
+        is_used,
+    ) == Ok(true)
 }
 
 /// Whether a file of a running process is missing because the process ended.
@@ -125,9 +147,7 @@ impl Stat {
 
 /// Parses one `stat`. The name may contain parentheses, blanks and newlines: it ends at the last parenthesis.
 pub(crate) fn parse_stat(bytes: &[u8]) -> Result<Stat, Malformed> {
-    let open = bytes.iter().position(|byte| *byte == b'(');
-    let close = bytes.iter().rposition(|byte| *byte == b')');
-    let (Some(open), Some(close)) = (open, close) else {
+    let (Some(open), Some(close)) = (memchr(b'(', bytes), memrchr(b')', bytes)) else {
         return malformed("not a stat", bytes);
     };
     if close < open {
@@ -136,20 +156,13 @@ pub(crate) fn parse_stat(bytes: &[u8]) -> Result<Stat, Malformed> {
     // The first word after the name is field 3.
     const FIRST: usize = 3;
     const LAST: usize = 39;
-    let mut words = bytes[close + 1..]
-        .split(u8::is_ascii_whitespace)
-        .filter(|field| !field.is_empty());
-    let mut fields: [&[u8]; LAST - FIRST + 1] = [b""; LAST - FIRST + 1];
-    let mut count = 0;
-    for (field, word) in fields.iter_mut().zip(&mut words) {
-        (*field, count) = (word, count + 1);
-    }
+    let (fields, count, rest) = words::<{ LAST - FIRST + 1 }>(&bytes[close + 1..]);
     let field = |at: usize| match fields.get(at - FIRST) {
         Some(field) if at - FIRST < count => Ok(*field),
         _ => malformed(&format!("no field {at} in stat"), bytes),
     };
     // Only the newline at the end shows that field 39 was not cut within its digits.
-    if bytes.last() != Some(&b'\n') && words.next().is_none() {
+    if bytes.last() != Some(&b'\n') && rest.trim_ascii().is_empty() {
         return malformed("stat ends early", bytes);
     }
     Ok(Stat {
@@ -165,6 +178,30 @@ pub(crate) fn parse_stat(bytes: &[u8]) -> Result<Stat, Malformed> {
         start_time_ticks: number("field 22 of stat", field(22)?)?,
         last_cpu: Cpu(number("field 39 of stat", field(39)?)?),
     })
+}
+
+/// The first words of a text, how many it has of these, and the text behind them.
+fn words<const N: usize>(text: &[u8]) -> ([&[u8]; N], usize, &[u8]) {
+    let mut words: [&[u8]; N] = [b""; N];
+    let (mut count, mut start) = (0, 0);
+    for (at, byte) in text.iter().enumerate() {
+        if !byte.is_ascii_whitespace() {
+            continue;
+        }
+        if at > start {
+            words[count] = &text[start..at];
+            count += 1;
+            if count == N {
+                return (words, count, &text[at..]);
+            }
+        }
+        start = at + 1;
+    }
+    if start < text.len() {
+        words[count] = &text[start..];
+        count += 1;
+    }
+    (words, count, b"")
 }
 
 #[cfg(test)]

@@ -1,5 +1,7 @@
 //! `/proc/PID/status` and `/proc/PID/task/TID/status`.
 
+use memchr::memchr;
+
 use crate::machine::Reason;
 use crate::observe::read::read_as;
 use crate::observe::root::Root;
@@ -61,14 +63,30 @@ const NAMES: [&str; 9] = [
     "Mems_allowed_list",
 ];
 
+const LONGEST_NAME: usize = "Cpus_allowed_list".len();
+
 /// The values of these lines. If a name occurs twice, the first value counts. Every process has more than 1,000 bytes of
 /// `status`: they are searched once, for all names.
 fn values(bytes: &[u8]) -> [Option<&[u8]>; NAMES.len()] {
     let mut values = [None; NAMES.len()];
-    for line in bytes.split(|byte| *byte == b'\n') {
-        let value_of = |name: &&str| line.strip_prefix(name.as_bytes())?.strip_prefix(b":\t");
-        for (name, value) in NAMES.iter().zip(&mut values) {
-            *value = value.or_else(|| value_of(name));
+    let mut rest = bytes;
+    while !rest.is_empty() {
+        let end = memchr(b'\n', rest).unwrap_or(rest.len());
+        let line = &rest[..end];
+        rest = rest.get(end + 1..).unwrap_or_default();
+        // The lengths are compared first: nearly all lines have other names.
+        let colon = line
+            .iter()
+            .take(LONGEST_NAME + 1)
+            .position(|byte| *byte == b':');
+        let Some((name, value)) = colon.map(|at| line.split_at(at)) else {
+            continue;
+        };
+        let mut known = NAMES.iter().zip(&mut values);
+        if let Some((_, found)) = known.find(|(known, _)| known.as_bytes() == name)
+            && found.is_none()
+        {
+            *found = value.strip_prefix(b":\t");
         }
     }
     values
