@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
-use memchr::{memchr, memrchr};
+use memchr::{memchr, memchr2_iter, memrchr};
 
 use crate::machine::Reason;
 use crate::observe::read::read_as;
@@ -184,10 +184,7 @@ pub(crate) fn parse_stat(bytes: &[u8]) -> Result<Stat, Malformed> {
 fn words<const N: usize>(text: &[u8]) -> ([&[u8]; N], usize, &[u8]) {
     let mut words: [&[u8]; N] = [b""; N];
     let (mut count, mut start) = (0, 0);
-    for (at, byte) in text.iter().enumerate() {
-        if !byte.is_ascii_whitespace() {
-            continue;
-        }
+    for at in memchr2_iter(b' ', b'\n', text) {
         if at > start {
             words[count] = &text[start..at];
             count += 1;

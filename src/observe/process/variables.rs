@@ -9,23 +9,31 @@ pub(crate) fn parse_variables<'a, const N: usize>(
     names: [&str; N],
 ) -> [Option<&'a [u8]>; N] {
     let mut values = [None; N];
+    // Nearly all variables have names of other lengths.
+    let lengths = names
+        .iter()
+        .fold(0_u64, |all, name| all | length(name.len()));
     let mut rest = environ;
     while !rest.is_empty() {
         let end = memchr(0, rest).unwrap_or(rest.len());
         let variable = &rest[..end];
         rest = rest.get(end + 1..).unwrap_or_default();
-        let Some(equals) = memchr(b'=', variable) else {
+        let Some(equals) = memchr(b'=', variable).filter(|at| lengths & length(*at) != 0) else {
             continue;
         };
         let name = &variable[..equals];
         for (known, value) in names.iter().zip(&mut values) {
-            // The lengths are compared first: nearly all names differ in them.
             if known.len() == equals && known.as_bytes() == name {
                 value.get_or_insert(&variable[equals + 1..]);
             }
         }
     }
     values
+}
+
+/// One bit for each length of a name. All long names have the same; an empty one is no name.
+fn length(bytes: usize) -> u64 {
+    (1 << bytes.min(63)) & !1
 }
 
 #[cfg(test)]
@@ -41,5 +49,9 @@ mod tests {
         assert_eq!(last, Some(&b"6"[..]), "its end was overwritten");
         assert_eq!(none, None);
         assert_eq!(parse_variables(b"", ["RANK"]), [None]);
+        assert_eq!(
+            parse_variables(b"=7\0RANK=8", ["", "RANK"]),
+            [None, Some(&b"8"[..])]
+        );
     }
 }
