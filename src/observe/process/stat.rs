@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
-use memchr::{memchr, memchr2_iter, memrchr};
+use memchr::{memchr, memrchr};
 
 use crate::machine::Reason;
 use crate::observe::read::read_as;
@@ -108,7 +108,7 @@ pub(crate) struct Stat {
     pub(crate) state: u8,
     /// Field 4.
     pub(crate) ppid: Pid,
-    /// Field 6: the PID of its session's leader.
+    /// Field 6: the PID of its session's leader. 0 for a process that is just being collected, of which the kernel writes -1.
     pub(crate) session: Pid,
     /// Field 9: the PF_ flags of the kernel's include/linux/sched.h.
     flags: u64,
@@ -171,7 +171,10 @@ pub(crate) fn parse_stat(bytes: &[u8]) -> Result<Stat, Malformed> {
         name: String::from_utf8_lossy(&bytes[open + 1..close]).into_owned(),
         state: field(3)?[0],
         ppid: Pid(number("field 4 of stat", field(4)?)?),
-        session: Pid(number("field 6 of stat", field(6)?)?),
+        session: match field(6)? {
+            b"-1" => Pid(0),
+            session => Pid(number("field 6 of stat", session)?),
+        },
         cpu_ticks: number::<u64>("field 14 of stat", field(14)?)?
             .saturating_add(number("field 15 of stat", field(15)?)?),
         threads: number("field 20 of stat", field(20)?).unwrap_or(0),
@@ -180,25 +183,21 @@ pub(crate) fn parse_stat(bytes: &[u8]) -> Result<Stat, Malformed> {
     })
 }
 
-/// The first words of a text, how many it has of these, and the text behind them.
+/// The first words of a text, how many it has of these, and the text behind them. Blanks and control characters separate them.
 fn words<const N: usize>(text: &[u8]) -> ([&[u8]; N], usize, &[u8]) {
     let mut words: [&[u8]; N] = [b""; N];
-    let (mut count, mut start) = (0, 0);
-    for at in memchr2_iter(b' ', b'\n', text) {
-        if at > start {
-            words[count] = &text[start..at];
-            count += 1;
-            if count == N {
-                return (words, count, &text[at..]);
-            }
-        }
-        start = at + 1;
-    }
-    if start < text.len() {
-        words[count] = &text[start..];
+    let (mut count, mut rest) = (0, text);
+    while count < N {
+        let is_separator = |byte: &u8| *byte <= b' ';
+        let Some(start) = rest.iter().position(|byte| !is_separator(byte)) else {
+            return (words, count, b"");
+        };
+        rest = &rest[start..];
+        let end = rest.iter().position(is_separator).unwrap_or(rest.len());
+        (words[count], rest) = rest.split_at(end);
         count += 1;
     }
-    (words, count, b"")
+    (words, count, rest)
 }
 
 #[cfg(test)]
@@ -223,6 +222,14 @@ mod tests {
         assert_eq!(stat.cpu_ticks, 270 + 215);
         assert_eq!(stat.start_time_ticks, 831);
         assert_eq!(stat.last_cpu, Cpu(6));
+    }
+
+    #[test]
+    fn a_process_that_is_being_collected_is_dead_and_not_malformed() {
+        let rest = REST.replacen("T 245 9 9 0 -1 4194304", "X 0 -1 -1 0 -1 4194316", 1);
+        let stat = parse_stat(format!("254 (python3) {rest}").as_bytes()).unwrap();
+        assert_eq!(stat.session, Pid(0));
+        assert_eq!(stat.of_living(), Err(Reason::Ending));
     }
 
     #[test]

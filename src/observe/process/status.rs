@@ -63,8 +63,6 @@ const NAMES: [&str; 9] = [
     "Mems_allowed_list",
 ];
 
-const LONGEST_NAME: usize = "Cpus_allowed_list".len();
-
 /// The values of these lines. If a name occurs twice, the first value counts. Every process has more than 1,000 bytes of
 /// `status`: they are searched once, for all names.
 fn values(bytes: &[u8]) -> [Option<&[u8]>; NAMES.len()] {
@@ -74,19 +72,11 @@ fn values(bytes: &[u8]) -> [Option<&[u8]>; NAMES.len()] {
         let end = memchr(b'\n', rest).unwrap_or(rest.len());
         let line = &rest[..end];
         rest = rest.get(end + 1..).unwrap_or_default();
-        // The lengths are compared first: nearly all lines have other names.
-        let colon = line
-            .iter()
-            .take(LONGEST_NAME + 1)
-            .position(|byte| *byte == b':');
-        let Some((name, value)) = colon.map(|at| line.split_at(at)) else {
-            continue;
-        };
-        let mut known = NAMES.iter().zip(&mut values);
-        if let Some((_, found)) = known.find(|(known, _)| known.as_bytes() == name)
-            && found.is_none()
-        {
-            *found = value.strip_prefix(b":\t");
+        for (name, value) in NAMES.iter().zip(&mut values) {
+            // The length is compared first: nearly all lines have names of other lengths.
+            if line.get(name.len()) == Some(&b':') && line.starts_with(name.as_bytes()) {
+                *value = value.or_else(|| line[name.len()..].strip_prefix(b":\t"));
+            }
         }
     }
     values
