@@ -5,8 +5,8 @@
  * An audit reads `stat` of all processes of the machine, to find the descendants of those that it was given. Below
  * `/proc/PID` of each of these: status, cgroup, the list of threads, of each thread its affinity and (but for the first, whose
  * stat was read) its stat; then cmdline, environ, and statm to notice that it ended meanwhile. The folder of each process
- * stays open, so that its files cannot be those of another process. What it reads once for the machine, some hundred files of
- * /sys, is not part of the floor. Folders are closed at its end. */
+ * stays open, so that its files cannot be those of another process, and is closed at the end. Not part of the floor is what an
+ * audit reads once for the machine (some fifty small files of /sys), and the process that asks NVML. */
 #define _GNU_SOURCE
 #include <err.h>
 #include <errno.h>
