@@ -8,7 +8,9 @@
 //! - All processes: `/proc/PID/stat`. The processes that use a GPU and those of their jobs: `status`, `cmdline`, `environ`,
 //!   `cgroup`, the links in `fd`, `task/TID/stat`, and sched_getaffinity. `fd` of all processes only where NVML names none on
 //!   a GPU, where its GPUs are not those of `/proc/driver/nvidia/gpus`, or where a GPU is AMD's or Intel's. Where the main
-//!   thread has ended, these files of a living thread.
+//!   thread has ended, these files of a living thread. The folder `/proc/PID` stays open meanwhile, as far as the limit of
+//!   open files allows (`root/held.rs`); at the end `statm` shows that the process is still there, or `stat` where the folder
+//!   is not open.
 //! - Of environments only the variables of ranks (`jobs/ranks.rs`), of schedulers' jobs (`jobs/scheduler.rs`), MASTER_PORT,
 //!   TORCHELASTIC_RUN_ID, CUDA_VISIBLE_DEVICES, POD_UID, and variables that request a binding, of frameworks and of OpenMP
 //!   (`jobs/binding_requests.rs`).
@@ -22,7 +24,7 @@
 //! - With `--for`: `task/TID/stat` repeatedly; at both ends `task/TID/sched`, `/proc/vmstat` and the nodes' `numastat`.
 //! - The machine: `/proc/sys/kernel/{osrelease,numa_balancing}`, `/proc/sys/vm/zone_reclaim_mode`, `/proc/stat`,
 //!   `/proc/driver/nvidia`, `/sys/devices/system/{node,cpu}`, `/sys/bus/pci/devices`, and the system's user names.
-//! - GPUs: NVML, in a process of its own. AMD's and Intel's: `drm`, `product_name` and `mem_info_{vram,gtt}_*` of the PCI
+//! - GPUs: NVML, in a process of its own, for what `/proc/driver/nvidia` does not have. AMD's and Intel's: `drm`, `product_name` and `mem_info_{vram,gtt}_*` of the PCI
 //!   device, `/sys/class/kfd/kfd/{topology/nodes,proc}`, and `/proc/PID/fdinfo` of open `/dev/dri/*`.
 //! - Other accelerators: the PCI ids and the driver's name, and `/proc/PID/fd` where there is one.
 

@@ -21,4 +21,4 @@ pub(crate) use percent::percent_of_one;
 pub(crate) use pid::Pid;
 pub(crate) use text::{Malformed, number, value};
 pub(crate) use text::{QUOTED, malformed};
-pub(crate) use time::{length, percent_of_time, seconds};
+pub(crate) use time::{StartTicks, length, percent_of_time, seconds};

@@ -60,7 +60,7 @@ impl Figures {
         if !self.waits.is_empty() {
             let _ = write!(
                 out,
-                "\n| {disturbed}, meanwhile | its longest wait (ms) | 99 in 100 are below (ms) |\n| --- | --: | --: |\n"
+                "\n| what runs beside {disturbed} | its longest wait (ms) | 99 % of its waits are below (ms) |\n| --- | --: | --: |\n"
             );
             for (program, waits) in &self.waits {
                 let _ = writeln!(

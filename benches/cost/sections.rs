@@ -64,7 +64,7 @@ impl Bench {
         self.recorded()?;
         self.disturbance()?;
         let disturbed = format!(
-            "A process of {} that maps and unmaps",
+            "a process of {} that maps and unmaps memory",
             gib(self.size.disturbed)
         );
         Ok(self.figures.markdown(self.size.runs, &disturbed))
@@ -84,11 +84,18 @@ impl Bench {
         has_room
     }
 
-    /// numa-audit with this value of `--memory`; without it where it has no such option.
+    /// numa-audit as JSON, with this value of `--memory`; without it where it has no such option.
     fn audit(&self, name: &str, memory: Option<&str>, pids: &str) -> Look {
+        let mut look = self.table(name, memory, pids);
+        look.arguments.push("--json".into());
+        look
+    }
+
+    /// The same as tables.
+    fn table(&self, name: &str, memory: Option<&str>, pids: &str) -> Look {
         let memory = memory.filter(|_| self.has_memory);
         let ways = memory.map(|memory| ["--memory", memory]);
-        let arguments = ["--json", "--pid", pids].into_iter();
+        let arguments = ["--pid", pids].into_iter();
         Look::new(
             name,
             Path::new(NUMA_AUDIT),
@@ -135,14 +142,22 @@ impl Bench {
             true => "numa-audit --memory none",
             false => "numa-audit (with numa_maps)",
         };
-        let mut looks = vec![self.audit(name, Some("none"), load.parent())];
+        let as_json = format!("{name} --json");
+        let mut looks = vec![
+            self.table(name, Some("none"), load.parent()),
+            self.audit(&as_json, Some("none"), load.parent()),
+        ];
         if let Some(hwloc_ps) = &self.hwloc_ps {
             // It takes one process or all.
             let name = format!("hwloc-ps -a -t (all {} processes here)", processes_here()?);
             looks.push(Look::new(&name, hwloc_ps, ["-a", "-t"]));
         }
-        looks.push(self.floor("floor: stat, sched_getaffinity", "affinity", load.pids()));
-        let what = format!("where {processes} processes of {threads} threads run");
+        looks.push(self.floor(
+            "floor: the same files and system calls",
+            "affinity",
+            load.pids(),
+        ));
+        let what = format!("CPUs of {processes} processes with {threads} threads");
         self.compare(&what, &looks)
     }
 
@@ -153,10 +168,7 @@ impl Bench {
         } else {
             "processes"
         };
-        let what = format!(
-            "where the memory of {processes} {word} of {} lies",
-            gib(mib)
-        );
+        let what = format!("memory of {processes} {word} of {}", gib(mib));
         if !self.has_room(processes * mib, &what) {
             return Ok(());
         }
@@ -182,7 +194,7 @@ impl Bench {
             let path = recorded.folder().display().to_string();
             let mut look = self.audit("numa-audit --snapshot", None, &first);
             look.arguments.extend(["--snapshot".into(), path]);
-            self.compare(&format!("a recorded machine of {threads} threads"), &[look])?;
+            self.compare(&format!("a recording of {threads} threads"), &[look])?;
         }
         Ok(())
     }
@@ -217,7 +229,7 @@ impl Bench {
                     Err(_) => Err("looking at it failed".into()),
                 }
             })?;
-            let name = look.map(|look| format!("{}, again and again", look.name));
+            let name = look.map(|look| format!("{}, repeatedly", look.name));
             self.figures
                 .waits(name.as_deref().unwrap_or("nothing"), waits);
         }

@@ -49,7 +49,7 @@ fn process(pid: u32, ppid: u32, name: &str, threads: &[(u32, &str)]) -> Process 
     let made = (pid..).zip(threads).map(|(tid, (cpu, affinity))| Thread {
         tid,
         name: Some(name.into()),
-        start_time_ticks: Some(START),
+        start_time_ticks: Some(START.into()),
         last_cpu: Some(Cpu(*cpu)),
         affinity: Some(Arc::new(cpus(affinity))),
     });
@@ -69,7 +69,7 @@ fn process(pid: u32, ppid: u32, name: &str, threads: &[(u32, &str)]) -> Process 
             ..Memory::default()
         }),
         environment: Some(Environment::default()),
-        groups: Some(Vec::new()),
+        groups: Some([].into()),
         ..Process::bare(Pid(pid))
     }
 }
@@ -323,7 +323,7 @@ fn threads_are_where_they_used_most_cpu_time() {
         ("cuda-EvtHandlr", 780),
     ];
     for (thread, (name, start)) in threads[1..].iter_mut().zip(named) {
-        (thread.name, thread.start_time_ticks) = (Some(name.into()), Some(start));
+        (thread.name, thread.start_time_ticks) = (Some(name.into()), Some(start.into()));
     }
     // The CPU time of 102 is that of an earlier thread with this TID.
     let activity = [(101, 778, [100, 300]), (102, 5, [0, 700])].map(|(tid, start, millis)| {

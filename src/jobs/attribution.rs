@@ -126,7 +126,7 @@ impl ProgramFacts for ByPid<'_> {
     }
 
     fn groups(&self, pid: Pid) -> Option<Vec<ControlGroup>> {
-        self.get(&pid)?.groups.clone()
+        self.get(&pid)?.groups.as_deref().map(<[_]>::to_vec)
     }
 }
 
@@ -409,11 +409,14 @@ mod tests {
             name: name.into(),
             // A no-break space stands for a space in a word.
             command: Some(words.map(|word| word.replace('\u{a0}', " ")).collect()),
-            groups: Some(vec![ControlGroup {
-                controllers: Vec::new(),
-                is_v2: true,
-                path: group.into(),
-            }]),
+            groups: Some(
+                [ControlGroup {
+                    controllers: Vec::new(),
+                    is_v2: true,
+                    path: group.into(),
+                }]
+                .into(),
+            ),
             ..Process::bare(Pid(pid))
         }
     }

@@ -183,11 +183,14 @@ mod tests {
 
     fn session(mut process: Process, session: u32) -> Process {
         process.session = Pid(session);
-        process.groups = Some(vec![ControlGroup {
-            controllers: Vec::new(),
-            is_v2: true,
-            path: "/job".into(),
-        }]);
+        process.groups = Some(
+            [ControlGroup {
+                controllers: Vec::new(),
+                is_v2: true,
+                path: "/job".into(),
+            }]
+            .into(),
+        );
         process
     }
 

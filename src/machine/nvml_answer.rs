@@ -25,7 +25,8 @@ pub(crate) struct DriverAnswer {
     pub(crate) error: Option<String>,
 }
 
-/// One GPU, by NVML.
+/// One GPU, by NVML. It is not asked for the UUID, the name and the minor number of a GPU whose `information` below
+/// `/proc/driver/nvidia` has them: they are `None` then, and a recording has that file.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]
 pub(crate) struct DriverGpu {

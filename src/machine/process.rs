@@ -1,6 +1,6 @@
 //! Processes and their threads.
 
-use crate::units::{Bytes, Cpu, CpuSet, NodeBytes, NodeSet, Pid};
+use crate::units::{Bytes, Cpu, CpuSet, NodeBytes, NodeSet, Pid, StartTicks};
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
@@ -49,7 +49,7 @@ pub(crate) struct Process {
     /// `None` where the environment could not be read.
     pub(crate) environment: Option<Environment>,
     /// Its control group in every hierarchy; `None` where they could not be read.
-    pub(crate) groups: Option<Vec<ControlGroup>>,
+    pub(crate) groups: Option<Arc<[ControlGroup]>>,
     /// `None` where it is unknown, and where no cpuset controller is enabled.
     pub(crate) cpuset: Option<Cpuset>,
     /// The inodes of its open pipes, without standard input and output. `None` where they could not be read, and where they were
@@ -115,7 +115,7 @@ pub(crate) struct Thread {
     /// Its name (`comm`), by default that of the thread that created it. `None` where `stat` could not be read.
     pub(crate) name: Option<Arc<str>>,
     /// When it started, in clock ticks after boot. `None` where `stat` could not be read.
-    pub(crate) start_time_ticks: Option<u64>,
+    pub(crate) start_time_ticks: Option<StartTicks>,
     /// The CPU on which it last ran, old while it sleeps. `None` where `stat` could not be read.
     pub(crate) last_cpu: Option<Cpu>,
     /// The CPUs on which it may run. Threads with equal sets share one. On a running machine these are the active CPUs

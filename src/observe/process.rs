@@ -21,7 +21,7 @@ pub(crate) mod user_names;
 pub(crate) mod variables;
 
 pub(crate) use affinity::Affinities;
-pub(crate) use cgroup::{parse_cgroup, read_cgroup};
+pub(crate) use cgroup::{SharedGroups, parse_cgroup};
 pub(crate) use cmdline::{longest_command, read_command};
 pub(crate) use cpu_quota::CpuQuotas;
 pub(crate) use cpuset::Cpusets;

@@ -3,6 +3,7 @@
 pub(crate) mod archive;
 pub(crate) mod blocking;
 pub(crate) mod confined;
+pub(crate) mod held;
 pub(crate) mod lines;
 pub(crate) mod manifest;
 pub(crate) mod named_file;
@@ -11,6 +12,7 @@ pub(crate) mod stand_ins;
 pub(crate) mod tap;
 pub(crate) mod tree;
 
+use held::HeldFolders;
 use stand_ins::StandIns;
 
 pub(crate) use blocking::Unresponsive;
@@ -22,12 +24,12 @@ pub(crate) use tap::{PartKept, Tap, keeps_names_of};
 pub(crate) use tree::{RecordedEntry, RecordedTree};
 
 use std::collections::BTreeSet;
-use std::ffi::OsStr;
+use std::ffi::{OsStr, OsString};
 use std::fs::File;
 use std::io::{self, BufRead, BufReader, Cursor, ErrorKind, Read};
 use std::ops::ControlFlow;
 use std::os::fd::OwnedFd;
-use std::os::unix::ffi::OsStrExt;
+use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, MutexGuard, OnceLock, PoisonError};
 
@@ -54,6 +56,7 @@ pub(crate) struct Root {
     denied: BTreeSet<String>,
     unresponsive: Unresponsive,
     stand_ins: StandIns,
+    held: HeldFolders,
     own_pid: OnceLock<Option<Pid>>,
     is_in_child: bool,
     tap: Option<Mutex<Tap>>,
@@ -108,6 +111,7 @@ impl Root {
             denied: BTreeSet::new(),
             unresponsive: Unresponsive::default(),
             stand_ins: StandIns::default(),
+            held: HeldFolders::default(),
             own_pid: OnceLock::new(),
             is_in_child: false,
             tap: None,
@@ -171,6 +175,29 @@ impl Root {
     /// The thread that a system call about the process has to name.
     pub(crate) fn thread_to_ask(&self, pid: Pid) -> Pid {
         self.stand_ins.of(pid).map_or(pid, Pid)
+    }
+
+    /// Reads the files of the process that has this PID now through its open folder, until [`Root::hold_only`]. Of a recorded
+    /// tree nothing is held.
+    pub(crate) fn hold(&self, pid: Pid) {
+        if self.is_live() {
+            self.held.hold(pid);
+        }
+    }
+
+    /// Closes the folders of the processes that `keep` does not accept.
+    pub(crate) fn hold_only(&self, keep: impl Fn(Pid) -> bool) {
+        self.held.retain(keep);
+    }
+
+    /// Closes the folder of this process.
+    pub(crate) fn release(&self, pid: Pid) {
+        self.held.release(pid);
+    }
+
+    /// Whether the files of this process are read through its open folder.
+    pub(crate) fn is_held(&self, pid: Pid) -> bool {
+        self.held.of(pid).is_some()
     }
 
     /// Reports from now on that the memory of this process did not answer in time, without another try.
@@ -274,11 +301,9 @@ impl Root {
     pub(crate) fn folder_at(&self, path: String) -> Folder {
         // A recording keeps files by their whole path, and in a recorded tree every path is confined.
         let is_plain = self.is_live() && self.tap.is_none();
-        let fd = is_plain.then(|| open_live_folder(&path));
-        Folder {
-            fd: fd.and_then(Result::ok),
-            path,
-        }
+        let flags = OFlags::DIRECTORY | OFlags::RDONLY | OFlags::CLOEXEC;
+        let fd = is_plain.then(|| self.open_at(&path, flags).ok()).flatten();
+        Folder { path, fd }
     }
 
     /// [`Root::read_into`] for a file below a folder.
@@ -379,7 +404,9 @@ impl Root {
             return Err(Reason::Denied);
         }
         let listed = match &self.location {
-            Location::Live => live_names(path, &mut take),
+            Location::Live => self
+                .open_at(path, OFlags::DIRECTORY | OFlags::RDONLY | OFlags::CLOEXEC)
+                .and_then(|folder| names_of(&folder, &mut take)),
             Location::Folder(root) => folder_names(root, path, &mut take),
             Location::Archive(tree) => match tree.names(path) {
                 Some(names) => {
@@ -409,7 +436,7 @@ impl Root {
             return Err(Reason::Denied);
         }
         let target = match &self.location {
-            Location::Live => std::fs::read_link(live_path(path)),
+            Location::Live => self.live_link(path),
             Location::Folder(root) => link_within(root, path),
             Location::Archive(tree) => tree.link(path).ok_or(ErrorKind::NotFound.into()),
         };
@@ -462,7 +489,9 @@ impl Root {
             ControlFlow::Continue(())
         };
         if self.is_live() {
-            let open = open_live_folder(folder).map_err(|error| self.reason(folder, &error))?;
+            let flags = OFlags::DIRECTORY | OFlags::RDONLY | OFlags::CLOEXEC;
+            let open = self.open_at(folder, flags);
+            let open = open.map_err(|error| self.reason(folder, &error))?;
             let mut buffer = Vec::new();
             let listed = names_until(&open, &mut |name| {
                 let link = rustix::fs::readlinkat(&open, name, std::mem::take(&mut buffer));
@@ -497,7 +526,9 @@ impl Root {
             return Err(reason);
         }
         let opened = match &self.location {
-            Location::Live => File::open(live_path(path)).map(OpenFile::File),
+            Location::Live => self
+                .open_at(path, OFlags::RDONLY | OFlags::CLOEXEC)
+                .map(|file| OpenFile::File(File::from(file))),
             Location::Folder(root) => open_within(root, path).map(OpenFile::File),
             Location::Archive(tree) => match tree.file(path) {
                 Some(bytes) => Ok(OpenFile::Archived(Cursor::new(bytes))),
@@ -509,6 +540,23 @@ impl Root {
             Reason::Absent => self.unresponsive.reason(path).unwrap_or(Reason::Absent),
             reason => reason,
         })
+    }
+
+    /// Opens a file or folder of the running system, below the open folder of its process if that is held.
+    fn open_at(&self, path: &str, flags: OFlags) -> io::Result<OwnedFd> {
+        let opened = rustix::io::retry_on_intr(|| match self.held.above(path) {
+            Some((folder, below)) => rustix::fs::openat(&folder, below, flags, Mode::empty()),
+            None => rustix::fs::openat(CWD, live_path(path), flags, Mode::empty()),
+        });
+        Ok(opened?)
+    }
+
+    fn live_link(&self, path: &str) -> io::Result<PathBuf> {
+        let Some((folder, below)) = self.held.above(path) else {
+            return std::fs::read_link(live_path(path));
+        };
+        let target = rustix::fs::readlinkat(&folder, below, Vec::new())?;
+        Ok(PathBuf::from(OsString::from_vec(target.into_bytes())))
     }
 
     /// Keeps the bytes of a file, if a recording is being made and the file was not given up meanwhile.
@@ -550,25 +598,16 @@ pub(crate) fn number(name: &str) -> Option<u32> {
     (number == 0 || !name.starts_with('0')).then_some(number)
 }
 
-fn live_names(path: &str, take: &mut impl FnMut(&str)) -> io::Result<()> {
-    names_of(&open_live_folder(path)?, take)
-}
-
-fn open_live_folder(path: &str) -> io::Result<OwnedFd> {
-    let flags = OFlags::DIRECTORY | OFlags::RDONLY | OFlags::CLOEXEC;
-    Ok(rustix::fs::openat(
-        CWD,
-        live_path(path),
-        flags,
-        Mode::empty(),
-    )?)
-}
-
 /// Whether one read of this file returns all of it if the buffer is large enough: the kernel writes it as a single record
-/// (proc_single_open in its fs/proc/base.c).
+/// (proc_single_open in its fs/proc/base.c), or copies it from the process's memory up to the end (environ_read and
+/// get_mm_cmdline there).
 fn is_of_one_record(path: &str) -> bool {
-    let name = path.rsplit('/').next().unwrap_or_default();
-    path.starts_with("proc/") && ["stat", "status", "cgroup"].contains(&name) && path != "proc/stat"
+    const NAMES: &[&str] = &["stat", "statm", "status", "cgroup", "cmdline", "environ"];
+    let of_process = path
+        .strip_prefix("proc/")
+        .and_then(|rest| rest.split_once('/'));
+    let name = of_process.and_then(|(_, rest)| rest.rsplit('/').next());
+    name.is_some_and(|name| NAMES.contains(&name))
 }
 
 /// Reads a file of one record: a read that does not fill the buffer is the last. Other files are read to their end.

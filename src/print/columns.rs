@@ -51,11 +51,11 @@ impl Filled {
 /// The table of the columns that are not empty and fit. The least important ones are left out first.
 pub(crate) fn draw(columns: impl Iterator<Item = Filled>, terminal: &Terminal) -> String {
     let columns = fitting(columns, terminal);
-    let headers: Vec<&str> = columns.iter().map(|column| column.header).collect();
+    let headers: Vec<&str> = columns.iter().map(|(column, _)| column.header).collect();
     let mut table = terminal.table(&headers);
-    let rows = columns.first().map_or(0, |column| column.cells.len());
+    let rows = columns.first().map_or(0, |(column, _)| column.cells.len());
     for row in 0..rows {
-        table.add_row(columns.iter().map(|column| {
+        table.add_row(columns.iter().map(|(column, _)| {
             let cell = cell(&column.cells[row]);
             match column.colors.get(row).copied().flatten() {
                 Some(color) => cell.fg(color),
@@ -63,8 +63,8 @@ pub(crate) fn draw(columns: impl Iterator<Item = Filled>, terminal: &Terminal) -
             }
         }));
     }
-    for (drawn, column) in table.column_iter_mut().zip(&columns) {
-        let least = column.least() + terminal.padding();
+    for (drawn, (column, least)) in table.column_iter_mut().zip(&columns) {
+        let least = least + terminal.padding();
         drawn.set_constraint(match column.room {
             ColumnRoom::Whole => ColumnConstraint::Absolute(Width::Fixed(least)),
             _ => ColumnConstraint::LowerBoundary(Width::Fixed(least)),
@@ -73,29 +73,30 @@ pub(crate) fn draw(columns: impl Iterator<Item = Filled>, terminal: &Terminal) -
     table.trim_fmt() + "\n"
 }
 
-fn fitting(columns: impl Iterator<Item = Filled>, terminal: &Terminal) -> Vec<Filled> {
+/// The columns that are drawn, each with its least width.
+fn fitting(columns: impl Iterator<Item = Filled>, terminal: &Terminal) -> Vec<(Filled, u16)> {
     let is_wide =
         |column: &Filled| matches!(column.room, ColumnRoom::Wide(from) if from > terminal.width);
     let columns = columns.filter(|column| !is_wide(column) && column.is_used());
-    let mut columns: Vec<Filled> = columns.collect();
-    let needs = |columns: &[Filled]| {
-        let widths = columns
-            .iter()
-            .map(|column| u32::from(column.least()) + u32::from(terminal.padding()));
+    let measured = columns.map(|column| {
+        let least = column.least();
+        (column, least)
+    });
+    let mut columns: Vec<(Filled, u16)> = measured.collect();
+    let padding = u32::from(terminal.padding());
+    let needs = |columns: &[(Filled, u16)]| {
+        let widths = columns.iter().map(|(_, least)| u32::from(*least) + padding);
         widths.sum::<u32>()
     };
     while needs(&columns) > u32::from(terminal.width) {
-        let least_wanted =
-            columns
-                .iter()
-                .enumerate()
-                .filter_map(|(at, column)| match column.room {
-                    ColumnRoom::Whole => None,
-                    ColumnRoom::Words(rank) | ColumnRoom::Short(rank) => {
-                        Some((u16::from(rank), at))
-                    }
-                    ColumnRoom::Wide(from) => Some((from, at)),
-                });
+        let least_wanted = columns
+            .iter()
+            .enumerate()
+            .filter_map(|(at, (column, _))| match column.room {
+                ColumnRoom::Whole => None,
+                ColumnRoom::Words(rank) | ColumnRoom::Short(rank) => Some((u16::from(rank), at)),
+                ColumnRoom::Wide(from) => Some((from, at)),
+            });
         match least_wanted.max() {
             Some((_, at)) => drop(columns.remove(at)),
             None => break,

@@ -2,9 +2,10 @@
 
 pub(crate) mod escaped;
 
-use std::io::{self, Write};
+use std::io::{self, BufWriter, Write};
 
 use serde::Serialize;
+use serde_json::Serializer;
 
 use crate::print::json::escaped::Escaped;
 
@@ -12,9 +13,13 @@ use crate::print::json::escaped::Escaped;
 ///
 /// # Errors
 /// Those of writing.
-pub(crate) fn write(document: &impl Serialize, mut out: impl Write) -> io::Result<()> {
-    serde_json::to_writer_pretty(Escaped(&mut out), document)?;
-    out.write_all(b"\n")
+pub(crate) fn write(document: &impl Serialize, out: impl Write) -> io::Result<()> {
+    // `out` may be of any kind: most of the thousands of pieces are a few bytes long, and are put together first.
+    let mut pieces = BufWriter::with_capacity(32 << 10, out);
+    let mut serializer = Serializer::with_formatter(&mut pieces, Escaped::default());
+    document.serialize(&mut serializer)?;
+    pieces.write_all(b"\n")?;
+    pieces.flush()
 }
 
 /// The same as text, for short documents.

@@ -1,8 +1,21 @@
 //! Durations as text.
 
+use std::num::NonZeroU64;
 use std::time::Duration;
 
 use crate::units::percent::percent;
+
+/// When a process or thread started, in clock ticks after boot. An `Option` of it needs no more room than the number: a
+/// machine may have hundreds of thousands of threads.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) struct StartTicks(NonZeroU64);
+
+impl From<u64> for StartTicks {
+    fn from(ticks: u64) -> Self {
+        // One more, because a process may have started at 0. The last number is 2 billion years after boot.
+        Self(NonZeroU64::MIN.saturating_add(ticks))
+    }
+}
 
 /// `3 s`, `0.5 s`: as exact as the duration.
 pub(crate) fn seconds(time: Duration) -> String {
@@ -28,6 +41,13 @@ pub(crate) fn length(time: Duration) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn start_times_are_ordered_and_an_unknown_one_needs_no_room() {
+        let times = [0, 1, 2, u64::MAX].map(StartTicks::from);
+        assert!(times.is_sorted() && times[0] != times[1]);
+        assert_eq!(size_of::<Option<StartTicks>>(), size_of::<u64>());
+    }
 
     #[test]
     fn lengths_are_rounded_to_tenths_of_a_second() {

@@ -10,6 +10,7 @@
     clippy::unwrap_used
 )]
 
+mod driver_files;
 mod families;
 mod guest;
 mod machines;

@@ -156,7 +156,7 @@ fn ran_on(
 ) -> Option<NodeId> {
     watched
         .and_then(|watched| watched.threads.get(&thread.tid))
-        .filter(|watched| thread.start_time_ticks == Some(watched.start_time_ticks))
+        .filter(|watched| thread.start_time_ticks == Some(watched.start_time_ticks.into()))
         .and_then(|watched| watched.cpu_time.most())
         .or_else(|| topology.node_of(thread.last_cpu?))
 }

@@ -5,7 +5,7 @@ use std::fmt;
 
 use crate::audit::place::{Binding, LocalNodes};
 use crate::machine::{Process, Thread};
-use crate::units::CpuSet;
+use crate::units::{CpuSet, StartTicks};
 
 /// The threads of a process that may leave its local nodes.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -119,7 +119,7 @@ fn pattern(process: &Process, threads: &[Thread], unbound: &[&Thread]) -> Option
 }
 
 /// The start times of threads, ascending; `None` if one of them is unknown.
-fn starts(threads: &[&Thread]) -> Option<BTreeSet<u64>> {
+fn starts(threads: &[&Thread]) -> Option<BTreeSet<StartTicks>> {
     threads
         .iter()
         .map(|thread| thread.start_time_ticks)
@@ -160,7 +160,7 @@ mod tests {
             .map(|(tid, (name, start, own))| Thread {
                 tid,
                 name: Some((*name).into()),
-                start_time_ticks: Some(*start),
+                start_time_ticks: Some((*start).into()),
                 last_cpu: Some(Cpu(0)),
                 affinity: Some(cpus(own).into()),
             });

@@ -141,7 +141,7 @@ pub(crate) fn parse_location(bytes: &[u8]) -> Result<(PciAddress, u32), Malforme
 }
 
 /// Parses a file of one number: `gpu_id`, a queue's `gpuid`, or the bytes of `vram_GPUID`.
-pub(crate) fn parse_number<T: std::str::FromStr>(bytes: &[u8]) -> Result<T, Malformed> {
+pub(crate) fn parse_number<T: TryFrom<u64>>(bytes: &[u8]) -> Result<T, Malformed> {
     number("a number of KFD", value(bytes).as_bytes())
 }
 

@@ -1,6 +1,8 @@
 //! The files of NVIDIA's kernel module: `/proc/driver/nvidia/gpus/ADDRESS/{information,numa_status}` (nv-procfs.c of
 //! NVIDIA's open kernel modules).
 
+use std::collections::{BTreeMap, BTreeSet};
+
 use crate::machine::{Fact, Gaps, Gpu, Reason};
 use crate::observe::read::read_as;
 use crate::observe::root::Root;
@@ -48,14 +50,31 @@ pub(crate) fn read_memory_node(root: &Root, gpu: &Gpu, gaps: &mut Gaps) -> Optio
     }
 }
 
-/// Reads the files and discards them. The kernel module writes them under its own locks, so a read may block
-/// uninterruptibly.
-pub(crate) fn touch_files(root: &Root) {
-    for name in root.names(GPUS).unwrap_or_default() {
-        for file in ["information", "numa_status"] {
-            let _ = root.read(&format!("{GPUS}/{name}/{file}"));
-        }
+/// Reads the files of all GPUs, also those that are not needed. The kernel module writes them under its own locks, so a read may
+/// block uninterruptibly: a process that can be left behind does it first.
+pub(crate) fn read_all(root: &Root) -> BTreeMap<PciAddress, GpuInformation> {
+    let read = |address: PciAddress| {
+        let _ = root.read(&format!("{GPUS}/{address}/numa_status"));
+        (address, read_information(root, address))
+    };
+    addresses(root).into_iter().map(read).collect()
+}
+
+/// The GPUs that their files describe so far that NVML need not be asked for their name, UUID and minor number. None where the
+/// files and NVML do not list as many GPUs: then the files may be those of others.
+pub(crate) fn described(
+    files: &BTreeMap<PciAddress, GpuInformation>,
+    listed: u32,
+) -> BTreeSet<PciAddress> {
+    let used = files.iter().filter(|(_, file)| !file.is_excluded);
+    if u32::try_from(used.clone().count()) != Ok(listed) {
+        return BTreeSet::new();
     }
+    let is_whole =
+        |file: &GpuInformation| file.name.is_some() && file.uuid.is_some() && file.minor.is_some();
+    used.filter(|(_, file)| is_whole(file))
+        .map(|(address, _)| *address)
+        .collect()
 }
 
 /// The lines of `information` that the audit needs.
@@ -127,6 +146,27 @@ mod tests {
         assert_eq!(parse_numa_status(b"Node: 2\nStatus: offline\n"), Ok(None));
         assert!(parse_numa_status(b"Node: x\nStatus: online\n").is_err());
         assert!(parse_numa_status(b"").is_err());
+    }
+
+    #[test]
+    fn nvml_is_asked_unless_the_files_describe_the_same_gpus() {
+        let whole = || parse_information(b"Model: NVIDIA H200\nGPU UUID: GPU-1\nDevice Minor: 3\n");
+        let address = |bus: u32| format!("0000:{bus:02x}:00.0").parse().unwrap();
+        let files = |all: Vec<GpuInformation>| (1..).map(address).zip(all).collect();
+        let two = files(vec![whole(), whole()]);
+        assert_eq!(described(&two, 2), BTreeSet::from([address(1), address(2)]));
+        assert_eq!(described(&two, 1), BTreeSet::new());
+        assert_eq!(described(&two, 3), BTreeSet::new());
+        let unused = parse_information(b"Model: NVIDIA H200\nGPU UUID: GPU-??\nDevice Minor: 1\n");
+        let with_unused = files(vec![unused, whole()]);
+        assert_eq!(described(&with_unused, 2), BTreeSet::from([address(2)]));
+        let excluded = GpuInformation {
+            is_excluded: true,
+            ..whole()
+        };
+        let with_excluded = files(vec![excluded, whole()]);
+        assert_eq!(described(&with_excluded, 1), BTreeSet::from([address(2)]));
+        assert_eq!(described(&with_excluded, 2), BTreeSet::new());
     }
 
     proptest! {

@@ -63,6 +63,8 @@ impl<'a> Affinities<'a> {
             return set.clone();
         }
         let cpus = (0..KernelMask::MAX_CPU).filter(|cpu| mask.is_set(*cpu));
+        // Most machines have far fewer CPUs than the mask.
+        let cpus = cpus.take(mask.count() as usize);
         let cpus = cpus.filter_map(|cpu| u32::try_from(cpu).ok()).map(Cpu);
         let set = Arc::new(cpus.collect());
         self.last_mask = Some((mask, Arc::clone(&set)));

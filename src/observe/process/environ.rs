@@ -6,6 +6,7 @@ use crate::jobs::{
 };
 use crate::machine::{Environment, Ranks, Reason};
 use crate::observe::process::parse_variables;
+use crate::observe::read::read_as;
 use crate::observe::root::Root;
 use crate::units::{Pid, number};
 
@@ -13,43 +14,62 @@ use crate::units::{Pid, number};
 pub(crate) const LONGEST_VALUE: usize = 4 << 10;
 
 pub(crate) fn read_environment(root: &Root, pid: Pid) -> Result<Environment, Reason> {
-    Ok(parse_environment(
-        &root.read(&format!("{}/environ", root.process_folder(pid)))?,
-    ))
+    let file = format!("{}/environ", root.process_folder(pid));
+    read_as(root, &file, |environ| Ok(parse_environment(environ)))
 }
 
 /// Parses the variables that show a process's place in a job, and the bindings that it asks for. A process that changes its
 /// title may have overwritten the first variables.
 pub(crate) fn parse_environment(environ: &[u8]) -> Environment {
-    let [run_id, master_port, visible_devices, pod] = parse_variables(
-        environ,
-        [
-            "TORCHELASTIC_RUN_ID",
-            "MASTER_PORT",
-            "CUDA_VISIBLE_DEVICES",
-            "POD_UID",
-        ],
-    );
-    let openmp = OPENMP_VARIABLES
-        .into_iter()
-        .zip(parse_variables(environ, OPENMP_VARIABLES));
+    let mut values = parse_variables(environ, names()).into_iter();
+    let [run_id, master_port, visible_devices, pod] = next(&mut values);
+    let openmp: [_; OPENMP_VARIABLES.len()] = next(&mut values);
+    let openmp = OPENMP_VARIABLES.into_iter().zip(openmp);
+    let openmp = openmp.filter_map(|(name, value)| Some((name, parse_text(value)?)));
     Environment {
-        ranks: parse_ranks(environ),
+        openmp: openmp.collect(),
+        ranks: parse_ranks(next(&mut values), next(&mut values)),
         run_id: parse_text(run_id),
         master_port: parse_number(master_port),
         visible_devices: parse_text(visible_devices),
-        asks: requests_of_variables(parse_variables(environ, VARIABLES)),
-        scheduler_jobs: jobs_of_variables(parse_variables(environ, JOB_VARIABLES.map(|of| of.1))),
+        asks: requests_of_variables(next(&mut values)),
+        scheduler_jobs: jobs_of_variables(next(&mut values)),
         pod: pod.and_then(pod_of_variable),
-        openmp: openmp
-            .filter_map(|(name, value)| Some((name, parse_text(value)?)))
-            .collect(),
     }
 }
 
-fn parse_ranks(environ: &[u8]) -> Ranks {
-    let ranks = parse_variables(environ, RANK_VARIABLES.map(|of| of.0));
-    let local_ranks = parse_variables(environ, RANK_VARIABLES.map(|of| of.1));
+const SINGLE_VARIABLES: [&str; 4] = [
+    "TORCHELASTIC_RUN_ID",
+    "MASTER_PORT",
+    "CUDA_VISIBLE_DEVICES",
+    "POD_UID",
+];
+
+const COUNT: usize = SINGLE_VARIABLES.len()
+    + OPENMP_VARIABLES.len()
+    + 2 * RANK_VARIABLES.len()
+    + VARIABLES.len()
+    + JOB_VARIABLES.len();
+
+/// The names of all variables that are read, so that one pass finds them.
+fn names() -> [&'static str; COUNT] {
+    let mut names = SINGLE_VARIABLES
+        .into_iter()
+        .chain(OPENMP_VARIABLES)
+        .chain(RANK_VARIABLES.map(|of| of.0))
+        .chain(RANK_VARIABLES.map(|of| of.1))
+        .chain(VARIABLES)
+        .chain(JOB_VARIABLES.map(|of| of.1));
+    next(&mut names)
+}
+
+fn next<T: Default, const N: usize>(values: &mut impl Iterator<Item = T>) -> [T; N] {
+    std::array::from_fn(|_| values.next().unwrap_or_default())
+}
+
+type Values<'a> = [Option<&'a [u8]>; RANK_VARIABLES.len()];
+
+fn parse_ranks(ranks: Values, local_ranks: Values) -> Ranks {
     let mut values = ranks.into_iter().zip(local_ranks);
     ranks_of_variables(RANK_VARIABLES.map(|_| {
         let (rank, local_rank) = values.next().unwrap_or_default();
@@ -79,6 +99,24 @@ mod tests {
         let visible = |length| parse_environment(environ(length).as_bytes()).visible_devices;
         assert_eq!(visible(4096).map(|value| value.len()), Some(4096));
         assert_eq!(visible(4097), None);
+    }
+
+    #[test]
+    fn each_variable_has_its_own_value() {
+        let all = names();
+        let lines = all.iter().map(|name| format!("{name}={name}\0"));
+        let environ: String = lines.collect();
+        let values = parse_variables(environ.as_bytes(), names());
+        // Some launchers have no variable for the local rank.
+        let expected = all.map(|name| Some(name.as_bytes()).filter(|name| !name.is_empty()));
+        assert_eq!(values, expected);
+        assert_eq!(expected[COUNT - 1], Some(&b"RAY_JOB_ID"[..]));
+        let environment = parse_environment(environ.as_bytes());
+        assert_eq!(environment.run_id.as_deref(), Some("TORCHELASTIC_RUN_ID"));
+        assert_eq!(
+            environment.openmp,
+            OPENMP_VARIABLES.map(|name| (name, name.to_owned()))
+        );
     }
 
     #[test]

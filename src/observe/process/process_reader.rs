@@ -13,7 +13,7 @@ use crate::machine::{Environment, Fact, Gaps, Memory, Process, Reason, Thread};
 use crate::observe::deadline::Deadline;
 use crate::observe::memory::{MemoryReader, UnreadMemory};
 use crate::observe::process::{
-    Resident, Stat, lock, read_cgroup, read_command, read_environment, read_pipes, read_status,
+    Resident, SharedGroups, Stat, lock, read_command, read_environment, read_pipes, read_status,
     read_threads,
 };
 use crate::observe::root::Root;
@@ -57,11 +57,11 @@ pub(crate) struct LockedFacts {
 
 impl ProcessReader<'_> {
     /// The first step: a few files, and none of them blocks.
-    pub(crate) fn read_first(&self, stat: &Stat) -> PartialProcess {
+    pub(crate) fn read_first(&self, stat: &Stat, groups: &SharedGroups) -> PartialProcess {
         let Self { root, pid } = *self;
         let mut gaps = Gaps::default();
         let status = gaps.value_or_note(pid, Fact::Status, read_status(root, pid));
-        let groups = gaps.value_or_note(pid, Fact::Cgroup, read_cgroup(root, pid));
+        let groups = gaps.value_or_note(pid, Fact::Cgroup, groups.of(root, pid));
         let memory_input = MemoryInput {
             start_time_ticks: stat.start_time_ticks,
             resident: status.as_ref().and_then(|status| status.resident),

@@ -8,7 +8,7 @@ use crate::machine::{Fact, Gap, Process, Reason};
 use crate::observe::memory::MemoryReader;
 use crate::observe::process::{
     CpuQuotas, Cpusets, MemoryInput, NumerousFacts, PartialProcess, ProcessReader, ReadOutcome,
-    Readers, Stat, has_ended, lock, longest_command,
+    Readers, SharedGroups, Stat, has_ended, lock, longest_command,
 };
 use crate::observe::selection::Choice;
 use crate::units::Pid;
@@ -29,6 +29,7 @@ pub(crate) fn read_processes(
         ..
     } = choice;
     stats.retain(|pid, _| pids.contains(pid));
+    readers.root().hold_only(|pid| pids.contains(&pid));
     // Pipes are needed only to find the trainers of orphans.
     let with_pipes = if orphans.is_empty() {
         BTreeSet::new()
@@ -36,6 +37,7 @@ pub(crate) fn read_processes(
         &orphans | &gpu_users
     };
     let (processes, ended) = read_all(readers, stats, with_pipes, memory, gaps);
+    readers.root().hold_only(|_| false);
     // A process that exited is missing only if its PID was given.
     let named: BTreeSet<&Pid> = named.iter().collect();
     let asked_for = ended.into_iter().filter(|pid| named.contains(pid));
@@ -95,7 +97,7 @@ fn read_all(
             }
         }
         locked.found.add_to(&mut process, locked.cut, &mut own_gaps);
-        // Checked last, so that no fact can be that of another process with this PID.
+        // Checked last: an ended process has no argv and no memory, and its PID may be that of another one.
         if has_ended(root, pid, process.start_time_ticks) {
             ended.push(pid);
             continue;
@@ -111,9 +113,10 @@ fn read_first(
     stats: &Arc<BTreeMap<Pid, Stat>>,
 ) -> BTreeMap<Pid, ReadOutcome<Option<PartialProcess>>> {
     let (pids, stats): (Vec<Pid>, _) = (stats.keys().copied().collect(), stats.clone());
+    let groups = SharedGroups::default();
     readers.each(pids, move |root, pid, slot| {
         let reader = ProcessReader { root, pid };
-        let read = stats.get(&pid).map(|stat| reader.read_first(stat));
+        let read = stats.get(&pid).map(|stat| reader.read_first(stat, &groups));
         *lock(slot) = read;
     })
 }

@@ -3,17 +3,29 @@
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
+use memchr::{memchr, memrchr};
+
 use crate::machine::Reason;
+use crate::observe::read::read_as;
 use crate::observe::root::Root;
 use crate::units::{Cpu, Malformed, Pid, malformed, number};
 
 /// `stat` of all processes; the outer error is that of listing `/proc`.
 pub(crate) type Stats = Result<BTreeMap<Pid, Result<Stat, Reason>>, Reason>;
 
-/// Reads `stat` of all processes. Those that ended meanwhile are left out; a zombie has a reason instead.
+/// Reads `stat` of all processes. Those that ended meanwhile are left out; a zombie has a reason instead. The folders of the
+/// living stay open until [`Root::hold_only`], so that what is read of them later is of the same process.
 pub(crate) fn read_stats(root: &Root) -> Stats {
+    root.hold_only(|_| false);
     let pids = root.numbers("proc")?.into_iter().map(Pid);
-    let stats = pids.map(|pid| (pid, read_stat(root, pid).and_then(Stat::of_living)));
+    let stats = pids.map(|pid| {
+        root.hold(pid);
+        let stat = read_stat(root, pid).and_then(Stat::of_living);
+        if !stat.as_ref().is_ok_and(|stat| !stat.is_of_kernel()) {
+            root.release(pid);
+        }
+        (pid, stat)
+    });
     let has_ended = |stat: &Result<Stat, Reason>| {
         let reason = stat.as_ref().err();
         root.is_live() && reason.is_some_and(is_ended)
@@ -24,7 +36,7 @@ pub(crate) fn read_stats(root: &Root) -> Stats {
 /// Where the main thread has ended and others live, the state and the last CPU are those of a living thread, and the
 /// process's other files are read through that thread.
 pub(crate) fn read_stat(root: &Root, pid: Pid) -> Result<Stat, Reason> {
-    let mut stat = parse_stat(&root.read(&format!("proc/{pid}/stat"))?)?;
+    let mut stat = read_as(root, &format!("proc/{pid}/stat"), parse_stat)?;
     if stat.pid != pid {
         return Err(Reason::Malformed(format!("stat of process {}", stat.pid)));
     }
@@ -41,10 +53,9 @@ pub(crate) fn read_stat(root: &Root, pid: Pid) -> Result<Stat, Reason> {
 /// The first thread of a process that has not ended. A process that is killed may have many that are about to end.
 fn living_thread(root: &Root, pid: Pid) -> Option<Stat> {
     let tids = root.numbers(&format!("proc/{pid}/task")).ok()?;
-    let stats = tids.into_iter().filter_map(|tid| {
-        let text = root.read(&format!("proc/{pid}/task/{tid}/stat")).ok()?;
-        parse_stat(&text).ok()
-    });
+    let stats = tids
+        .into_iter()
+        .filter_map(|tid| read_as(root, &format!("proc/{pid}/task/{tid}/stat"), parse_stat).ok());
     let mut stats = stats;
     stats.find(|stat| !stat.is_dead())
 }
@@ -52,12 +63,23 @@ fn living_thread(root: &Root, pid: Pid) -> Option<Stat> {
 /// Whether the process with this start time has ended: another process may have its PID since then. A recorded process does
 /// not end.
 pub(crate) fn has_ended(root: &Root, pid: Pid, start_time_ticks: u64) -> bool {
-    if !root.is_live() {
+    // What has memory lives, and its open folder cannot show another process. Costs a third of `stat`.
+    if !root.is_live() || (root.is_held(pid) && has_memory(root, pid)) {
         return false;
     }
     read_stat(root, pid).map_or(true, |now| {
         now.is_dead() || now.start_time_ticks != start_time_ticks
     })
+}
+
+/// Whether the process has memory, by the first number of `statm`: the size of its address space. A zombie has none.
+fn has_memory(root: &Root, pid: Pid) -> bool {
+    let is_used = |statm: &[u8]| Ok(matches!(statm.first(), Some(b'1'..=b'9')));
+    read_as(
+        root,
+        &format!("{}/statm", root.process_folder(pid)),
+        is_used,
+    ) == Ok(true)
 }
 
 /// Whether a file of a running process is missing because the process ended.
@@ -86,7 +108,7 @@ pub(crate) struct Stat {
     pub(crate) state: u8,
     /// Field 4.
     pub(crate) ppid: Pid,
-    /// Field 6: the PID of its session's leader.
+    /// Field 6: the PID of its session's leader. 0 for a process that is just being collected, of which the kernel writes -1.
     pub(crate) session: Pid,
     /// Field 9: the PF_ flags of the kernel's include/linux/sched.h.
     flags: u64,
@@ -125,9 +147,7 @@ impl Stat {
 
 /// Parses one `stat`. The name may contain parentheses, blanks and newlines: it ends at the last parenthesis.
 pub(crate) fn parse_stat(bytes: &[u8]) -> Result<Stat, Malformed> {
-    let open = bytes.iter().position(|byte| *byte == b'(');
-    let close = bytes.iter().rposition(|byte| *byte == b')');
-    let (Some(open), Some(close)) = (open, close) else {
+    let (Some(open), Some(close)) = (memchr(b'(', bytes), memrchr(b')', bytes)) else {
         return malformed("not a stat", bytes);
     };
     if close < open {
@@ -136,20 +156,13 @@ pub(crate) fn parse_stat(bytes: &[u8]) -> Result<Stat, Malformed> {
     // The first word after the name is field 3.
     const FIRST: usize = 3;
     const LAST: usize = 39;
-    let mut words = bytes[close + 1..]
-        .split(u8::is_ascii_whitespace)
-        .filter(|field| !field.is_empty());
-    let mut fields: [&[u8]; LAST - FIRST + 1] = [b""; LAST - FIRST + 1];
-    let mut count = 0;
-    for (field, word) in fields.iter_mut().zip(&mut words) {
-        (*field, count) = (word, count + 1);
-    }
+    let (fields, count, rest) = words::<{ LAST - FIRST + 1 }>(&bytes[close + 1..]);
     let field = |at: usize| match fields.get(at - FIRST) {
         Some(field) if at - FIRST < count => Ok(*field),
         _ => malformed(&format!("no field {at} in stat"), bytes),
     };
     // Only the newline at the end shows that field 39 was not cut within its digits.
-    if bytes.last() != Some(&b'\n') && words.next().is_none() {
+    if bytes.last() != Some(&b'\n') && rest.trim_ascii().is_empty() {
         return malformed("stat ends early", bytes);
     }
     Ok(Stat {
@@ -158,13 +171,33 @@ pub(crate) fn parse_stat(bytes: &[u8]) -> Result<Stat, Malformed> {
         name: String::from_utf8_lossy(&bytes[open + 1..close]).into_owned(),
         state: field(3)?[0],
         ppid: Pid(number("field 4 of stat", field(4)?)?),
-        session: Pid(number("field 6 of stat", field(6)?)?),
+        session: match field(6)? {
+            b"-1" => Pid(0),
+            session => Pid(number("field 6 of stat", session)?),
+        },
         cpu_ticks: number::<u64>("field 14 of stat", field(14)?)?
             .saturating_add(number("field 15 of stat", field(15)?)?),
         threads: number("field 20 of stat", field(20)?).unwrap_or(0),
         start_time_ticks: number("field 22 of stat", field(22)?)?,
         last_cpu: Cpu(number("field 39 of stat", field(39)?)?),
     })
+}
+
+/// The first words of a text, how many it has of these, and the text behind them. Blanks and control characters separate them.
+fn words<const N: usize>(text: &[u8]) -> ([&[u8]; N], usize, &[u8]) {
+    let mut words: [&[u8]; N] = [b""; N];
+    let (mut count, mut rest) = (0, text);
+    while count < N {
+        let is_separator = |byte: &u8| *byte <= b' ';
+        let Some(start) = rest.iter().position(|byte| !is_separator(byte)) else {
+            return (words, count, b"");
+        };
+        rest = &rest[start..];
+        let end = rest.iter().position(is_separator).unwrap_or(rest.len());
+        (words[count], rest) = rest.split_at(end);
+        count += 1;
+    }
+    (words, count, rest)
 }
 
 #[cfg(test)]
@@ -189,6 +222,14 @@ mod tests {
         assert_eq!(stat.cpu_ticks, 270 + 215);
         assert_eq!(stat.start_time_ticks, 831);
         assert_eq!(stat.last_cpu, Cpu(6));
+    }
+
+    #[test]
+    fn a_process_that_is_being_collected_is_dead_and_not_malformed() {
+        let rest = REST.replacen("T 245 9 9 0 -1 4194304", "X 0 -1 -1 0 -1 4194316", 1);
+        let stat = parse_stat(format!("254 (python3) {rest}").as_bytes()).unwrap();
+        assert_eq!(stat.session, Pid(0));
+        assert_eq!(stat.of_living(), Err(Reason::Ending));
     }
 
     #[test]

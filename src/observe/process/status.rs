@@ -1,5 +1,7 @@
 //! `/proc/PID/status` and `/proc/PID/task/TID/status`.
 
+use memchr::memchr;
+
 use crate::machine::Reason;
 use crate::observe::read::read_as;
 use crate::observe::root::Root;
@@ -65,10 +67,16 @@ const NAMES: [&str; 9] = [
 /// `status`: they are searched once, for all names.
 fn values(bytes: &[u8]) -> [Option<&[u8]>; NAMES.len()] {
     let mut values = [None; NAMES.len()];
-    for line in bytes.split(|byte| *byte == b'\n') {
-        let value_of = |name: &&str| line.strip_prefix(name.as_bytes())?.strip_prefix(b":\t");
+    let mut rest = bytes;
+    while !rest.is_empty() {
+        let end = memchr(b'\n', rest).unwrap_or(rest.len());
+        let line = &rest[..end];
+        rest = rest.get(end + 1..).unwrap_or_default();
         for (name, value) in NAMES.iter().zip(&mut values) {
-            *value = value.or_else(|| value_of(name));
+            // The length is compared first: nearly all lines have names of other lengths.
+            if line.get(name.len()) == Some(&b':') && line.starts_with(name.as_bytes()) {
+                *value = value.or_else(|| line[name.len()..].strip_prefix(b":\t"));
+            }
         }
     }
     values

@@ -86,7 +86,7 @@ impl ThreadReader<'_> {
         Some(Thread {
             tid,
             name: stat.as_ref().map(|stat| stat.name.clone()),
-            start_time_ticks: stat.as_ref().map(|stat| stat.start_time_ticks),
+            start_time_ticks: stat.as_ref().map(|stat| stat.start_time_ticks.into()),
             last_cpu: stat.map(|stat| stat.last_cpu),
             affinity: gaps.value_or_note(self.pid, Fact::Thread(tid), affinity),
         })

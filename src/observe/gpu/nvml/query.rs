@@ -1,6 +1,6 @@
 //! Queries the NVIDIA driver through libnvidia-ml. Any call may block for as long as the driver likes.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::ffi::OsString;
 use std::path::Path;
 
@@ -15,7 +15,7 @@ use crate::observe::gpu::nvml::{
     instance_ids, is_unsupported, memory_sizes, pci_bus_id, processes,
 };
 use crate::observe::root::Root;
-use crate::units::CpuSet;
+use crate::units::{CpuSet, PciAddress};
 
 /// The names of the library for dlopen(3), in this order: what the loader finds, then the paths of a driver container and of
 /// WSL.
@@ -44,7 +44,7 @@ pub(crate) enum NvmlMessage {
 /// used, the driver's answer has an error.
 pub(crate) fn query(library: Option<&Path>, from: u32, send: &mut dyn FnMut(NvmlMessage)) {
     // The driver writes these files too, so a stuck driver blocks their readers.
-    nvidia::touch_files(&Root::live());
+    let files = nvidia::read_all(&Root::live());
     send(NvmlMessage::FilesAnswer);
     let nvml = load(library).and_then(|nvml| {
         let count = nvml.device_count().map_err(|error| error.to_string())?;
@@ -68,9 +68,10 @@ pub(crate) fn query(library: Option<&Path>, from: u32, send: &mut dyn FnMut(Nvml
         error: None,
     };
     send(NvmlMessage::Driver(answer, count));
+    let described = nvidia::described(&files, count);
     for index in from..count {
         send(NvmlMessage::Gpu(match nvml.device_by_index(index) {
-            Ok(device) => gpu(&nvml, &device, index),
+            Ok(device) => gpu(&nvml, &device, index, &described),
             // A GPU that fell off the bus does not hide the others.
             Err(error) => failed_gpu(index, error.to_string()),
         }));
@@ -115,13 +116,18 @@ fn load(library: Option<&Path>) -> Result<Nvml, String> {
     })
 }
 
-fn gpu(nvml: &Nvml, device: &Device, index: u32) -> DriverGpu {
+/// The answers about one GPU. Name, UUID and minor number are not asked for where its files describe it: its address, by which
+/// they are found, is only known to NVML for an index.
+fn gpu(nvml: &Nvml, device: &Device, index: u32, described: &BTreeSet<PciAddress>) -> DriverGpu {
     // 64-bit words: more CPUs and nodes than any kernel supports.
     const CPU_WORDS: usize = 128;
     const NODE_WORDS: usize = 16;
     // NVML_AFFINITY_SCOPE_NODE
     const SCOPE_NODE: u32 = 0;
     let mut unanswered = Unanswered::default();
+    let address = unanswered.value("pci_bus_id", pci_bus_id(nvml, device));
+    let parsed = address.as_ref().and_then(|address| address.parse().ok());
+    let is_asked = parsed.is_none_or(|address| !described.contains(&address));
     let memory = unanswered.value("memory", memory_sizes(nvml, device));
     let cpus = device.cpu_affinity(CPU_WORDS);
     let nodes = device.memory_affinity(NODE_WORDS, SCOPE_NODE);
@@ -136,10 +142,16 @@ fn gpu(nvml: &Nvml, device: &Device, index: u32) -> DriverGpu {
     };
     DriverGpu {
         index,
-        uuid: unanswered.value("uuid", device.uuid()),
-        name: unanswered.value("name", device.name()),
-        pci_bus_id: unanswered.value("pci_bus_id", pci_bus_id(nvml, device)),
-        minor_number: unanswered.value("minor_number", device.minor_number()),
+        uuid: is_asked
+            .then(|| unanswered.value("uuid", device.uuid()))
+            .flatten(),
+        name: is_asked
+            .then(|| unanswered.value("name", device.name()))
+            .flatten(),
+        pci_bus_id: address,
+        minor_number: is_asked
+            .then(|| unanswered.value("minor_number", device.minor_number()))
+            .flatten(),
         memory_total_bytes: memory.map(|(total, _)| total),
         memory_used_bytes: memory.map(|(_, used)| used),
         cpu_affinity: cpus.ok().and_then(bits),
