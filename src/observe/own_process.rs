@@ -3,6 +3,10 @@
 use std::fs::{self, File};
 use std::io;
 
+use signal_hook::consts::{
+    FORBIDDEN, SIGBUS, SIGCHLD, SIGCONT, SIGTSTP, SIGTTIN, SIGTTOU, SIGURG, SIGWINCH,
+};
+
 use crate::observe::process::parse_stat;
 
 /// Whether the main thread of this process has ended: others of its threads may live. True for a process that does not exist.
@@ -20,12 +24,29 @@ pub(crate) fn is_single_threaded() -> io::Result<bool> {
     Ok(fs::read_dir("/proc/self/task")?.count() == 1)
 }
 
-/// The signals that this process ignores, one bit each (SigIgn in `/proc/PID/status`); none where that cannot be read.
-pub(crate) fn ignored_signals() -> u64 {
+/// The signals that would end this process and can be handled. Those that the caller ignores stay out, as `nohup` and a shell's
+/// background want it.
+pub(crate) fn deadly_signals() -> Vec<i32> {
+    /// Those of Linux. The C library has 32 and 33 for itself.
+    const ALL: [std::ops::RangeInclusive<i32>; 2] = [1..=31, 34..=64];
+    /// These do not end a program. SIGBUS does, but it is the program's own fault, which would come again.
+    const OTHERS: &[i32] = &[
+        SIGBUS, SIGCHLD, SIGCONT, SIGTSTP, SIGTTIN, SIGTTOU, SIGURG, SIGWINCH,
+    ];
     let status = fs::read_to_string("/proc/self/status").unwrap_or_default();
+    let ignored = ignored_signals(&status);
+    let is_deadly = |signal: &i32| {
+        let is_other = OTHERS.contains(signal) || FORBIDDEN.contains(signal);
+        !is_other && ignored >> (signal - 1) & 1 == 0
+    };
+    ALL.into_iter().flatten().filter(is_deadly).collect()
+}
+
+/// The mask of ignored signals in `/proc/PID/status`; 0 where it is unknown.
+fn ignored_signals(status: &str) -> u64 {
     let line = status.lines().find_map(|line| line.strip_prefix("SigIgn:"));
-    line.and_then(|mask| u64::from_str_radix(mask.trim(), 16).ok())
-        .unwrap_or(0)
+    let mask = line.and_then(|mask| u64::from_str_radix(mask.trim(), 16).ok());
+    mask.unwrap_or_default()
 }
 
 /// Replaces standard input by `/dev/null`.
@@ -44,9 +65,29 @@ mod tests {
     fn the_own_process_is_known() {
         let own = std::process::id();
         assert!(!has_ended_main_thread(own) && has_ended_main_thread(0));
-        // The runtime of Rust ignores broken pipes.
-        assert_eq!(ignored_signals() >> (libc::SIGPIPE - 1) & 1, 1);
         let thread = std::thread::spawn(is_single_threaded);
         assert!(!thread.join().unwrap().unwrap());
+    }
+
+    #[test]
+    fn the_mask_of_ignored_signals_is_read() {
+        assert_eq!(
+            ignored_signals("SigBlk:\t00\nSigIgn:\t0000000000001003\n"),
+            0x1003
+        );
+        assert_eq!(ignored_signals("SigIgn:\tx\n"), 0);
+        assert_eq!(ignored_signals(""), 0);
+    }
+
+    #[test]
+    fn signals_that_end_a_program_are_deadly() {
+        let deadly = deadly_signals();
+        for signal in [libc::SIGUSR1, libc::SIGALRM, libc::SIGPWR, 40] {
+            assert!(deadly.contains(&signal), "{signal}");
+        }
+        // The runtime of Rust ignores broken pipes.
+        for signal in [libc::SIGCONT, libc::SIGKILL, libc::SIGPIPE] {
+            assert!(!deadly.contains(&signal), "{signal}");
+        }
     }
 }

@@ -4,16 +4,9 @@ use std::io;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
-use signal_hook::consts::{SIGBUS, SIGCHLD, SIGCONT, SIGTSTP, SIGTTIN, SIGTTOU, SIGURG, SIGWINCH};
 use signal_hook::{flag, low_level};
 
-/// The signals of Linux. The C library has 32 and 33 for itself.
-const ALL: [std::ops::RangeInclusive<i32>; 2] = [1..=31, 34..=64];
-
-/// These do not end a program. SIGBUS does, but cannot be held: it is the program's own fault, which would come again.
-const OTHERS: &[i32] = &[
-    SIGBUS, SIGCHLD, SIGCONT, SIGTSTP, SIGTTIN, SIGTTOU, SIGURG, SIGWINCH,
-];
+use crate::observe::own_process::deadly_signals;
 
 /// While this value exists, signals do not end the program.
 pub(crate) struct HeldSignals {
@@ -30,13 +23,7 @@ impl HeldSignals {
             came: Arc::default(),
             is_over: Arc::default(),
         };
-        let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
-        let ignored = ignored(&status);
-        let is_held = |signal: &i32| {
-            let is_forbidden = signal_hook_forbids(*signal);
-            !is_forbidden && !OTHERS.contains(signal) && ignored >> (signal - 1) & 1 == 0
-        };
-        for signal in ALL.into_iter().flatten().filter(is_held) {
+        for signal in deadly_signals() {
             let number = usize::try_from(signal).unwrap_or_default();
             // Where one cannot be held it ends the program as always. The order matters: the default comes after the end.
             let _ = flag::register_conditional_default(signal, held.is_over.clone());
@@ -69,28 +56,5 @@ impl HeldSignals {
 impl Drop for HeldSignals {
     fn drop(&mut self) {
         self.is_over.store(true, Ordering::SeqCst);
-    }
-}
-
-fn signal_hook_forbids(signal: i32) -> bool {
-    signal_hook::consts::FORBIDDEN.contains(&signal)
-}
-
-/// The mask of ignored signals in `/proc/PID/status`; 0 where it is unknown.
-fn ignored(status: &str) -> u64 {
-    let line = status.lines().find_map(|line| line.strip_prefix("SigIgn:"));
-    let mask = line.and_then(|mask| u64::from_str_radix(mask.trim(), 16).ok());
-    mask.unwrap_or_default()
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn the_mask_of_ignored_signals_is_read() {
-        assert_eq!(ignored("SigBlk:\t00\nSigIgn:\t0000000000001003\n"), 0x1003);
-        assert_eq!(ignored("SigIgn:\tx\n"), 0);
-        assert_eq!(ignored(""), 0);
     }
 }

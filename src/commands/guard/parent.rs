@@ -115,10 +115,10 @@ impl Relay {
     }
 
     fn pass_on_signal(&mut self, number: i32) {
-        self.passed_on = Some(number);
-        if let Some(signal) = Signal::from_named_raw(number) {
-            let _ = rustix::process::kill_process(self.child, signal);
-        }
+        // Real-time signals have no names.
+        let signal = Signal::from_named_raw(number).unwrap_or(Signal::TERM);
+        self.passed_on = Some(signal.as_raw());
+        let _ = rustix::process::kill_process(self.child, signal);
     }
 
     /// Passes on what the child has written so far.

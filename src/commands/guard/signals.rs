@@ -6,29 +6,9 @@ use std::os::unix::net::UnixStream;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-use signal_hook::consts as signal;
 use signal_hook::{flag, low_level};
 
-use crate::observe::own_process::ignored_signals;
-
-/// The signals that end a process by default and that can be sent from outside. The child may have something to clean up, or,
-/// with `--for`, an audit to print.
-const PASSED_ON: &[i32] = &[
-    signal::SIGHUP,
-    signal::SIGINT,
-    signal::SIGQUIT,
-    signal::SIGUSR1,
-    signal::SIGUSR2,
-    signal::SIGALRM,
-    signal::SIGTERM,
-    signal::SIGXCPU,
-    signal::SIGXFSZ,
-    signal::SIGVTALRM,
-    signal::SIGPROF,
-    signal::SIGIO,
-    libc::SIGPWR,
-    libc::SIGSTKFLT,
-];
+use crate::observe::own_process::deadly_signals;
 
 /// Signals that arrived.
 pub(super) struct Signals {
@@ -37,17 +17,15 @@ pub(super) struct Signals {
 }
 
 impl Signals {
-    /// Collects signals from now on. Those that the caller ignores stay ignored, as `nohup` wants it.
+    /// Collects the signals from now on that would end this process.
     pub(super) fn hold() -> io::Result<Self> {
         let (woken, wakes) = UnixStream::pair()?;
         woken.set_nonblocking(true)?;
         let last = Arc::new(AtomicUsize::new(0));
-        let ignored = ignored_signals();
-        for number in PASSED_ON {
-            if ignored >> (number - 1) & 1 == 0 {
-                flag::register_usize(*number, last.clone(), number.unsigned_abs() as usize)?;
-                low_level::pipe::register(*number, wakes.try_clone()?)?;
-            }
+        for signal in deadly_signals() {
+            let number = usize::try_from(signal).unwrap_or_default();
+            flag::register_usize(signal, last.clone(), number)?;
+            low_level::pipe::register(signal, wakes.try_clone()?)?;
         }
         Ok(Self { woken, last })
     }
@@ -73,8 +51,8 @@ mod tests {
     fn a_signal_is_taken_once() {
         let signals = Signals::hold().unwrap();
         assert_eq!(signals.take(), None);
-        low_level::raise(signal::SIGUSR2).unwrap();
-        assert_eq!(signals.take(), Some(signal::SIGUSR2));
+        low_level::raise(libc::SIGUSR2).unwrap();
+        assert_eq!(signals.take(), Some(libc::SIGUSR2));
         assert_eq!(signals.take(), None);
     }
 }
