@@ -2,9 +2,11 @@
 
 mod ask_nvml;
 mod audit;
+mod completions;
 mod diff;
 mod exit_code;
 mod explain;
+mod man;
 mod names;
 mod output;
 mod record;
@@ -48,6 +50,8 @@ fn run(cli: &Cli) -> Result<ExitCode, Trouble> {
         Some(CliCommand::Record(arguments)) => record::run(arguments),
         Some(CliCommand::Rules(arguments)) => rules::run(arguments),
         Some(CliCommand::Explain(arguments)) => explain::run(arguments),
+        Some(CliCommand::Man(arguments)) => man::run(arguments),
+        Some(CliCommand::Completions(arguments)) => completions::run(arguments),
         Some(CliCommand::AskNvml(arguments)) => ask_nvml::run(arguments),
     }
 }
