@@ -1,8 +1,8 @@
 # shellcheck shell=bash
 # The package for Debian and Ubuntu.
 
-# Who answers for the package.
-maintainer='The numa-audit developers <numa-audit@packages.debian.org>'
+# A package must name an address. The project has none yet.
+maintainer='The numa-audit developers <maintainers@numa-audit.invalid>'
 
 # pack_deb ARCHITECTURE
 pack_deb() {

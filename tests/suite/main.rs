@@ -11,6 +11,7 @@
 mod arrows;
 mod bad_input;
 mod cli;
+mod completions;
 mod diff;
 mod expected;
 mod fix_words;
@@ -22,6 +23,7 @@ mod launchers;
 mod live;
 mod local_memory;
 mod machine;
+mod man;
 mod memory;
 mod missing_facts;
 mod new_masks;
