@@ -40,7 +40,7 @@ read_arguments() {
     while [ $# -gt 0 ]; do
         case $1 in
         -h | --help) printf '%s\n' "$usage" && exit ;;
-        --dir) work=${2:?--dir needs a folder} && shift 2 ;;
+        --dir) [ $# -ge 2 ] || fail "--dir needs a folder" && work=$2 && shift 2 ;;
         --only) [ "${2-}" = x86_64 ] || fail "--only knows x86_64 alone" && architectures=(x86_64) && shift 2 ;;
         -*) fail "there is no option $1; --help lists them" ;;
         *) [ -z "$version" ] || fail "one version is enough: $version or $1" && version=$1 && shift ;;

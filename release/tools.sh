@@ -3,7 +3,7 @@
 
 # What must be installed. All of it is in Debian; arm64's C library is for qemu.
 look_for_tools() {
-    need cargo "rustup, or install Rust from its own site"
+    command -v cargo >/dev/null || fail "cargo is missing; Rust 1.88 or later is needed"
     need git git
     need python3 python3
     need readelf binutils
