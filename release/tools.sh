@@ -28,7 +28,7 @@ install_tools() {
     if [ ! -x "$tools/bin/python3" ]; then
         python3 -m venv "$tools"
     fi
-    "$tools/bin/pip" install --quiet --disable-pip-version-check --requirement "$here/requirements.txt" ||
+    "$tools/bin/pip" install -qq --retries 2 --disable-pip-version-check --requirement "$here/requirements.txt" ||
         fail "pip cannot install the tools that release/requirements.txt names; is there a network?"
     PATH=$tools/bin:$PATH
 }
