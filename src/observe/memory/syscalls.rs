@@ -113,7 +113,10 @@ mod tests {
     #[track_caller]
     fn assert_is_one_of(error: &io::Error, numbers: &[c_int]) {
         let number = error.raw_os_error();
-        assert!(number.is_some_and(|number| numbers.contains(&number)), "{error}");
+        assert!(
+            number.is_some_and(|number| numbers.contains(&number)),
+            "{error}"
+        );
     }
 
     #[test]
