@@ -62,6 +62,8 @@ check_source() {
 set_folders() {
     mkdir -p "$work" || fail "cannot make the folder $work"
     work=$(cd "$work" && pwd)
+    # Macros of rpm and the linker's wrappers do not hold them.
+    [[ $work != *[[:space:]]* ]] || fail "the folder's name must have no blanks: $work"
     dist=$work/dist
     rm -rf "$dist" "$work/tmp"
     mkdir -p "$dist" "$work/tmp"

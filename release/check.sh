@@ -33,7 +33,7 @@ check_program() {
     [ -n "$needed" ] || fail "$1 is linked statically"
     needed=$(grep -Ev '^(lib(c|m|dl|rt|util|pthread)\.so\.[0-9]|ld-linux-.*)$' <<<"$needed" || true)
     [ -z "$needed" ] || fail "$1 needs ${needed//$'\n'/, }"
-    named=$(strings "$1" | grep -Fo -e "$work/" -e "$root/" -e "$HOME/" | sort -u || true)
+    named=$(strings "$1" | grep -Fo -e "$work/" -e "$root/" -e "${CARGO_HOME:-$HOME/.cargo}/" | sort -u || true)
     [ -z "$named" ] || fail "$1 names folders of this machine: ${named//$'\n'/, }"
 }
 
