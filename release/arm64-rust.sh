@@ -62,7 +62,7 @@ candidate() {
 
 # The first package on which $1 depends whose name begins with $2.
 dependency() {
-    apt-cache depends "$1" | sed -n "s/^ *Depends: \\($2[^ ]*\\)\$/\\1/p" | head -n 1
+    apt-cache depends "$1" | sed -n "s/^ *Depends: \\($2[^ ]*\\)\$/\\1/p" | sed -n 1p
 }
 
 download() {

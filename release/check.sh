@@ -25,10 +25,11 @@ check_all() {
 
 # check_program FILE: it runs with glibc 2.17, loads libraries at run time, and needs nothing but that C library.
 check_program() {
-    local newest needed named
-    newest=$(objdump -T "$1" | grep -o 'GLIBC_[0-9.]*' | sort -Vu | tail -n 1)
+    local symbols newest needed named
+    symbols=$(objdump -T "$1")
+    newest=$(grep -o 'GLIBC_[0-9.]*' <<<"$symbols" | sort -Vu | tail -n 1)
     [ "$(printf '%s\n' GLIBC_2.17 "$newest" | sort -V | tail -n 1)" = GLIBC_2.17 ] || fail "$1 needs $newest"
-    objdump -T "$1" | grep -qw dlopen || fail "$1 cannot load the driver's library: it has no dlopen"
+    grep -qw dlopen <<<"$symbols" || fail "$1 cannot load the driver's library: it has no dlopen"
     needed=$(readelf -d "$1" | sed -n 's/.*(NEEDED).*\[\(.*\)\]/\1/p')
     [ -n "$needed" ] || fail "$1 is linked statically"
     needed=$(grep -Ev '^(lib(c|m|dl|rt|util|pthread)\.so\.[0-9]|ld-linux-.*)$' <<<"$needed" || true)
