@@ -4,6 +4,7 @@
 mod judgement;
 mod machine;
 mod output;
+mod packaging;
 
 use std::path::PathBuf;
 use std::time::Duration;
@@ -13,6 +14,7 @@ use clap::{Args, Parser, Subcommand};
 pub(crate) use judgement::{FailOn, JudgementArgs};
 pub(crate) use machine::{HomeNodeArgs, MachineArgs, MemoryHow, NvmlArgs, PidArgs};
 pub(crate) use output::{ColorArgs, OutputArgs};
+pub(crate) use packaging::{CompletionShell, CompletionsArgs, ManArgs};
 
 /// Check on which NUMA nodes deep-learning processes run and keep their memory.
 ///
@@ -104,6 +106,15 @@ pub(crate) enum CliCommand {
     Rules(OutputArgs),
     /// Explain a rule: what it finds, why it costs, what it cannot know and what to do.
     Explain(ExplainArgs),
+    /// Print the manual page, or write all of them to a folder.
+    ///
+    /// Without --dir the page is printed as its source: `numa-audit man | man -l -` shows it.
+    Man(ManArgs),
+    /// Print the completions of a shell.
+    ///
+    /// For the shell that runs now: `source <(numa-audit completions bash)`, or in fish
+    /// `numa-audit completions fish | source`.
+    Completions(CompletionsArgs),
     /// Ask NVML, for this program itself: a line of JSON for each part of the answer.
     #[command(hide = true)]
     AskNvml(AskNvmlArgs),

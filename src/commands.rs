@@ -2,10 +2,12 @@
 
 mod ask_nvml;
 mod audit;
+mod completions;
 mod diff;
 mod exit_code;
 mod explain;
 mod guard;
+mod man;
 mod names;
 mod output;
 mod record;
@@ -54,6 +56,8 @@ fn run(cli: &Cli) -> Result<u8, Trouble> {
         Some(CliCommand::Record(arguments)) => record::run(arguments),
         Some(CliCommand::Rules(arguments)) => rules::run(arguments),
         Some(CliCommand::Explain(arguments)) => explain::run(arguments),
+        Some(CliCommand::Man(arguments)) => man::run(arguments),
+        Some(CliCommand::Completions(arguments)) => completions::run(arguments),
         Some(CliCommand::AskNvml(arguments)) => ask_nvml::run(arguments),
     }
 }

@@ -18,8 +18,9 @@
 //! | [`record`] | writes a recording: the files that one observation read | units, machine, jobs, observe |
 //! | [`cli`], [`commands`] | arguments, and one file for each subcommand | everything |
 //!
-//! The test `tests/suite/arrows.rs` checks these arrows. Only `observe` and `record` open files; only `print` and the commands
-//! write to the terminal. `audit`, `jobs`, `compare` and `document` know no file, no clock and no terminal.
+//! The test `tests/suite/arrows.rs` checks these arrows. Only `observe` and `record` open files (and `man --dir`, which
+//! writes the manual pages); only `print` and the commands write to the terminal. `audit`, `jobs`, `compare` and `document`
+//! know no file, no clock and no terminal.
 //!
 //! # Where is ... read?
 //!
@@ -66,7 +67,7 @@
 //!   (`commands/guard.rs`, `observe/process/left_behind.rs`). NVML runs in another child process, and the whole observation
 //!   has a deadline.
 //! - Text from a process or a recording is hostile: parsers do not panic, and tables print it escaped.
-//! - The program only reads; only [`record`] writes a file. There is no daemon, no configuration file and no network.
+//! - The program only reads; only [`record`] writes a file, and `man --dir` the manual pages. There is no daemon, no configuration file and no network.
 
 pub(crate) mod audit;
 pub(crate) mod cli;

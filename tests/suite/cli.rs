@@ -68,7 +68,7 @@ fn is_refused(arguments: &[&str], sentence: &str) {
     assert_eq!(run.code, Some(2));
 }
 
-fn help(arguments: &[&str]) -> String {
+pub fn help(arguments: &[&str]) -> String {
     let run = run(arguments);
     assert_eq!(run.code, Some(0), "{arguments:?}");
     assert_eq!(run.stderr, "");
@@ -76,7 +76,7 @@ fn help(arguments: &[&str]) -> String {
 }
 
 /// The long options that a help text lists.
-fn listed(help: &str) -> Vec<&str> {
+pub fn listed(help: &str) -> Vec<&str> {
     let words = help.lines().filter_map(|line| {
         let line = line.trim_start();
         line.strip_prefix("-h, ")

@@ -209,7 +209,7 @@ fn one_process_that_went_astray() {
   "schema_version": 1,
   "tool": {
     "name": "numa-audit",
-    "version": "0.1.0"
+    "version": "[..]"
   },
   "before": {
     "host": {

@@ -11,6 +11,7 @@
 mod arrows;
 mod bad_input;
 mod cli;
+mod completions;
 mod diff;
 mod expected;
 mod fix_words;
@@ -23,6 +24,7 @@ mod left_behind;
 mod live;
 mod local_memory;
 mod machine;
+mod man;
 mod memory;
 mod missing_facts;
 mod new_masks;

@@ -98,10 +98,15 @@ mod tests {
     fn knows_root_and_no_unknown_user() {
         let long = Duration::from_secs(600);
         let patience = Patience::from_variable(Some("300")).unwrap();
-        let names = names([0, u32::MAX - 7].into(), long, patience);
-        assert_eq!(names, [(0, "root".to_owned())].into());
-        assert_eq!(user_number("root", patience), Ok(Some(0)));
         assert_eq!(user_number("nobody-of-that-name", patience), Ok(None));
+        let names = names([0, u32::MAX - 7].into(), long, patience);
+        // An image without a distribution has no user database.
+        if std::path::Path::new("/etc/passwd").exists() {
+            assert_eq!(names, [(0, "root".to_owned())].into());
+            assert_eq!(user_number("root", patience), Ok(Some(0)));
+        } else {
+            assert_eq!(names, BTreeMap::new());
+        }
     }
 
     #[test]

@@ -1,0 +1,238 @@
+//! The sections of the manual pages that are written by hand.
+
+use Entry::{Term, Text};
+
+/// A section of a page.
+pub(super) struct Section {
+    pub(super) heading: &'static str,
+    pub(super) entries: &'static [Entry],
+}
+
+/// A part of a section.
+pub(super) enum Entry {
+    /// A paragraph.
+    Text(&'static str),
+    /// A term, such as a variable or a command line, and what it means.
+    Term(&'static str, &'static str),
+}
+
+/// Programs, with the sections of their pages, that show a part of what this one shows.
+pub(super) const OTHER_PROGRAMS: &[(&str, u8)] = &[
+    ("hwloc-ls", 1),
+    ("nvidia-smi", 1),
+    ("taskset", 1),
+    ("migratepages", 8),
+    ("numactl", 8),
+    ("numastat", 8),
+    ("numa", 7),
+];
+
+/// The sections of the page of this subcommand, of the main page without one.
+pub(super) fn of(subcommand: Option<&str>) -> &'static [Section] {
+    match subcommand {
+        None => MAIN,
+        Some("audit") => AUDIT,
+        Some("topology") => TOPOLOGY,
+        Some("diff") => DIFF,
+        Some("show") => SHOW,
+        Some("schema") => SCHEMA,
+        Some("record") => RECORD,
+        Some("explain") => EXPLAIN,
+        Some("man") => MAN,
+        Some("completions") => COMPLETIONS,
+        Some(_) => &[],
+    }
+}
+
+/// The subcommands to which the page of this one refers.
+pub(super) fn related(subcommand: &str) -> &'static [&'static str] {
+    match subcommand {
+        "audit" => &["diff", "explain", "record", "rules", "topology"],
+        "topology" => &["audit"],
+        "diff" => &["audit", "record", "show"],
+        "show" => &["audit", "diff", "schema"],
+        "schema" => &["audit", "show"],
+        "record" => &["audit", "diff"],
+        "rules" => &["explain"],
+        "explain" => &["rules"],
+        _ => &[],
+    }
+}
+
+const MAIN: &[Section] = &[
+    Section {
+        heading: "ENVIRONMENT",
+        entries: &[
+            Term(
+                "NO_COLOR",
+                "If it is set and not empty, --color auto prints without colour.",
+            ),
+            Term("TERM", "If it is dumb, --color auto prints without colour."),
+            Term(
+                "COLUMNS",
+                "The width of tables where standard output is not a terminal. Without it tables are 100 columns wide.",
+            ),
+        ],
+    },
+    Section {
+        heading: "FILES",
+        entries: &[
+            Text(
+                "All of these are only read. Files of another user's processes need root, or CAP_SYS_PTRACE and CAP_DAC_READ_SEARCH.",
+            ),
+            Term(
+                "/proc/PID/{stat,status,cmdline,cgroup,fd,task,environ}",
+                "What each process is, and on which CPUs its threads run and may run. Of environ only RANK, CUDA_VISIBLE_DEVICES and similar variables are used.",
+            ),
+            Term(
+                "/proc/PID/{maps,numa_maps,pagemap}",
+                "Where its memory is, and its memory policy.",
+            ),
+            Term(
+                "/sys/devices/system/{node,cpu}",
+                "NUMA nodes, their CPUs, memory and distances.",
+            ),
+            Term(
+                "/sys/bus/pci/devices",
+                "GPUs and other devices, and the node that each is attached to.",
+            ),
+            Term(
+                "/sys/fs/cgroup",
+                "The CPUs and nodes that a control group leaves to its processes.",
+            ),
+            Term(
+                "libnvidia-ml.so.1",
+                "The library of the NVIDIA driver, if there is one (see --nvml-lib). A process of its own loads it.",
+            ),
+        ],
+    },
+    Section {
+        heading: "EXAMPLES",
+        entries: &[
+            Term("numa-audit", "Audit this machine."),
+            Term(
+                "numa-audit --remedies",
+                "Print the fixes as a commented script, without running it.",
+            ),
+            Term(
+                "numa-audit --for 10s",
+                "Observe for a while: where CPU time was spent, and which threads moved between nodes.",
+            ),
+            Term(
+                "numa-audit --pid 4711 4712",
+                "Audit these processes and their descendants, with or without a GPU.",
+            ),
+            Term(
+                "numa-audit --json > before.json; numa-audit diff before.json",
+                "Save an audit, and compare it later with the machine as it is then.",
+            ),
+            Term(
+                "numa-audit record box.tar.gz; numa-audit --snapshot box.tar.gz",
+                "Record what an audit reads, and audit it elsewhere.",
+            ),
+        ],
+    },
+];
+
+const AUDIT: &[Section] = &[Section {
+    heading: "EXAMPLES",
+    entries: &[Term(
+        "numa-audit audit --fail-on at-risk",
+        "The same as numa-audit --fail-on at-risk: exit with 1 if a process is only at risk, too.",
+    )],
+}];
+
+const TOPOLOGY: &[Section] = &[Section {
+    heading: "EXAMPLES",
+    entries: &[
+        Term(
+            "numa-audit topology --json > golden.json",
+            "On a good machine: save its map.",
+        ),
+        Term(
+            "numa-audit topology --expect golden.json",
+            "On the others: exit with 1 if they differ from it.",
+        ),
+    ],
+}];
+
+const DIFF: &[Section] = &[Section {
+    heading: "EXAMPLES",
+    entries: &[
+        Term(
+            "numa-audit diff before.json",
+            "Compare a saved audit with this machine as it is now.",
+        ),
+        Term(
+            "numa-audit diff monday.tar.gz tuesday.tar.gz",
+            "Compare two recordings.",
+        ),
+    ],
+}];
+
+const SHOW: &[Section] = &[Section {
+    heading: "EXAMPLES",
+    entries: &[Term(
+        "ssh box numa-audit --json | numa-audit show -",
+        "Audit another machine, and print the table here.",
+    )],
+}];
+
+const SCHEMA: &[Section] = &[Section {
+    heading: "EXAMPLES",
+    entries: &[Term(
+        "numa-audit schema > numa-audit.schema.json",
+        "Save the schema for a program that checks documents.",
+    )],
+}];
+
+const RECORD: &[Section] = &[Section {
+    heading: "EXAMPLES",
+    entries: &[
+        Term("numa-audit record box.tar.gz", "Record this machine."),
+        Term(
+            "numa-audit record --redact box.tar.gz --pid 4711",
+            "Record one process and its descendants, without command lines and names.",
+        ),
+    ],
+}];
+
+const EXPLAIN: &[Section] = &[Section {
+    heading: "EXAMPLES",
+    entries: &[Term(
+        "numa-audit explain cpu-remote",
+        "Explain the rule of a finding that an audit printed.",
+    )],
+}];
+
+const MAN: &[Section] = &[Section {
+    heading: "EXAMPLES",
+    entries: &[
+        Term(
+            "numa-audit man diff | man -l -",
+            "Show the page of the subcommand diff.",
+        ),
+        Term(
+            "numa-audit man --dir ~/.local/share/man/man1",
+            "Install all pages for oneself; then man numa-audit finds them.",
+        ),
+    ],
+}];
+
+const COMPLETIONS: &[Section] = &[Section {
+    heading: "EXAMPLES",
+    entries: &[
+        Term(
+            "numa-audit completions bash > ~/.local/share/bash-completion/completions/numa-audit",
+            "Install them for oneself in bash, where the package bash-completion loads them.",
+        ),
+        Term(
+            "numa-audit completions zsh > DIR/_numa-audit",
+            "Install them in zsh; DIR is a folder of $fpath.",
+        ),
+        Term(
+            "numa-audit completions fish > ~/.config/fish/completions/numa-audit.fish",
+            "Install them for oneself in fish.",
+        ),
+    ],
+}];
