@@ -40,7 +40,7 @@ read_arguments() {
     while [ $# -gt 0 ]; do
         case $1 in
         -h | --help) printf '%s\n' "$usage" && exit ;;
-        --dir) [ $# -ge 2 ] || fail "--dir needs a folder" && work=$2 && shift 2 ;;
+        --dir) [ $# -ge 2 ] || fail "--dir needs a folder" && work=$(realpath -m "$2") && shift 2 ;;
         --only) [ "${2-}" = x86_64 ] || fail "--only knows x86_64 alone" && architectures=(x86_64) && shift 2 ;;
         -*) fail "there is no option $1; --help lists them" ;;
         *) [ -z "$version" ] || fail "one version is enough: $version or $1" && version=$1 && shift ;;
@@ -60,10 +60,12 @@ check_source() {
 
 # Everything that is written goes to the work folder, caches and temporary files too. Cargo's own downloads are the exception.
 set_folders() {
-    mkdir -p "$work" || fail "cannot make the folder $work"
-    work=$(cd "$work" && pwd)
     # Macros of rpm and the linker's wrappers do not hold them.
     [[ $work != *[[:space:]]* ]] || fail "the folder's name must have no blanks: $work"
+    mkdir -p "$work" || fail "cannot make the folder $work"
+    # What is in it is replaced, so it must be this script's own.
+    [ -e "$work/made-by-release-build" ] || [ -z "$(ls -A "$work")" ] || fail "the folder is not empty: $work"
+    : >"$work/made-by-release-build"
     dist=$work/dist
     rm -rf "$dist" "$work/tmp"
     mkdir -p "$dist" "$work/tmp"

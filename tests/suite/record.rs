@@ -191,7 +191,7 @@ fn other_archive_formats_are_refused() {
 
 /// Signals that end a program.
 const SIGNALS: [&str; 9] = [
-    "INT", "TERM", "HUP", "USR1", "USR2", "QUIT", "ALRM", "XCPU", "POLL",
+    "INT", "TERM", "HUP", "USR1", "USR2", "QUIT", "ALRM", "XCPU", "IO",
 ];
 
 /// The signal comes at a different moment in each round.
