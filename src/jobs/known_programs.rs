@@ -120,11 +120,22 @@ const TASKS: &[(Sign, &str, &str, TaskKind)] = &[
     (Program("flux-broker"), "Flux", "broker", Daemon),
 ];
 
+/// A process as its owner shows it.
+struct Shown<'a> {
+    name: &'a str,
+    command: &'a [String],
+    /// The first word of argv without white space behind it.
+    title: Option<&'a str>,
+    /// [`programs`], and their names without folders.
+    programs: Vec<(&'a str, &'a str)>,
+}
+
 impl Sign {
-    fn matches(&self, name: &str, command: &[String]) -> bool {
+    fn matches(&self, shown: &Shown) -> bool {
+        let Shown { name, command, .. } = *shown;
         match self {
-            Title(title) => is_title(name, command, title, |rest| rest.is_empty()),
-            Titled(title) => is_title(name, command, title, |rest| {
+            Title(title) => is_title(name, shown.title, title, |rest| rest.is_empty()),
+            Titled(title) => is_title(name, shown.title, title, |rest| {
                 rest.is_empty() || title.ends_with("::") || rest.starts_with(['_', ':'])
             }),
             Word(start) => command.iter().any(|word| word.starts_with(start)),
@@ -135,12 +146,12 @@ impl Sign {
                 let mut modules = pairs.filter(|pair| pair[0] == "-m");
                 modules.any(|pair| pair[1] == *module)
             }
-            Path(end) => programs(command).any(|word| word.ends_with(end)),
+            Path(end) => shown.programs.iter().any(|(word, _)| word.ends_with(end)),
             // A daemon may have no argv of its own: `slurmstepd: [4711.0]`.
             Program(program) => {
                 let title = |word: &str| word.strip_prefix(program)?.strip_prefix(':').map(drop);
                 let first = command.first();
-                programs(command).any(|word| file_name(word) == *program)
+                shown.programs.iter().any(|(_, name)| name == program)
                     || first.is_some_and(|word| title(word).is_some())
                     || (first.is_none() && is_cut_to(name, program))
             }
@@ -150,10 +161,11 @@ impl Sign {
 
 /// Whether the title of a process is `title` and something that `allows` accepts. A title in argv is whole. `comm` is cut,
 /// and is only asked where argv is not of the same namespace (`ray::`): then argv was not overwritten, or is unknown.
-fn is_title(name: &str, command: &[String], title: &str, allows: impl Fn(&str) -> bool) -> bool {
+fn is_title(name: &str, first: Option<&str>, title: &str, allows: impl Fn(&str) -> bool) -> bool {
     let is = |text: &str| text.strip_prefix(title).is_some_and(&allows);
-    let namespace = title.find("::").map(|at| &title[..at + 2]);
-    let first = command.first().map(|word| word.trim_end());
+    // A search for such a short text needs longer to prepare than to run.
+    let colons = title.as_bytes().windows(2).position(|pair| pair == b"::");
+    let namespace = colons.map(|at| &title[..at + 2]);
     match (first, namespace) {
         (Some(first), Some(namespace)) if first.starts_with(namespace) => is(first),
         _ => {
@@ -206,8 +218,16 @@ fn file_name(path: &str) -> &str {
 
 /// `None` where no known framework uses this name or command line.
 pub(crate) fn task(name: &str, command: &[String]) -> Option<Task> {
+    let shown = Shown {
+        name,
+        command,
+        title: command.first().map(|word| word.trim_end()),
+        programs: programs(command)
+            .map(|word| (word, file_name(word)))
+            .collect(),
+    };
     let mut tasks = TASKS.iter();
-    let (_, framework, task, kind) = tasks.find(|(sign, ..)| sign.matches(name, command))?;
+    let (_, framework, task, kind) = tasks.find(|(sign, ..)| sign.matches(&shown))?;
     Some(Task {
         framework,
         name: task,

@@ -8,7 +8,7 @@ use std::fs::File;
 use std::io::{BufRead, BufReader, Read, Write};
 use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStdin, ChildStdout, Command, ExitStatus, Stdio};
-use std::sync::mpsc::{self, Receiver, RecvTimeoutError, SyncSender};
+use std::sync::mpsc::{self, Receiver, RecvTimeoutError, Sender};
 use std::time::{Duration, Instant};
 
 use rustix::process::{Pid, Resource, Rlimit, Signal};
@@ -26,8 +26,6 @@ use crate::units::seconds;
 const MOST_FAILURES: usize = 3;
 /// The most bytes that are read from one child.
 const LARGEST: u64 = 64 << 20;
-/// The size of the channel: more than the messages of a whole answer.
-const MOST_WAITING: usize = 2 * MOST_GPUS as usize;
 
 #[derive(Debug, Clone)]
 pub(crate) struct NvmlClient {
@@ -232,7 +230,7 @@ impl Received {
 impl Attempt {
     /// Queries the GPUs from this index on.
     fn from(client: &NvmlClient, index: u32) -> Self {
-        let (sender, messages) = mpsc::sync_channel(MOST_WAITING);
+        let (sender, messages) = mpsc::channel();
         let library = client.library.clone();
         let program = client.program.as_ref();
         let child = program.and_then(|program| run(program, index, library.as_deref()).ok());
@@ -360,7 +358,7 @@ fn run(invocation: &Invocation, from: u32, library: Option<&Path>) -> std::io::R
 }
 
 /// Sends on the messages that the child writes.
-fn forward(lines: ChildStdout, sender: &SyncSender<(NvmlMessage, Instant)>) {
+fn forward(lines: ChildStdout, sender: &Sender<(NvmlMessage, Instant)>) {
     let mut lines = BufReader::new(lines.take(LARGEST));
     let mut line = Vec::new();
     while lines
