@@ -1,10 +1,13 @@
 //! The machine and the processes that the arguments name.
 
+use std::collections::BTreeSet;
+
 use super::trouble::Trouble;
 use super::{ask_nvml, guard};
 use crate::cli::{MachineArgs, PidArgs};
 use crate::machine::{Fact, Machine, Reason};
 use crate::observe::{Patience, Source, Subjects};
+use crate::units::Pid;
 
 pub(super) fn source(arguments: &MachineArgs) -> Result<Source, Trouble> {
     let source = match &arguments.snapshot {
@@ -37,9 +40,12 @@ pub(super) fn subjects(arguments: &PidArgs) -> Subjects {
 
 /// A PID that was typed and does not exist is a mistake, not a gap.
 pub(super) fn ensure_named_are_there(machine: &Machine) -> Result<(), Trouble> {
+    let read: BTreeSet<Pid> = machine.processes.iter().map(|of| of.pid).collect();
     let unseen = machine.gaps.iter().filter(|gap| gap.fact == Fact::Process);
     let mut unseen = unseen.filter_map(|gap| Some((gap.pid?, &gap.reason)));
-    match unseen.find(|(pid, _)| machine.named.contains(pid)) {
+    // NVML may list a PID of another namespace that a process here has too.
+    let is_unread = |pid: &Pid| machine.named.contains(pid) && !read.contains(pid);
+    match unseen.find(|(pid, _)| is_unread(pid)) {
         Some((pid, Reason::Absent | Reason::Gone)) => {
             Err(format!("there is no process {pid}").into())
         }

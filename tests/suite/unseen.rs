@@ -332,6 +332,10 @@ fn a_pid_of_another_namespace_is_named_with_its_gpu() {
         "{text}"
     );
     assert_eq!(run.code, Some(3));
+    // The process that has this PID here can be named nevertheless.
+    let named = audit(&tree, &gpu, &["--json", "--pid", "100"]).json();
+    assert_eq!(named["processes"][0]["pid"], 100);
+    assert_eq!(named["processes"][0]["role"], Value::Null);
 }
 
 #[test]
