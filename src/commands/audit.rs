@@ -1,5 +1,7 @@
 //! `numa-audit` and `numa-audit audit`.
 
+use signal_hook::consts::SIGINT;
+
 use super::output::{print, print_by, terminal};
 use super::settings::{expected, limits, settings};
 use super::trouble::Trouble;
@@ -7,7 +9,7 @@ use super::{exit_code, guard, source};
 use crate::audit::audit;
 use crate::cli::AuditArgs;
 use crate::document::Expected;
-use crate::observe::{observe, watch};
+use crate::observe::{observe, own_process, watch};
 use crate::print::{csv, json, remedies, table};
 
 pub(super) fn run(arguments: &AuditArgs) -> Result<u8, Trouble> {
@@ -15,7 +17,10 @@ pub(super) fn run(arguments: &AuditArgs) -> Result<u8, Trouble> {
     if arguments.machine.snapshot.is_some() {
         return run_in_this_process(arguments, expected);
     }
-    guard::run(|| run_in_this_process(arguments, expected))
+    // The first Ctrl-C ends the window, and the audit goes on.
+    let mut interrupt = own_process::deadly_signals();
+    interrupt.retain(|signal| *signal == SIGINT && arguments.window.is_some());
+    guard::run(&interrupt, || run_in_this_process(arguments, expected))
 }
 
 fn run_in_this_process(arguments: &AuditArgs, expected: Option<Expected>) -> Result<u8, Trouble> {

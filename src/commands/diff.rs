@@ -25,7 +25,7 @@ pub(super) fn run(arguments: &DiffArgs) -> Result<u8, Trouble> {
     if arguments.machine.snapshot.is_some() {
         now()
     } else {
-        guard::run(now)
+        guard::run(&[], now)
     }
 }
 

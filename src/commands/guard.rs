@@ -28,11 +28,15 @@ struct Pipes<T> {
 }
 
 /// Runs `work` in a child process and returns its exit code, or in this process where none can be started. Both processes
-/// return from this function: the child then has nothing left to do.
+/// return from this function: the child then has nothing left to do. The child gets the signals `passed_on`; any other signal
+/// that ends this process ends both.
 ///
 /// # Errors
 /// Where the output cannot be written, or the child ends without a code.
-pub(super) fn run(work: impl FnOnce() -> Result<u8, Trouble>) -> Result<u8, Trouble> {
+pub(super) fn run(
+    passed_on: &[i32],
+    work: impl FnOnce() -> Result<u8, Trouble>,
+) -> Result<u8, Trouble> {
     // The child writes into pipes, and has to know what they lead to.
     streams_at_start::look_at_terminals();
     let Ok((reads, writes)) = pipes() else {
@@ -46,7 +50,7 @@ pub(super) fn run(work: impl FnOnce() -> Result<u8, Trouble>) -> Result<u8, Trou
         }
         Ok(Fork::Parent { child }) => {
             drop(writes);
-            parent::relay(child, reads)
+            parent::relay(child, reads, passed_on)
         }
         Err(_) => work(),
     }

@@ -8,6 +8,7 @@ use super::trouble::Trouble;
 use super::{ask_nvml, exit_code, guard, source, streams_at_start};
 use crate::audit::{Settings, audit};
 use crate::cli::RecordArgs;
+use crate::observe::own_process::deadly_signals;
 use crate::observe::{Source, observe};
 use crate::print::{gaps, harmless};
 use crate::record::{self, Options};
@@ -18,7 +19,8 @@ const USUAL_DEADLINE: Duration = Duration::from_secs(5 * 60);
 
 pub(super) fn run(arguments: &RecordArgs) -> Result<u8, Trouble> {
     record::ensure_new(&arguments.path)?;
-    guard::run(|| run_in_this_process(arguments))
+    // A recording that is not finished is removed.
+    guard::run(&deadly_signals(), || run_in_this_process(arguments))
 }
 
 fn run_in_this_process(arguments: &RecordArgs) -> Result<u8, Trouble> {

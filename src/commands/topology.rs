@@ -14,7 +14,7 @@ pub(crate) fn run(arguments: &TopologyArgs) -> Result<u8, Trouble> {
     if arguments.machine.snapshot.is_some() {
         return run_in_this_process(arguments, expected);
     }
-    guard::run(|| run_in_this_process(arguments, expected))
+    guard::run(&[], || run_in_this_process(arguments, expected))
 }
 
 fn run_in_this_process(

@@ -28,11 +28,11 @@ const END: Timespec = Timespec {
     tv_nsec: 500_000_000,
 };
 
-/// Passes on the child's output until it has reported its exit code.
+/// Passes on the child's output until it has reported its exit code, and these signals to the child.
 ///
 /// # Errors
 /// Where the output cannot be written, or the child ended without a code.
-pub(super) fn relay(child: Pid, pipes: Pipes<OwnedFd>) -> Result<u8, Trouble> {
+pub(super) fn relay(child: Pid, pipes: Pipes<OwnedFd>, signals: &[i32]) -> Result<u8, Trouble> {
     for pipe in [&pipes.output, &pipes.errors, &pipes.code] {
         rustix::io::ioctl_fionbio(pipe, true)?;
     }
@@ -40,7 +40,7 @@ pub(super) fn relay(child: Pid, pipes: Pipes<OwnedFd>) -> Result<u8, Trouble> {
         child,
         pipes,
         // Without them a signal ends this process, and with it the child.
-        signals: Signals::hold().ok(),
+        signals: Signals::hold(signals).ok(),
         passed_on: None,
         output: Ok(()),
         buffer: vec![0; CHUNK],

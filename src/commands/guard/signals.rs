@@ -8,8 +8,6 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 use signal_hook::{flag, low_level};
 
-use crate::observe::own_process::deadly_signals;
-
 /// Signals that arrived.
 pub(super) struct Signals {
     woken: UnixStream,
@@ -17,12 +15,12 @@ pub(super) struct Signals {
 }
 
 impl Signals {
-    /// Collects the signals from now on that would end this process.
-    pub(super) fn hold() -> io::Result<Self> {
+    /// Collects these signals from now on.
+    pub(super) fn hold(signals: &[i32]) -> io::Result<Self> {
         let (woken, wakes) = UnixStream::pair()?;
         woken.set_nonblocking(true)?;
         let last = Arc::new(AtomicUsize::new(0));
-        for signal in deadly_signals() {
+        for signal in signals.iter().copied() {
             let number = usize::try_from(signal).unwrap_or_default();
             flag::register_usize(signal, last.clone(), number)?;
             low_level::pipe::register(signal, wakes.try_clone()?)?;
@@ -49,7 +47,7 @@ mod tests {
 
     #[test]
     fn a_signal_is_taken_once() {
-        let signals = Signals::hold().unwrap();
+        let signals = Signals::hold(&[libc::SIGUSR2]).unwrap();
         assert_eq!(signals.take(), None);
         low_level::raise(libc::SIGUSR2).unwrap();
         assert_eq!(signals.take(), Some(libc::SIGUSR2));

@@ -5,6 +5,7 @@ mod growth;
 mod live_query;
 mod mappings;
 pub(crate) mod order;
+mod pauses;
 #[cfg(test)]
 mod placements;
 mod plan;

@@ -1,17 +1,12 @@
 //! Queries the nodes of a running process's pages, and leaves it time to go on with its work.
 
 use std::io;
-use std::thread;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use crate::observe::memory::page_nodes;
-use crate::observe::memory::sample::growth::{PAGES_OF_CALL, PageQuery};
+use crate::observe::memory::sample::growth::PageQuery;
+use crate::observe::memory::sample::pauses::Pauses;
 use crate::units::Pid;
-
-/// The pause after each call. Without it this program takes the mmap lock again before the process, which has to wake up first,
-/// can take it. The kernel lets that go on for 4 ms (RWSEM_WAIT_TIMEOUT in its kernel/locking/rwsem.c), and such waits were
-/// measured.
-pub(super) const PAUSE: Duration = Duration::from_micros(50);
 
 /// The queries of one process.
 #[derive(Debug)]
@@ -20,8 +15,7 @@ pub(super) struct LiveQuery {
     pid: Pid,
     until: Instant,
     nodes: Vec<i32>,
-    /// How many pages were queried since the last pause.
-    since_pause: u64,
+    pauses: Pauses,
 }
 
 impl LiveQuery {
@@ -30,21 +24,15 @@ impl LiveQuery {
             pid,
             until,
             nodes: Vec::new(),
-            since_pause: 0,
+            pauses: Pauses::new(),
         }
     }
 }
 
 impl PageQuery for LiveQuery {
     fn nodes(&mut self, addresses: &[usize]) -> io::Result<&[i32]> {
-        // Calls for a few pages each share a pause.
-        let pages = addresses.len() as u64;
-        if self.since_pause > 0 && self.since_pause + pages > PAGES_OF_CALL {
-            thread::sleep(PAUSE);
-            self.since_pause = 0;
-        }
+        self.pauses.give_way();
         page_nodes(self.pid, addresses, &mut self.nodes)?;
-        self.since_pause += pages;
         Ok(&self.nodes)
     }
 

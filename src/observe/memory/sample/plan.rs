@@ -1,10 +1,9 @@
 //! Which pages of a stratum are sampled, and how many at most.
 
-use std::thread;
 use std::time::Instant;
 
 use crate::machine::Backing;
-use crate::observe::memory::sample::live_query::PAUSE;
+use crate::observe::memory::sample::pauses::Pauses;
 use crate::observe::memory::{Population, Region, present_regions};
 use crate::observe::process::Resident;
 use crate::observe::root::Root;
@@ -96,6 +95,7 @@ impl StratumPlan {
             .min(Instant::now() + root.patience().page_search());
         let mut present = Population::new(population.page());
         let mut count = 0;
+        let mut pauses = Pauses::new();
         let mut regions = [Region::default(); 512];
         for (start, end) in population.ranges() {
             let mut at = start;
@@ -111,7 +111,7 @@ impl StratumPlan {
                     return None;
                 }
                 at = up_to;
-                thread::sleep(PAUSE);
+                pauses.give_way();
             }
         }
         Some(present)
