@@ -10,6 +10,7 @@
     clippy::unwrap_used
 )]
 
+mod arm64;
 mod families;
 mod guest;
 mod machines;
