@@ -1,12 +1,13 @@
 //! Machines with arm64 processors and pages of 16 KiB, for which the program is compiled here.
 
+use std::collections::BTreeSet;
 use std::path::Path;
 use std::process::Command;
 use std::sync::OnceLock;
 
 use serde_json::{Value, json};
 
-use crate::guest::{Kernel, Programs};
+use crate::guest::{Kernel, Left, Programs};
 use crate::shapes::{boot_with, sees_what_dark_sees, verdicts};
 use crate::{memory, peers};
 
@@ -65,6 +66,15 @@ fn distances(report: &Value) -> Vec<&Value> {
     nodes.map(|node| &node["distances"]).collect()
 }
 
+/// The ids of the recorded CPUs' packages.
+fn package_ids(left: &Left) -> BTreeSet<u32> {
+    let mut tar = Command::new("tar");
+    tar.arg("-xzOf").arg(left.path("recording.tar.gz"));
+    tar.args(["--wildcards", "*/topology/physical_package_id"]);
+    let text = String::from_utf8(tar.output().unwrap().stdout).unwrap();
+    text.lines().map(|id| id.parse().unwrap()).collect()
+}
+
 #[test]
 fn arm64_with_a_device_tree() {
     let Some((left, report)) = boot_with("arm64-16k", Kernel::Arm64) else {
@@ -82,6 +92,9 @@ fn arm64_with_acpi() {
     };
     let (from_0, from_1) = (json!({"0": 10, "1": 40}), json!({"0": 40, "1": 10}));
     assert_eq!(distances(&report), [&from_0, &from_1]);
+    // The firmware's offsets in its table of processors. Were one node all that Linux found, they would be the only sockets.
+    let ids = package_ids(&left);
+    assert!(ids.len() == 2 && ids.iter().all(|id| *id > 1), "{ids:?}");
     let gpus = report["topology"]["gpus"].as_array().unwrap().iter();
     let homes: Vec<&Value> = gpus.map(|gpu| &gpu["home_nodes"]).collect();
     assert_eq!(homes, [&json!([0]), &json!([1])]);
