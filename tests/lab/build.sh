@@ -9,7 +9,8 @@
 set -euo pipefail
 here=$(cd "$(dirname "$0")" && pwd)
 mkdir -p "$1"; cd "$1"
-exec 9>lock; flock 9 # one build at a time
+case ${LAB_KERNEL:-} in arm64) exec 9>lock-arm64 ;; *) exec 9>lock ;; esac
+flock 9 # one build of an architecture at a time
 # shellcheck source=tests/lab/userland.sh
 . "$here/userland.sh"
 # shellcheck source=tests/lab/arm64.sh

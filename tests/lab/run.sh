@@ -8,7 +8,7 @@
 # Facts about QEMU are noted at the lines that depend on them.
 set -euo pipefail
 
-machine=q35; cpu=max; card=pci-testdev; devices=(); options=; memory=0; nodes=0; initiators=(); topology=(); hmat=()
+machine=q35; cpu=max; card=pci-testdev; devices=(); options=; memory=0; nodes=0; topology=()
 # node MIB [CPULIST]: the next node, with MIB of memory (0: none) and these CPUs (none: memory only). Linux numbers nodes by
 # first appearance, CPUs first: those of memory only come last.
 node() {
