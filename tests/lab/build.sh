@@ -4,10 +4,29 @@
 #   LAB_KERNEL=backports build.sh FOLDER
 #                        adds the newer kernel of the release's backports, as vmlinuz-backports; exits with 3 where it
 #                        cannot be had
+#   LAB_KERNEL=arm64 build.sh FOLDER
+#                        the same for arm64, see arm64.sh
 set -euo pipefail
 here=$(cd "$(dirname "$0")" && pwd)
 mkdir -p "$1"; cd "$1"
-exec 9>lock; flock 9 # one build at a time
+case ${LAB_KERNEL:-} in arm64) exec 9>lock-arm64 ;; *) exec 9>lock ;; esac
+flock 9 # one build of an architecture at a time
+# shellcheck source=tests/lab/userland.sh
+. "$here/userland.sh"
+# shellcheck source=tests/lab/arm64.sh
+. "$here/arm64.sh"
+
+# The address of the Debian that the machine itself uses.
+mirror() {
+  local release uri
+  release=$(. /etc/os-release; echo "${VERSION_CODENAME:-}")
+  uri=$(apt-get indextargets --format '$(RELEASE) $(COMPONENT) $(REPO_URI)' 'Created-By: Packages' |
+    awk -v release="$release" '$1 == release && $2 == "main" { print $3; exit }')
+  [ -n "$uri" ] || { echo "lab: apt has no source of release '$release'" >&2; return 1; }
+  echo "$uri"
+}
+# is_new FILE: nothing of which it is made is newer.
+is_new() { [ -s "$1" ] && [ -z "$(find "$here/guest" "$here"/{build,userland,arm64}.sh -newer "$1" -print -quit)" ]; }
 
 kernel() { # kernel FILE [APT OPTION...]: the newest cloud kernel that apt knows
   local file=$1 name; shift
@@ -27,50 +46,21 @@ backports() {
   [ ! -s vmlinuz-backports ] || return 0
   local release uri
   release=$(. /etc/os-release; echo "${VERSION_CODENAME:-}")
-  uri=$(apt-get indextargets --format '$(RELEASE) $(COMPONENT) $(REPO_URI)' 'Created-By: Packages' |
-    awk -v release="$release" '$1 == release && $2 == "main" { print $3; exit }')
-  [ -n "$uri" ] || { echo "lab: apt has no source of release '$release'" >&2; return 1; }
+  uri=$(mirror) || return 1
   mkdir -p lists/partial
   echo "deb [signed-by=/usr/share/keyrings/debian-archive-keyring.gpg] $uri $release-backports main" >backports.list
   kernel vmlinuz-backports -o Dir::Etc::SourceList="$PWD/backports.list" -o Dir::Etc::SourceParts=- \
     -o Dir::State::Lists="$PWD/lists" -o Acquire::Retries=1 -o Acquire::http::Timeout=20 -o APT::Sandbox::User=root
 }
+if [ "${LAB_KERNEL:-}" = arm64 ]; then
+  arm64_files || exit 3
+  is_new base-arm64.cpio || pack_userland base-arm64.cpio "$PWD/arm64/root" aarch64-linux-gnu aarch64-linux-gnu-gcc
+  exit
+fi
 kernel vmlinuz
 case ${LAB_KERNEL:-} in
   '') ;;
   backports) backports || exit 3 ;;
   *) echo "lab: no kernel '$LAB_KERNEL'" >&2; exit 1 ;;
 esac
-[ -s base.cpio ] && [ -z "$(find "$here/guest" "$here/build.sh" -newer base.cpio -print -quit)" ] && exit
-
-rm -rf root; mkdir -p root/{bin,usr/bin,usr/lib/x86_64-linux-gnu,etc,proc,sys,dev,tmp,run,root,in,out,lib}
-ln -s ../usr/lib/x86_64-linux-gnu root/lib/x86_64-linux-gnu
-ln -s lib root/lib64
-put() { # a program with every library that it names
-  local library
-  cp -L "$1" "root/usr/bin/"
-  for library in $(ldd "$1" | grep -oE '/[^ ]+'); do
-    case $library in
-      */ld-linux*) cp -L "$library" root/lib/ ;;
-      *) cp -L "$library" root/usr/lib/x86_64-linux-gnu/ ;;
-    esac
-  done
-}
-for program in bash cat chmod cp cut echo env grep gzip head hostname kill ln ls mkdir mount numactl numastat hwloc-ps hwloc-calc \
-               migratepages mknod rm sed seq setpriv sleep sort stat sync tar taskset tr timeout umount uname unshare; do
-  put "$(type -P "$program")"
-done
-put /bin/busybox; ln -s busybox root/usr/bin/poweroff
-ln -s ../usr/bin/bash root/bin/bash; ln -s ../usr/bin/bash root/bin/sh
-# What a dynamic Rust program names, and what is opened at run time only.
-for library in libgcc_s.so.1 libm.so.6 libdl.so.2 libpthread.so.0 libnss_files.so.2; do
-  cp -L "/lib/x86_64-linux-gnu/$library" root/usr/lib/x86_64-linux-gnu/
-done
-printf 'root:x:0:0:root:/root:/bin/bash\nnobody:x:65534:65534:nobody:/:/bin/bash\n' >root/etc/passwd
-printf 'root:x:0:\nnogroup:x:65534:\n' >root/etc/group
-gcc -O2 -Wall -Wextra -Werror -pthread -o root/usr/bin/hog "$here/guest/hog.c"
-install -m 755 "$here/guest/fake-nvidia" root/usr/bin/
-install -m 755 "$here/guest/init" root/init
-(cd root && find . -print0 | LC_ALL=C sort -z | cpio --quiet --null -o -H newc --owner=+0:+0) >base.cpio.new
-rm -rf root
-mv base.cpio.new base.cpio
+is_new base.cpio || pack_userland base.cpio '' x86_64-linux-gnu gcc

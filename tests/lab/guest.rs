@@ -6,11 +6,11 @@ use std::process::Command;
 
 use serde_json::Value;
 
+use crate::arm64;
 use crate::support::passed_over;
 
 /// The programs that the lab needs, with their packages.
 const NEEDED: &[(&str, &str)] = &[
-    ("qemu-system-x86_64", "qemu-system-x86"),
     ("cpio", "cpio"),
     ("busybox", "busybox-static"),
     ("numastat", "numactl"),
@@ -26,9 +26,10 @@ fn has(program: &str) -> bool {
     find.output().unwrap().status.success()
 }
 
-/// Whether the programs that the lab needs are installed.
-fn is_equipped() -> bool {
-    let missing = NEEDED.iter().filter(|(program, _)| !has(program));
+/// Whether the programs that the lab and this emulator need are installed.
+fn is_equipped(kernel: Kernel) -> bool {
+    let needed = NEEDED.iter().chain(kernel.needed());
+    let missing = needed.filter(|(program, _)| !has(program));
     let packages: Vec<&str> = missing.map(|(_, package)| *package).collect();
     if packages.is_empty() {
         return true;
@@ -62,13 +63,37 @@ pub fn stand_in(features: &[&str]) -> PathBuf {
     folder.join("debug/libnvidia_ml.so")
 }
 
-/// The kernel that a guest boots, both from the host's Debian.
+/// The kernel that a guest boots, from Debian.
 #[derive(Clone, Copy)]
 pub enum Kernel {
-    /// The release's own.
+    /// That of the host's release.
     Release,
     /// The newer one of its backports.
     Backports,
+    /// That for arm64 with pages of 16 KiB.
+    Arm64,
+}
+
+/// What a guest is given.
+pub struct Programs {
+    pub numa_audit: PathBuf,
+    pub stand_in: PathBuf,
+    /// The program that removes their symbols.
+    pub strip: &'static str,
+}
+
+impl Programs {
+    /// Copies them, without symbols: they are not needed there, and the emulated processor would have to unpack them.
+    fn put(&self, folder: &Path) {
+        for (from, to) in [
+            (&self.numa_audit, "numa-audit"),
+            (&self.stand_in, "libnvidia_ml.so"),
+        ] {
+            let mut strip = Command::new(self.strip);
+            strip.arg("-o").arg(folder.join(to)).arg(from);
+            assert!(strip.status().unwrap().success());
+        }
+    }
 }
 
 impl Kernel {
@@ -77,6 +102,27 @@ impl Kernel {
         match self {
             Self::Release => "",
             Self::Backports => "backports",
+            Self::Arm64 => "arm64",
+        }
+    }
+
+    /// The programs that only this kernel needs, with their packages.
+    fn needed(self) -> &'static [(&'static str, &'static str)] {
+        match self {
+            Self::Release | Self::Backports => &[("qemu-system-x86_64", "qemu-system-x86")],
+            Self::Arm64 => arm64::NEEDED,
+        }
+    }
+
+    /// What runs under this kernel, or why it cannot be had.
+    fn programs(self) -> Result<Programs, String> {
+        match self {
+            Self::Release | Self::Backports => Ok(Programs {
+                numa_audit: PathBuf::from(env!("CARGO_BIN_EXE_numa-audit")),
+                stand_in: stand_in(&[]),
+                strip: "strip",
+            }),
+            Self::Arm64 => arm64::programs(),
         }
     }
 }
@@ -97,9 +143,16 @@ impl Left {
 
     /// The same with this kernel; `None` also where it is not available.
     pub fn with_kernel(shape: &str, scenario: &str, kernel: Kernel) -> Option<Self> {
-        if !is_equipped() {
+        if !is_equipped(kernel) {
             return None;
         }
+        let programs = match kernel.programs() {
+            Ok(programs) => programs,
+            Err(reason) => {
+                passed_over(&reason);
+                return None;
+            }
+        };
         let lab = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/lab");
         let build = Path::new(env!("CARGO_TARGET_TMPDIR")).join("lab");
         let built = Command::new(lab.join("build.sh"))
@@ -110,7 +163,7 @@ impl Left {
         let said = String::from_utf8_lossy(&built.stderr);
         if built.status.code() == Some(NO_SUCH_KERNEL) {
             passed_over(&format!(
-                "the newer kernel for {shape} is not available here: {said}"
+                "the kernel for {shape} is not available here: {said}"
             ));
             return None;
         }
@@ -118,22 +171,7 @@ impl Left {
         let own = build.join(format!("{shape}-{scenario}{}", kernel.word()));
         let _ = fs::remove_dir_all(&own);
         fs::create_dir_all(&own).unwrap();
-        // Symbols are not needed there, and the emulated processor would have to unpack them.
-        for (from, to) in [
-            (
-                PathBuf::from(env!("CARGO_BIN_EXE_numa-audit")),
-                "numa-audit",
-            ),
-            (stand_in(&[]), "libnvidia_ml.so"),
-        ] {
-            let strip = Command::new("strip")
-                .arg("-o")
-                .arg(own.join(to))
-                .arg(from)
-                .status()
-                .unwrap();
-            assert!(strip.success());
-        }
+        programs.put(&own);
         fs::copy(lab.join("guest").join(scenario), own.join("scenario")).unwrap();
         let out = own.join("out");
         let mut run = Command::new(lab.join("run.sh"));

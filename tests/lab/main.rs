@@ -10,6 +10,7 @@
     clippy::unwrap_used
 )]
 
+mod arm64;
 mod driver_files;
 mod families;
 mod guest;

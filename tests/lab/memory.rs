@@ -3,7 +3,7 @@
 
 use serde_json::{Value, json};
 
-use crate::guest::Left;
+use crate::guest::{Kernel, Left};
 use crate::peers::{self, Compared, by_pid};
 
 fn sum(by_node: &Value) -> f64 {
@@ -35,7 +35,13 @@ fn compare(name: &str, sample: &Value, exact: &Value) {
 
 #[test]
 fn a_sample_agrees_with_every_page() {
-    let Some(left) = Left::of("p4d", "sampled") else {
+    samples_agree("p4d", Kernel::Release);
+}
+
+/// Boots a shape of two nodes and compares there.
+#[track_caller]
+pub fn samples_agree(shape: &str, kernel: Kernel) {
+    let Some(left) = Left::with_kernel(shape, "sampled", kernel) else {
         return;
     };
     let (sample, exact) = (left.json("sample.json"), left.json("exact.json"));

@@ -127,7 +127,9 @@ pub fn numactl(left: &Left, report: &Value, compared: &mut Compared) {
             .collect::<Vec<_>>()
     };
     let find = |start: String| {
-        let found = text.lines().find_map(|line| line.strip_prefix(&start));
+        let found = text
+            .lines()
+            .find_map(|line| line.trim_start().strip_prefix(&start));
         found.map(words).unwrap_or_default()
     };
     let header: Vec<String> = text
@@ -162,7 +164,7 @@ pub fn numactl(left: &Left, report: &Value, compared: &mut Compared) {
             "numactl",
             &format!("distances of node {id}"),
             ours,
-            find(format!("{id:>3}:")),
+            find(format!("{id}:")),
         );
     }
 }

@@ -3,11 +3,12 @@
 #   run.sh BUILD SHAPE OUT FILE...     BUILD: what build.sh made. FILEs are put into the guest's /in, one of them named
 #                                      `scenario`, which is run; what it leaves in /out comes back in OUT
 #   LAB_KERNEL=backports run.sh ...    with the newer kernel
+#   LAB_KERNEL=arm64 run.sh ...        the shapes whose names begin with arm64
 #   run.sh --list                      the shapes
 # Facts about QEMU are noted at the lines that depend on them.
 set -euo pipefail
 
-machine=q35; cpu=max; options=; memory=0; nodes=0; initiators=(); topology=(); hmat=()
+machine=q35; cpu=max; card=pci-testdev; devices=(); options=; memory=0; nodes=0; topology=()
 # node MIB [CPULIST]: the next node, with MIB of memory (0: none) and these CPUs (none: memory only). Linux numbers nodes by
 # first appearance, CPUs first: those of memory only come last.
 node() {
@@ -26,8 +27,8 @@ bus() {
   topology+=(-device "pxb-pcie,id=pxb$1,bus=pcie.0,bus_nr=$((16#$1 - 1)),numa_node=$2"
              -device "pci-bridge,id=bus$1,bus=pxb$1,addr=0,chassis_nr=$((16#$1)),shpc=off,msi=off")
 }
-gpu() { topology+=(-device "pci-testdev,bus=bus$1,addr=$2"); } # gpu BUS SLOT
-loose_gpu() { topology+=(-device "pci-testdev,bus=pcie.0,addr=$1"); } # on QEMU's own root bus numa_node is -1
+gpu() { topology+=(-device "$card,bus=bus$1,addr=$2"); } # gpu BUS SLOT
+loose_gpu() { topology+=(-device "$card,bus=pcie.0,addr=$1"); } # on QEMU's own root bus numa_node is -1
 # madt APICID...: Linux numbers CPUs in the order of the ACPI MADT. A second one, which the kernel is told to use, has another order.
 madt() {
   local id bytes='\x00\x00\xe0\xfe\x01\x00\x00\x00' # local APIC at 0xfee00000, PC-AT compatible
@@ -89,33 +90,65 @@ shape_dark() { # 2 nodes, and every GPU's numa_node is -1
   node 768 0-1; node 768 2-3; distance 0 1 21
   loose_gpu 10; loose_gpu 11
 }
+shape_arm64-16k() { # arm64 with pages of 16 KiB, 2 nodes from a device tree, which names no node of a GPU
+  cpus=4,sockets=2,cores=2,threads=1
+  node 768 0-1; node 768 2-3; distance 0 1 40
+  loose_gpu 10; loose_gpu 11
+}
+shape_arm64-16k-acpi() { # the same from ACPI, with a GPU on each node; ids of packages are offsets in a table
+  cpus=4,sockets=2,cores=2,threads=1
+  machine+=,acpi=on; devices=(-bios "$build/efi-arm64.fd"); options+=' acpi=force'
+  node 768 0-1; node 768 2-3; distance 0 1 40
+  bus 10 0; bus 90 1; gpu 10 1c; gpu 90 1c
+}
 
-if [ "$1" = --list ]; then sed -n 's/^shape_\([a-z0-9]*\)() { # /\1: /p' "$0"; exit; fi
+if [ "$1" = --list ]; then sed -n 's/^shape_\([a-z0-9-]*\)() { # /\1: /p' "$0"; exit; fi
 build=$1 shape=$2 out=$3; shift 3
 scratch=$(mktemp -d "$build/run.XXXXXX"); qemu_pid=
 trap 'kill $qemu_pid 2>/dev/null || true; rm -rf "$scratch"' EXIT
 trap 'exit 130' INT TERM
+
+# What a machine of this architecture has, whatever its shape.
+kernel_file=$build/vmlinuz${LAB_KERNEL:+-$LAB_KERNEL}
+case ${LAB_KERNEL:-} in
+  arm64)
+    emulator=qemu-system-aarch64 base=$build/base-arm64.cpio machine=virt,gic-version=3
+    # The kernel signs pointers, and QEMU takes long for the standard's way of it.
+    cpu+=,pauth-impdef=on
+    # The first has a range of I/O ports. Linux with pages of 16 KiB ends with a BUG in pci_remap_iospace at the 4 KiB of them that
+    # the firmware gives a bus of its own.
+    card=edu
+    # numastat counts huge pages as pages of the default size.
+    options=' console=ttyAMA0 default_hugepagesz=2M'
+    # Debian's kernel for all machines has the NVMe driver as a module.
+    disk=(-device virtio-serial-pci -chardev "file,id=disk,path=$scratch/disk" -device virtserialport,chardev=disk)
+    ;;
+  *)
+    emulator=qemu-system-x86_64 base=$build/base.cpio
+    # hpet: on a busy host the TSC is calibrated wrong, and the clock runs up to 5 times too fast. swiotlb: not 64 MiB of one node.
+    options=' console=ttyS0 tsc=reliable clocksource=hpet no_timer_check swiotlb=2048'
+    disk=(-vga none -drive "file=$scratch/disk,format=raw,if=none,id=disk,cache=unsafe"
+      -device nvme,drive=disk,serial=disk,bus=pcie.0,addr=1e)
+    # Under QEMU 7.2 Linux 6.12 crashed in its slab allocator, at each boot, behind a cmpxchg16b that left garbage for flags. Where
+    # the processor has none the kernel does without.
+    [ -z "${LAB_KERNEL:-}" ] || cpu+=,cx16=off
+    ;;
+esac
 "shape_$shape"
-# Under QEMU 7.2 Linux 6.12 crashed in its slab allocator, at each boot, behind a cmpxchg16b that left garbage for flags. Where the
-# processor has none the kernel does without.
-[ -z "${LAB_KERNEL:-}" ] || cpu+=,cx16=off
 
 # What goes in is a second archive behind the first: the kernel unpacks both.
 mkdir -p "$scratch/tree/in"; cp -L "$@" "$scratch/tree/in/"
 (cd "$scratch/tree" && find . -mindepth 1 | cpio --quiet -o -H newc --owner=+0:+0) >"$scratch/in.cpio"
-cat "$build/base.cpio" "$scratch/in.cpio" >"$scratch/initrd"; rm -rf "$scratch/tree" "$scratch/in.cpio"
+cat "$base" "$scratch/in.cpio" >"$scratch/initrd"; rm -rf "$scratch/tree" "$scratch/in.cpio"
 
-# hpet: on a busy host the TSC is calibrated wrong, and the clock runs up to 5 times too fast. swiotlb: not 64 MiB of one node.
 # numa_balancing: pages stay where they were put, so that two readers see the same.
-kernel="console=ttyS0 quiet panic=-1 rdinit=/init mitigations=off nowatchdog tsc=reliable clocksource=hpet no_timer_check
-  swiotlb=2048 numa_balancing=disable$options"
+kernel="quiet panic=-1 rdinit=/init mitigations=off nowatchdog numa_balancing=disable$options"
 boot() { # whether the scenario was done
   truncate -s 0 "$scratch/disk" "$scratch/console"; truncate -s 64M "$scratch/disk"
   # thread=single: with a thread for each CPU a boot hangs now and then.
-  setpriv --pdeathsig TERM timeout -k 5 1800 setpriv --pdeathsig KILL qemu-system-x86_64 -machine "$machine" -accel tcg,thread=single,tb-size=256 -cpu "$cpu" \
-    -smp "$cpus" -m "${memory}M" -nodefaults -display none -vga none -no-reboot -serial "file:$scratch/console" \
-    -kernel "$build/vmlinuz${LAB_KERNEL:+-$LAB_KERNEL}" -initrd "$scratch/initrd" -append "${kernel//$'\n'/ }" \
-    -drive "file=$scratch/disk,format=raw,if=none,id=disk,cache=unsafe" -device nvme,drive=disk,serial=disk,bus=pcie.0,addr=1e \
+  setpriv --pdeathsig TERM timeout -k 5 1800 setpriv --pdeathsig KILL "$emulator" -machine "$machine" -accel tcg,thread=single,tb-size=256 -cpu "$cpu" \
+    -smp "$cpus" -m "${memory}M" -nodefaults -display none -no-reboot -serial "file:$scratch/console" \
+    -kernel "$kernel_file" -initrd "$scratch/initrd" -append "$kernel" "${disk[@]}" "${devices[@]}" \
     "${topology[@]}" 2>"$scratch/errors" </dev/null &
   qemu_pid=$!
   local since=$SECONDS

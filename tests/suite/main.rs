@@ -30,6 +30,7 @@ mod missing_facts;
 mod new_masks;
 mod one_core;
 mod other_gpus;
+mod page_sizes;
 mod placement;
 mod print;
 mod program;
