@@ -7,6 +7,8 @@
 mod family;
 mod gpus;
 mod places;
+#[cfg(test)]
+mod tests;
 
 use std::collections::BTreeMap;
 use std::time::{Duration, UNIX_EPOCH};
