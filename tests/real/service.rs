@@ -45,7 +45,7 @@ fn the_program_writes_its_file_with_the_capabilities_of_the_service() {
     assert_eq!(program, "/usr/bin/numa-audit");
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("numa_audit.prom");
-    let installed = arguments.split(' ').last().unwrap();
+    let installed = arguments.split(' ').next_back().unwrap();
     let writable = values(&service, "ReadWritePaths")[0];
     assert_eq!(installed, format!("{writable}/numa_audit.prom"));
     let arguments = arguments.replace(installed, file.to_str().unwrap());
