@@ -283,11 +283,13 @@ fn an_audit_that_hangs_is_ended_and_the_next_one_counts() {
     ));
     let address = audits.address();
     let first = scraped(&address);
-    let hung = wait_for("an audit", || audits.audit());
-    let stop = Command::new("kill")
-        .args(["-s", "STOP", &hung.to_string()])
-        .status();
-    assert!(stop.unwrap().success());
+    let hung = wait_for("an audit that stops", || {
+        let audit = audits.audit()?;
+        let mut kill = Command::new("kill");
+        let _ = kill.args(["-s", "STOP", &audit.to_string()]).output();
+        let stat = std::fs::read_to_string(format!("/proc/{audit}/stat")).ok()?;
+        stat.contains(") T ").then_some(audit)
+    });
     assert_eq!(
         audits.line(),
         "numa-audit: an audit did not end within 13s\n"

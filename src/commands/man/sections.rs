@@ -181,7 +181,7 @@ const METRICS: &[Section] = &[
             ),
             Term(
                 "numa_audit_processes{gpu,role,verdict}",
-                "Trainers and workers of each GPU, by verdict.",
+                "Trainers and workers of each GPU, by verdict; gpu is unknown for those whose GPU is not known. Where not all processes of a GPU are known, a verdict that none has is left out.",
             ),
             Term(
                 "numa_audit_memory_bytes{gpu,place}, numa_audit_pinned_bytes{gpu,place}",
