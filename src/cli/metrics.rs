@@ -14,8 +14,8 @@ pub(super) const EXIT_CODES: &str = "\
 Exit codes:
   0  the metrics were written, whatever they say; of audits that go on: SIGTERM or Ctrl-C ended them
   2  numa-audit could not run: a wrong argument, an unreadable file, output that cannot be written.
-     Of audits that go on only the first ends it so: later ones that fail are reported, and the metrics
-     stay as they were";
+     Of audits that go on only the first ends it so: later ones that fail are reported, and the
+     metrics stay as they were";
 
 /// The arguments of `metrics`.
 #[derive(Debug, Args)]
