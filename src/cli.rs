@@ -3,6 +3,7 @@
 
 mod judgement;
 mod machine;
+mod metrics;
 mod output;
 mod packaging;
 
@@ -13,6 +14,7 @@ use clap::{Args, Parser, Subcommand};
 
 pub(crate) use judgement::{FailOn, JudgementArgs};
 pub(crate) use machine::{HomeNodeArgs, MachineArgs, MemoryHow, NvmlArgs, PidArgs};
+pub(crate) use metrics::{MetricsArgs, MetricsBy};
 pub(crate) use output::{ColorArgs, OutputArgs};
 pub(crate) use packaging::{CompletionShell, CompletionsArgs, ManArgs};
 
@@ -88,6 +90,11 @@ pub(crate) enum CliCommand {
     /// FILE is what --json or `topology --json` printed. The exit code is that of the saved audit.
     #[command(after_help = AUDIT_EXIT_CODES)]
     Show(ShowArgs),
+    /// Print an audit as metrics for Prometheus, once or again and again.
+    ///
+    /// Without --output and --listen the text is printed.
+    #[command(after_help = metrics::EXIT_CODES)]
+    Metrics(Box<MetricsArgs>),
     /// Print the JSON Schema of the documents that --json prints.
     Schema,
     /// Record what an audit reads, to audit it elsewhere with --snapshot.

@@ -8,6 +8,7 @@ mod exit_code;
 mod explain;
 mod guard;
 mod man;
+mod metrics;
 mod names;
 mod output;
 mod record;
@@ -52,6 +53,7 @@ fn run(cli: &Cli) -> Result<u8, Trouble> {
         Some(CliCommand::Topology(arguments)) => topology::run(arguments),
         Some(CliCommand::Diff(arguments)) => diff::run(arguments),
         Some(CliCommand::Show(arguments)) => show::run(arguments),
+        Some(CliCommand::Metrics(arguments)) => metrics::run(arguments),
         Some(CliCommand::Schema) => schema::run(),
         Some(CliCommand::Record(arguments)) => record::run(arguments),
         Some(CliCommand::Rules(arguments)) => rules::run(arguments),

@@ -14,12 +14,12 @@
 //! | [`observe`] | reads a running or a recorded machine | units, words, machine, jobs, document |
 //! | [`compare`] | compares two documents: `diff`, `--expect` | units, words, document |
 //! | [`audit`] | places and judges processes, runs the rules, makes the document (`entries/`) | all of these except observe |
-//! | [`mod@print`] | the forms of a document: tables, JSON, CSV, remedies | units, words, document, compare |
+//! | [`mod@print`] | the forms of a document: tables, JSON, CSV, remedies, metrics | units, words, document, compare |
 //! | [`record`] | writes a recording: the files that one observation read | units, machine, jobs, observe |
 //! | [`cli`], [`commands`] | arguments, and one file for each subcommand | everything |
 //!
-//! The test `tests/suite/arrows.rs` checks these arrows. Only `observe` and `record` open files (and `man --dir`, which
-//! writes the manual pages); only `print` and the commands write to the terminal. `audit`, `jobs`, `compare` and `document`
+//! The test `tests/suite/arrows.rs` checks these arrows. Only `observe` and `record` open files (and what `man --dir`
+//! and `metrics --output` write); only `print` and the commands write to the terminal. `audit`, `jobs`, `compare` and `document`
 //! know no file, no clock and no terminal.
 //!
 //! # Where is ... read?
@@ -49,6 +49,11 @@
 //! `Memory` of the answers. `audit/place/memory.rs` turns backings into memory kinds and compares their nodes with the local
 //! nodes. The document has the bytes by node; `print/rows.rs` writes the cell.
 //!
+//! # Metrics
+//!
+//! `print/metrics.rs` makes the text of a document. `commands/metrics.rs` says how it is repeated (`rounds.rs`: each audit is this
+//! program started again, `round.rs`) and served (`server.rs`). contrib/ has what Prometheus, Grafana and systemd read.
+//!
 //! # One more field, one more form
 //!
 //! A field of the report is declared once, in `document/`, with its description for the schema, and is filled in
@@ -67,7 +72,8 @@
 //!   (`commands/guard.rs`, `observe/process/left_behind.rs`). NVML runs in another child process, and the whole observation
 //!   has a deadline.
 //! - Text from a process or a recording is hostile: parsers do not panic, and tables print it escaped.
-//! - The program only reads; only [`record`] writes a file, and `man --dir` the manual pages. There is no daemon, no configuration file and no network.
+//! - The program only reads; only [`record`], `man --dir` and `metrics --output` write files. There is no configuration file, and no
+//!   network unless `metrics --listen` asks for it.
 
 pub(crate) mod audit;
 pub(crate) mod cli;

@@ -9,6 +9,7 @@ pub(crate) mod diff_json;
 pub(crate) mod explain;
 pub(crate) mod gaps;
 pub(crate) mod json;
+pub(crate) mod metrics;
 pub(crate) mod node_table;
 pub(crate) mod nodes;
 pub(crate) mod remedies;

@@ -272,6 +272,34 @@ vocabulary! {
 }
 
 vocabulary! {
+    /// What kind of fact is missing.
+    GapKind {
+        /// The NVIDIA driver's whole answer.
+        Driver = "driver",
+        /// Which GPUs there are, or a detail of one.
+        Gpu = "gpu",
+        /// Which processes use a GPU.
+        GpuProcesses = "gpu-processes",
+        /// The node that a device is attached to.
+        HomeNode = "home-node",
+        /// The NUMA nodes, their CPUs and memory, and kernel settings.
+        Machine = "machine",
+        /// Whole processes.
+        Process = "process",
+        /// What a process does: its command, environment, files and trainer.
+        Membership = "membership",
+        /// Where a process runs and may run.
+        Cpu = "cpu",
+        /// Where a process's memory is.
+        Memory = "memory",
+        /// What a control group leaves to a process.
+        Cgroup = "cgroup",
+        /// What --expect asks about.
+        Expectation = "expectation",
+    }
+}
+
+vocabulary! {
     /// Where an observation comes from.
     #[derive(Default)]
     Origin {
@@ -317,6 +345,7 @@ mod tests {
         holds::<HomeSource>();
         holds::<MemoryKind>();
         holds::<Expectation>();
+        holds::<GapKind>();
         holds::<Origin>();
         holds::<PciClass>();
     }

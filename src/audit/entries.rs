@@ -28,6 +28,7 @@ pub(crate) fn gap(gap: &Gap, around: &Circumstances) -> GapEntry {
     GapEntry {
         pid: gap.pid,
         what: gap.fact.to_string(),
+        kind: gap.fact.kind().into(),
         reason: gap.reason.to_string(),
         hint: hint(gap, around).map(str::to_owned),
         gpu,

@@ -178,7 +178,7 @@ impl AuditedMachine {
     }
 
     fn gpu(&self, place: &GpuPlace, form: Form) -> GpuEntry {
-        let entry = entries::machine::gpu(place);
+        let entry = entries::machine::gpu(place, &self.topology);
         if form == Form::Map {
             return entry;
         }

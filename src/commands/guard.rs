@@ -18,6 +18,7 @@ use super::{code_of, streams_at_start};
 use child::Fork;
 
 pub(super) use child::is_child;
+pub(super) use signals::Signals;
 
 /// What the child writes, and what the parent reads.
 struct Pipes<T> {

@@ -7,7 +7,7 @@ use crate::compare::pairs::pairs;
 use crate::compare::{ProcessChange, known_nodes, machine, processes, verdict};
 use crate::document::{Document, Expected, GapEntry, GpuEntry, PciPlace, ProcessEntry};
 use crate::units::{Pid, node_list, ranges};
-use crate::words::{Role, Verdict};
+use crate::words::{GapKind, Role, Verdict};
 
 /// Something that is not as expected.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -110,6 +110,7 @@ impl Comparison {
     fn is_unknown(&mut self, what: &str, why: &str) {
         self.unknown.push(GapEntry {
             what: format!("whether the {what} is as expected"),
+            kind: GapKind::Expectation.into(),
             reason: why.to_owned(),
             ..GapEntry::default()
         });

@@ -4,6 +4,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::units::{Bytes, Pid};
+use crate::words::{GapKind, Word};
 
 /// A fact that could not be read or judged.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
@@ -13,6 +14,9 @@ pub(crate) struct GapEntry {
     /// What is missing.
     #[serde(default)]
     pub(crate) what: String,
+    /// What kind of fact that is. Empty in documents of older versions.
+    #[serde(default)]
+    pub(crate) kind: Word<GapKind>,
     /// Why it is missing.
     #[serde(default)]
     pub(crate) reason: String,

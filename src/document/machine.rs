@@ -99,6 +99,10 @@ pub(crate) struct GpuEntry {
     /// with memory. Empty where they are unknown. Absent in documents of older versions.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) local_memory_nodes: Option<NodeSet>,
+    /// Nodes that are not local and on the socket of a node that is, by CPUs or by memory. Absent in documents of older
+    /// versions.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) near_nodes: Option<NodeSet>,
     /// The node that its own memory is (Grace, POWER9); empty for other GPUs.
     #[serde(default)]
     pub(crate) own_memory_nodes: NodeSet,

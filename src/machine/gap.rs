@@ -5,6 +5,7 @@ use std::ops::{Deref, DerefMut};
 use std::time::Duration;
 
 use crate::units::{Bytes, Malformed, NodeId, PciAddress, Pid, seconds};
+use crate::words::GapKind;
 
 /// One fact that is missing.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -164,6 +165,33 @@ impl Fact {
                 | Self::Process
                 | Self::GpuOfRank
         )
+    }
+
+    /// What kind of fact it is: one of a few.
+    pub(crate) fn kind(&self) -> GapKind {
+        match self {
+            Self::Driver => GapKind::Driver,
+            Self::GpuDetail(..) | Self::UnlistedGpu | Self::TypedGpu(_) => GapKind::Gpu,
+            Self::GpuProcesses(_) | Self::DeviceProcesses(_) | Self::GpuOfRank => {
+                GapKind::GpuProcesses
+            }
+            Self::GpuHomeNode(_)
+            | Self::GpuFilePlace(_)
+            | Self::GpuMemoryNode(_)
+            | Self::PciDevices
+            | Self::PciNode(_) => GapKind::HomeNode,
+            Self::Nodes
+            | Self::NodeCpus(_)
+            | Self::NodeMemory(_)
+            | Self::NodeDistances(_)
+            | Self::Setting(_)
+            | Self::IsolatedCpus => GapKind::Machine,
+            Self::Processes | Self::HiddenProcesses(_) | Self::Process => GapKind::Process,
+            Self::Command | Self::Environ | Self::OpenFiles | Self::Trainer => GapKind::Membership,
+            Self::Status | Self::Threads | Self::Thread(_) | Self::CpuTime => GapKind::Cpu,
+            Self::Memory | Self::PolicyNodes | Self::MemoryLimit | Self::Swap => GapKind::Memory,
+            Self::Cgroup | Self::Cpuset | Self::CpuQuota => GapKind::Cgroup,
+        }
     }
 }
 

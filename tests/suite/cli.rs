@@ -6,8 +6,8 @@ use std::process::{Command, Stdio};
 use crate::live::Sleeper;
 use crate::program::{Run, fixture, program, run};
 
-const SUBCOMMANDS: [&str; 7] = [
-    "audit", "topology", "diff", "show", "record", "rules", "explain",
+const SUBCOMMANDS: [&str; 8] = [
+    "audit", "topology", "diff", "show", "record", "rules", "explain", "metrics",
 ];
 
 /// The arguments without which a subcommand does not start.
@@ -24,31 +24,37 @@ fn needed(subcommand: &str) -> &'static [&'static str] {
 const OPTIONS: &[(&[&str], &[&str])] = &[
     (
         &["--snapshot", "/nonexistent"],
-        &["audit", "topology", "diff"],
+        &["audit", "topology", "diff", "metrics"],
     ),
     (&["--pid", "1"], &["audit", "diff", "record"]),
-    (&["--for", "1s"], &["audit"]),
-    (&["--memory", "none"], &["audit"]),
+    (&["--for", "1s"], &["audit", "metrics"]),
+    (&["--memory", "none"], &["audit", "metrics"]),
     (
         &["--deadline", "9s"],
-        &["audit", "topology", "diff", "record"],
+        &["audit", "topology", "diff", "record", "metrics"],
     ),
     (
         &["--nvml-lib", "/nonexistent"],
-        &["audit", "topology", "diff", "record"],
+        &["audit", "topology", "diff", "record", "metrics"],
     ),
-    (&["--gpu-node", "0=0"], &["audit", "topology", "diff"]),
+    (
+        &["--gpu-node", "0=0"],
+        &["audit", "topology", "diff", "metrics"],
+    ),
     (
         &["--topology", "/nonexistent"],
-        &["audit", "topology", "diff"],
+        &["audit", "topology", "diff", "metrics"],
     ),
-    (&["--expect", "/nonexistent"], &["audit", "topology"]),
-    (&["--gpu", "0"], &["audit", "diff"]),
-    (&["--user", "0"], &["audit", "diff"]),
-    (&["--remote-percent", "5"], &["audit", "diff"]),
-    (&["--remote-mib", "5"], &["audit", "diff"]),
-    (&["--strict-node"], &["audit", "diff"]),
-    (&["--allow", "cpu-remote"], &["audit", "diff"]),
+    (
+        &["--expect", "/nonexistent"],
+        &["audit", "topology", "metrics"],
+    ),
+    (&["--gpu", "0"], &["audit", "diff", "metrics"]),
+    (&["--user", "0"], &["audit", "diff", "metrics"]),
+    (&["--remote-percent", "5"], &["audit", "diff", "metrics"]),
+    (&["--remote-mib", "5"], &["audit", "diff", "metrics"]),
+    (&["--strict-node"], &["audit", "diff", "metrics"]),
+    (&["--allow", "cpu-remote"], &["audit", "diff", "metrics"]),
     (&["--fail-on", "never"], &["audit", "diff", "show"]),
     (&["--json"], &["audit", "topology", "diff", "show", "rules"]),
     (&["--csv"], &["audit", "show"]),
@@ -56,7 +62,16 @@ const OPTIONS: &[(&[&str], &[&str])] = &[
     (&["--all"], &["audit", "diff", "show"]),
     (&["--note", "text"], &["record"]),
     (&["--redact"], &["record"]),
-    (&["--color", "never"], &SUBCOMMANDS),
+    (&["--every", "60s"], &["metrics"]),
+    (&["--listen", "127.0.0.1:0"], &["metrics"]),
+    (&["--output", "/nonexistent/x"], &["metrics"]),
+    (&["--by", "job"], &["metrics"]),
+    (
+        &["--color", "never"],
+        &[
+            "audit", "topology", "diff", "show", "record", "rules", "explain",
+        ],
+    ),
 ];
 
 #[track_caller]

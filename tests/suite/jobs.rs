@@ -127,7 +127,7 @@ fn an_orphan_with_conflicting_evidence_is_not_attributed() {
         (&orphan["role"], &orphan["verdict"]),
         (&json!("worker"), &json!("unknown"))
     );
-    let why = json!({"pid": 300, "what": "trainer", "reason": "the evidence does not point to one trainer (its pipes: 100,200)"});
+    let why = json!({"pid": 300, "what": "trainer", "kind": "membership", "reason": "the evidence does not point to one trainer (its pipes: 100,200)"});
     assert!(
         document["incomplete"].as_array().unwrap().contains(&why),
         "{}",

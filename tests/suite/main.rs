@@ -26,6 +26,7 @@ mod local_memory;
 mod machine;
 mod man;
 mod memory;
+mod metrics;
 mod missing_facts;
 mod new_masks;
 mod one_core;

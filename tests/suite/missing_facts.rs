@@ -14,7 +14,7 @@ fn unreadable_memory_is_unknown() {
     let document = tree.judges("ok", "unknown", 3);
     assert_eq!(
         document["incomplete"],
-        json!([{"pid": 100, "what": "memory", "reason": "absent"}])
+        json!([{"pid": 100, "what": "memory", "kind": "memory", "reason": "absent"}])
     );
     let memory = &of_role(&document, "trainer")[0]["memory"];
     assert_eq!(memory["by_node_bytes"], Value::Null);
@@ -118,7 +118,7 @@ fn a_process_that_only_the_driver_lists_is_reported() {
     assert_eq!(run.code, Some(3));
     assert_eq!(
         run.json()["incomplete"],
-        json!([{"pid": 4242, "what": "process", "reason": "absent", "hint": "the driver lists it, and it is not visible here: it \
+        json!([{"pid": 4242, "what": "process", "kind": "process", "reason": "absent", "hint": "the driver lists it, and it is not visible here: it \
              has ended, runs in another PID namespace, or is hidden (hidepid)"}])
     );
 }

@@ -2,13 +2,13 @@
 
 use std::collections::BTreeMap;
 
-use crate::audit::place::{GpuPlace, devices};
+use crate::audit::place::{GpuPlace, LocalNodes, Locality, devices};
 use crate::document::{
     DeviceEntry, DeviceUserEntry, GpuEntry, HostEntry, HugePagesEntry, NodeEntry, PartitionEntry,
     TopologyEntry,
 };
 use crate::machine::{DeviceUser, Host, HugePool, Node, Partition, PciDevice, Topology};
-use crate::units::{Bytes, NodeId};
+use crate::units::{Bytes, NodeId, NodeSet};
 
 pub(crate) fn host(host: Host) -> HostEntry {
     HostEntry {
@@ -57,7 +57,7 @@ fn huge_pages(pools: &BTreeMap<Bytes, HugePool>) -> Vec<HugePagesEntry> {
 }
 
 /// A GPU, without what is known of its users.
-pub(crate) fn gpu(place: &GpuPlace) -> GpuEntry {
+pub(crate) fn gpu(place: &GpuPlace, topology: &Topology) -> GpuEntry {
     let gpu = &place.gpu;
     let answers = place.answers.iter();
     let drm = gpu.drm.iter();
@@ -77,6 +77,7 @@ pub(crate) fn gpu(place: &GpuPlace) -> GpuEntry {
             .collect(),
         local_nodes: place.local_nodes.clone(),
         local_memory_nodes: Some(place.local_memory_nodes.clone()),
+        near_nodes: Some(near_nodes(place, topology)),
         own_memory_nodes: gpu.own_memory_node.into_iter().collect(),
         memory_total_bytes: gpu.memory_total,
         memory_used_bytes: gpu.memory_used,
@@ -87,6 +88,24 @@ pub(crate) fn gpu(place: &GpuPlace) -> GpuEntry {
         processes_known: None,
         unseen_processes: Vec::new(),
     }
+}
+
+/// The nodes beside the local ones, whether or not `--strict-node` judges them like remote ones.
+fn near_nodes(place: &GpuPlace, topology: &Topology) -> NodeSet {
+    let own_memory = place.gpu.own_memory_node.into_iter().collect();
+    let local = LocalNodes {
+        nodes: &place.local_nodes,
+        memory_nodes: &place.local_memory_nodes,
+        has_gpu: true,
+        gpu_memory: &own_memory,
+        topology,
+        strict_node: false,
+    };
+    let is_near = |node: &NodeId| {
+        [local.locality(*node), local.memory_locality(*node)].contains(&Locality::Near)
+    };
+    let nodes = topology.nodes().keys().copied();
+    nodes.filter(is_near).collect()
 }
 
 fn partition(partition: &Partition) -> PartitionEntry {

@@ -9,14 +9,14 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use signal_hook::{flag, low_level};
 
 /// Signals that arrived.
-pub(super) struct Signals {
+pub(in crate::commands) struct Signals {
     woken: UnixStream,
     last: Arc<AtomicUsize>,
 }
 
 impl Signals {
     /// Collects these signals from now on.
-    pub(super) fn hold(signals: &[i32]) -> io::Result<Self> {
+    pub(in crate::commands) fn hold(signals: &[i32]) -> io::Result<Self> {
         let (woken, wakes) = UnixStream::pair()?;
         woken.set_nonblocking(true)?;
         let last = Arc::new(AtomicUsize::new(0));
@@ -29,12 +29,12 @@ impl Signals {
     }
 
     /// Becomes readable when a signal arrives.
-    pub(super) fn file(&self) -> BorrowedFd<'_> {
+    pub(in crate::commands) fn file(&self) -> BorrowedFd<'_> {
         self.woken.as_fd()
     }
 
     /// The signal that arrived, if one did since the last call. Of several it is the last one.
-    pub(super) fn take(&self) -> Option<i32> {
+    pub(in crate::commands) fn take(&self) -> Option<i32> {
         let _ = (&self.woken).read(&mut [0; 64]);
         let number = self.last.swap(0, Ordering::SeqCst);
         i32::try_from(number).ok().filter(|number| *number != 0)

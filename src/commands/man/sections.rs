@@ -34,6 +34,7 @@ pub(super) fn of(subcommand: Option<&str>) -> &'static [Section] {
         Some("audit") => AUDIT,
         Some("topology") => TOPOLOGY,
         Some("diff") => DIFF,
+        Some("metrics") => METRICS,
         Some("show") => SHOW,
         Some("schema") => SCHEMA,
         Some("record") => RECORD,
@@ -51,6 +52,7 @@ pub(super) fn related(subcommand: &str) -> &'static [&'static str] {
         "topology" => &["audit"],
         "diff" => &["audit", "record", "show"],
         "show" => &["audit", "diff", "schema"],
+        "metrics" => &["audit", "explain", "rules"],
         "schema" => &["audit", "show"],
         "record" => &["audit", "diff"],
         "rules" => &["explain"],
@@ -169,6 +171,70 @@ const DIFF: &[Section] = &[Section {
         ),
     ],
 }];
+
+const METRICS: &[Section] = &[
+    Section {
+        heading: "METRICS",
+        entries: &[
+            Text(
+                "All are gauges. A value that is unknown has no series. PIDs, commands, users and hosts are never labels.",
+            ),
+            Term(
+                "numa_audit_processes{gpu,role,verdict}",
+                "Trainers and workers of each GPU, by verdict; gpu is unknown for those whose GPU is not known. Where not all processes of a GPU are known, a verdict that none has is left out.",
+            ),
+            Term(
+                "numa_audit_memory_bytes{gpu,place}, numa_audit_pinned_bytes{gpu,place}",
+                "Their working memory, and what of it is pinned. A place is local, near (another node of the GPU's socket) or remote.",
+            ),
+            Term(
+                "numa_audit_threads_astray{gpu}",
+                "Their threads that ran off the GPU's local nodes.",
+            ),
+            Term(
+                "numa_audit_cpu_time_ratio{gpu,place}",
+                "With --for: the share of their CPU time that was spent there.",
+            ),
+            Term(
+                "numa_audit_findings{rule,severity}",
+                "Findings of each rule. numa-audit rules lists the rules.",
+            ),
+            Term(
+                "numa_audit_gpu_info{gpu,uuid,pci_bus_id,name,home_nodes,home_source}",
+                "Always 1: what each GPU is, and the nodes that it is attached to.",
+            ),
+            Term(
+                "numa_audit_complete, numa_audit_gaps{what}",
+                "Whether everything that uses a GPU could be judged, and how many facts of each kind could not be learnt.",
+            ),
+            Term(
+                "numa_audit_last_run_timestamp_seconds, numa_audit_last_run_duration_seconds, numa_audit_build_info{version}",
+                "When the machine was looked at, how long that took (not of a recording), and by which version.",
+            ),
+            Text(
+                "With --by job the metrics with a GPU have the label job. Where Prometheus has a label of that name itself, it calls this one exported_job, unless honor_labels is set.",
+            ),
+        ],
+    },
+    Section {
+        heading: "EXAMPLES",
+        entries: &[
+            Term("numa-audit metrics", "Print the metrics of one audit."),
+            Term(
+                "numa-audit metrics --every 60s --output /var/lib/prometheus/node-exporter/numa_audit.prom",
+                "Write them every minute to the folder of node_exporter's textfile collector (that of Debian).",
+            ),
+            Term(
+                "numa-audit metrics --listen 9101 --every 5m",
+                "Serve them at http://127.0.0.1:9101/metrics, audited every five minutes.",
+            ),
+            Term(
+                "numa-audit metrics --listen 10.0.0.7:9101 --for 10s",
+                "Serve them to other machines, each time after an observation of ten seconds.",
+            ),
+        ],
+    },
+];
 
 const SHOW: &[Section] = &[Section {
     heading: "EXAMPLES",
