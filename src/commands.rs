@@ -6,6 +6,7 @@ mod completions;
 mod diff;
 mod exit_code;
 mod explain;
+mod fleet;
 mod guard;
 mod man;
 mod names;
@@ -52,7 +53,8 @@ fn run(cli: &Cli) -> Result<u8, Trouble> {
         Some(CliCommand::Topology(arguments)) => topology::run(arguments),
         Some(CliCommand::Diff(arguments)) => diff::run(arguments),
         Some(CliCommand::Show(arguments)) => show::run(arguments),
-        Some(CliCommand::Schema) => schema::run(),
+        Some(CliCommand::Fleet(arguments)) => fleet::run(arguments),
+        Some(CliCommand::Schema(arguments)) => schema::run(arguments),
         Some(CliCommand::Record(arguments)) => record::run(arguments),
         Some(CliCommand::Rules(arguments)) => rules::run(arguments),
         Some(CliCommand::Explain(arguments)) => explain::run(arguments),
