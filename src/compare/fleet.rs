@@ -222,3 +222,78 @@ fn summary(
         complete: unreadable == 0 && missing.is_empty() && machines.iter().all(|of| of.complete),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+    use serde_json::{Value, json};
+
+    use super::*;
+
+    /// The documents of machines: few hosts and values, so that some are of one host, and some are alike.
+    fn documents() -> impl Strategy<Value = Vec<(u64, Value)>> {
+        let text = |words: &'static [&'static str]| proptest::sample::select(words);
+        let document = (
+            text(&["a", "b", "c", "n1", "n10", "n2"]),
+            text(&["2026-11-22T07:00:00Z", "2026-11-22T08:00:00Z", "yesterday"]),
+            text(&["6.1", "6.8"]),
+            text(&["ok", "mismatch", "unknown", "map"]),
+            text(&["7", "8"]),
+            0u32..4,
+        );
+        let document = document.prop_map(|(host, time, kernel, verdict, job, rank)| {
+            let mut document = json!({
+                "schema_version": 1, "host": {"hostname": host, "recorded_at": time, "kernel": kernel},
+                "topology": {"nodes": [{"id": 0, "cpus": "0-3", "memory_total_bytes": rank}]},
+            });
+            if verdict != "map" {
+                document["processes"] = json!([{"pid": 1, "role": "trainer", "rank": rank, "job": job, "verdict": verdict}]);
+                document["summary"] = json!({"verdict": verdict, "processes": 1, "complete": rank > 0});
+            }
+            document
+        });
+        let numbered = |documents: Vec<Value>| (0..).zip(documents).collect();
+        proptest::collection::vec(document, 0..12).prop_map(numbered)
+    }
+
+    fn view(documents: &[(u64, Value)]) -> FleetDocument {
+        let mut fleet = Fleet::default();
+        for (line, document) in documents {
+            let mut source = FleetSource::file("x".to_owned());
+            source.line = Some(*line);
+            let document = crate::document::read(document.to_string().as_bytes()).unwrap();
+            let outcome = Outcome {
+                failed: line % 3 == 0,
+                complete: line % 2 == 0,
+            };
+            fleet.add(source.clone(), &document, outcome);
+            fleet.add_unreadable(source, "broken".to_owned());
+        }
+        fleet.into_document(Some(&["a".to_owned(), "n3".to_owned()]))
+    }
+
+    proptest! {
+        #[test]
+        fn the_order_of_documents_does_not_matter((there, back) in documents().prop_flat_map(|documents| {
+            (Just(documents.clone()), Just(documents).prop_shuffle())
+        })) {
+            prop_assert_eq!(view(&there), view(&back));
+        }
+    }
+
+    #[test]
+    fn what_is_kept_is_bounded() {
+        let source = |line| FleetSource {
+            line: Some(line),
+            ..FleetSource::file("x".to_owned())
+        };
+        let mut fleet = Fleet::default();
+        for line in 0..5000 {
+            fleet.add_unreadable(source(line), "broken".to_owned());
+        }
+        let document = fleet.into_document(None);
+        assert_eq!(document.unreadable.len(), MOST_UNREADABLE);
+        assert_eq!(document.summary.unreadable, 5000);
+        assert_eq!(document.unreadable[999].source, source(999));
+    }
+}

@@ -40,10 +40,10 @@ pub(crate) struct FleetDocument {
 pub(crate) struct FleetSource {
     /// The file's name, or `standard input`.
     pub(crate) file: String,
-    /// The label before its lines, as srun -l and pdsh write one; null where there is none.
-    pub(crate) label: Option<String>,
     /// The number of the line in which it begins, from 1; null for a recording, and for a file as a whole.
     pub(crate) line: Option<u64>,
+    /// The label before its lines, as srun -l and pdsh write one; null where there is none.
+    pub(crate) label: Option<String>,
 }
 
 impl FleetSource {

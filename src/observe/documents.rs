@@ -1,6 +1,7 @@
 //! Reads many documents, one at a time: files of documents, folders of them, recordings, standard input.
 
 mod inputs;
+mod kept;
 mod labelled;
 mod scanner;
 

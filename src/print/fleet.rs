@@ -81,7 +81,7 @@ fn missing(document: &FleetDocument, all: bool, terminal: &Terminal) -> String {
     }
     if !document.not_asked_for.is_empty() {
         let hosts = hosts_in_line(&document.not_asked_for, all);
-        lines.push(format!("note: {hosts} not in the list of --hosts"));
+        lines.push(format!("note: not in the list of --hosts: {hosts}"));
     }
     let duplicates = document.duplicates.iter().take(most);
     lines.extend(duplicates.map(duplicate));
@@ -94,7 +94,7 @@ fn missing(document: &FleetDocument, all: bool, terminal: &Terminal) -> String {
     if document.summary.passed_over > 0 {
         let files = document.summary.passed_over;
         lines.push(format!(
-            "note: {files} other files in folders were not read"
+            "note: files in folders with other names, not read: {files}"
         ));
     }
     let lines = lines.iter().map(|line| terminal.wrap("", line, 2));

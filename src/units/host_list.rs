@@ -102,7 +102,6 @@ pub(crate) fn fold_hosts<'a>(hosts: impl IntoIterator<Item = &'a str>) -> Vec<St
     let mut hosts: Vec<&str> = hosts.into_iter().collect();
     hosts.sort_by_cached_key(|host| natural_order(host));
     hosts.dedup();
-    // Each part with the texts around its numbers, and the runs of these.
     let mut parts: Vec<Folded> = Vec::new();
     for host in hosts {
         let name = numbered(host);
@@ -132,7 +131,7 @@ impl Numbered<'_> {
 }
 
 fn is_plain(name: &str) -> bool {
-    let is_letter = |byte: u8| byte.is_ascii_alphanumeric() || b"-_.".contains(&byte);
+    let is_letter = |byte: u8| byte.is_ascii_alphanumeric() || b"-_./".contains(&byte);
     !name.is_empty() && name.bytes().all(is_letter)
 }
 

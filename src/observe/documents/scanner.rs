@@ -2,6 +2,8 @@
 
 use memchr::{memchr3, memrchr};
 
+use crate::observe::documents::kept::{Kept, TAIL};
+
 /// The limits of one document, so that a hostile one costs bounded memory. A process takes some 2 KiB of text, a dozen objects
 /// and a hundred values: this is a machine with 8000.
 const LARGEST: usize = 16 << 20;
@@ -11,8 +13,10 @@ const MOST_VALUES: usize = 2_000_000;
 /// The first key of every document, as this program writes it.
 const FIRST_KEY: &[u8] = b"\"schema_version\"";
 
-/// So much of a document that is too large is kept, to find the beginning of the next one in it.
-const TAIL: usize = 256;
+/// Of a document that is refused the end is kept, to find the beginning of the next one in it. It is cut at this length.
+const LONGEST_END: usize = 16 * TAIL;
+
+const CUT: &str = "it is cut: another document begins inside it";
 
 /// What was found.
 #[derive(Debug, PartialEq, Eq)]
@@ -23,11 +27,11 @@ pub(super) struct Piece {
     pub(super) text: Result<Vec<u8>, String>,
 }
 
-/// The state between two parts of a line. A document ends where its braces are balanced. One that was cut is known by the first
-/// key of the next one behind a brace at the beginning of a line.
+/// The state between two parts of a line. A document ends where its braces are balanced. One that was cut is known by a brace at
+/// the beginning of a line, where its own lines are indented, or where the first key of a document follows.
 #[derive(Debug, Default)]
 pub(super) struct Scanner {
-    bytes: Vec<u8>,
+    bytes: Kept,
     /// Whether blanks between values are left out.
     is_compact: bool,
     depth: usize,
@@ -42,6 +46,8 @@ pub(super) struct Scanner {
     /// Why the document cannot be used, although its end is not known yet.
     refusal: Option<&'static str>,
     is_in_garbage: bool,
+    /// Whether the second line of the document begins with a blank.
+    is_indented: bool,
 }
 
 impl Scanner {
@@ -49,13 +55,14 @@ impl Scanner {
     pub(super) fn compact() -> Self {
         Self {
             is_compact: true,
+            bytes: Kept::compressed(),
             ..Self::default()
         }
     }
 
-    /// The bytes that are kept of an unfinished document.
+    /// The bytes of memory that an unfinished document takes.
     pub(super) fn kept(&self) -> usize {
-        self.bytes.len()
+        self.bytes.size()
     }
 
     /// Whether the last line ended inside a text, which no line of a whole document does.
@@ -66,7 +73,7 @@ impl Scanner {
     /// Gives the unfinished document up; what follows is still taken apart.
     pub(super) fn refuse(&mut self, why: &'static str) {
         self.refusal.get_or_insert(why);
-        self.shorten();
+        self.bytes.shorten();
     }
 
     /// Reads a part of line `line`.
@@ -77,11 +84,11 @@ impl Scanner {
                 true => self.text(line, &part[at..], found),
                 false => self.other(line, is_start && at == 0, part[at], found),
             };
-            if self.bytes.len() > LARGEST {
+            if self.bytes.length() > LARGEST {
                 self.refuse("it is larger than 16 MiB");
             }
-            if self.refusal.is_some() && self.bytes.len() > 16 * TAIL {
-                self.shorten();
+            if self.refusal.is_some() && self.bytes.length() > LONGEST_END {
+                self.bytes.shorten();
             }
         }
     }
@@ -101,10 +108,10 @@ impl Scanner {
             return 1;
         }
         let Some(at) = memchr3(b'"', b'\\', b'\n', part) else {
-            self.bytes.extend_from_slice(part);
+            self.bytes.extend(part);
             return part.len();
         };
-        self.bytes.extend_from_slice(&part[..=at]);
+        self.bytes.extend(&part[..=at]);
         match part[at] {
             b'\\' => self.is_escaped = true,
             b'"' => {
@@ -125,6 +132,12 @@ impl Scanner {
     fn other(&mut self, line: u64, is_start: bool, byte: u8, found: &mut Vec<Piece>) -> usize {
         if self.depth == 0 {
             self.between(line, is_start, byte, found);
+            return 1;
+        }
+        if is_start && self.is_another(byte) {
+            self.refusal.get_or_insert(CUT);
+            self.finish(found);
+            self.begin(line);
             return 1;
         }
         match byte {
@@ -152,6 +165,14 @@ impl Scanner {
         1
     }
 
+    /// Whether another document begins with the line of this first byte.
+    fn is_another(&mut self, byte: u8) -> bool {
+        if self.bytes.tail().trim_ascii_end() == b"{" {
+            self.is_indented = byte.is_ascii_whitespace();
+        }
+        byte == b'{' && self.is_indented
+    }
+
     /// Reads a byte between two documents. Behind other text a document begins at the beginning of a line.
     fn between(&mut self, line: u64, is_start: bool, byte: u8, found: &mut Vec<Piece>) {
         match byte {
@@ -174,14 +195,17 @@ impl Scanner {
         self.bytes.push(b'{');
         (self.depth, self.objects, self.values) = (1, 1, 1);
         (self.first_line, self.brace_line) = (line, line);
-        self.is_in_garbage = false;
+        (self.is_in_garbage, self.is_indented) = (false, false);
     }
 
     fn finish(&mut self, found: &mut Vec<Piece>) {
-        let bytes = std::mem::take(&mut self.bytes);
         let text = match self.refusal.take() {
-            Some(why) => Err(why.to_owned()),
-            None => Ok(bytes),
+            Some(why) => {
+                self.bytes.shorten();
+                self.bytes.split_off(TAIL);
+                Err(why.to_owned())
+            }
+            None => self.bytes.take().map_err(|error| error.to_string()),
         };
         self.depth = 0;
         self.is_in_text = false;
@@ -194,7 +218,8 @@ impl Scanner {
     /// After a text that is a document's first key: if it stands behind a brace at the beginning of a line, the document that
     /// this one began with was cut there.
     fn begin_anew_behind_a_cut(&mut self, line: u64, found: &mut Vec<Piece>) {
-        let Some(before) = self.bytes.strip_suffix(FIRST_KEY) else {
+        let tail = self.bytes.tail();
+        let Some(before) = tail.strip_suffix(FIRST_KEY) else {
             return;
         };
         let brace = before.trim_ascii_end().len().saturating_sub(1);
@@ -202,23 +227,15 @@ impl Scanner {
         if !is_start {
             return;
         }
-        let next = self.bytes.split_off(brace);
+        let next = self.bytes.split_off(tail.len() - brace);
         let first_line = match memrchr(b'\n', &next) {
             Some(_) => self.brace_line,
             None => line,
         };
-        self.refusal
-            .get_or_insert("it is cut: another document begins inside it");
+        self.refusal.get_or_insert(CUT);
         self.finish(found);
         self.begin(first_line);
-        self.bytes = next;
-    }
-
-    /// Keeps only the last bytes.
-    fn shorten(&mut self) {
-        let keep_from = self.bytes.len().saturating_sub(TAIL);
-        self.bytes.drain(..keep_from);
-        self.bytes.shrink_to(16 * TAIL);
+        self.bytes.extend(&next[1..]);
     }
 }
 
@@ -285,6 +302,16 @@ mod tests {
                 assert_eq!(found, [broken, document(3, NEXT), document(6, NEXT)]);
             }
         }
+        // Sorted by another program: the first key is another one.
+        let sorted = "{\n  \"a\": [\n    {\n    }\n  ]\n}";
+        let found_there = found(&format!("{{\n  \"a\": {{\n{sorted}\n{sorted}\n"), 100);
+        let lines: Vec<(u64, bool)> = found_there
+            .iter()
+            .map(|(line, text)| (*line, text.is_ok()))
+            .collect();
+        assert_eq!(lines, [(1, false), (3, true), (9, true)]);
+        let flat = "{\n\"a\": [\n{\n}\n]\n}";
+        assert_eq!(found(flat, 100), [document(1, flat)]);
         let one_line = "{\"schema_version\":1}";
         let cut = format!("{{\"a\":[\n{one_line}\n{{\"a\":1");
         let why = |why: &str| Err(why.to_owned());
@@ -340,7 +367,8 @@ mod tests {
                 part.repeat(MOST_VALUES + 1).as_bytes(),
                 &mut found,
             );
-            assert!(scanner.kept() <= 16 * TAIL, "{part}");
+            assert!(scanner.kept() <= LONGEST_END, "{part}");
+            scanner.feed(1, false, b"\n", &mut found);
             scanner.feed(2, true, b"{\"schema_version\":1}", &mut found);
             assert_eq!(found.len(), 2, "{part}");
         }

@@ -2,7 +2,7 @@
 
 use comfy_table::Color;
 
-use crate::document::{FleetCounts, FleetFinding, FleetMachine};
+use crate::document::{FleetCounts, FleetMachine};
 use crate::print::fleet::{CELL, hosts};
 use crate::print::{ColumnRoom, Filled, Terminal, color, draw, harmless, verdict};
 use crate::units::ranges;
@@ -48,9 +48,12 @@ pub(super) fn machines(machines: &[FleetMachine], all: bool, terminal: &Terminal
         cells: rows.iter().map(cell).collect(),
         colors: rows.iter().map(|row| painted(header, row)).collect(),
     });
-    let is_used =
-        |column: &Filled| column.header != "COUNT" || rows.iter().any(|row| row.group.len() > 1);
-    draw(columns.filter(is_used), terminal)
+    let is_said = |column: &Filled| match column.header {
+        "COUNT" => rows.iter().any(|row| row.group.len() > 1),
+        "AT RISK" | "UNKNOWN" => column.cells.iter().any(|cell| cell != "0" && cell != "-"),
+        _ => true,
+    };
+    draw(columns.filter(is_said), terminal)
 }
 
 fn painted(header: &str, row: &MachineRow) -> Option<Color> {
@@ -106,23 +109,34 @@ fn number(row: &MachineRow, of: fn(&FleetCounts) -> usize) -> String {
     counts.map_or_else(|| "-".to_owned(), |counts| of(counts).to_string())
 }
 
+/// The rules that are broken, those about the same GPUs together.
 fn wrong(row: &MachineRow) -> String {
     let machine = row.group[0];
-    let mut words: Vec<String> = machine.findings.iter().map(finding).collect();
+    let mut groups: Vec<(&[u32], Vec<String>)> = Vec::new();
+    for finding in &machine.findings {
+        let rule = harmless(&finding.rule);
+        match groups.iter_mut().find(|(gpus, _)| *gpus == finding.gpus) {
+            Some((_, rules)) => rules.push(rule),
+            None => groups.push((&finding.gpus, vec![rule])),
+        }
+    }
+    let groups = groups.iter();
+    let mut words: Vec<String> = groups.map(|(gpus, rules)| about(gpus, rules)).collect();
     if !machine.complete {
         words.push("not everything could be judged".to_owned());
     }
     match (words.is_empty(), &machine.processes) {
-        (false, _) => words.join(", "),
+        (false, _) => words.join("; "),
         (true, None) => "a map: processes were not looked at".to_owned(),
         (true, Some(_)) => "-".to_owned(),
     }
 }
 
-fn finding(of: &FleetFinding) -> String {
-    let rule = harmless(&of.rule);
-    match of.gpus.len() {
-        0 => rule,
-        _ => format!("{rule} (GPU {})", ranges(of.gpus.iter().copied())),
+/// `GPU 0-3: cpu-remote, memory-remote`
+fn about(gpus: &[u32], rules: &[String]) -> String {
+    let rules = rules.join(", ");
+    match gpus.is_empty() {
+        true => rules,
+        false => format!("GPU {}: {rules}", ranges(gpus.iter().copied())),
     }
 }
