@@ -282,9 +282,7 @@ fn every_machine_is_compared_with_what_is_expected() {
     golden["settings"]["numa_balancing"] = json!(0);
     let mut like = good("a", 0);
     like["settings"]["numa_balancing"] = json!(0);
-    for document in [&mut golden] {
-        document.as_object_mut().unwrap().remove("processes");
-    }
+    golden.as_object_mut().unwrap().remove("processes");
     let text = pretty(&other) + &pretty(&like);
     let folder = folder(&[("golden", &pretty(&golden))]);
     let golden = folder.path().join("golden");
