@@ -95,6 +95,18 @@ pub(crate) struct FleetCounts {
     pub(crate) unknown: usize,
 }
 
+impl FleetCounts {
+    /// Adds others. Hostile counts cannot overflow.
+    pub(crate) fn add(&mut self, other: Self) {
+        let sum = |to: &mut usize, count: usize| *to = to.saturating_add(count);
+        sum(&mut self.all, other.all);
+        sum(&mut self.ok, other.ok);
+        sum(&mut self.at_risk, other.at_risk);
+        sum(&mut self.mismatch, other.mismatch);
+        sum(&mut self.unknown, other.unknown);
+    }
+}
+
 /// A rule that is broken on a machine.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, JsonSchema)]
 pub(crate) struct FleetFinding {

@@ -45,7 +45,7 @@ fn expanded(part: &str) -> Result<Vec<String>, Malformed> {
     let mut names = vec![String::new()];
     let mut rest = part;
     while let Some((before, behind)) = rest.split_once('[') {
-        let Some((inside, after)) = behind.split_once(']') else {
+        let Some((inside, after)) = behind.split_once(']').filter(|_| !before.contains(']')) else {
             return malformed(WHAT, part.as_bytes());
         };
         let numbers = numbers(inside)?;
@@ -61,15 +61,8 @@ fn expanded(part: &str) -> Result<Vec<String>, Malformed> {
         names = names.iter().flat_map(with_numbers).collect();
         rest = after;
     }
-    let is_name = |letter: char| !letter.is_whitespace() && letter != ']';
-    if part.is_empty()
-        || !part
-            .replace("[", "")
-            .chars()
-            .filter(|l| *l != ']')
-            .all(is_name)
-        || rest.contains(']')
-    {
+    let is_blank = part.is_empty() || part.contains(char::is_whitespace);
+    if is_blank || rest.contains(']') {
         return malformed(WHAT, part.as_bytes());
     }
     for name in &mut names {
@@ -262,6 +255,7 @@ mod tests {
             "n[]",
             "n[2-1]",
             "n1]",
+            "a]b[1]",
             "n[1-99999999]",
             "n[a-b]",
             "a b",

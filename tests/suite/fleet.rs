@@ -317,6 +317,8 @@ fn hostile_documents_cost_little_and_act_on_no_terminal() {
     named["processes"][0]["scheduler_jobs"][0]["id"] = json!("7\u{1b}]0;x\u{7}");
     named["findings"][0]["rule"] = json!("x".repeat(1 << 20));
     named["topology"]["gpus"][0]["name"] = json!("GPU\u{9b}2J");
+    named["summary"]["mismatch"] = json!(u64::MAX);
+    named["summary"]["processes"] = json!(u64::MAX);
     let mut long = good(&"h".repeat(1 << 20), 1);
     long["host"]["kernel"] = json!("k".repeat(1 << 20));
     let documents = [

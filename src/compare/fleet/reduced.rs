@@ -63,8 +63,7 @@ impl Reduced {
     pub(super) fn is_called(&self) -> BTreeSet<&str> {
         let names = [Some(self.name.as_str()), self.hostname.as_deref()];
         let names = names.into_iter().flatten();
-        let both = |name: &'_ str| -> usize { name.find('.').unwrap_or(name.len()) };
-        names.flat_map(|name| [name, &name[..both(name)]]).collect()
+        names.flat_map(with_and_without_domain).collect()
     }
 
     pub(super) fn into_machine(self) -> FleetMachine {
@@ -80,6 +79,11 @@ impl Reduced {
             findings: self.findings,
         }
     }
+}
+
+fn with_and_without_domain(name: &str) -> [&str; 2] {
+    let domain = name.find('.').unwrap_or(name.len());
+    [name, &name[..domain]]
 }
 
 /// The name of a machine that has none: where its document was.
@@ -100,18 +104,6 @@ impl From<&Summary> for FleetCounts {
             mismatch: summary.mismatch,
             unknown: summary.unknown,
         }
-    }
-}
-
-impl FleetCounts {
-    /// Adds others. Hostile counts cannot overflow.
-    pub(super) fn add(&mut self, other: Self) {
-        let sum = |to: &mut usize, count: usize| *to = to.saturating_add(count);
-        sum(&mut self.all, other.all);
-        sum(&mut self.ok, other.ok);
-        sum(&mut self.at_risk, other.at_risk);
-        sum(&mut self.mismatch, other.mismatch);
-        sum(&mut self.unknown, other.unknown);
     }
 }
 

@@ -96,10 +96,7 @@ impl<'a> MachineRow<'a> {
     fn add(&mut self, machine: &'a FleetMachine) {
         self.group.push(machine);
         if let (Some(sum), Some(counts)) = (&mut self.counts, machine.processes) {
-            sum.all += counts.all;
-            sum.mismatch += counts.mismatch;
-            sum.at_risk += counts.at_risk;
-            sum.unknown += counts.unknown;
+            sum.add(counts);
         }
     }
 }
