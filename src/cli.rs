@@ -98,7 +98,9 @@ pub(crate) enum CliCommand {
     /// FILE is what --json or `topology --json` printed. The exit code is that of the saved audit.
     #[command(after_help = AUDIT_EXIT_CODES)]
     Show(ShowArgs),
-    /// Show many machines in one view: which are wrong, which of their jobs, and what differs between machines.
+    /// Show the audits of many machines in one view.
+    ///
+    /// Which machines are wrong, which of their jobs, and what differs between machines that should be alike.
     ///
     /// Reads the JSON documents of audits (or of `topology --json`), one after the other in files and on standard input, and
     /// folders of them. Recordings are audited first. Lines may have labels, as those of `srun -l` and pdsh have. Of a

@@ -31,7 +31,7 @@ pub(crate) enum Item {
 pub(crate) fn read_documents(path: &Path, report: &mut dyn FnMut(FleetSource, Item)) {
     if path == Path::new("-") {
         let place = FleetSource::file("standard input".to_owned());
-        return stream(io::stdin().lock(), &place, report);
+        return read_stream(io::stdin().lock(), &place, report);
     }
     for input in inputs(path) {
         match input {
@@ -62,11 +62,16 @@ fn file(path: &Path, report: &mut dyn FnMut(FleetSource, Item)) {
         Err(error) => report(place, broken(error)),
         Ok((false, _)) => report(place, Item::Broken("it is not a regular file".to_owned())),
         Ok((true, file)) if archive::is_gzip(&file) => report(place, recording(path)),
-        Ok((true, file)) => stream(BufReader::new(file), &place, report),
+        Ok((true, file)) => read_stream(BufReader::new(file), &place, report),
     }
 }
 
-fn stream(input: impl io::BufRead, place: &FleetSource, report: &mut dyn FnMut(FleetSource, Item)) {
+/// Reads documents from a stream to its end.
+pub(crate) fn read_stream(
+    input: impl io::BufRead,
+    place: &FleetSource,
+    report: &mut dyn FnMut(FleetSource, Item),
+) {
     let mut is_empty = true;
     let outcome = labelled::read(input, &mut |label, piece| {
         is_empty = false;
