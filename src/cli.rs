@@ -1,6 +1,7 @@
 //! The command line: what can be typed. Each subcommand has exactly the groups of options that apply to it, so clap
 //! refuses the others.
 
+mod fleet;
 mod judgement;
 mod machine;
 mod metrics;
@@ -10,8 +11,9 @@ mod packaging;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use clap::{Args, Parser, Subcommand};
+use clap::{Args, Parser, Subcommand, ValueEnum};
 
+pub(crate) use fleet::FleetArgs;
 pub(crate) use judgement::{FailOn, JudgementArgs};
 pub(crate) use machine::{HomeNodeArgs, MachineArgs, MemoryHow, NvmlArgs, PidArgs};
 pub(crate) use metrics::{MetricsArgs, MetricsBy};
@@ -63,6 +65,14 @@ Exit codes:
      process of BEFORE has no matching one in AFTER
 Problems that are in both audits do not count.";
 
+const FLEET_EXIT_CODES: &str = "\
+Exit codes:
+  0  no mismatch on any machine
+  1  a mismatch, or another error, on a machine
+  2  numa-audit could not run: a wrong argument, or no document could be read
+  3  no mismatch was seen, but not everything could be judged, a document could not be read, or a
+     host of --hosts is missing";
+
 /// The subcommands.
 #[derive(Debug, Subcommand)]
 pub(crate) enum CliCommand {
@@ -95,8 +105,21 @@ pub(crate) enum CliCommand {
     /// Without --output and --listen the text is printed.
     #[command(after_help = metrics::EXIT_CODES)]
     Metrics(Box<MetricsArgs>),
+    /// Show the audits of many machines in one view.
+    ///
+    /// Which machines are wrong, which of their jobs, and what differs between machines that should be alike.
+    ///
+    /// Reads the JSON documents of audits (or of `topology --json`), one after the other in files and on standard input, and
+    /// folders of them. Recordings are audited first. Lines may have labels, as those of `srun -l` and pdsh have. Of a
+    /// folder the files are read whose names end in .json, .jsonl, .ndjson, .tar.gz or .tgz.
+    ///
+    /// Of several documents of one host an audit counts rather than a map, and then the latest. Machines with GPUs of the same
+    /// models should be alike: what most of them have is the pattern, and those that differ are named. That does not change
+    /// the exit code.
+    #[command(after_help = FLEET_EXIT_CODES)]
+    Fleet(FleetArgs),
     /// Print the JSON Schema of the documents that --json prints.
-    Schema,
+    Schema(SchemaArgs),
     /// Record what an audit reads, to audit it elsewhere with --snapshot.
     ///
     /// Writes copies of the files in /proc and /sys that an audit reads, and NVML's answers, to a folder or to a .tar.gz
@@ -236,6 +259,23 @@ pub(crate) struct ShowArgs {
     /// Print one row for each process and one line for each GPU.
     #[arg(long, conflicts_with = "json")]
     pub(crate) all: bool,
+}
+
+/// The arguments of `schema`.
+#[derive(Debug, Args)]
+pub(crate) struct SchemaArgs {
+    /// The subcommand whose document it is.
+    #[arg(value_name = "SUBCOMMAND", default_value = "audit")]
+    pub(crate) of: SchemaOf,
+}
+
+/// The documents that have a schema.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum SchemaOf {
+    /// An audit, or a map.
+    Audit,
+    /// Many machines in one view.
+    Fleet,
 }
 
 /// The arguments of `record`.

@@ -6,6 +6,7 @@ mod completions;
 mod diff;
 mod exit_code;
 mod explain;
+mod fleet;
 mod guard;
 mod man;
 mod metrics;
@@ -55,6 +56,8 @@ fn run(cli: &Cli) -> Result<u8, Trouble> {
         Some(CliCommand::Show(arguments)) => show::run(arguments),
         Some(CliCommand::Metrics(arguments)) => metrics::run(arguments),
         Some(CliCommand::Schema) => schema::run(),
+        Some(CliCommand::Fleet(arguments)) => fleet::run(arguments),
+        Some(CliCommand::Schema(arguments)) => schema::run(arguments),
         Some(CliCommand::Record(arguments)) => record::run(arguments),
         Some(CliCommand::Rules(arguments)) => rules::run(arguments),
         Some(CliCommand::Explain(arguments)) => explain::run(arguments),

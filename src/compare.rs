@@ -3,6 +3,7 @@
 pub(crate) mod expected;
 pub(crate) mod fields;
 pub(crate) mod findings;
+pub(crate) mod fleet;
 pub(crate) mod machine;
 pub(crate) mod pairs;
 pub(crate) mod processes;
@@ -10,6 +11,7 @@ pub(crate) mod processes;
 pub(crate) use expected::{Comparison, Difference, Unexpected};
 pub(crate) use fields::{CPU_VERDICT, FIELDS, LOCAL_FRACTION, MEMORY_VERDICT, VERDICT};
 pub(crate) use findings::{FindingChange, FindingState};
+pub(crate) use fleet::{Fleet, Outcome};
 pub(crate) use machine::{MachineChange, known_nodes};
 pub(crate) use pairs::{MatchedBy, Pair};
 pub(crate) use processes::{Change, ProcessChange};

@@ -5,6 +5,7 @@
 
 pub(crate) mod cpu;
 pub(crate) mod finding;
+pub(crate) mod fleet;
 pub(crate) mod gap;
 pub(crate) mod machine;
 pub(crate) mod memory;
@@ -22,6 +23,11 @@ use serde::{Deserialize, Serialize};
 
 pub(crate) use crate::document::cpu::{CpuEntry, CpuWindowEntry, ThreadsEntry};
 pub(crate) use crate::document::finding::Finding;
+pub(crate) use crate::document::fleet::{
+    FLEET_SCHEMA_VERSION, FleetCounts, FleetDifference, FleetDocument, FleetDuplicate,
+    FleetFinding, FleetJob, FleetJobPart, FleetMachine, FleetSource, FleetSummary, FleetUnreadable,
+    MachineKind, OtherValue,
+};
 pub(crate) use crate::document::gap::GapEntry;
 pub(crate) use crate::document::machine::{
     DeviceEntry, DeviceUserEntry, GpuEntry, HugePagesEntry, NodeEntry, PartitionEntry,
@@ -32,7 +38,7 @@ pub(crate) use crate::document::process::{
     MigInstance, ObstacleEntry, PartitionUse, ProcessEntry, SchedulerJobEntry, TargetEntry,
 };
 pub(crate) use crate::document::read::read;
-pub(crate) use crate::document::schema::schema;
+pub(crate) use crate::document::schema::{fleet_schema, schema};
 pub(crate) use crate::document::summary::{LocalShare, Summary};
 pub(crate) use crate::document::window::WindowEntry;
 use crate::machine::PciNodes;

@@ -8,7 +8,7 @@ mod machine;
 pub use machine::{archive, tree};
 
 use crate::compare;
-use crate::document::{self, Document};
+use crate::document::{self, Document, FleetSource};
 use crate::jobs::binding_requests::{kept_by_redaction as kept_request, parse_binding_requests};
 use crate::jobs::gpu_users::nvidia::gpu_of_environment;
 use crate::jobs::known_programs::{
@@ -16,6 +16,8 @@ use crate::jobs::known_programs::{
 };
 use crate::jobs::scheduler::{container, pod, slurm_job};
 use crate::machine::Memory;
+use crate::observe::Item;
+use crate::observe::documents::read_stream;
 use crate::observe::gpu::fdinfo::parse_fdinfo;
 use crate::observe::gpu::kfd::{parse_location, parse_number, parse_render_minor};
 use crate::observe::gpu::nvidia::{parse_information, parse_numa_status};
@@ -35,8 +37,10 @@ use crate::observe::topology_file::parse_topology_file;
 use crate::observe::watch::counters::{NUMASTAT, VMSTAT, counted_between, parse_counters};
 use crate::observe::watch::sched::parse_pages_migrated;
 use crate::print::{Terminal, harmless};
-use crate::print::{csv, diff, diff_json, json, remedies, table, topology};
-use crate::units::{Bytes, NodeId, parse_cpu_list, parse_cpu_mask, parse_node_list};
+use crate::print::{csv, diff, diff_json, fleet as many, json, remedies, table, topology};
+use crate::units::{
+    Bytes, NodeId, fold_hosts, parse_cpu_list, parse_cpu_mask, parse_host_list, parse_node_list,
+};
 
 const TERMINAL: Terminal = Terminal {
     width: 80,
@@ -181,6 +185,32 @@ pub fn nvidia(bytes: &[u8]) {
         let written = serde_json::to_vec(&answer).expect("what was read can be written");
         assert_eq!(parse_nvml(&written).as_ref(), Ok(&answer));
     }
+}
+
+/// Many documents, one after the other or with labels before their lines, and a list of hosts as their first line.
+pub fn fleet(bytes: &[u8]) {
+    let list = lines(bytes).next().unwrap_or_default();
+    let list = String::from_utf8_lossy(list);
+    let asked = parse_host_list(&list).unwrap_or_default();
+    let folded = fold_hosts(asked.iter().map(String::as_str)).join(",");
+    let mut fleet = compare::Fleet::default();
+    let place = FleetSource::file("fuzzed".to_owned());
+    read_stream(bytes, &place, &mut |source, item| match item {
+        Item::Document(document) => {
+            let outcome = compare::Outcome {
+                failed: source.line.is_some_and(|line| line % 2 == 0),
+                complete: source.label.is_none(),
+            };
+            fleet.add(source, &document, outcome);
+        }
+        Item::Broken(why) => fleet.add_unreadable(source, why),
+        Item::Recording(_) | Item::PassedOver => {}
+    });
+    let document = fleet.into_document(Some(&asked));
+    assert!(document.missing.len() <= asked.len(), "{folded}");
+    assert_harmless(&many::fleet(&document, true, &TERMINAL));
+    assert_harmless(&many::fleet(&document, false, &TERMINAL));
+    assert_harmless(&json::text(&document));
 }
 
 /// Two JSON documents, with a zero byte between them, that `show`, `diff` and `--expect` take.

@@ -12,7 +12,7 @@
 //! | [`document`] | the report: one set of types for JSON, schema, CSV, tables, `diff` and exit codes | units, words, machine |
 //! | [`jobs`] | which process belongs to which job, GPU and trainer; pure | units, words, machine |
 //! | [`observe`] | reads a running or a recorded machine | units, words, machine, jobs, document |
-//! | [`compare`] | compares two documents: `diff`, `--expect` | units, words, document |
+//! | [`compare`] | compares documents: `diff`, `--expect`, `fleet` | units, words, document |
 //! | [`audit`] | places and judges processes, runs the rules, makes the document (`entries/`) | all of these except observe |
 //! | [`mod@print`] | the forms of a document: tables, JSON, CSV, remedies, metrics | units, words, document, compare |
 //! | [`record`] | writes a recording: the files that one observation read | units, machine, jobs, observe |
@@ -29,6 +29,7 @@
 //! | fact | file below `src/observe` |
 //! | --- | --- |
 //! | opening files, of a live system, a folder or an archive | `root.rs`, `root/` |
+//! | documents of other audits; many of them, one at a time | `audit_file.rs`; `documents/` |
 //! | nodes, CPUs, distances, sockets; PCI devices | `nodes.rs`, `pci.rs` |
 //! | GPUs: NVML, NVIDIA's /proc files, DRM, KFD | `gpu/` (`nvml/` has the child process that asks the library) |
 //! | topology files of NCCL and hwloc | `topology_file.rs` |

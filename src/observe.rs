@@ -31,6 +31,7 @@
 pub(crate) mod audit_file;
 pub(crate) mod cpu_facts;
 pub(crate) mod deadline;
+pub(crate) mod documents;
 pub(crate) mod gpu;
 pub(crate) mod hierarchy;
 pub(crate) mod host;
@@ -53,6 +54,7 @@ use std::collections::BTreeSet;
 use crate::machine::{DriverAnswer, Gaps, Machine};
 pub(crate) use crate::observe::audit_file::{is_recording, read_audit, read_expected};
 use crate::observe::deadline::Deadline;
+pub(crate) use crate::observe::documents::{Item, read_documents};
 pub(crate) use crate::observe::gpu::nvml::child::{Invocation, answer};
 use crate::observe::gpu::{device_users, gpus};
 use crate::observe::memory::MemoryReader;

@@ -7,6 +7,7 @@ pub(crate) mod csv;
 pub(crate) mod diff;
 pub(crate) mod diff_json;
 pub(crate) mod explain;
+pub(crate) mod fleet;
 pub(crate) mod gaps;
 pub(crate) mod json;
 pub(crate) mod metrics;

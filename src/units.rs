@@ -2,6 +2,7 @@
 
 mod bytes;
 mod cpus;
+mod host_list;
 mod limits;
 mod list;
 mod nodes;
@@ -13,6 +14,7 @@ mod time;
 
 pub(crate) use bytes::{Bytes, NodeBytes};
 pub(crate) use cpus::{Cpu, CpuSet, parse_cpu_list, parse_cpu_mask};
+pub(crate) use host_list::{fold_hosts, natural_order, parse_host_list};
 pub(crate) use limits::Limits;
 pub(crate) use list::ranges;
 pub(crate) use nodes::{NodeId, NodeSet, node_list, parse_node_list};

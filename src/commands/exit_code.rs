@@ -2,7 +2,7 @@
 
 use crate::cli::FailOn;
 use crate::compare::Diff;
-use crate::document::Document;
+use crate::document::{Document, FleetSummary};
 use crate::words::{Expectation, Severity, Verdict};
 
 /// Nothing to report: no mismatch, or a command that only prints.
@@ -10,6 +10,12 @@ pub(crate) const OK: u8 = 0;
 
 /// It could not run: a wrong argument, an unreadable file, output that cannot be written.
 pub(crate) const COULD_NOT_RUN: u8 = 2;
+
+/// A mismatch, or another error.
+pub(crate) const FAILED: u8 = 1;
+
+/// Nothing failed, but not everything could be judged.
+pub(crate) const INCOMPLETE: u8 = 3;
 
 /// 1 if a finding fails the audit; 3 if none does but not everything could be judged.
 pub(crate) fn of_audit(document: &Document, fail_on: FailOn) -> u8 {
@@ -66,10 +72,15 @@ pub(crate) fn of_diff(diff: &Diff, fail_on: FailOn) -> u8 {
     code(process || finding, !diff.is_open)
 }
 
+/// That of the worst machine; a machine that is missing and a document that cannot be read could not be judged.
+pub(crate) fn of_fleet(summary: &FleetSummary) -> u8 {
+    code(summary.failed > 0, summary.complete)
+}
+
 fn code(failed: bool, is_complete: bool) -> u8 {
     match (failed, is_complete) {
-        (true, _) => 1,
-        (false, false) => 3,
-        (false, true) => 0,
+        (true, _) => FAILED,
+        (false, false) => INCOMPLETE,
+        (false, true) => OK,
     }
 }

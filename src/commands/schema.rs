@@ -2,10 +2,15 @@
 
 use super::output::print;
 use super::{Trouble, exit_code};
+use crate::cli::{SchemaArgs, SchemaOf};
 use crate::document;
 use crate::print::json;
 
-pub(crate) fn run() -> Result<u8, Trouble> {
-    print(&json::text(&document::schema()))?;
+pub(crate) fn run(arguments: &SchemaArgs) -> Result<u8, Trouble> {
+    let schema = match arguments.of {
+        SchemaOf::Audit => document::schema(),
+        SchemaOf::Fleet => document::fleet_schema(),
+    };
+    print(&json::text(&schema))?;
     Ok(exit_code::OK)
 }

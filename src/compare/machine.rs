@@ -118,7 +118,7 @@ impl Changes {
     }
 }
 
-fn cpus(node: &NodeEntry) -> Option<String> {
+pub(super) fn cpus(node: &NodeEntry) -> Option<String> {
     let list = node.cpus.as_ref()?.to_string();
     Some(if list.is_empty() {
         "none".to_owned()
@@ -127,7 +127,7 @@ fn cpus(node: &NodeEntry) -> Option<String> {
     })
 }
 
-fn is_about(one: Option<Bytes>, other: Option<Bytes>) -> bool {
+pub(super) fn is_about(one: Option<Bytes>, other: Option<Bytes>) -> bool {
     match (one, other) {
         (Some(one), Some(other)) => {
             let apart = u128::from(one.0.abs_diff(other.0));
@@ -138,7 +138,7 @@ fn is_about(one: Option<Bytes>, other: Option<Bytes>) -> bool {
 }
 
 /// `10 21`, as the kernel's file has them.
-fn distances(node: &NodeEntry) -> Option<String> {
+pub(super) fn distances(node: &NodeEntry) -> Option<String> {
     let distances = node.distances.as_ref()?.values();
     let distances: Vec<String> = distances.map(ToString::to_string).collect();
     (!distances.is_empty()).then(|| distances.join(" "))

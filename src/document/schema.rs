@@ -6,15 +6,26 @@ use schemars::generate::SchemaSettings;
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde_json::{Value, json};
 
-use crate::document::Document;
+use crate::document::{Document, FleetDocument};
 use crate::units::{Bytes, CpuSet, NodeId, PciAddress, Pid};
 use crate::words::{Vocabulary, Word};
 
 /// The JSON Schema (draft 2020-12) of what this version of the program writes.
 pub(crate) fn schema() -> Value {
+    of::<Document>()
+}
+
+/// The same of the document of `fleet`.
+pub(crate) fn fleet_schema() -> Value {
+    of::<FleetDocument>()
+}
+
+fn of<T: JsonSchema>() -> Value {
     let settings = SchemaSettings::draft2020_12().for_serialize();
-    let schema = settings.into_generator().into_root_schema_for::<Document>();
-    schema.to_value()
+    settings
+        .into_generator()
+        .into_root_schema_for::<T>()
+        .to_value()
 }
 
 impl<T: Vocabulary> JsonSchema for Word<T> {
@@ -67,11 +78,12 @@ mod tests {
                 assert!(schema["description"].is_string(), "{name}.{field}");
             }
         }
-        let schema = schema();
-        described("document", &schema);
-        for (name, of) in schema["$defs"].as_object().unwrap() {
-            if of.get("properties").is_some() {
-                described(name, of);
+        for schema in [schema(), fleet_schema()] {
+            described("document", &schema);
+            for (name, of) in schema["$defs"].as_object().unwrap() {
+                if of.get("properties").is_some() {
+                    described(name, of);
+                }
             }
         }
     }

@@ -36,7 +36,7 @@ for path in sys.argv[2:]:
 "#;
 
 /// What the validator says about documents; `None` where there is no validator.
-fn complaints(folder: &Path, documents: &[PathBuf]) -> Option<String> {
+fn complaints(of: &str, folder: &Path, documents: &[PathBuf]) -> Option<String> {
     let has_validator = Command::new("python3")
         .args(["-c", "import jsonschema"])
         .output()
@@ -46,7 +46,7 @@ fn complaints(folder: &Path, documents: &[PathBuf]) -> Option<String> {
         return None;
     }
     let schema = folder.join("schema");
-    fs::write(&schema, run(["schema"]).stdout).unwrap();
+    fs::write(&schema, run(["schema", of]).stdout).unwrap();
     let mut command = Command::new("python3");
     command.args(["-c", VALIDATE]).arg(schema).args(documents);
     let output = command.output().unwrap();
@@ -92,7 +92,7 @@ fn all_documents_follow_the_schema() {
     let compared = tree.audit(&["--json", "--expect", expected.to_str().unwrap()]);
     assert_eq!(compared.json()["expectation"], "unknown");
     add("expect".to_owned(), &compared.stdout);
-    if let Some(complaints) = complaints(folder.path(), &documents) {
+    if let Some(complaints) = complaints("audit", folder.path(), &documents) {
         assert_eq!(complaints, "");
     }
 }
@@ -119,8 +119,39 @@ fn the_schema_refuses_other_documents() {
         path
     });
     let paths: Vec<PathBuf> = paths.collect();
-    if let Some(complaints) = complaints(folder.path(), &paths) {
+    if let Some(complaints) = complaints("audit", folder.path(), &paths) {
         let refused: Vec<&str> = complaints.lines().map(|line| &line[..1]).collect();
         assert_eq!(refused, ["0", "1", "2", "3", "4"], "{complaints}");
     }
+}
+
+#[test]
+fn documents_of_fleets_follow_their_schema() {
+    let folder = tempfile::tempdir().unwrap();
+    let broken = folder.path().join("broken.json");
+    fs::write(&broken, "{}").unwrap();
+    let fixtures = Path::new(env!("CARGO_MANIFEST_DIR")).join("fixtures");
+    let paths = [fixtures.to_str().unwrap(), broken.to_str().unwrap()];
+    let fleet = run([
+        &["fleet", "--json", "--hosts", "numa-vm,x[1-2]"],
+        &paths[..],
+    ]
+    .concat());
+    let document = fleet.json();
+    for list in [
+        "machines",
+        "kinds",
+        "missing",
+        "not_asked_for",
+        "duplicates",
+        "unreadable",
+    ] {
+        assert_ne!(document[list], json!([]), "{list}");
+    }
+    let path = folder.path().join("fleet");
+    fs::write(&path, fleet.stdout).unwrap();
+    if let Some(complaints) = complaints("fleet", folder.path(), &[path]) {
+        assert_eq!(complaints, "");
+    }
+    assert_eq!(run(["schema"]).stdout, run(["schema", "audit"]).stdout);
 }

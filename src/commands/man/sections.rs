@@ -36,6 +36,7 @@ pub(super) fn of(subcommand: Option<&str>) -> &'static [Section] {
         Some("diff") => DIFF,
         Some("metrics") => METRICS,
         Some("show") => SHOW,
+        Some("fleet") => FLEET,
         Some("schema") => SCHEMA,
         Some("record") => RECORD,
         Some("explain") => EXPLAIN,
@@ -53,7 +54,8 @@ pub(super) fn related(subcommand: &str) -> &'static [&'static str] {
         "diff" => &["audit", "record", "show"],
         "show" => &["audit", "diff", "schema"],
         "metrics" => &["audit", "explain", "rules"],
-        "schema" => &["audit", "show"],
+        "fleet" => &["audit", "record", "schema", "show", "topology"],
+        "schema" => &["audit", "fleet", "show"],
         "record" => &["audit", "diff"],
         "rules" => &["explain"],
         "explain" => &["rules"],
@@ -242,6 +244,32 @@ const SHOW: &[Section] = &[Section {
         "ssh box numa-audit --json | numa-audit show -",
         "Audit another machine, and print the table here.",
     )],
+}];
+
+const FLEET: &[Section] = &[Section {
+    heading: "EXAMPLES",
+    entries: &[
+        Term(
+            "srun -N16 --ntasks-per-node=1 -o 'DIR/%t.json' numa-audit --json; numa-audit fleet DIR",
+            "Slurm: a file for each node.",
+        ),
+        Term(
+            "srun -l -N16 --ntasks-per-node=1 numa-audit --json | numa-audit fleet -",
+            "The same through a pipe. Without -l the lines of the nodes are mixed.",
+        ),
+        Term(
+            "pdsh -w 'node[01-16]' numa-audit --json | numa-audit fleet --hosts 'node[01-16]' -",
+            "pdsh; a node that does not answer is missing.",
+        ),
+        Term(
+            "for host in a b; do ssh $host numa-audit --json; done | numa-audit fleet --hosts a,b -",
+            "ssh, one host after the other.",
+        ),
+        Term(
+            "numa-audit fleet --expect golden.json DIR",
+            "Compare every machine with a saved map too.",
+        ),
+    ],
 }];
 
 const SCHEMA: &[Section] = &[Section {
