@@ -8,6 +8,7 @@ mod exit_code;
 mod explain;
 mod guard;
 mod man;
+mod missing_job;
 mod names;
 mod output;
 mod record;

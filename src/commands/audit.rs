@@ -1,6 +1,7 @@
 //! `numa-audit` and `numa-audit audit`.
 
-use super::output::{print, print_by, terminal};
+use super::missing_job::{jobs_here, note_missing_job};
+use super::output::{print, print_by, quiet_line, terminal};
 use super::settings::{expected, limits, settings};
 use super::trouble::Trouble;
 use super::{exit_code, guard, source};
@@ -32,8 +33,12 @@ fn run_in_this_process(arguments: &AuditArgs, expected: Option<Expected>) -> Res
     source::ensure_named_are_there(&machine)?;
     let mut settings = settings(&arguments.judgement, &arguments.home_nodes, &machine)?;
     settings.expected = expected;
+    let jobs = jobs_here(&machine);
     let document = audit(machine, &settings);
-    if arguments.output.json {
+    note_missing_job(settings.scope.job.as_ref(), &document, &jobs);
+    if arguments.quiet {
+        print(&quiet_line(&document, arguments.fail_on))?;
+    } else if arguments.output.json {
         print_by(|out| json::write(&document, out))?;
     } else if arguments.csv {
         print_by(|out| csv::processes(&document, out))?;
