@@ -1,6 +1,6 @@
 //! `numa-audit` and `numa-audit audit`.
 
-use super::missing_job::{jobs_here, note_missing_job};
+use super::missing_job::JobsHere;
 use super::output::{print, print_by, quiet_line, terminal};
 use super::settings::{expected, limits, settings};
 use super::trouble::Trouble;
@@ -33,9 +33,9 @@ fn run_in_this_process(arguments: &AuditArgs, expected: Option<Expected>) -> Res
     source::ensure_named_are_there(&machine)?;
     let mut settings = settings(&arguments.judgement, &arguments.home_nodes, &machine)?;
     settings.expected = expected;
-    let jobs = jobs_here(&machine);
+    let jobs = JobsHere::of(&machine);
     let document = audit(machine, &settings);
-    note_missing_job(settings.scope.job.as_ref(), &document, &jobs);
+    jobs.note_missing(settings.scope.job.as_ref(), &document);
     if arguments.quiet {
         print(&quiet_line(&document, arguments.fail_on))?;
     } else if arguments.output.json {

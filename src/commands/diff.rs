@@ -2,6 +2,7 @@
 
 use std::path::Path;
 
+use super::missing_job::JobsHere;
 use super::output::{print, terminal};
 use super::settings::settings;
 use super::trouble::Trouble;
@@ -61,5 +62,8 @@ fn audited(arguments: &DiffArgs, source: Source, subjects: &Subjects) -> Result<
     let machine = observe(source, subjects).machine;
     source::ensure_named_are_there(&machine)?;
     let settings = settings(&arguments.judgement, &arguments.home_nodes, &machine)?;
-    Ok(audit(machine, &settings))
+    let jobs = JobsHere::of(&machine);
+    let document = audit(machine, &settings);
+    jobs.note_missing(settings.scope.job.as_ref(), &document);
+    Ok(document)
 }

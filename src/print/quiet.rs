@@ -2,6 +2,8 @@
 //!
 //! The line has no letter that acts on a terminal, and no text of a process: roles and PIDs name processes.
 
+use std::collections::BTreeSet;
+
 use crate::compare::{Change, Diff, ProcessChange};
 use crate::document::names::{gpu_names, node_names, process_names};
 use crate::document::{Document, Finding, GapEntry, ProcessEntry};
@@ -80,7 +82,7 @@ fn word(finding: &Finding, document: &Document) -> &'static str {
         verdict == Some(Verdict::Mismatch)
     };
     let is_error = finding.severity == Severity::Error;
-    match processes(finding, document).any(is_mismatch) {
+    match processes(finding, document).into_iter().any(is_mismatch) {
         true if is_error => "mismatch",
         _ if is_error => "error",
         _ => "at-risk",
@@ -93,7 +95,7 @@ fn finding(finding: &Finding, document: &Document) -> String {
         [] => String::new(),
         gpus => format!("{}: ", cut(&gpu_names(gpus))),
     };
-    let who = named(processes(finding, document));
+    let who = named(processes(finding, document).into_iter());
     if who.is_empty() {
         // What a file expects may be about the machine alone.
         text += &cut(&harmless(&finding.message));
@@ -118,12 +120,10 @@ fn finding(finding: &Finding, document: &Document) -> String {
     text
 }
 
-fn processes<'a>(
-    finding: &'a Finding,
-    document: &'a Document,
-) -> impl Iterator<Item = &'a ProcessEntry> + Clone {
+fn processes<'a>(finding: &Finding, document: &'a Document) -> Vec<&'a ProcessEntry> {
+    let pids: BTreeSet<Pid> = finding.pids.iter().copied().collect();
     let all = document.processes().iter();
-    all.filter(|process| finding.pids.contains(&process.pid))
+    all.filter(|process| pids.contains(&process.pid)).collect()
 }
 
 /// `trainer 254 and 4 workers`; empty for none.
@@ -137,7 +137,7 @@ fn incomplete(document: &Document) -> String {
         let verdict = of.verdict.as_ref();
         verdict.is_some_and(|word| *word == Verdict::Unknown)
     });
-    let unknown: Vec<Pid> = unknown.map(|process| process.pid).collect();
+    let unknown: BTreeSet<Pid> = unknown.map(|process| process.pid).collect();
     let is_of_unknown = |gap: &&GapEntry| gap.pid.is_some_and(|pid| unknown.contains(&pid));
     let all = || document.incomplete.iter();
     let found = gaps::in_short(all().filter(|gap| gap.leaves_open))
