@@ -186,14 +186,14 @@ pub(crate) struct TopologyArgs {
     #[command(flatten)]
     pub(crate) output: OutputArgs,
     /// Print one line if the machine is not as expected, and nothing if it is.
-    #[arg(long, requires = "expect", conflicts_with_all = ["json", "gres"])]
+    #[arg(long, requires = "expect", conflicts_with = "json")]
     pub(crate) quiet: bool,
     /// Print Slurm's gres.conf for the GPUs, with the cores of each one's NUMA node.
     ///
     /// Cores= are Slurm's logical numbers: the cores of the first socket, then those of the next one. NODES are the names for
     /// NodeName= (--gres=n[1-4]); without them the lines are for the gres.conf of this node. What is unknown is a comment.
     #[arg(long, value_name = "NODES", num_args = 0..=1, require_equals = true, default_missing_value = "",
-          conflicts_with = "json", value_parser = packaging::slurm_nodes)]
+          conflicts_with_all = ["json", "expect"], value_parser = packaging::slurm_nodes)]
     pub(crate) gres: Option<String>,
 }
 

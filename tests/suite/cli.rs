@@ -45,6 +45,7 @@ const OPTIONS: &[(&[&str], &[&str])] = &[
     (&["--expect", "/nonexistent"], &["audit", "topology"]),
     (&["--gpu", "0"], &["audit", "diff"]),
     (&["--user", "0"], &["audit", "diff"]),
+    (&["--job", "1"], &["audit", "diff"]),
     (&["--remote-percent", "5"], &["audit", "diff"]),
     (&["--remote-mib", "5"], &["audit", "diff"]),
     (&["--strict-node"], &["audit", "diff"]),
@@ -54,6 +55,8 @@ const OPTIONS: &[(&[&str], &[&str])] = &[
     (&["--csv"], &["audit", "show"]),
     (&["--remedies"], &["audit"]),
     (&["--all"], &["audit", "diff", "show"]),
+    (&["--quiet"], &["audit", "topology", "diff", "show"]),
+    (&["--gres"], &["topology"]),
     (&["--note", "text"], &["record"]),
     (&["--redact"], &["record"]),
     (&["--color", "never"], &SUBCOMMANDS),
@@ -85,7 +88,8 @@ pub fn listed(help: &str) -> Vec<&str> {
     });
     let names = words.filter(|line| line.starts_with("--"));
     names
-        .filter_map(|line| line.split_whitespace().next())
+        // `--gres[=<NODES>]`
+        .filter_map(|line| line.split([' ', '[']).next())
         .collect()
 }
 
