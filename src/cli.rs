@@ -193,6 +193,11 @@ pub(crate) struct AuditArgs {
     /// Print one row for each process and one line for each GPU.
     #[arg(long, conflicts_with = "json")]
     pub(crate) all: bool,
+    /// Print one line about the worst that was found, and nothing if all is well.
+    ///
+    /// The line of exit code 3 begins with `numa-audit: incomplete:` and says what could not be judged.
+    #[arg(long, conflicts_with_all = ["json", "all", "csv", "remedies"])]
+    pub(crate) quiet: bool,
 }
 
 /// The arguments of `topology`.
@@ -210,6 +215,16 @@ pub(crate) struct TopologyArgs {
     pub(crate) expect: Option<PathBuf>,
     #[command(flatten)]
     pub(crate) output: OutputArgs,
+    /// Print one line if the machine is not as expected, and nothing if it is.
+    #[arg(long, requires = "expect", conflicts_with = "json")]
+    pub(crate) quiet: bool,
+    /// Print Slurm's gres.conf for the GPUs, with the cores of each one's NUMA node.
+    ///
+    /// Cores= are Slurm's logical numbers: the cores of the first socket, then those of the next one. NODES are the names for
+    /// NodeName= (--gres=n[1-4]); without them the lines are for the gres.conf of this node. What is unknown is a comment.
+    #[arg(long, value_name = "NODES", num_args = 0..=1, require_equals = true, default_missing_value = "",
+          conflicts_with_all = ["json", "expect"], value_parser = packaging::slurm_nodes)]
+    pub(crate) gres: Option<String>,
 }
 
 /// The arguments of `diff`.
@@ -241,6 +256,9 @@ pub(crate) struct DiffArgs {
     /// Print unchanged and unjudged processes too, one row for each process.
     #[arg(long, conflicts_with = "json")]
     pub(crate) all: bool,
+    /// Print one line about what got worse, and nothing if nothing did.
+    #[arg(long, conflicts_with_all = ["json", "all"])]
+    pub(crate) quiet: bool,
 }
 
 /// The arguments of `show`.
@@ -259,6 +277,9 @@ pub(crate) struct ShowArgs {
     /// Print one row for each process and one line for each GPU.
     #[arg(long, conflicts_with = "json")]
     pub(crate) all: bool,
+    /// Print one line about the worst that was found, and nothing if all is well.
+    #[arg(long, conflicts_with_all = ["json", "all", "csv"])]
+    pub(crate) quiet: bool,
 }
 
 /// The arguments of `schema`.

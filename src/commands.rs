@@ -10,6 +10,7 @@ mod fleet;
 mod guard;
 mod man;
 mod metrics;
+mod missing_job;
 mod names;
 mod output;
 mod record;
@@ -55,7 +56,6 @@ fn run(cli: &Cli) -> Result<u8, Trouble> {
         Some(CliCommand::Diff(arguments)) => diff::run(arguments),
         Some(CliCommand::Show(arguments)) => show::run(arguments),
         Some(CliCommand::Metrics(arguments)) => metrics::run(arguments),
-        Some(CliCommand::Schema) => schema::run(),
         Some(CliCommand::Fleet(arguments)) => fleet::run(arguments),
         Some(CliCommand::Schema(arguments)) => schema::run(arguments),
         Some(CliCommand::Record(arguments)) => record::run(arguments),

@@ -9,6 +9,7 @@ pub(crate) mod fleet;
 pub(crate) mod gap;
 pub(crate) mod machine;
 pub(crate) mod memory;
+pub(crate) mod names;
 pub(crate) mod process;
 pub(crate) mod read;
 pub(crate) mod rule;
@@ -30,7 +31,7 @@ pub(crate) use crate::document::fleet::{
 };
 pub(crate) use crate::document::gap::GapEntry;
 pub(crate) use crate::document::machine::{
-    DeviceEntry, DeviceUserEntry, GpuEntry, HugePagesEntry, NodeEntry, PartitionEntry,
+    CoreEntry, DeviceEntry, DeviceUserEntry, GpuEntry, HugePagesEntry, NodeEntry, PartitionEntry,
     TopologyEntry, UnseenProcess,
 };
 pub(crate) use crate::document::memory::MemoryEntry;
@@ -120,6 +121,16 @@ pub(crate) struct HostEntry {
     pub(crate) source: Word<Origin>,
     /// The NVIDIA driver's version; null where the driver did not answer.
     pub(crate) driver_version: Option<String>,
+    /// The name that a scheduler has for the machine, which may differ from the host's. Absent where the program was not started
+    /// by one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) node_name: Option<String>,
+    /// The variable that has node_name, such as SLURMD_NODENAME. Absent where there is none.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) node_name_source: Option<String>,
+    /// The jobs of schedulers that the program itself ran in. Absent where there is none.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub(crate) observer_jobs: Vec<SchedulerJobEntry>,
 }
 
 /// Kernel settings that matter for placement.

@@ -17,7 +17,7 @@ pub(crate) mod topology;
 pub(crate) mod window;
 
 pub(crate) use binding_request::{BindTo, BindingRequest};
-pub(crate) use cpu_facts::CpuFacts;
+pub(crate) use cpu_facts::{Core, CpuFacts, in_order};
 pub(crate) use environment::{Environment, Rank, RankOfJob, Ranks, SchedulerJob};
 pub(crate) use gap::{Fact, Gap, Gaps, Reason};
 pub(crate) use gpu::{Context, DrmGpu, Gpu, Instance, Partition};
@@ -85,4 +85,9 @@ pub(crate) struct Host {
     pub(crate) origin: Origin,
     /// The NVIDIA driver's version; `None` where NVML did not answer.
     pub(crate) driver_version: Option<String>,
+    /// The name that a scheduler has for this machine, and the variable that has it. `None` where the program was not started
+    /// by one, and for a recording.
+    pub(crate) scheduler_node: Option<(String, &'static str)>,
+    /// The jobs of schedulers that the program itself runs in. Empty for a recording.
+    pub(crate) observer_jobs: Vec<SchedulerJob>,
 }

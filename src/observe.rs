@@ -22,6 +22,7 @@
 //! - Control groups: `cpuset.cpus.effective`, `cpuset.mems.effective`, `cpuset.cpus.partition` and `cpu.max`, or their
 //!   equivalents of version 1.
 //! - With `--for`: `task/TID/stat` repeatedly; at both ends `task/TID/sched`, `/proc/vmstat` and the nodes' `numastat`.
+//! - For a map the cores: `thread_siblings_list` and `physical_package_id` of all CPUs.
 //! - The machine: `/proc/sys/kernel/{osrelease,numa_balancing}`, `/proc/sys/vm/zone_reclaim_mode`, `/proc/stat`,
 //!   `/proc/driver/nvidia`, `/sys/devices/system/{node,cpu}`, `/sys/bus/pci/devices`, and the system's user names.
 //! - GPUs: NVML, in a process of its own, for what `/proc/driver/nvidia` does not have. AMD's and Intel's: `drm`, `product_name` and `mem_info_{vram,gtt}_*` of the PCI
@@ -59,6 +60,7 @@ pub(crate) use crate::observe::gpu::nvml::child::{Invocation, answer};
 use crate::observe::gpu::{device_users, gpus};
 use crate::observe::memory::MemoryReader;
 pub(crate) use crate::observe::memory::MemoryReading;
+pub(crate) use crate::observe::own_process::own_jobs;
 pub(crate) use crate::observe::patience::Patience;
 pub(crate) use crate::observe::process::user_names::user_number;
 use crate::observe::process::{Readers, processes, user_names};
@@ -115,7 +117,10 @@ pub(crate) fn observe(source: Source, subjects: &Subjects) -> Observation {
             processes::read_processes(&readers, chosen, &named, memory, &mut gaps)
         }
     };
-    let cpus = cpu_facts::read_cpu_facts(&root, &processes, &mut gaps);
+    let mut cpus = cpu_facts::read_cpu_facts(&root, &processes, &mut gaps);
+    if *subjects == Subjects::MachineOnly {
+        cpus.cores = cpu_facts::read_cores(&root, &topology);
+    }
     let kernel = kernel_settings::read_settings(&root, &topology, &mut gaps);
     let users = if root.is_live() {
         // Where names cannot be read in time, users have numbers.

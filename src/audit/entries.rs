@@ -33,6 +33,7 @@ pub(crate) fn gap(gap: &Gap, around: &Circumstances) -> GapEntry {
         hint: hint(gap, around).map(str::to_owned),
         gpu,
         tid,
+        leaves_open: gap.fact.leaves_open(),
         in_use_bytes: match gap.reason {
             Reason::InUseByHidden(used) => Some(used),
             _ => None,

@@ -39,8 +39,8 @@ pub(crate) struct AuditedMachine {
     has_named: bool,
     /// Whether GPUs exist that no source lists.
     has_unlisted_gpus: bool,
-    /// Whether only processes of one user are in scope.
-    has_user: bool,
+    /// Whether only processes of one user or of one job are in scope.
+    is_of_some: bool,
 }
 
 impl AuditedMachine {
@@ -99,13 +99,13 @@ impl AuditedMachine {
             asked,
             has_named: !named.is_empty(),
             has_unlisted_gpus,
-            has_user: scope.uid.is_some(),
+            is_of_some: scope.is_of_some(),
         }
     }
 
     /// Whether only some of the machine's processes were asked for.
     pub(crate) fn is_partial(&self, settings: &Settings) -> bool {
-        settings.scope.gpus.is_some() || self.has_user || self.has_named
+        settings.scope.gpus.is_some() || self.is_of_some || self.has_named
     }
 
     /// The findings of all rules, and the number of the job of each trainer.
@@ -166,6 +166,7 @@ impl AuditedMachine {
                 gpus,
                 self.devices,
                 self.device_users,
+                self.cpus.cores.unwrap_or_default(),
             ),
             settings: entries::settings(self.kernel),
             processes: is_audit.then(|| processes.collect()),
@@ -182,8 +183,8 @@ impl AuditedMachine {
         if form == Form::Map {
             return entry;
         }
-        // A list of GPUs without processes answers no question about named processes or about those of one user.
-        let is_about_gpus = !self.has_user && !self.has_named;
+        // A list of GPUs without processes answers no question about named processes or about those of one user or job.
+        let is_about_gpus = !self.is_of_some && !self.has_named;
         GpuEntry {
             in_scope: Some(is_about_gpus && self.asked.contains(&entry.index)),
             processes_known: Some(self.are_users_known(place)),

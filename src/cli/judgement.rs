@@ -18,6 +18,13 @@ pub(crate) struct JudgementArgs {
     /// Only the processes of this user, by name or number.
     #[arg(long, value_name = "USER", value_parser = NonEmptyStringValueParser::new())]
     pub(crate) user: Option<String>,
+    /// Only the processes of this job of Slurm, PBS, LSF, Flux or Ray.
+    ///
+    /// ID is what the report shows, such as 4711; `self` is the job that numa-audit itself runs in. A process is in the job that
+    /// its control group or its environment names. If no process of the job uses a GPU here, there is nothing to judge: a message
+    /// says so, and the exit code is that of a machine without processes (0, or 3 if not all could be seen).
+    #[arg(long, value_name = "ID|self", value_parser = NonEmptyStringValueParser::new())]
+    pub(crate) job: Option<String>,
     /// Tolerate this share of a process's memory off its GPU's nodes.
     ///
     /// It is a share of the working memory, without page cache and mapped files. Memory off the nodes is a mismatch if it is

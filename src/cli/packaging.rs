@@ -17,6 +17,15 @@ pub(crate) struct ManArgs {
     pub(crate) dir: Option<PathBuf>,
 }
 
+/// The names for NodeName= in a file of Slurm: it separates words by blanks, and a # begins a comment.
+pub(super) fn slurm_nodes(text: &str) -> Result<String, String> {
+    let is_of_name = |byte: u8| byte.is_ascii_alphanumeric() || b"-_.,[]".contains(&byte);
+    match text.bytes().all(is_of_name) {
+        true => Ok(text.to_owned()),
+        false => Err("not names of nodes such as n1 or n[1-4]".to_owned()),
+    }
+}
+
 /// The arguments of `completions`.
 #[derive(Debug, Args)]
 pub(crate) struct CompletionsArgs {

@@ -2,7 +2,8 @@
 
 use signal_hook::consts::SIGINT;
 
-use super::output::{print, print_by, terminal};
+use super::missing_job::JobsHere;
+use super::output::{print, print_by, quiet_line, terminal};
 use super::settings::{expected, limits, settings};
 use super::trouble::Trouble;
 use super::{exit_code, guard, source};
@@ -37,8 +38,12 @@ fn run_in_this_process(arguments: &AuditArgs, expected: Option<Expected>) -> Res
     source::ensure_named_are_there(&machine)?;
     let mut settings = settings(&arguments.judgement, &arguments.home_nodes, &machine)?;
     settings.expected = expected;
+    let jobs = JobsHere::of(&machine);
     let document = audit(machine, &settings);
-    if arguments.output.json {
+    jobs.note_missing(settings.scope.job.as_ref(), &document);
+    if arguments.quiet {
+        print(&quiet_line(&document, arguments.fail_on))?;
+    } else if arguments.output.json {
         print_by(|out| json::write(&document, out))?;
     } else if arguments.csv {
         print_by(|out| csv::processes(&document, out))?;

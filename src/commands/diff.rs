@@ -2,15 +2,16 @@
 
 use std::path::Path;
 
+use super::missing_job::JobsHere;
 use super::output::{print, terminal};
 use super::settings::settings;
 use super::trouble::Trouble;
 use super::{exit_code, guard, source};
 use crate::audit::audit;
-use crate::cli::DiffArgs;
+use crate::cli::{DiffArgs, FailOn};
 use crate::document::Document;
 use crate::observe::{Source, Subjects, is_recording, observe, read_audit};
-use crate::print::{diff, diff_json};
+use crate::print::{diff, diff_json, quiet};
 
 pub(super) fn run(arguments: &DiffArgs) -> Result<u8, Trouble> {
     let before = read(arguments, &arguments.before)?;
@@ -31,7 +32,15 @@ pub(super) fn run(arguments: &DiffArgs) -> Result<u8, Trouble> {
 
 fn compared(arguments: &DiffArgs, before: &Document, after: &Document) -> Result<u8, Trouble> {
     let diff = crate::compare::diff(before, after);
-    print(&if arguments.output.json {
+    print(&if arguments.quiet {
+        // Where nothing is to fail it, what would do so by default.
+        let fail_on = match arguments.fail_on {
+            FailOn::Never => FailOn::AtRisk,
+            given => given,
+        };
+        let counts = |verdict, severity| exit_code::counts_in_diff(fail_on, verdict, severity);
+        quiet::diff(&diff, counts).unwrap_or_default()
+    } else if arguments.output.json {
         diff_json::diff(&diff)
     } else {
         diff::diff(&diff, arguments.all, &terminal(&arguments.output.color))
@@ -53,5 +62,8 @@ fn audited(arguments: &DiffArgs, source: Source, subjects: &Subjects) -> Result<
     let machine = observe(source, subjects).machine;
     source::ensure_named_are_there(&machine)?;
     let settings = settings(&arguments.judgement, &arguments.home_nodes, &machine)?;
-    Ok(audit(machine, &settings))
+    let jobs = JobsHere::of(&machine);
+    let document = audit(machine, &settings);
+    jobs.note_missing(settings.scope.job.as_ref(), &document);
+    Ok(document)
 }

@@ -3,8 +3,9 @@
 use super::source::patience;
 use super::trouble::Trouble;
 use crate::audit::rules::Rule;
+use crate::jobs::WantedJob;
 use crate::machine::{Fact, Gpu, Machine};
-use crate::observe::user_number;
+use crate::observe::{own_jobs, user_number};
 use crate::units::{PciAddress, ranges};
 use crate::words::Origin;
 
@@ -51,6 +52,25 @@ fn may_exist(index: Option<u32>, address: Option<PciAddress>, machine: &Machine)
         (None, Some(_)) => nvidia.any(|gpu| gpu.address.is_none()),
         (None, None) => nvidia.any(|gpu| gpu.uuid.is_none()),
     }
+}
+
+/// The job of this ID, or the one that this program runs in.
+pub(super) fn job_named(name: &str) -> Result<WantedJob, Trouble> {
+    if name != "self" {
+        return Ok(WantedJob {
+            id: name.to_owned(),
+            scheduler: None,
+            uid: None,
+        });
+    }
+    // Ray comes last: its jobs run within those of the others.
+    let own = own_jobs().into_iter().next();
+    let own = own.ok_or("--job self: this program runs in no job of a scheduler")?;
+    Ok(WantedJob {
+        id: own.id,
+        scheduler: Some(own.scheduler),
+        uid: Some(rustix::process::getuid().as_raw()),
+    })
 }
 
 /// The number of a user, from the name or the number.

@@ -2,10 +2,12 @@
 
 use std::io::{self, BufWriter, ErrorKind, Write};
 
+use super::exit_code;
 use super::streams_at_start::{self, StreamKind};
 use super::trouble::Trouble;
-use crate::cli::ColorArgs;
-use crate::print::{Surroundings, Terminal};
+use crate::cli::{ColorArgs, FailOn};
+use crate::document::Document;
+use crate::print::{Surroundings, Terminal, quiet};
 
 /// The terminal of standard output.
 pub(super) fn terminal(color: &ColorArgs) -> Terminal {
@@ -24,6 +26,13 @@ pub(super) fn terminal_of(stream: StreamKind, color: &ColorArgs) -> Terminal {
         term: term.as_deref(),
     };
     Terminal::new(color.color, around)
+}
+
+/// The line of --quiet about an audit or a map; empty where all is well.
+pub(super) fn quiet_line(document: &Document, fail_on: FailOn) -> String {
+    let failing = exit_code::failing(document, fail_on);
+    let is_complete = !exit_code::is_incomplete(document);
+    quiet::audit(document, &failing, is_complete).unwrap_or_default()
 }
 
 /// Prints text to standard output.

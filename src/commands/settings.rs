@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 use std::path::Path;
 
-use super::names::{gpu_named, rule_named, user_named};
+use super::names::{gpu_named, job_named, rule_named, user_named};
 use super::trouble::Trouble;
 use crate::audit::place::Hints;
 use crate::audit::{Limits, Scope, Settings};
@@ -72,9 +72,12 @@ fn scope(judgement: &JudgementArgs, machine: &Machine) -> Result<Scope, Trouble>
     }
     let user = judgement.user.as_ref();
     let uid = user.map(|name| user_named(name, machine)).transpose()?;
+    let job = judgement.job.as_deref();
+    let job = job.map(job_named).transpose()?;
     Ok(Scope {
         gpus: (!judgement.gpu.is_empty()).then_some(gpus),
         unknown_gpus,
         uid,
+        job,
     })
 }

@@ -1,6 +1,6 @@
 //! `numa-audit show`.
 
-use super::output::{print, print_by, terminal};
+use super::output::{print, print_by, quiet_line, terminal};
 use super::{Trouble, exit_code};
 use crate::cli::ShowArgs;
 use crate::observe::read_audit;
@@ -9,7 +9,9 @@ use crate::print::{csv, json, table, topology};
 pub(crate) fn run(arguments: &ShowArgs) -> Result<u8, Trouble> {
     let document = read_audit(&arguments.file)?;
     let terminal = terminal(&arguments.output.color);
-    if arguments.output.json {
+    if arguments.quiet {
+        print(&quiet_line(&document, arguments.fail_on))?;
+    } else if arguments.output.json {
         print_by(|out| json::write(&document, out))?;
     } else if arguments.csv {
         print_by(|out| csv::processes(&document, out))?;

@@ -1,13 +1,13 @@
 //! `numa-audit topology`.
 
-use super::output::{print, terminal};
+use super::output::{print, quiet_line, terminal};
 use super::settings::{expected, hints};
 use super::{Trouble, exit_code, guard, source};
 use crate::audit::{Settings, map};
-use crate::cli::TopologyArgs;
+use crate::cli::{FailOn, TopologyArgs};
 use crate::document::Expected;
 use crate::observe::{Subjects, observe};
-use crate::print::{json, topology};
+use crate::print::{gres, json, topology};
 
 pub(crate) fn run(arguments: &TopologyArgs) -> Result<u8, Trouble> {
     let expected = expected(arguments.expect.as_deref())?;
@@ -30,7 +30,11 @@ fn run_in_this_process(
     };
     let has_unknown = !settings.hints.unknown_gpus.is_empty();
     let document = map(machine, &settings);
-    print(&if arguments.output.json {
+    print(&if arguments.quiet {
+        quiet_line(&document, FailOn::Mismatch)
+    } else if let Some(nodes) = &arguments.gres {
+        gres::gres(&document, nodes)
+    } else if arguments.output.json {
         json::text(&document)
     } else {
         topology::topology(&document, &terminal(&arguments.output.color))

@@ -112,6 +112,7 @@ impl Comparison {
             what: format!("whether the {what} is as expected"),
             kind: GapKind::Expectation.into(),
             reason: why.to_owned(),
+            leaves_open: true,
             ..GapEntry::default()
         });
     }

@@ -32,4 +32,8 @@ pub(crate) struct GapEntry {
     /// Bytes of the GPU's memory that unknown processes use. Absent for other facts.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) in_use_bytes: Option<Bytes>,
+    /// Whether it alone makes the audit incomplete: processes may be missing, or could not be judged. Absent where that is not
+    /// so, and in documents of older versions.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub(crate) leaves_open: bool,
 }

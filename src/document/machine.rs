@@ -25,6 +25,19 @@ pub(crate) struct TopologyEntry {
     /// machine. Absent where none is known.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub(crate) device_users: Vec<DeviceUserEntry>,
+    /// The cores in the order of Slurm's and hwloc's logical numbers: socket by socket. Absent in an audit, and where they are
+    /// unknown.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub(crate) cores: Vec<CoreEntry>,
+}
+
+/// A core.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub(crate) struct CoreEntry {
+    /// The kernel's number for its socket (physical_package_id).
+    pub(crate) package: u32,
+    /// Its online CPUs, one for each hardware thread.
+    pub(crate) cpus: CpuSet,
 }
 
 /// A process that uses a device that is no GPU.
@@ -82,6 +95,9 @@ pub(crate) struct GpuEntry {
     pub(crate) name: Option<String>,
     /// Its PCI address; null where it is unknown.
     pub(crate) pci_bus_id: Option<PciAddress>,
+    /// The file by which processes use it, such as /dev/nvidia0. Absent where it is unknown, and where there are several.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) device_file: Option<String>,
     /// The nodes that it is attached to; empty where they are unknown.
     #[serde(default)]
     pub(crate) home_nodes: NodeSet,

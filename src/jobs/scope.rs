@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use crate::jobs::{Membership, ProcessTree};
+use crate::jobs::{Membership, ProcessTree, WantedJob};
 use crate::machine::{Fact, Gap, Gpu, Process};
 use crate::units::Pid;
 use crate::words::Role;
@@ -16,9 +16,16 @@ pub(crate) struct Scope {
     pub(crate) unknown_gpus: Vec<String>,
     /// Only processes of this user.
     pub(crate) uid: Option<u32>,
+    /// Only processes of this job.
+    pub(crate) job: Option<WantedJob>,
 }
 
 impl Scope {
+    /// Whether only processes of one user or of one job are asked about: not all processes of any GPU.
+    pub(crate) fn is_of_some(&self) -> bool {
+        self.uid.is_some() || self.job.is_some()
+    }
+
     /// The processes to show. Launchers are shown with the trainers that they started, and helpers with their launchers.
     pub(crate) fn processes(
         &self,
@@ -27,6 +34,7 @@ impl Scope {
         memberships: &BTreeMap<Pid, Membership>,
         named: &[Pid],
     ) -> BTreeSet<Pid> {
+        let members = self.job.as_ref().map(|job| job.members(tree, processes));
         let below_named = tree.with_descendants(named.iter().copied());
         let uses_gpu = |pid: Pid, wanted: &BTreeSet<u32>| {
             let gpus = memberships.get(&pid).map(|of| &of.gpus);
@@ -38,16 +46,18 @@ impl Scope {
             let is_of_user = |uid| process.uid.is_none_or(|owner| owner == uid);
             self.gpus.as_ref().is_none_or(|gpus| uses_gpu(pid, gpus))
                 && self.uid.is_none_or(is_of_user)
+                && members.as_ref().is_none_or(|of| of.contains(&pid))
                 && (named.is_empty() || below_named.contains(&pid))
         };
         let mut shown: BTreeSet<Pid> = processes.iter().filter(matches).map(|p| p.pid).collect();
-        if named.is_empty() && self.gpus.is_some() && self.uid.is_none() {
+        let is_of_jobs = self.gpus.is_some() || self.job.is_some();
+        if named.is_empty() && is_of_jobs && self.uid.is_none() {
             shown.extend(launchers_and_helpers(tree, memberships, &shown));
         }
         shown
     }
 
-    /// The GPUs that are asked about, by index: if processes are named, those that the shown processes work for.
+    /// The GPUs that are asked about, by index: if processes or a job are named, those that the shown processes work for.
     pub(crate) fn gpus(
         &self,
         shown: &BTreeSet<Pid>,
@@ -58,7 +68,9 @@ impl Scope {
         let shown = shown.iter().filter_map(|pid| memberships.get(pid));
         match &self.gpus {
             Some(wanted) => wanted.clone(),
-            None if named.is_empty() => gpus.iter().map(|gpu| gpu.index).collect(),
+            None if named.is_empty() && self.job.is_none() => {
+                gpus.iter().map(|gpu| gpu.index).collect()
+            }
             None => shown.flat_map(|of| of.gpus.iter().copied()).collect(),
         }
     }
@@ -82,6 +94,8 @@ impl Scope {
                 let is_asked = |gpu: &&Gpu| gpu.drm.is_none() && asked.contains(&gpu.index);
                 asked.is_empty() || gpus.iter().any(is_asked)
             }
+            // Any of them may be of the job.
+            (Fact::GpuProcesses(_), _) if self.is_of_job_anywhere() => true,
             (
                 Fact::GpuProcesses(gpu)
                 | Fact::GpuHomeNode(gpu)
@@ -99,11 +113,20 @@ impl Scope {
             (Fact::Process, Some(pid)) => {
                 let used = gpus.iter().filter(|gpu| gpu.used_by(pid).is_some());
                 let used: Vec<u32> = used.map(|gpu| gpu.index).collect();
-                used.is_empty() || used.iter().any(|gpu| asked.contains(gpu))
+                used.is_empty()
+                    || self.is_of_job_anywhere()
+                    || used.iter().any(|gpu| asked.contains(gpu))
             }
             (_, Some(pid)) => shown.contains(&pid),
             (_, None) => true,
         }
+    }
+}
+
+impl Scope {
+    /// Whether the processes of a job are asked about, on any GPU.
+    fn is_of_job_anywhere(&self) -> bool {
+        self.job.is_some() && self.gpus.is_none()
     }
 }
 

@@ -1,6 +1,7 @@
 //! Isolated CPUs, and the hardware threads of one core.
 
-use crate::machine::{CpuFacts, Fact, Gaps, Process, Reason};
+use crate::machine::{Core, CpuFacts, Fact, Gaps, Process, Reason, Topology, in_order};
+use crate::observe::nodes::read_package;
 use crate::observe::read::read_as;
 use crate::observe::root::Root;
 use crate::units::{Cpu, CpuSet, parse_cpu_list};
@@ -30,6 +31,34 @@ pub(crate) fn read_cpu_facts(root: &Root, processes: &[Process], gaps: &mut Gaps
         }
     }
     facts
+}
+
+/// All cores, in order; `None` where the core, the socket or the node of a CPU is unknown.
+pub(crate) fn read_cores(root: &Root, topology: &Topology) -> Option<Vec<Core>> {
+    if !topology.is_whole() {
+        return None;
+    }
+    let online = topology.cpus_of(&topology.cpu_bearing());
+    let mut cores = Vec::new();
+    let mut seen = CpuSet::default();
+    for cpu in online.iter() {
+        if seen.contains(cpu) {
+            continue;
+        }
+        let siblings = siblings(root, cpu)?;
+        let is_own = |of: &Cpu| online.contains(*of) && !seen.contains(*of);
+        let cpus: CpuSet = siblings.iter().filter(is_own).collect();
+        if !cpus.contains(cpu) {
+            return None;
+        }
+        cpus.iter().for_each(|cpu| seen.insert(cpu));
+        cores.push(Core {
+            package: read_package(root, cpu)?,
+            node: topology.node_of(cpu)?,
+            cpus,
+        });
+    }
+    Some(in_order(cores))
 }
 
 /// `None` where it is unknown: then only one CPU is taken for one core.

@@ -3,6 +3,7 @@
 use std::time::SystemTime;
 
 use crate::machine::Host;
+use crate::observe::own_process::{own_jobs, scheduler_node};
 use crate::observe::root::{Manifest, Root};
 use crate::units::value;
 use crate::words::Origin;
@@ -24,6 +25,11 @@ pub(crate) fn read_host(root: &Root, manifest: &Manifest) -> Host {
         started: read_boot_time(root),
         origin,
         driver_version: None,
+        scheduler_node: scheduler_node().filter(|_| root.is_live()),
+        observer_jobs: match root.is_live() {
+            true => own_jobs(),
+            false => Vec::new(),
+        },
     }
 }
 

@@ -2,18 +2,47 @@
 
 use std::fs::{self, File};
 use std::io;
+use std::os::unix::ffi::OsStrExt;
 
 use signal_hook::consts::{
     FORBIDDEN, SIGBUS, SIGCHLD, SIGCONT, SIGTSTP, SIGTTIN, SIGTTOU, SIGURG, SIGWINCH,
 };
 
-use crate::observe::process::parse_stat;
+use crate::jobs::{JOB_VARIABLES, jobs_of_variables, scheduler_jobs};
+use crate::machine::{Environment, SchedulerJob};
+use crate::observe::process::{parse_cgroup, parse_stat};
 
 /// Whether the main thread of this process has ended: others of its threads may live. True for a process that does not exist.
 pub(crate) fn has_ended_main_thread(pid: u32) -> bool {
     let stat = fs::read(format!("/proc/{pid}/stat"));
     let stat = stat.ok().and_then(|text| parse_stat(&text).ok());
     stat.is_none_or(|stat| stat.is_dead())
+}
+
+/// The jobs of schedulers that this program itself runs in. Its control group may be out of sight: then only the variables count.
+pub(crate) fn own_jobs() -> Vec<SchedulerJob> {
+    let groups = fs::read("/proc/self/cgroup");
+    let groups = groups.ok().and_then(|text| parse_cgroup(&text).ok());
+    let values = JOB_VARIABLES.map(|(_, name)| std::env::var_os(name));
+    let values = values
+        .each_ref()
+        .map(|value| Some(value.as_ref()?.as_bytes()));
+    let environment = Environment {
+        scheduler_jobs: jobs_of_variables(values),
+        ..Environment::default()
+    };
+    scheduler_jobs(&groups.unwrap_or_default(), Some(&environment))
+}
+
+/// The name that a scheduler gave this machine, with the variable that has it: Slurm's may differ from the host's name. `None`
+/// where this program was not started by it.
+pub(crate) fn scheduler_node() -> Option<(String, &'static str)> {
+    /// As long as a host's name may be.
+    const LONGEST: usize = 255;
+    const VARIABLE: &str = "SLURMD_NODENAME";
+    let name = std::env::var_os(VARIABLE)?;
+    let is_name = !name.is_empty() && name.len() <= LONGEST;
+    is_name.then(|| (name.to_string_lossy().into_owned(), VARIABLE))
 }
 
 /// Whether the calling thread is this process's only one.

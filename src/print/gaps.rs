@@ -20,6 +20,16 @@ pub(crate) fn gaps(document: &Document, terminal: &Terminal) -> String {
     }
 }
 
+/// The first of these gaps without what would help, with how many others there are; those with the same fact and reason are one.
+/// `None` where there is none.
+pub(crate) fn in_short<'a>(
+    gaps: impl IntoIterator<Item = &'a GapEntry>,
+) -> Option<(String, usize)> {
+    let lines = merged(gaps);
+    let first = lines.first()?;
+    Some((harmless(&first.fact_and_reason()), lines.len() - 1))
+}
+
 /// Gaps with the same fact and reason.
 struct GapLine {
     /// The fact, without the number of its GPU.
@@ -32,7 +42,7 @@ struct GapLine {
     in_use: Option<Bytes>,
 }
 
-fn merged(gaps: &[GapEntry]) -> Vec<GapLine> {
+fn merged<'a>(gaps: impl IntoIterator<Item = &'a GapEntry>) -> Vec<GapLine> {
     let mut lines: Vec<GapLine> = Vec::new();
     let mut places: BTreeMap<(String, String), usize> = BTreeMap::new();
     for gap in gaps {
@@ -81,13 +91,17 @@ fn reason(gap: &GapEntry) -> String {
 
 impl GapLine {
     fn text(&self) -> String {
-        let size = self.in_use.map_or(String::new(), |size| size.to_string());
-        let mut text = format!("{}: {size}{}", self.whose(), self.reason);
+        let mut text = self.fact_and_reason();
         if let Some(hint) = &self.hint {
             text += "; ";
             text += hint;
         }
         harmless(&text)
+    }
+
+    fn fact_and_reason(&self) -> String {
+        let size = self.in_use.map_or(String::new(), |size| size.to_string());
+        format!("{}: {size}{}", self.whose(), self.reason)
     }
 
     /// `memory of 3 processes (12-14)`

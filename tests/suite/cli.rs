@@ -51,6 +51,7 @@ const OPTIONS: &[(&[&str], &[&str])] = &[
     ),
     (&["--gpu", "0"], &["audit", "diff", "metrics"]),
     (&["--user", "0"], &["audit", "diff", "metrics"]),
+    (&["--job", "1"], &["audit", "diff", "metrics"]),
     (&["--remote-percent", "5"], &["audit", "diff", "metrics"]),
     (&["--remote-mib", "5"], &["audit", "diff", "metrics"]),
     (&["--strict-node"], &["audit", "diff", "metrics"]),
@@ -60,6 +61,8 @@ const OPTIONS: &[(&[&str], &[&str])] = &[
     (&["--csv"], &["audit", "show"]),
     (&["--remedies"], &["audit"]),
     (&["--all"], &["audit", "diff", "show"]),
+    (&["--quiet"], &["audit", "topology", "diff", "show"]),
+    (&["--gres"], &["topology"]),
     (&["--note", "text"], &["record"]),
     (&["--redact"], &["record"]),
     (&["--every", "60s"], &["metrics"]),
@@ -100,7 +103,8 @@ pub fn listed(help: &str) -> Vec<&str> {
     });
     let names = words.filter(|line| line.starts_with("--"));
     names
-        .filter_map(|line| line.split_whitespace().next())
+        // `--gres[=<NODES>]`
+        .filter_map(|line| line.split([' ', '[']).next())
         .collect()
 }
 

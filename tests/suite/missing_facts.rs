@@ -118,7 +118,7 @@ fn a_process_that_only_the_driver_lists_is_reported() {
     assert_eq!(run.code, Some(3));
     assert_eq!(
         run.json()["incomplete"],
-        json!([{"pid": 4242, "what": "process", "kind": "process", "reason": "absent", "hint": "the driver lists it, and it is not visible here: it \
+        json!([{"pid": 4242, "what": "process", "kind": "process", "reason": "absent", "leaves_open": true, "hint": "the driver lists it, and it is not visible here: it \
              has ended, runs in another PID namespace, or is hidden (hidepid)"}])
     );
 }

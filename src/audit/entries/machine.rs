@@ -2,16 +2,22 @@
 
 use std::collections::BTreeMap;
 
+use crate::audit::entries::process::scheduler_job;
 use crate::audit::place::{GpuPlace, LocalNodes, Locality, devices};
 use crate::document::{
-    DeviceEntry, DeviceUserEntry, GpuEntry, HostEntry, HugePagesEntry, NodeEntry, PartitionEntry,
-    TopologyEntry,
+    CoreEntry, DeviceEntry, DeviceUserEntry, GpuEntry, HostEntry, HugePagesEntry, NodeEntry,
+    PartitionEntry, TopologyEntry,
 };
-use crate::machine::{DeviceUser, Host, HugePool, Node, Partition, PciDevice, Topology};
+use crate::machine::{Core, DeviceUser, Gpu, Host, HugePool, Node, Partition, PciDevice, Topology};
 use crate::units::{Bytes, NodeId, NodeSet};
 
 pub(crate) fn host(host: Host) -> HostEntry {
+    let (node_name, source) = host.scheduler_node.unzip();
+    let jobs = host.observer_jobs.into_iter();
     HostEntry {
+        node_name,
+        node_name_source: source.map(str::to_owned),
+        observer_jobs: jobs.map(scheduler_job).collect(),
         hostname: host.hostname,
         kernel: host.kernel,
         recorded_at: host.recorded_at,
@@ -25,12 +31,14 @@ pub(crate) fn topology(
     gpus: Vec<GpuEntry>,
     devices: Vec<PciDevice>,
     device_users: Vec<DeviceUser>,
+    cores: Vec<Core>,
 ) -> TopologyEntry {
     TopologyEntry {
         nodes: topology.nodes().iter().map(node).collect(),
         gpus,
         devices: devices.into_iter().map(device).collect(),
         device_users: device_users.into_iter().map(device_user).collect(),
+        cores: cores.into_iter().map(core).collect(),
     }
 }
 
@@ -70,6 +78,7 @@ pub(crate) fn gpu(place: &GpuPlace, topology: &Topology) -> GpuEntry {
         uuid: gpu.uuid.clone(),
         name: gpu.name.clone(),
         pci_bus_id: gpu.address,
+        device_file: device_file(gpu),
         home_nodes: place.home_nodes.clone(),
         home_source: place.source.into(),
         home_answers: answers
@@ -121,6 +130,29 @@ pub(crate) fn render_node(partition: &Partition) -> Option<String> {
     partition
         .render_minor
         .map(|minor| format!("renderD{minor}"))
+}
+
+/// `/dev/nvidia0`, `/dev/dri/renderD128`. A GPU in partitions has a file for each.
+fn device_file(gpu: &Gpu) -> Option<String> {
+    let Some(drm) = &gpu.drm else {
+        return gpu.minor.map(|minor| format!("/dev/nvidia{minor}"));
+    };
+    let is_render = |name: &&String| {
+        let number = name.strip_prefix("renderD");
+        number.is_some_and(|number| number.parse::<u32>().is_ok())
+    };
+    let mut names = drm.nodes.iter().filter(is_render);
+    match (names.next(), names.next()) {
+        (Some(name), None) if drm.partitions.is_empty() => Some(format!("/dev/dri/{name}")),
+        _ => None,
+    }
+}
+
+fn core(core: Core) -> CoreEntry {
+    CoreEntry {
+        package: core.package,
+        cpus: core.cpus,
+    }
 }
 
 fn device_user(user: DeviceUser) -> DeviceUserEntry {

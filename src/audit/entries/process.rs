@@ -101,7 +101,8 @@ fn user(process: &Process, users: &BTreeMap<u32, String>) -> Option<String> {
     Some(users.get(&uid).cloned().unwrap_or_else(|| uid.to_string()))
 }
 
-fn scheduler_job(job: SchedulerJob) -> SchedulerJobEntry {
+/// A job, as the document has it.
+pub(crate) fn scheduler_job(job: SchedulerJob) -> SchedulerJobEntry {
     SchedulerJobEntry {
         scheduler: job.scheduler.to_owned(),
         id: job.id,

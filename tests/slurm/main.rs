@@ -1,0 +1,19 @@
+//! The program and contrib/slurm under a real Slurm: one controller and three nodes, all on this machine.
+//!
+//! It needs root and Debian's packages slurmctld, slurmd, slurm-client and munge, and hwloc-nox for the order of cores.
+
+#![allow(
+    clippy::expect_used,
+    clippy::panic,
+    clippy::print_stdout,
+    clippy::unwrap_used
+)]
+
+mod cluster;
+mod gres;
+mod health_check;
+mod steps;
+
+#[path = "../support/mod.rs"]
+#[allow(dead_code)] // Other test programs use the rest.
+mod support;
