@@ -26,6 +26,7 @@ lay_tree() {
     install -Dm 644 "$work/complete/_numa-audit" "$share/zsh/$3/_numa-audit"
     install -Dm 644 "$work/complete/numa-audit.fish" "$share/fish/vendor_completions.d/numa-audit.fish"
     install -Dm 644 "$root/README.md" "$share/doc/numa-audit/README.md"
+    cp -r "$root/contrib" "$share/doc/numa-audit/examples"
 }
 
 # set_times FOLDER: modes and times that do not depend on who builds, and when.

@@ -10,7 +10,7 @@ pack_tarball() {
     mkdir -p "$tree/$name"
     install -m 755 "$work/$1/numa-audit" "$tree/$name/"
     install -m 644 "$root"/{README.md,CHANGELOG.md,LICENSE-APACHE,LICENSE-MIT} "$tree/$name/"
-    cp -r "$work/man" "$work/complete" "$tree/$name/"
+    cp -r "$work/man" "$work/complete" "$root/contrib" "$tree/$name/"
     set_times "$tree"
     tar --create --directory "$tree" --format=gnu --sort=name --owner=0 --group=0 --numeric-owner "$name" |
         gzip -9n >"$dist/$name.tar.gz"
