@@ -10,6 +10,7 @@
 )]
 
 mod cluster;
+mod fleet;
 mod gres;
 mod health_check;
 mod steps;

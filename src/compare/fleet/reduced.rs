@@ -35,7 +35,9 @@ impl Reduced {
         let host = &document.host;
         let hostname = host.hostname.as_deref().filter(|name| !name.is_empty());
         let hostname = hostname.map(short);
-        let name = hostname.clone().unwrap_or_else(|| nameless(source));
+        let node = host.node_name.as_deref().filter(|name| !name.is_empty());
+        let name = node.map(short).or_else(|| hostname.clone());
+        let name = name.unwrap_or_else(|| nameless(source));
         let summary = document.summary.as_ref();
         Self {
             name,
