@@ -11,6 +11,8 @@ use signal_hook::{flag, low_level};
 /// Signals that arrived.
 pub(in crate::commands) struct Signals {
     woken: UnixStream,
+    /// Without it the other end would be closed, and always ready, where there is no signal to wait for.
+    _wakes: UnixStream,
     last: Arc<AtomicUsize>,
 }
 
@@ -25,7 +27,11 @@ impl Signals {
             flag::register_usize(signal, last.clone(), number)?;
             low_level::pipe::register(signal, wakes.try_clone()?)?;
         }
-        Ok(Self { woken, last })
+        Ok(Self {
+            woken,
+            _wakes: wakes,
+            last,
+        })
     }
 
     /// Becomes readable when a signal arrives.
@@ -43,6 +49,8 @@ impl Signals {
 
 #[cfg(test)]
 mod tests {
+    use rustix::event::{PollFd, PollFlags, Timespec, poll};
+
     use super::*;
 
     #[test]
@@ -52,5 +60,19 @@ mod tests {
         low_level::raise(libc::SIGUSR2).unwrap();
         assert_eq!(signals.take(), Some(libc::SIGUSR2));
         assert_eq!(signals.take(), None);
+    }
+
+    /// Otherwise who waits for signals would use a whole CPU.
+    #[test]
+    fn without_a_signal_nothing_is_ready() {
+        for numbers in [&[][..], &[libc::SIGUSR1]] {
+            let signals = Signals::hold(numbers).unwrap();
+            let mut files = [PollFd::from_borrowed_fd(signals.file(), PollFlags::IN)];
+            let now = Timespec {
+                tv_sec: 0,
+                tv_nsec: 0,
+            };
+            assert_eq!(poll(&mut files, Some(&now)), Ok(0), "{numbers:?}");
+        }
     }
 }
