@@ -48,6 +48,8 @@ pub(super) fn fork() -> io::Result<Fork> {
 /// Makes this process independent of the caller's files and terminal, and lets it end when `parent` ends.
 pub(super) fn begin(pipes: &Pipes<OwnedFd>, parent: Pid) -> io::Result<()> {
     IS_CHILD.store(true, Ordering::Relaxed);
+    // Later runs find it by this name, also where the program was started as /proc/self/exe.
+    let _ = rustix::thread::set_name(c"numa-audit");
     rustix::process::set_parent_process_death_signal(Some(Signal::KILL))?;
     if rustix::process::getppid() != Some(parent) {
         // It ended before the death signal was set.
