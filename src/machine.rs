@@ -66,6 +66,8 @@ pub(crate) struct Machine {
     pub(crate) window: Option<window::Window>,
     /// User names by number, as far as they are known.
     pub(crate) users: BTreeMap<u32, String>,
+    /// Names of Kubernetes pods by UID, as `NAMESPACE/NAME`, as far as they are known.
+    pub(crate) pods: BTreeMap<String, String>,
     /// All missing facts.
     pub(crate) gaps: Vec<Gap>,
 }

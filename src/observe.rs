@@ -23,6 +23,7 @@
 //!   equivalents of version 1.
 //! - With `--for`: `task/TID/stat` repeatedly; at both ends `task/TID/sched`, `/proc/vmstat` and the nodes' `numastat`.
 //! - For a map the cores: `thread_siblings_list` and `physical_package_id` of all CPUs.
+//! - `/var/log/pods`, where a process is in a Kubernetes pod, for the pod's name.
 //! - The machine: `/proc/sys/kernel/{osrelease,numa_balancing}`, `/proc/sys/vm/zone_reclaim_mode`, `/proc/stat`,
 //!   `/proc/driver/nvidia`, `/sys/devices/system/{node,cpu}`, `/sys/bus/pci/devices`, and the system's user names.
 //! - GPUs: NVML, in a process of its own, for what `/proc/driver/nvidia` does not have. AMD's and Intel's: `drm`, `product_name` and `mem_info_{vram,gtt}_*` of the PCI
@@ -63,7 +64,7 @@ pub(crate) use crate::observe::memory::MemoryReading;
 pub(crate) use crate::observe::own_process::own_jobs;
 pub(crate) use crate::observe::patience::Patience;
 pub(crate) use crate::observe::process::user_names::user_number;
-use crate::observe::process::{Readers, processes, user_names};
+use crate::observe::process::{Readers, pod_names, processes, user_names};
 use crate::observe::root::Manifest;
 pub(crate) use crate::observe::root::Tap;
 pub(crate) use crate::observe::source::{Source, Subjects};
@@ -122,12 +123,13 @@ pub(crate) fn observe(source: Source, subjects: &Subjects) -> Observation {
         cpus.cores = cpu_facts::read_cores(&root, &topology);
     }
     let kernel = kernel_settings::read_settings(&root, &topology, &mut gaps);
-    let users = if root.is_live() {
+    let (users, pods) = if root.is_live() {
         // Where names cannot be read in time, users have numbers.
         let uids = processes.iter().filter_map(|process| process.uid);
-        user_names::names(uids.collect(), deadline.left(), root.patience())
+        let users = user_names::names(uids.collect(), deadline.left(), root.patience());
+        (users, pod_names::read_pod_names(&root, &processes))
     } else {
-        manifest.users
+        (manifest.users, manifest.pods)
     };
     let machine = Machine {
         host,
@@ -142,6 +144,7 @@ pub(crate) fn observe(source: Source, subjects: &Subjects) -> Observation {
         kernel,
         window: None,
         users,
+        pods,
         gaps: gaps.into_vec(),
     };
     Observation {

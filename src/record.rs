@@ -148,6 +148,7 @@ fn manifest(
     let pids: BTreeSet<Pid> = processes.iter().map(|of| of.pid).collect();
     let users = machine.users.into_iter();
     let users = users.filter(|(uid, _)| uids.contains(uid) && !options.redact);
+    let pods = machine.pods.into_iter().filter(|_| !options.redact);
     let is_named = |path: &str| options.redact && path.starts_with(groups::TOP);
     let denied = tap.denied.into_iter();
     let denied = denied.filter(|path| files.has(Path::new(path)) && !is_named(path));
@@ -157,6 +158,7 @@ fn manifest(
         hostname: machine.host.hostname.filter(|_| !options.redact),
         note: options.note.clone(),
         users: users.collect(),
+        pods: pods.collect(),
         named: machine.named.iter().map(|pid| pid.0).collect(),
         strangers: strangers.iter().map(|pid| pid.0).collect(),
         unseen,

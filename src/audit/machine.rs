@@ -30,6 +30,7 @@ pub(crate) struct AuditedMachine {
     processes: Vec<PlacedProcess>,
     window: Option<Window>,
     users: BTreeMap<u32, String>,
+    pods: BTreeMap<String, String>,
     cpus: CpuFacts,
     kernel: KernelSettings,
     pub(crate) gaps: Vec<Gap>,
@@ -93,6 +94,7 @@ impl AuditedMachine {
             processes,
             window: machine.window,
             users: machine.users,
+            pods: machine.pods,
             cpus: machine.cpus,
             kernel: machine.kernel,
             gaps,
@@ -151,6 +153,7 @@ impl AuditedMachine {
         let around = EntryContext {
             boot: self.host.started,
             users: &self.users,
+            pods: &self.pods,
             broken: &broken(&findings),
             job_groups,
         };

@@ -74,6 +74,9 @@ pub(crate) struct ProcessEntry {
     pub(crate) openmp_binding: BTreeMap<String, String>,
     /// The UID of its Kubernetes pod; null where it is in none.
     pub(crate) pod: Option<String>,
+    /// The namespace and the name of this pod, with a slash between them; absent where they are unknown.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) pod_name: Option<String>,
     /// The framework that its name or command line belongs to, such as vLLM; null where none is known.
     pub(crate) framework: Option<String>,
     /// What it does in that framework, such as worker; null where that is unknown.

@@ -11,6 +11,7 @@ pub(crate) mod left_behind;
 pub(crate) mod open_files;
 #[cfg(test)]
 mod oracle;
+pub(crate) mod pod_names;
 pub(crate) mod pool;
 pub(crate) mod process_reader;
 pub(crate) mod processes;

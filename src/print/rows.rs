@@ -265,7 +265,8 @@ fn job(process: &ProcessEntry) -> String {
     let others = process.scheduler_jobs.iter();
     let others = others.filter(|of| of.scheduler != "Slurm" || process.job.is_none());
     let others = others.map(|of| format!("{} {}", of.scheduler, of.id));
-    let pod = process.pod.as_ref().map(|pod| format!("pod {pod}"));
+    let pod = process.pod_name.as_ref().or(process.pod.as_ref());
+    let pod = pod.map(|pod| format!("pod {pod}"));
     let container = process.container.as_ref().map(|id| {
         let shown: String = id.chars().take(SHOWN).collect();
         format!("container {shown}")

@@ -4,7 +4,7 @@
 use serde_json::{Value, json};
 
 use crate::machine::{PLACED, Process, Tree, open_files, with_trainer};
-use crate::program::{ends, finding, main_table, of_role};
+use crate::program::{Run, ends, finding, main_table, of_role};
 
 /// Two trainers in two sessions, on GPU 0 and 1. They share one inherited pipe, and each has one of its own.
 fn two_trainers() -> Tree {
@@ -378,6 +378,17 @@ fn tenants_and_inner_pids_are_reported() {
     let table = String::from_utf8(command.output().unwrap().stdout).unwrap();
     assert!(table.contains("INNER PID"), "{table}");
     assert!(table.contains(pod), "{table}");
+    assert_eq!(trainer.get("pod_name"), None);
+    // A recording has the names that /var/log/pods showed.
+    let manifest = json!({"format": 1, "pods": {pod: "training/resnet-0"}});
+    tree.file("snapshot.json", &manifest.to_string());
+    let named = Run::from(tree.command(&["--json"]).output().unwrap()).json();
+    let trainer = of_role(&named, "trainer")[0];
+    assert_eq!(trainer["pod_name"], "training/resnet-0");
+    assert_eq!(trainer["pod"], pod);
+    let table = String::from_utf8(command.output().unwrap().stdout).unwrap();
+    assert!(table.contains("training/resnet-0"), "{table}");
+    assert!(!table.contains(pod), "{table}");
 }
 
 #[test]

@@ -22,6 +22,8 @@ pub(crate) struct EntryContext<'a> {
     pub(crate) boot: Option<u64>,
     /// Names of users by number.
     pub(crate) users: &'a BTreeMap<u32, String>,
+    /// Names of Kubernetes pods by UID.
+    pub(crate) pods: &'a BTreeMap<String, String>,
     /// The rules that each process breaks.
     pub(crate) broken: &'a BTreeMap<Pid, Vec<String>>,
     /// The number of each trainer's job.
@@ -67,6 +69,11 @@ pub(crate) fn process(placed: PlacedProcess, around: &EntryContext) -> ProcessEn
             .map(scheduler_job)
             .collect(),
         openmp_binding: environment.map(openmp_binding).unwrap_or_default(),
+        pod_name: placed
+            .names
+            .pod
+            .as_ref()
+            .and_then(|uid| around.pods.get(uid).cloned()),
         pod: placed.names.pod,
         framework: membership.task.map(|task| task.framework.to_owned()),
         task: membership.task.map(|task| task.name.to_owned()),

@@ -24,6 +24,9 @@ pub(crate) struct Manifest {
     /// Names of the users whose processes were recorded, by number.
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     pub(crate) users: BTreeMap<u32, String>,
+    /// Names of the Kubernetes pods of recorded processes, by UID.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    pub(crate) pods: BTreeMap<String, String>,
     /// The PIDs that were named on the command line.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub(crate) named: Vec<u32>,
@@ -79,7 +82,7 @@ mod tests {
 
         #[test]
         fn a_number_of_any_length_is_read_or_refused(
-            key in "format|recorded_at|users|named|strangers|unseen|unlisted_gpus|denied",
+            key in "format|recorded_at|users|pods|named|strangers|unseen|unlisted_gpus|denied",
             value in "-?[0-9]{1,22}|\\[-?[0-9]{0,22}\\]|\\{\"[0-9]{0,12}\": ?\"x\"\\}",
         ) {
             let _ = parse_manifest(format!("{{\"format\": 1, \"{key}\": {value}}}").as_bytes());
