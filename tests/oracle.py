@@ -320,6 +320,7 @@ class Gpu:
     local_nodes: list
     local_memory_nodes: list
     own_memory_nodes: list
+    information: dict
     nvml: dict
 
 
@@ -423,6 +424,7 @@ class Box:
             local_nodes=self.local_nodes(home_nodes),
             local_memory_nodes=self.local_memory_nodes(home_nodes),
             own_memory_nodes=own_memory_nodes(self.tree, pci_bus_id),
+            information=driver_information(self.tree, pci_bus_id),
             nvml=nvml,
         )
 
@@ -472,6 +474,12 @@ def packages_of(tree, cpus):
 def normal_pci_bus_id(text):
     domain, bus, device, function = (int(part, 16) for part in re.split("[:.]", text))
     return f"{domain:04x}:{bus:02x}:{device:02x}.{function:x}"
+
+
+def driver_information(tree, pci_bus_id):
+    """What the kernel module's file says about a GPU: NVML is not asked for that."""
+    text = tree.text(f"proc/driver/nvidia/gpus/{pci_bus_id}/information") or ""
+    return dict(re.findall(r"^(\w[\w ]*):[ \t]+(.*?)[ \t]*$", text, re.MULTILINE))
 
 
 def own_memory_nodes(tree, pci_bus_id):
@@ -844,8 +852,8 @@ def read_topology(box):
         "gpus": [
             {
                 "index": gpu.index,
-                "uuid": gpu.nvml["uuid"],
-                "name": gpu.nvml["name"],
+                "uuid": gpu.nvml.get("uuid") or gpu.information.get("GPU UUID"),
+                "name": gpu.nvml.get("name") or gpu.information.get("Model"),
                 "pci_bus_id": gpu.pci_bus_id,
                 "home_nodes": gpu.home_nodes,
                 "home_source": gpu.home_source,
