@@ -76,7 +76,8 @@ check_deb() {
 check_rpm() {
     local file=$dist/numa-audit-$version-1.$1.rpm
     diff <(cd "$work/rpm-$1" && find . -type f -printf '/%P\n' | sort) \
-        <(HOME=$work rpm --dbpath "$work/rpm-database" -qlp "$file" | grep -Ev '/(doc|licenses)/numa-audit$' | sort) >&2 ||
+        <(HOME=$work rpm --dbpath "$work/rpm-database" -qp --qf '[%{FILEMODES:perms} %{FILENAMES}\n]' "$file" |
+            sed -n 's/^-[^ ]* //p' | sort) >&2 ||
         fail "$file has other files than were put into it"
 }
 

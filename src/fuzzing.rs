@@ -31,6 +31,7 @@ use crate::observe::pci::{parse_hex, parse_numa_node};
 use crate::observe::process::cmdline::{LONGEST_COMMAND, parse_command};
 use crate::observe::process::environ::parse_environment;
 use crate::observe::process::fd::{is_gpu_file, parse_driver_file, parse_drm_file, parse_pipe};
+use crate::observe::process::pod_names::parse_pod_folder;
 use crate::observe::process::{parse_cgroup, parse_stat, parse_status, parse_variables};
 use crate::observe::root::parse_manifest;
 use crate::observe::topology_file::parse_topology_file;
@@ -69,6 +70,7 @@ pub fn cgroup(bytes: &[u8]) {
     if let Ok(groups) = parse_cgroup(bytes) {
         let _ = (container(&groups), pod(&groups), slurm_job(&groups));
     }
+    let _ = parse_pod_folder(&String::from_utf8_lossy(bytes));
 }
 
 /// `/proc/vmstat` and a node's `numastat`.
