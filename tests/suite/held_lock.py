@@ -69,9 +69,22 @@ def samples(task):
     return text(f"{task}/comm") == f"reads {os.getpid()}\n" and text(f"{task}/syscall").startswith(("35 ", "230 "))
 
 
+def scans(process):
+    """Before pages are queried, `pagemap` is scanned for them. Who waits for the lock there can be killed."""
+    links = glob.glob(f"{process}/fd/*")
+    return any(link_of(link).endswith("/pagemap") for link in links)
+
+
+def link_of(path):
+    try:
+        return os.readlink(path)
+    except OSError:
+        return ""
+
+
 def wait_for_sampler():
     programs = lambda: (at for at in glob.glob("/proc/[0-9]*") if text(f"{at}/comm") == "numa-audit\n")
-    while not any(samples(task) for at in programs() for task in glob.glob(f"{at}/task/*")):
+    while not any(samples(task) and not scans(at) for at in programs() for task in glob.glob(f"{at}/task/*")):
         pass
 
 
