@@ -3,7 +3,9 @@
 use std::fs::{self, File};
 use std::io;
 use std::os::unix::ffi::OsStrExt;
+use std::time::{Duration, Instant};
 
+use rustix::process::WaitOptions;
 use signal_hook::consts::{
     FORBIDDEN, SIGBUS, SIGCHLD, SIGCONT, SIGTSTP, SIGTTIN, SIGTTOU, SIGURG, SIGWINCH,
 };
@@ -76,6 +78,19 @@ fn ignored_signals(status: &str) -> u64 {
     let line = status.lines().find_map(|line| line.strip_prefix("SigIgn:"));
     let mask = line.and_then(|mask| u64::from_str_radix(mask.trim(), 16).ok());
     mask.unwrap_or_default()
+}
+
+/// Waits until this process has no children, at most for this long. Children that are left are the business of whoever gets
+/// them: in a container that is often a program that never waits for them, so that they stay zombies.
+pub(crate) fn wait_for_children(most: Duration) {
+    let start = Instant::now();
+    while let Ok(ended) = rustix::process::wait(WaitOptions::NOHANG) {
+        match ended {
+            Some(_) => {}
+            None if start.elapsed() < most => std::thread::sleep(Duration::from_millis(1)),
+            None => return,
+        }
+    }
 }
 
 /// Replaces standard input by `/dev/null`.

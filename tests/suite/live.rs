@@ -323,3 +323,44 @@ fn a_closed_pipe_ends_it_without_a_message() {
     assert_eq!(run.stderr, "");
     assert_eq!(run.code, Some(3));
 }
+
+/// Runs the program as process 1 of a container would that waits for nothing but what it started. Prints how many other
+/// processes were left to it.
+const ADOPTING_PARENT: &str = "
+import ctypes, os, subprocess, sys
+ctypes.CDLL(None).prctl(36, 1, 0, 0, 0)  # PR_SET_CHILD_SUBREAPER
+for _ in range(5):
+    subprocess.run(sys.argv[1:], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+left = 0
+try:
+    while True:
+        os.waitpid(-1, 0)
+        left += 1
+except ChildProcessError:
+    print(left)
+";
+
+/// A library whose process takes a while to end: the kernel has to free its memory.
+const SLOW_TO_END: &str = "
+#include <stdlib.h>
+#include <string.h>
+__attribute__((constructor)) static void fill(void) { memset(malloc(100 << 20), 1, 100 << 20); }
+";
+
+#[test]
+fn an_audit_leaves_no_zombie_to_whoever_adopts_it() {
+    let folder = tempfile::tempdir().unwrap();
+    let (source, library) = (folder.path().join("slow.c"), folder.path().join("slow.so"));
+    std::fs::write(&source, SLOW_TO_END).unwrap();
+    let mut compiler = Command::new("gcc");
+    compiler.args(["-shared", "-fPIC", "-o"]);
+    match compiler.arg(&library).arg(&source).status() {
+        Ok(status) => assert!(status.success()),
+        Err(_) => return passed_over("gcc is needed"),
+    }
+    let mut parent = Command::new("python3");
+    parent.args(["-c", ADOPTING_PARENT]);
+    parent.arg(program().get_program());
+    let output = parent.arg("--nvml-lib").arg(library).output().unwrap();
+    assert_eq!(String::from_utf8_lossy(&output.stdout), "0\n");
+}

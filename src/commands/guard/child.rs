@@ -5,12 +5,16 @@
 use std::io;
 use std::os::fd::{IntoRawFd, OwnedFd};
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
 
 use rustix::process::{Pid, Signal};
 
 use super::Pipes;
 use crate::commands::exit_code;
 use crate::observe::own_process;
+
+/// How long to wait for the end of children that were killed. One that is blocked in the driver is left behind.
+const END_OF_CHILDREN: Duration = Duration::from_millis(400);
 
 static IS_CHILD: AtomicBool = AtomicBool::new(false);
 
@@ -68,6 +72,8 @@ pub(super) fn report(pipes: Pipes<OwnedFd>, code: io::Result<u8>) -> u8 {
     let code = code.unwrap_or(exit_code::COULD_NOT_RUN);
     // Where nobody reads it, nothing is left to do.
     let _ = rustix::io::write(&pipes.code, &[code]);
+    // The child that asks NVML was killed, and takes a moment to end.
+    own_process::wait_for_children(END_OF_CHILDREN);
     // The end of this pipe shows the parent that all threads have ended: only the kernel may close it.
     let _ = pipes.code.into_raw_fd();
     code
