@@ -11,11 +11,12 @@
 //! shared memory two processes have the same pages at the same offset, but each has its own set of present ones.
 //!
 //! A process may be stuck while it holds its mmap lock. A wait for the lock in move_pages(2) cannot be interrupted, even by
-//! SIGKILL; a wait in a read of `maps` can. So `maps` is always read first.
+//! SIGKILL; a wait in a read of `maps`, or in a query of it, can. So `maps` is always read first.
 
 pub(crate) mod backing;
 pub(crate) mod estimate;
 pub(crate) mod huge;
+mod mapping_query;
 pub(crate) mod maps;
 pub(crate) mod mountinfo;
 pub(crate) mod numa_maps;
