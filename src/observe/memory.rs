@@ -140,3 +140,22 @@ impl MemoryReader {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_policies_of_threads_are_read_only_if_asked_for() {
+        let root = Root::live();
+        let policies = |has_thread_policies| {
+            let reader =
+                MemoryReader::new(MemoryReading::Exact, Limits::default(), has_thread_policies);
+            let memory = reader.read(&root, Pid(std::process::id()), 0, None);
+            memory.unwrap().thread_policies.values().sum::<usize>()
+        };
+        // The test has a thread of its own.
+        assert_eq!(policies(false), 0);
+        assert!(policies(true) >= 2);
+    }
+}
