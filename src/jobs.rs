@@ -28,4 +28,4 @@ pub(crate) use ranks::{RANK_VARIABLES, ranks_of_variables};
 pub(crate) use scheduler::{JOB_VARIABLES, jobs_of_variables, pod_of_variable, scheduler_jobs};
 pub(crate) use selection::{ProcessReads, Selection, select};
 pub(crate) use ties::{TrainerMatch, Trainers};
-pub(crate) use tree::{ProcessTree, ProgramFacts};
+pub(crate) use tree::{ProcessTree, ProgramFacts, Step};

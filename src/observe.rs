@@ -15,9 +15,9 @@
 //!   TORCHELASTIC_RUN_ID, CUDA_VISIBLE_DEVICES, POD_UID, and variables that request a binding, of frameworks and of OpenMP
 //!   (`jobs/binding_requests.rs`).
 //! - Memory: `maps`, the nodes of some hundred to some thousand pages (move_pages without target nodes), `pagemap` where
-//!   mappings are nearly empty, the first lines of `task/TID/numa_maps` for the policies. `numa_maps` as a whole for small
-//!   processes, recordings, `--memory exact`, and where move_pages is refused; `memory.numa_stat` of the
-//!   control group where that takes too long. For huge pages `/proc/self/mountinfo`, `/sys/kernel/mm/hugepages` and the device
+//!   mappings are nearly empty, the first lines of `numa_maps` for the policy; with `--json` of `task/TID/numa_maps` too.
+//!   `numa_maps` as a whole for small processes, recordings, `--memory exact`, and where move_pages is refused;
+//!   `memory.numa_stat` of the control group where that takes too long. For huge pages `/proc/self/mountinfo`, `/sys/kernel/mm/hugepages` and the device
 //!   of an empty memfd.
 //! - Control groups: `cpuset.cpus.effective`, `cpuset.mems.effective`, `cpuset.cpus.partition` and `cpu.max`, or their
 //!   equivalents of version 1.
@@ -98,6 +98,7 @@ pub(crate) fn observe(source: Source, subjects: &Subjects) -> Observation {
         root,
         manifest,
         memory,
+        thread_policies,
         limits,
         ..
     } = source;
@@ -114,7 +115,7 @@ pub(crate) fn observe(source: Source, subjects: &Subjects) -> Observation {
                 selection::choose(&readers, stats, &mut gpus, &named, &manifest, &mut gaps);
             strangers.clone_from(&chosen.foreign_pids);
             device_users = device_users::find(&readers, &devices, &chosen.stats);
-            let memory = MemoryReader::new(memory, limits);
+            let memory = MemoryReader::new(memory, limits, thread_policies);
             processes::read_processes(&readers, chosen, &named, memory, &mut gaps)
         }
     };

@@ -27,6 +27,8 @@ pub(super) fn run(arguments: &AuditArgs) -> Result<u8, Trouble> {
 fn run_in_this_process(arguments: &AuditArgs, expected: Option<Expected>) -> Result<u8, Trouble> {
     let source = source::source(&arguments.machine)?
         .reading_memory(arguments.memory.into())
+        // No other form shows them.
+        .reading_thread_policies(arguments.output.json)
         .judged_by(limits(&arguments.judgement));
     let subjects = source::subjects(&arguments.pid);
     let window = match arguments.window {

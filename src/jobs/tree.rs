@@ -13,6 +13,15 @@ pub(crate) struct ProcessTree {
     children: BTreeMap<Pid, Vec<Pid>>,
 }
 
+/// A step of [`ProcessTree::walk_down`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Step {
+    /// Before the children.
+    Enter,
+    /// After them.
+    Leave,
+}
+
 /// What decides whether a process belongs to the job below it. Selection reads these facts when they are asked for.
 pub(crate) trait ProgramFacts {
     /// `comm`; empty for an unknown process.
@@ -99,6 +108,28 @@ impl ProcessTree {
             .collect()
     }
 
+    /// Goes down the whole tree, each process before its children: `enter` is called before them, `leave` after them. The work is
+    /// linear.
+    pub(crate) fn walk_down(&self, mut visit: impl FnMut(Pid, Step)) {
+        let is_top = |pid: &&Pid| self.parent(**pid).is_none();
+        let tops = self.parent.keys().filter(is_top);
+        // A cycle of a recorded tree has no top: it is cut at its lowest PID.
+        let mut seen = BTreeSet::new();
+        for top in tops.chain(self.parent.keys()) {
+            let mut open = vec![(*top, Step::Enter)];
+            while let Some((pid, step)) = open.pop() {
+                if step == Step::Leave {
+                    visit(pid, step);
+                } else if seen.insert(pid) {
+                    visit(pid, step);
+                    open.push((pid, Step::Leave));
+                    let known = self.children(pid).iter();
+                    open.extend(known.map(|child| (*child, Step::Enter)));
+                }
+            }
+        }
+    }
+
     /// All known ancestors of any of `pids`.
     pub(crate) fn above(&self, pids: impl IntoIterator<Item = Pid>) -> BTreeSet<Pid> {
         let mut above = BTreeSet::new();
@@ -181,6 +212,24 @@ mod tests {
 
     fn tree(pairs: &[(u32, u32)]) -> ProcessTree {
         ProcessTree::new(pairs.iter().map(|(pid, ppid)| (Pid(*pid), Pid(*ppid))))
+    }
+
+    #[test]
+    fn a_walk_down_enters_each_process_once_and_leaves_it_after_its_children() {
+        // A chain, a second top, and a cycle below which another process is.
+        let tree = tree(&[(20, 10), (30, 20), (40, 9), (51, 52), (52, 51), (53, 52)]);
+        let (mut path, mut entered) = (Vec::new(), Vec::new());
+        tree.walk_down(|pid, step| match step {
+            Step::Enter => {
+                path.push(pid.0);
+                entered.push(path.clone());
+            }
+            Step::Leave => assert_eq!(path.pop(), Some(pid.0)),
+        });
+        let expected: [&[u32]; 6] = [&[20], &[20, 30], &[40], &[51], &[51, 52], &[51, 52, 53]];
+        entered.sort();
+        assert_eq!(entered, expected);
+        assert_eq!(path, [0; 0]);
     }
 
     #[test]

@@ -11,11 +11,12 @@
 //! shared memory two processes have the same pages at the same offset, but each has its own set of present ones.
 //!
 //! A process may be stuck while it holds its mmap lock. A wait for the lock in move_pages(2) cannot be interrupted, even by
-//! SIGKILL; a wait in a read of `maps` can. So `maps` is always read first.
+//! SIGKILL; a wait in a read of `maps`, or in a query of it, can. So `maps` is always read first.
 
 pub(crate) mod backing;
 pub(crate) mod estimate;
 pub(crate) mod huge;
+mod mapping_query;
 pub(crate) mod maps;
 pub(crate) mod mountinfo;
 pub(crate) mod numa_maps;
@@ -62,14 +63,16 @@ pub(crate) struct UnreadMemory {
 #[derive(Debug, Default)]
 pub(crate) struct MemoryReader {
     how: MemoryReading,
+    has_thread_policies: bool,
     sampling: Sampling,
 }
 
 impl MemoryReader {
-    /// `limits`: where it matters how exact a sample is.
-    pub(crate) fn new(how: MemoryReading, limits: Limits) -> Self {
+    /// `limits`: where it matters how exact a sample is. `has_thread_policies`: whether the policy of each thread is read.
+    pub(crate) fn new(how: MemoryReading, limits: Limits, has_thread_policies: bool) -> Self {
         Self {
             how,
+            has_thread_policies,
             sampling: Sampling::new(limits),
         }
     }
@@ -86,7 +89,8 @@ impl MemoryReader {
             MemoryReading::None => Err(Reason::NotAsked),
             _ if !root.is_live() => walk::read_recorded(root, pid),
             MemoryReading::Exact => {
-                walk::read_all(root, pid, resident, root.patience().asked_walk())
+                let memory = walk::read_all(root, pid, resident, root.patience().asked_walk());
+                memory.map(|memory| self.with_thread_policies(root, pid, memory))
             }
             MemoryReading::Sample => self.sampled(root, pid, start_time_ticks, resident),
         };
@@ -110,12 +114,16 @@ impl MemoryReader {
         start_time_ticks: u64,
         resident: Option<&Resident>,
     ) -> Result<Memory, Reason> {
-        let read_all = || walk::read_all(root, pid, resident, root.patience().unasked_walk());
+        let read_all = || {
+            let memory = walk::read_all(root, pid, resident, root.patience().unasked_walk())?;
+            Ok(self.with_thread_policies(root, pid, memory))
+        };
         // move_pages takes a PID of this process's own namespace.
         if is_small(resident) || !root.is_of_own_numbers() {
             return read_all();
         }
-        match sample::memory(root, pid, resident, &self.sampling) {
+        let memory = sample::memory(root, pid, resident, &self.sampling);
+        match memory.map(|memory| self.with_thread_policies(root, pid, memory)) {
             // The pages are read by PID, which may belong to another process by now.
             Ok(_) if stat::has_ended(root, pid, start_time_ticks) => Err(Reason::Gone),
             Ok(memory) => Ok(memory),
@@ -123,5 +131,31 @@ impl MemoryReader {
             // Most often by the seccomp filter of a container.
             Err(SampleError::Unsupported) => read_all(),
         }
+    }
+
+    fn with_thread_policies(&self, root: &Root, pid: Pid, memory: Memory) -> Memory {
+        match self.has_thread_policies {
+            true => walk::with_thread_policies(root, pid, memory),
+            false => memory,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_policies_of_threads_are_read_only_if_asked_for() {
+        let root = Root::live();
+        let policies = |has_thread_policies| {
+            let reader =
+                MemoryReader::new(MemoryReading::Exact, Limits::default(), has_thread_policies);
+            let memory = reader.read(&root, Pid(std::process::id()), 0, None);
+            memory.unwrap().thread_policies.values().sum::<usize>()
+        };
+        // The test has a thread of its own.
+        assert_eq!(policies(false), 0);
+        assert!(policies(true) >= 2);
     }
 }

@@ -21,6 +21,8 @@ pub(crate) struct Source {
     nvml: NvmlSource,
     pub(crate) manifest: Manifest,
     pub(crate) memory: MemoryReading,
+    /// Whether the policy of each thread is read.
+    pub(crate) thread_policies: bool,
     /// Where it matters how exact a sample of memory is.
     pub(crate) limits: Limits,
     pub(crate) time_limit: Duration,
@@ -57,6 +59,7 @@ impl Source {
             nvml,
             manifest,
             memory: MemoryReading::default(),
+            thread_policies: true,
             limits: Limits::default(),
             time_limit: Self::USUAL_DEADLINE,
         }
@@ -123,6 +126,13 @@ impl Source {
     /// How the memory of running processes is read.
     pub(crate) fn reading_memory(mut self, memory: MemoryReading) -> Self {
         self.memory = memory;
+        self
+    }
+
+    /// Whether the policy of each thread is read: its own file of each, which is as much work as all else of a data loader. No
+    /// verdict needs it.
+    pub(crate) fn reading_thread_policies(mut self, thread_policies: bool) -> Self {
+        self.thread_policies = thread_policies;
         self
     }
 

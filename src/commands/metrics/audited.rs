@@ -28,6 +28,7 @@ fn print_in_this_process(
     let start = Instant::now();
     let source = source::source(&arguments.machine)?
         .reading_memory(arguments.memory.into())
+        .reading_thread_policies(false)
         .judged_by(limits(&arguments.judgement));
     let subjects = Subjects::GpuUsers;
     let window = match arguments.window {

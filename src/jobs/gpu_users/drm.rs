@@ -5,7 +5,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use crate::jobs::ProcessTree;
+use crate::jobs::{ProcessTree, Step};
 use crate::machine::{Gpu, Partition, Reason};
 use crate::units::{Bytes, PciAddress, Pid, ranges};
 use crate::words::Evidence;
@@ -105,12 +105,10 @@ impl<'a> DrmFacts<'a> {
             .open
             .iter()
             .filter(|(_, open)| !open.clients.is_empty());
+        let inherited = self.inherited_clients();
         let gpus_of = |(pid, open): (&Pid, &OpenDrivers)| {
-            // A forked worker inherits the open files of its trainer.
-            let above = self.tree.ancestors(*pid);
-            let above: Vec<_> = above.iter().filter_map(|pid| self.open.get(pid)).collect();
-            let is_inherited = |id| above.iter().any(|open| open.clients.contains_key(id));
-            let own = open.clients.iter().filter(|(id, _)| !is_inherited(id));
+            let own = open.clients.iter();
+            let own = own.filter(|(id, _)| !inherited.contains(&(*pid, *id)));
             let (mut busy, mut memory) = (BTreeSet::new(), BTreeMap::new());
             for ((address, _), client) in own {
                 if client.has_run {
@@ -126,6 +124,33 @@ impl<'a> DrmFacts<'a> {
             (*pid, busy)
         };
         with_clients.map(gpus_of).collect()
+    }
+
+    /// The clients that a process has because an ancestor has them: a forked worker inherits the open files of its trainer.
+    fn inherited_clients(&self) -> BTreeSet<(Pid, &ClientId)> {
+        let mut inherited = BTreeSet::new();
+        // How many of the processes above have it.
+        let mut above: BTreeMap<&ClientId, usize> = BTreeMap::new();
+        self.tree.walk_down(|pid, step| {
+            for id in self
+                .open
+                .get(&pid)
+                .iter()
+                .flat_map(|open| open.clients.keys())
+            {
+                let count = above.entry(id).or_default();
+                match step {
+                    Step::Enter => {
+                        if *count > 0 {
+                            inherited.insert((pid, id));
+                        }
+                        *count += 1;
+                    }
+                    Step::Leave => *count = count.saturating_sub(1),
+                }
+            }
+        });
+        inherited
     }
 
     /// `None` where nothing suggests that there are more users of this GPU than were found.

@@ -75,6 +75,10 @@ impl Population {
     /// The page at a place in one of `cells` equal parts of the row. `None` where that part has no page.
     pub(crate) fn drawn(&self, draw: Draw, cells: u64) -> Option<u64> {
         let edge = |cell: u64| {
+            // To divide 128 bits takes ten times as long, and only an impossible address space needs them.
+            if let Some(product) = self.pages().checked_mul(cell) {
+                return product / cells.max(1);
+            }
             let at = u128::from(self.pages()) * u128::from(cell) / u128::from(cells.max(1));
             u64::try_from(at).unwrap_or(u64::MAX)
         };

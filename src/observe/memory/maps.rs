@@ -5,6 +5,7 @@
 //! ```
 
 use crate::machine::{Backing, Reason};
+use crate::observe::memory::mapping_query::QueriedMappings;
 use crate::observe::memory::{Device, backing_of_file, torch_maker};
 use crate::observe::root::Root;
 use crate::units::{Malformed, Pid, malformed, number};
@@ -63,8 +64,17 @@ pub(crate) fn each_mapping(
     pid: Pid,
     mut take: impl FnMut(&Mapping),
 ) -> Result<(), Reason> {
+    let path = format!("{}/maps", root.process_folder(pid));
+    if root.is_live() && !root.is_tapped() {
+        let maps = root.open_live(&path)?;
+        if let Some(found) = QueriedMappings::read(&maps) {
+            let found = found?;
+            found.iter().for_each(|mapping| take(&mapping));
+            return found.iter().next().map(drop).ok_or(Reason::Absent);
+        }
+    }
     let mut is_empty = true;
-    root.read_lines::<Malformed>(&format!("{}/maps", root.process_folder(pid)), |line| {
+    root.read_lines::<Malformed>(&path, |line| {
         is_empty = false;
         take(&parse_mapping(line)?);
         Ok(())

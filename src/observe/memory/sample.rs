@@ -88,7 +88,7 @@ pub(crate) fn memory(
     memory.pages = pages(&sample, &bounds);
     memory.torch_makers = found.torch_makers;
     memory.exactness = Exactness::Sampled(sample);
-    Ok(walk::with_thread_policies(root, pid, memory))
+    Ok(memory)
 }
 
 fn planned(

@@ -1,4 +1,4 @@
-//! The two system calls for which no library has a safe function. All unsafe code is here.
+//! The three system calls for which no library has a safe function. All unsafe code is here.
 
 #![allow(unsafe_code)]
 
@@ -103,6 +103,111 @@ pub(crate) fn present_regions(
     match usize::try_from(answer) {
         Ok(filled) => Ok((filled.min(regions.len()), scan.walk_end)),
         Err(_) => Err(io::Error::last_os_error()),
+    }
+}
+
+/// A mapping as PROCMAP_QUERY reports it (struct procmap_query in linux/fs.h).
+#[repr(C)]
+#[derive(Debug, Clone, Copy, Default)]
+pub(crate) struct MapQuery {
+    size: u64,
+    query_flags: u64,
+    address: u64,
+    pub(crate) start: u64,
+    /// The first address after it.
+    pub(crate) end: u64,
+    flags: u64,
+    page_size: u64,
+    offset: u64,
+    /// 0 where it has no file.
+    pub(crate) inode: u64,
+    major: u32,
+    minor: u32,
+    name_size: u32,
+    build_id_size: u32,
+    name: u64,
+    build_id: u64,
+}
+
+impl MapQuery {
+    /// The device of its file's file system; 0:0 where it has no file.
+    pub(crate) fn device(&self) -> (u32, u32) {
+        (self.major, self.minor)
+    }
+
+    /// Whether it can be read, written or executed.
+    pub(crate) fn is_accessible(&self) -> bool {
+        self.flags & 0x7 != 0
+    }
+
+    pub(crate) fn is_writable(&self) -> bool {
+        self.flags & 0x2 != 0
+    }
+
+    pub(crate) fn is_executable(&self) -> bool {
+        self.flags & 0x4 != 0
+    }
+
+    /// Whether other processes that map it see what is written.
+    pub(crate) fn is_shared(&self) -> bool {
+        self.flags & 0x8 != 0
+    }
+}
+
+/// The first mapping that ends behind this address, in the process of this `maps` (PROCMAP_QUERY, Linux 6.11). `None` where there
+/// is none.
+pub(crate) fn next_mapping(maps: &File, address: u64) -> io::Result<Option<MapQuery>> {
+    const COVERING_OR_NEXT: u64 = 0x10;
+    queried(
+        maps,
+        MapQuery {
+            query_flags: COVERING_OR_NEXT,
+            address,
+            ..MapQuery::default()
+        },
+        &mut [],
+    )
+}
+
+/// The name of this mapping as in `maps`, but with its newlines; empty for a plain one. `None` where it is not there any more.
+pub(crate) fn mapping_name(maps: &File, of: &MapQuery) -> io::Result<Option<Vec<u8>>> {
+    const PATH_MAX: usize = 4096;
+    let mut name = vec![0; PATH_MAX];
+    let query = MapQuery {
+        address: of.start,
+        ..MapQuery::default()
+    };
+    let found = queried(maps, query, &mut name)?;
+    let found = found
+        .filter(|now| (now.start, now.device(), now.inode) == (of.start, of.device(), of.inode));
+    Ok(found.map(|found| {
+        // With the NUL at its end; 0 where there is no name.
+        name.truncate((found.name_size as usize).saturating_sub(1));
+        name.shrink_to_fit();
+        name
+    }))
+}
+
+fn queried(maps: &File, query: MapQuery, name: &mut [u8]) -> io::Result<Option<MapQuery>> {
+    let mut query = MapQuery {
+        size: size_of::<MapQuery>() as u64,
+        name_size: u32::try_from(name.len()).unwrap_or(0),
+        name: match name {
+            [] => 0,
+            _ => name.as_mut_ptr() as u64,
+        },
+        ..query
+    };
+    let request = opcode::read_write::<MapQuery>(b'f', 17);
+    // SAFETY: `query` has the layout of this request and states its size. The kernel writes to it, and at most `name_size` bytes to
+    // `name`, which outlives the call. Because `build_id_size` is 0 it writes nothing else.
+    let answer = unsafe { libc::ioctl(maps.as_raw_fd(), request as _, &raw mut query) };
+    match answer {
+        0 => Ok(Some(query)),
+        _ => match io::Error::last_os_error() {
+            error if error.raw_os_error() == Some(libc::ENOENT) => Ok(None),
+            error => Err(error),
+        },
     }
 }
 

@@ -76,7 +76,8 @@ fn read_all(
         ProcessReader { root, pid }.read_locked(input, &memory, longest, slot);
     });
     let root = readers.root();
-    let (mut processes, mut ended) = (Vec::new(), Vec::new());
+    // At its size at once: to grow, it is copied, and up to half of it stays empty.
+    let (mut processes, mut ended) = (Vec::with_capacity(locked.len()), Vec::new());
     for (pid, locked) in locked {
         let Some(read) = partial.remove(&pid).and_then(|read| read.found) else {
             gaps.push(Gap {

@@ -71,8 +71,7 @@ pub(crate) fn read_all(
     .map_err(|error| error.reason(limit))?;
     root.keep(&path, &kept);
     // The kernel shows nothing of its own threads and of a process that is about to end.
-    let memory = maps.finish().ok_or(Reason::Absent)?;
-    Ok(with_thread_policies(root, pid, memory))
+    maps.finish().ok_or(Reason::Absent)
 }
 
 /// The policy of the main thread, in a [`Memory`] without pages.

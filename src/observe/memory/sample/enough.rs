@@ -14,8 +14,13 @@ use crate::units::{Bytes, Limits, NodeBytes, NodeId};
 /// process whose memory is on several nodes is sampled in full, and its shares are known as well as ever.
 const WANTED_ERROR: f64 = 0.02;
 
-/// The same for the size of a stratum, as a share of it. 500 present pages of a sparse address space give it.
-const WANTED_SIZE_ERROR: f64 = 0.1;
+/// The same while all sampled pages are on one node. In a sparse address space few of the queried pages are present: 75 give it,
+/// as far as the limits do not need more.
+const WANTED_ERROR_OF_ONE_NODE: f64 = 0.05;
+
+/// The same for the size of a stratum, as a share of it. 100 present pages of a sparse address space give it. This is the binomial
+/// error too: memory is present in long runs, so that a size is known about as well as a share.
+const WANTED_SIZE_ERROR: f64 = 0.2;
 
 /// Pinned memory has limits of its own.
 const PINNED: [Backing; 2] = [Backing::SharedAnonymous, Backing::DriverBuffer];
@@ -23,11 +28,11 @@ const PINNED: [Backing; 2] = [Backing::SharedAnonymous, Backing::DriverBuffer];
 /// The strata of which more pages should be queried.
 pub(super) fn open_strata(sample: &Sample, bounds: &Bounds, limits: &Limits) -> BTreeSet<Backing> {
     let estimate = pages(sample, bounds);
-    let mut open = open_shares(sample, &estimate, limits, WANTED_ERROR);
+    let mut open = open_shares(sample, &estimate, limits, wanted_error);
     let (pinned, pinned_pages) = only_pinned(sample, &estimate);
     // Its error alone is not stated.
     if !pinned_pages.is_empty() {
-        open.extend(open_shares(&pinned, &pinned_pages, limits, 1.0));
+        open.extend(open_shares(&pinned, &pinned_pages, limits, |_| 1.0));
     }
     let strata = sample.strata.iter();
     let unsized_ = strata.filter(|(backing, stratum)| is_size_open(**backing, stratum, bounds));
@@ -50,7 +55,7 @@ fn open_shares(
     sample: &Sample,
     pages: &BTreeMap<Backing, NodeBytes>,
     limits: &Limits,
-    wanted_error: f64,
+    wanted_error: fn(&NodeBytes) -> f64,
 ) -> BTreeSet<Backing> {
     let mut by_node = NodeBytes::new();
     for (node, bytes) in pages.values().flatten() {
@@ -66,13 +71,22 @@ fn open_shares(
         // No sampled page was present.
         return sample.strata.keys().copied().collect();
     };
-    if error <= wanted_error && !is_limit_near(&by_node, error, limits) {
+    if error <= wanted_error(&by_node) && !is_limit_near(&by_node, error, limits) {
         return BTreeSet::new();
     }
     let largest = parts.values().map(|part| part.size()).fold(0.0, f64::max);
     let causes = parts.iter();
     let causes = causes.filter(|(_, part)| part.size() > 0.0 && part.size() >= largest / 2.0);
     causes.map(|(backing, _)| *backing).collect()
+}
+
+/// The largest error that is stated for memory on these nodes, if the number of pages allows it.
+fn wanted_error(by_node: &NodeBytes) -> f64 {
+    let nodes = by_node.values().filter(|bytes| bytes.0 > 0);
+    match nodes.count() {
+        0 | 1 => WANTED_ERROR_OF_ONE_NODE,
+        _ => WANTED_ERROR,
+    }
 }
 
 /// Whether there is a set of nodes whose memory may be on either side of the limits.

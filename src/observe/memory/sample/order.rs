@@ -81,10 +81,18 @@ fn second_dimension(nth: u64) -> u64 {
 
 /// A number of these bits, from the highest to the lowest. Each is flipped at random, by the bits before it (Owen's scrambling).
 fn scrambled(bits: u32, seed: u64, bit: impl Fn(u32) -> u64) -> u64 {
-    (0..bits).fold(0, |number, level| {
-        let flipped = mixed(seed ^ ((1 << level) | number)) & 1;
-        (number << 1) | (bit(level) ^ flipped)
-    })
+    /// A random number of 64 bits has one for each node of a binary tree of so many levels: 2^6 - 1 nodes.
+    const LEVELS: u32 = 6;
+    let (mut number, mut flips) = (0, 0);
+    for level in 0..bits {
+        let depth = level % LEVELS;
+        if depth == 0 {
+            flips = mixed(seed ^ ((1 << level) | number));
+        }
+        let node = (1 << depth) | (number & ((1 << depth) - 1));
+        number = (number << 1) | (bit(level) ^ ((flips >> node) & 1));
+    }
+    number
 }
 
 /// A pseudo-random number (splitmix64, Steele, Lea and Flood 2014).

@@ -322,21 +322,51 @@ fn strata_on_different_nodes_are_compared() {
     );
 }
 
-/// Three of five pages are absent. A counter has the size of anonymous memory.
+/// Runs of these pages, of which the given share is present, at random.
+fn thinned(nodes: Vec<i32>, run: usize, share: f64, random: &mut Random) -> Vec<i32> {
+    let mut nodes = nodes;
+    for run in nodes.chunks_mut(run) {
+        if !random.is_within(share) {
+            run.fill(ABSENT);
+        }
+    }
+    nodes
+}
+
+/// Four of five pages of shared memory are absent, and it is a small part of all: its share is known soon, its size is not. A
+/// counter has the size of anonymous memory.
 #[test]
 fn more_pages_show_the_size_of_sparse_shared_memory() {
-    let nodes = Placement::Interleaved(1, 5).nodes(LARGE, &mut Random(5));
-    let present = |node: &i32| if *node < 2 { 0 } else { ABSENT };
-    let nodes: Vec<i32> = nodes.iter().map(present).collect();
-    let asked = |backing| {
-        Simulation::new(65536, [(backing, nodes.clone())])
-            .sample()
-            .asked()
-    };
-    assert_eq!(
-        (asked(Backing::SharedAnonymous), asked(Backing::Anonymous)),
-        (1024, 512)
-    );
+    let mut random = Random(5);
+    let strata = [
+        (Backing::Anonymous, vec![0; LARGE]),
+        (
+            Backing::SharedAnonymous,
+            thinned(vec![0; LARGE / 4], 1, 0.2, &mut random),
+        ),
+    ];
+    let sample = Simulation::new(65536, strata).sample();
+    let asked: Vec<u64> = sample.asked.into_values().collect();
+    assert_eq!(asked, [FIRST_LOOK, 2 * FIRST_LOOK]);
+}
+
+/// Of memory that is all on one node a few hundred queries are enough, although most of them find no page. The same space with a
+/// fifth on another node takes all of them.
+#[test]
+fn a_sparse_process_of_one_node_needs_some_hundred_pages() {
+    let mut random = Random(10);
+    for (share, most) in [(0.5, 256), (0.3, 512), (0.2, 512), (0.1, 1024)] {
+        let nodes = thinned(vec![0; LARGE], 16, share, &mut random);
+        let sample = Simulation::anonymous(65536, nodes).sample();
+        assert!(sample.asked() <= most, "{share}: {sample:?}");
+        assert!(sample.error < 0.06, "{share}: {sample:?}");
+        let nodes = Placement::Runs(64, 0.2).nodes(LARGE, &mut random);
+        let nodes = thinned(nodes, 16, share, &mut random);
+        let process = Simulation::anonymous(65536, nodes);
+        let sample = process.sample();
+        assert_eq!(sample.asked(), PAGES, "{share}");
+        assert!(!sample.misses(process.truth()), "{share}: {sample:?}");
+    }
 }
 
 /// A run between two of the sampled pages is not seen. The error includes it.
@@ -370,11 +400,12 @@ fn each_node_of_interleaved_memory_has_its_share() {
     }
 }
 
-/// How many of the samples of such processes miss the truth, and how many ended early.
-fn missed(placement: Placement, times: u32, random: &mut Random) -> (u32, u32) {
+/// How many of the samples of such processes miss the truth, and how many ended early. Of each page `present` is the chance that it
+/// is present.
+fn missed(placement: Placement, present: f64, times: u32, random: &mut Random) -> (u32, u32) {
     let (mut missed, mut early) = (0, 0);
     for _ in 0..times {
-        let nodes = placement.nodes(LARGE / 2, random);
+        let nodes = thinned(placement.nodes(LARGE / 2, random), 1, present, random);
         let process = Simulation::anonymous(65536, nodes);
         let sample = process.sample();
         missed += u32::from(sample.misses(process.truth()));
@@ -393,7 +424,7 @@ fn the_truth_is_outside_of_the_error_in_at_most_5_of_100_cases() {
     for share in [0.01, 0.0135, 0.026, 0.028, 0.032, 0.035, 0.055, 0.1, 0.25] {
         for length in [1, 2] {
             let placement = Placement::Runs(length, share);
-            let (missed, early) = missed(placement, TIMES, &mut random);
+            let (missed, early) = missed(placement, 1.0, TIMES, &mut random);
             // Three standard deviations above 5 %.
             assert!(
                 missed <= TIMES * 115 / 1000,
@@ -409,6 +440,30 @@ fn the_truth_is_outside_of_the_error_in_at_most_5_of_100_cases() {
     );
 }
 
+/// The same where most of the queried pages are absent, so that an answer rests on fewer of them.
+#[test]
+fn the_same_holds_in_a_sparse_address_space() {
+    const TIMES: u32 = 40;
+    let mut random = Random(11);
+    let (mut all, mut all_early, mut samples) = (0, 0, 0);
+    for share in [0.003, 0.006, 0.01, 0.015, 0.02, 0.03, 0.06, 0.1] {
+        for present in [0.1, 0.2, 0.35] {
+            let placement = Placement::Runs(1, share);
+            let (missed, early) = missed(placement, present, TIMES, &mut random);
+            assert!(
+                missed <= TIMES * 15 / 100,
+                "{placement:?}, {present}: {missed}"
+            );
+            (all, all_early, samples) = (all + missed, all_early + early, samples + TIMES);
+        }
+    }
+    assert!(all * 20 <= samples, "{all} of {samples}");
+    assert!(
+        all_early * 4 > samples,
+        "early ends are what is tested: {all_early}"
+    );
+}
+
 #[test]
 fn long_runs_are_known_much_better() {
     const TIMES: u32 = 20;
@@ -419,7 +474,7 @@ fn long_runs_are_known_much_better() {
     let stripes = [(1, 2), (1, 4), (2, 2), (3, 2), (8, 2), (64, 3), (128, 2)];
     let stripes = stripes.map(|(length, nodes)| Placement::Interleaved(length, nodes));
     for placement in runs.into_iter().chain(single).chain(stripes) {
-        let (missed, _) = missed(placement, TIMES, &mut random);
+        let (missed, _) = missed(placement, 1.0, TIMES, &mut random);
         assert_eq!(missed, 0, "{placement:?}: {missed} of {TIMES}");
     }
 }

@@ -16,6 +16,9 @@ pub(super) const PAGES: u64 = 2048;
 /// At least this number of queried pages should be present in a full sample. In a sparse address space more pages are queried.
 const PRESENT: u64 = 512;
 
+/// Where memory is on one node, the answer needs so many of them.
+const USUALLY_PRESENT: u64 = PRESENT / 4;
+
 /// The most pages that are queried.
 const MOST_PAGES: u64 = 1 << 16;
 
@@ -59,7 +62,8 @@ impl StratumPlan {
         if enough <= self.wanted || !self.matters {
             return (population, self.wanted);
         }
-        let is_scan_faster = self.is_scan_faster(&population, enough);
+        let usually = enough * USUALLY_PRESENT / PRESENT;
+        let is_scan_faster = self.is_scan_faster(&population, usually);
         match is_scan_faster
             .then(|| self.present(root, &population))
             .flatten()
