@@ -3,6 +3,7 @@
 //! ```sh
 //! cargo bench --bench cost                # minutes, and up to 17 GiB of memory
 //! cargo bench --bench cost -- --quick     # seconds: checks that it works, the figures mean nothing
+//! cargo bench --bench cost -- --before PATH   # another build of numa-audit takes turns with this one
 //! ```
 //!
 //! Builds a load (load.c), runs every program on it in turn, and prints Markdown for benches/FIGURES.md. The floor (floor.c) only
@@ -17,6 +18,7 @@ mod programs;
 mod sections;
 mod tree;
 
+use std::path::PathBuf;
 use std::process::ExitCode;
 
 use sections::Bench;
@@ -61,15 +63,18 @@ const QUICK: Size = Size {
 fn main() -> ExitCode {
     // Cargo itself passes --bench.
     let mut arguments = std::env::args().skip(1).filter(|word| word != "--bench");
-    let size = match (arguments.next().as_deref(), arguments.next()) {
-        (None, None) => WHOLE,
-        (Some("--quick"), None) => QUICK,
-        _ => {
-            eprintln!("usage: cargo bench --bench cost [-- --quick]");
-            return ExitCode::from(2);
+    let (mut size, mut before) = (WHOLE, None);
+    while let Some(word) = arguments.next() {
+        match word.as_str() {
+            "--quick" => size = QUICK,
+            "--before" => before = arguments.next().map(PathBuf::from),
+            _ => {
+                eprintln!("usage: cargo bench --bench cost [-- [--quick] [--before PATH]]");
+                return ExitCode::from(2);
+            }
         }
-    };
-    match Bench::new(size).and_then(|bench| bench.run()) {
+    }
+    match Bench::new(size, before).and_then(|bench| bench.run()) {
         Ok(markdown) => {
             print!("{markdown}");
             ExitCode::SUCCESS

@@ -24,11 +24,13 @@ pub struct Bench {
     hwloc_ps: Option<PathBuf>,
     /// Whether numa-audit has `--memory sample|exact|none`.
     has_memory: bool,
+    /// Another build of numa-audit, which takes turns with this one.
+    before: Option<PathBuf>,
 }
 
 impl Bench {
     /// Prepares everything except the loads.
-    pub fn new(size: Size) -> Result<Self, Trouble> {
+    pub fn new(size: Size, before: Option<PathBuf>) -> Result<Self, Trouble> {
         let mut bench = Self {
             size,
             programs: Programs::compile()?,
@@ -36,6 +38,7 @@ impl Bench {
             numastat: installed("numastat"),
             hwloc_ps: installed("hwloc-ps"),
             has_memory: has_option("--memory")?,
+            before,
         };
         if bench.numastat.is_none() {
             bench
@@ -119,11 +122,28 @@ impl Bench {
     }
 
     fn compare(&mut self, load: &str, looks: &[Look]) -> Result<(), Trouble> {
-        let costs = self.programs.compare(looks, self.size.runs)?;
+        let looks = self.with_before(looks);
+        let costs = self.programs.compare(&looks, self.size.runs)?;
         for (look, cost) in looks.iter().zip(costs) {
             self.figures.cost(load, &look.name, cost);
         }
         Ok(())
+    }
+
+    /// Before each run of numa-audit the same of the other build, if there is one.
+    fn with_before(&self, looks: &[Look]) -> Vec<Look> {
+        let before = |look: &Look| {
+            let program = self.before.clone()?;
+            (look.program == Path::new(NUMA_AUDIT)).then(|| Look {
+                name: format!("before: {}", look.name),
+                program,
+                ..look.clone()
+            })
+        };
+        let both = looks
+            .iter()
+            .flat_map(|look| [before(look), Some(look.clone())]);
+        both.flatten().collect()
     }
 
     /// The CPUs and the affinity of many threads.
