@@ -7,6 +7,7 @@ mod machine;
 mod metrics;
 mod output;
 mod packaging;
+mod plan;
 
 use std::path::PathBuf;
 use std::time::Duration;
@@ -19,6 +20,7 @@ pub(crate) use machine::{HomeNodeArgs, MachineArgs, MemoryHow, NvmlArgs, PidArgs
 pub(crate) use metrics::{MetricsArgs, MetricsBy};
 pub(crate) use output::{ColorArgs, OutputArgs};
 pub(crate) use packaging::{CompletionShell, CompletionsArgs, ManArgs};
+pub(crate) use plan::PlanArgs;
 
 /// Check on which NUMA nodes deep-learning processes run and keep their memory.
 ///
@@ -118,6 +120,13 @@ pub(crate) enum CliCommand {
     /// the exit code.
     #[command(after_help = FLEET_EXIT_CODES)]
     Fleet(FleetArgs),
+    /// Print where each rank of a job should run, before it starts.
+    ///
+    /// One rank for each GPU, on the CPUs and the memory of the GPU's NUMA node, as a table or in the words of what starts the
+    /// job. CPUs outside of the cpuset or the allocation that this command runs in are not used, nor are isolated ones. With
+    /// `--format json` the plan can be compared with the running job: numa-audit --expect plan.json.
+    #[command(after_help = plan::EXIT_CODES)]
+    Plan(Box<PlanArgs>),
     /// Print the JSON Schema of the documents that --json prints.
     Schema(SchemaArgs),
     /// Record what an audit reads, to audit it elsewhere with --snapshot.
@@ -297,6 +306,8 @@ pub(crate) enum SchemaOf {
     Audit,
     /// Many machines in one view.
     Fleet,
+    /// Where the ranks of a job should run.
+    Plan,
 }
 
 /// The arguments of `record`.
