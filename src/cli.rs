@@ -184,11 +184,11 @@ pub(crate) struct AuditArgs {
     /// Exit with 1 from this verdict on.
     #[arg(long, value_name = "VERDICT", default_value = "mismatch")]
     pub(crate) fail_on: FailOn,
-    /// Compare with a saved audit, map or topology file.
+    /// Compare with a saved audit, map, plan or topology file.
     ///
     /// FILE is the JSON document of an audit (compares NUMA nodes, GPUs and, rank by rank, where trainers and workers are
-    /// bound), the one of `topology --json` (compares NUMA nodes and GPUs), or a topology file (compares the GPUs' home
-    /// nodes). `-` is standard input. Each difference is an error, see `numa-audit explain not-as-expected`.
+    /// bound), the one of `topology --json` (compares NUMA nodes and GPUs), the one of `plan --format json` (compares each rank
+    /// with the plan), or a topology file (compares the GPUs' home nodes). `-` is standard input. Each difference is an error, see `numa-audit explain not-as-expected`.
     #[arg(long, value_name = "FILE")]
     pub(crate) expect: Option<PathBuf>,
     #[command(flatten)]
@@ -216,10 +216,11 @@ pub(crate) struct TopologyArgs {
     pub(crate) machine: MachineArgs,
     #[command(flatten)]
     pub(crate) home_nodes: HomeNodeArgs,
-    /// Compare with a saved map, audit or topology file.
+    /// Compare with a saved map, audit, plan or topology file.
     ///
-    /// FILE is the JSON document of `topology --json` or of an audit, of which only NUMA nodes and GPUs are compared, or a
-    /// topology file, of which only the GPUs' home nodes are compared. `-` is standard input.
+    /// FILE is the JSON document of `topology --json` or of an audit, of which only NUMA nodes and GPUs are compared, a plan
+    /// (`plan --format json`), of which the GPUs and their nodes are compared, or a topology file, of which only the GPUs' home
+    /// nodes are compared. `-` is standard input.
     #[arg(long, value_name = "FILE", help_heading = "Judgement")]
     pub(crate) expect: Option<PathBuf>,
     #[command(flatten)]

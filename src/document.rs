@@ -40,7 +40,7 @@ pub(crate) use crate::document::plan::{PLAN_SCHEMA_VERSION, PlanDocument, Planne
 pub(crate) use crate::document::process::{
     MigInstance, ObstacleEntry, PartitionUse, ProcessEntry, SchedulerJobEntry, TargetEntry,
 };
-pub(crate) use crate::document::read::read;
+pub(crate) use crate::document::read::{read, read_expected};
 pub(crate) use crate::document::schema::{fleet_schema, plan_schema, schema};
 pub(crate) use crate::document::summary::{LocalShare, Summary};
 pub(crate) use crate::document::window::WindowEntry;
@@ -168,6 +168,8 @@ impl Document {
 pub(crate) enum Expected {
     /// An earlier audit or map.
     Audit(Box<Document>),
+    /// A plan of this program.
+    Plan(PlanDocument),
     /// The nodes of PCI devices, from a topology file.
     PciNodes(PciNodes),
 }
