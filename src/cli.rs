@@ -7,6 +7,7 @@ mod machine;
 mod metrics;
 mod output;
 mod packaging;
+mod plan;
 
 use std::path::PathBuf;
 use std::time::Duration;
@@ -19,6 +20,7 @@ pub(crate) use machine::{HomeNodeArgs, MachineArgs, MemoryHow, NvmlArgs, PidArgs
 pub(crate) use metrics::{MetricsArgs, MetricsBy};
 pub(crate) use output::{ColorArgs, OutputArgs};
 pub(crate) use packaging::{CompletionShell, CompletionsArgs, ManArgs};
+pub(crate) use plan::PlanArgs;
 
 /// Check on which NUMA nodes deep-learning processes run and keep their memory.
 ///
@@ -118,6 +120,13 @@ pub(crate) enum CliCommand {
     /// the exit code.
     #[command(after_help = FLEET_EXIT_CODES)]
     Fleet(FleetArgs),
+    /// Print where each rank of a job should run, before it starts.
+    ///
+    /// One rank for each GPU, on the CPUs and the memory of the GPU's NUMA node, as a table or in the words of what starts the
+    /// job. CPUs outside of the cpuset or the allocation that this command runs in are not used, nor are isolated ones. With
+    /// `--format json` the plan can be compared with the running job: numa-audit --expect plan.json.
+    #[command(after_help = plan::EXIT_CODES)]
+    Plan(Box<PlanArgs>),
     /// Print the JSON Schema of the documents that --json prints.
     Schema(SchemaArgs),
     /// Record what an audit reads, to audit it elsewhere with --snapshot.
@@ -175,11 +184,11 @@ pub(crate) struct AuditArgs {
     /// Exit with 1 from this verdict on.
     #[arg(long, value_name = "VERDICT", default_value = "mismatch")]
     pub(crate) fail_on: FailOn,
-    /// Compare with a saved audit, map or topology file.
+    /// Compare with a saved audit, map, plan or topology file.
     ///
     /// FILE is the JSON document of an audit (compares NUMA nodes, GPUs and, rank by rank, where trainers and workers are
-    /// bound), the one of `topology --json` (compares NUMA nodes and GPUs), or a topology file (compares the GPUs' home
-    /// nodes). `-` is standard input. Each difference is an error, see `numa-audit explain not-as-expected`.
+    /// bound), the one of `topology --json` (compares NUMA nodes and GPUs), the one of `plan --format json` (compares each rank
+    /// with the plan), or a topology file (compares the GPUs' home nodes). `-` is standard input. Each difference is an error, see `numa-audit explain not-as-expected`.
     #[arg(long, value_name = "FILE")]
     pub(crate) expect: Option<PathBuf>,
     #[command(flatten)]
@@ -207,10 +216,11 @@ pub(crate) struct TopologyArgs {
     pub(crate) machine: MachineArgs,
     #[command(flatten)]
     pub(crate) home_nodes: HomeNodeArgs,
-    /// Compare with a saved map, audit or topology file.
+    /// Compare with a saved map, audit, plan or topology file.
     ///
-    /// FILE is the JSON document of `topology --json` or of an audit, of which only NUMA nodes and GPUs are compared, or a
-    /// topology file, of which only the GPUs' home nodes are compared. `-` is standard input.
+    /// FILE is the JSON document of `topology --json` or of an audit, of which only NUMA nodes and GPUs are compared, a plan
+    /// (`plan --format json`), of which the GPUs and their nodes are compared, or a topology file, of which only the GPUs' home
+    /// nodes are compared. `-` is standard input.
     #[arg(long, value_name = "FILE", help_heading = "Judgement")]
     pub(crate) expect: Option<PathBuf>,
     #[command(flatten)]
@@ -297,6 +307,8 @@ pub(crate) enum SchemaOf {
     Audit,
     /// Many machines in one view.
     Fleet,
+    /// Where the ranks of a job should run.
+    Plan,
 }
 
 /// The arguments of `record`.

@@ -13,6 +13,7 @@ mod metrics;
 mod missing_job;
 mod names;
 mod output;
+mod plan;
 mod record;
 mod rules;
 mod schema;
@@ -57,6 +58,7 @@ fn run(cli: &Cli) -> Result<u8, Trouble> {
         Some(CliCommand::Show(arguments)) => show::run(arguments),
         Some(CliCommand::Metrics(arguments)) => metrics::run(arguments),
         Some(CliCommand::Fleet(arguments)) => fleet::run(arguments),
+        Some(CliCommand::Plan(arguments)) => plan::run(arguments),
         Some(CliCommand::Schema(arguments)) => schema::run(arguments),
         Some(CliCommand::Record(arguments)) => record::run(arguments),
         Some(CliCommand::Rules(arguments)) => rules::run(arguments),

@@ -6,6 +6,7 @@ pub(crate) mod findings;
 pub(crate) mod fleet;
 pub(crate) mod machine;
 pub(crate) mod pairs;
+mod planned;
 pub(crate) mod processes;
 
 pub(crate) use expected::{Comparison, Difference, Unexpected};

@@ -10,6 +10,7 @@ pub(crate) mod gap;
 pub(crate) mod machine;
 pub(crate) mod memory;
 pub(crate) mod names;
+pub(crate) mod plan;
 pub(crate) mod process;
 pub(crate) mod read;
 pub(crate) mod rule;
@@ -35,16 +36,17 @@ pub(crate) use crate::document::machine::{
     TopologyEntry, UnseenProcess,
 };
 pub(crate) use crate::document::memory::MemoryEntry;
+pub(crate) use crate::document::plan::{PLAN_SCHEMA_VERSION, PlanDocument, PlannedRank};
 pub(crate) use crate::document::process::{
     MigInstance, ObstacleEntry, PartitionUse, ProcessEntry, SchedulerJobEntry, TargetEntry,
 };
-pub(crate) use crate::document::read::read;
-pub(crate) use crate::document::schema::{fleet_schema, schema};
+pub(crate) use crate::document::read::{read, read_expected};
+pub(crate) use crate::document::schema::{fleet_schema, plan_schema, schema};
 pub(crate) use crate::document::summary::{LocalShare, Summary};
 pub(crate) use crate::document::window::WindowEntry;
 use crate::machine::PciNodes;
 pub(crate) use crate::machine::PciPlace;
-use crate::units::Pid;
+use crate::units::{CpuSet, NodeSet, Pid};
 use crate::words::{Expectation, Origin, Word};
 
 /// The only version of the document that is read and written. It is raised when a field changes its meaning.
@@ -131,6 +133,12 @@ pub(crate) struct HostEntry {
     /// The jobs of schedulers that the program itself ran in. Absent where there is none.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub(crate) observer_jobs: Vec<SchedulerJobEntry>,
+    /// The CPUs on which the program itself may run, and what it would start. Absent in an audit and for a recording.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) observer_cpus: Option<CpuSet>,
+    /// The nodes from which the program itself may get memory (Mems_allowed). Absent in an audit and for a recording.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) observer_memory_nodes: Option<NodeSet>,
 }
 
 /// Kernel settings that matter for placement.
@@ -160,6 +168,8 @@ impl Document {
 pub(crate) enum Expected {
     /// An earlier audit or map.
     Audit(Box<Document>),
+    /// A plan of this program.
+    Plan(PlanDocument),
     /// The nodes of PCI devices, from a topology file.
     PciNodes(PciNodes),
 }

@@ -13,6 +13,7 @@
 //! | [`jobs`] | which process belongs to which job, GPU and trainer; pure | units, words, machine |
 //! | [`observe`] | reads a running or a recorded machine | units, words, machine, jobs, document |
 //! | [`compare`] | compares documents: `diff`, `--expect`, `fleet` | units, words, document |
+//! | [`plan`] | before a job: where its ranks should run, from a map | units, words, document |
 //! | [`audit`] | places and judges processes, runs the rules, makes the document (`entries/`) | all of these except observe |
 //! | [`mod@print`] | the forms of a document: tables, JSON, CSV, remedies, metrics | units, words, document, compare |
 //! | [`record`] | writes a recording: the files that one observation read | units, machine, jobs, observe |
@@ -87,6 +88,7 @@ pub mod fuzzing;
 pub(crate) mod jobs;
 pub(crate) mod machine;
 pub(crate) mod observe;
+pub(crate) mod plan;
 pub(crate) mod print;
 pub(crate) mod record;
 pub(crate) mod units;

@@ -35,7 +35,7 @@ pub(crate) use window::{Counters, CpuTime, ProcessActivity, ThreadActivity, Wind
 use crate::words::Origin;
 use std::collections::{BTreeMap, BTreeSet};
 
-use crate::units::Pid;
+use crate::units::{CpuSet, NodeSet, Pid};
 
 /// One machine at one moment: everything that the audit uses.
 #[derive(Debug, Clone, Default)]
@@ -92,4 +92,15 @@ pub(crate) struct Host {
     pub(crate) scheduler_node: Option<(String, &'static str)>,
     /// The jobs of schedulers that the program itself runs in. Empty for a recording.
     pub(crate) observer_jobs: Vec<SchedulerJob>,
+    /// Where the program itself may run. `None` for a recording, and where it could not be read.
+    pub(crate) observer_place: Option<ObserverPlace>,
+}
+
+/// Where the program itself may run, and what it would start.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub(crate) struct ObserverPlace {
+    /// Its CPU affinity.
+    pub(crate) cpus: CpuSet,
+    /// The nodes that its cpuset allows. `None` for a kernel without cpusets.
+    pub(crate) memory_nodes: Option<NodeSet>,
 }

@@ -163,13 +163,14 @@ impl AuditedMachine {
         Document {
             schema_version: SCHEMA_VERSION,
             tool: Tool::this(),
-            host: entries::machine::host(self.host),
+            host: entries::machine::host(self.host, form),
             topology: entries::machine::topology(
                 &self.topology,
                 gpus,
                 self.devices,
                 self.device_users,
                 self.cpus.cores.unwrap_or_default(),
+                self.cpus.isolated.filter(|_| !is_audit),
             ),
             settings: entries::settings(self.kernel),
             processes: is_audit.then(|| processes.collect()),

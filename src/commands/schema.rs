@@ -10,6 +10,7 @@ pub(crate) fn run(arguments: &SchemaArgs) -> Result<u8, Trouble> {
     let schema = match arguments.of {
         SchemaOf::Audit => document::schema(),
         SchemaOf::Fleet => document::fleet_schema(),
+        SchemaOf::Plan => document::plan_schema(),
     };
     print(&json::text(&schema))?;
     Ok(exit_code::OK)

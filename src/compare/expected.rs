@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 
 use crate::compare::pairs::pairs;
-use crate::compare::{ProcessChange, known_nodes, machine, processes, verdict};
+use crate::compare::{ProcessChange, known_nodes, machine, planned, processes, verdict};
 use crate::document::{Document, Expected, GapEntry, GpuEntry, PciPlace, ProcessEntry};
 use crate::units::{Pid, node_list, ranges};
 use crate::words::{GapKind, Role, Verdict};
@@ -83,6 +83,7 @@ pub(crate) fn compare(
                 comparison.processes(expected, found, is_partial, is_open);
             }
         }
+        Expected::Plan(plan) => return planned::compare(plan, found, is_partial, is_open),
         Expected::PciNodes(places) => {
             for gpu in &found.topology.gpus {
                 let expected = gpu.pci_bus_id.and_then(|address| places.get(&address));
@@ -94,7 +95,13 @@ pub(crate) fn compare(
 }
 
 impl Comparison {
-    fn differs(&mut self, gpu: Option<u32>, what: String, expected: String, found: String) {
+    pub(super) fn differs(
+        &mut self,
+        gpu: Option<u32>,
+        what: String,
+        expected: String,
+        found: String,
+    ) {
         self.unexpected.push(Unexpected {
             gpus: gpu.into_iter().collect(),
             pids: Vec::new(),
@@ -107,7 +114,7 @@ impl Comparison {
         });
     }
 
-    fn is_unknown(&mut self, what: &str, why: &str) {
+    pub(super) fn is_unknown(&mut self, what: &str, why: &str) {
         self.unknown.push(GapEntry {
             what: format!("whether the {what} is as expected"),
             kind: GapKind::Expectation.into(),

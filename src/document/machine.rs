@@ -29,6 +29,9 @@ pub(crate) struct TopologyEntry {
     /// unknown.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub(crate) cores: Vec<CoreEntry>,
+    /// The CPUs over which the scheduler does not spread threads (isolcpus=). Absent in an audit, and where they are unknown.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) isolated_cpus: Option<CpuSet>,
 }
 
 /// A core.

@@ -6,7 +6,7 @@
 use serde::Deserialize;
 use serde::de::IgnoredAny;
 
-use crate::document::{Document, SCHEMA_VERSION};
+use crate::document::{Document, Expected, PLAN_SCHEMA_VERSION, PlanDocument, SCHEMA_VERSION};
 use crate::units::{Malformed, QUOTED};
 
 /// Reads the JSON document of an audit or of a map.
@@ -35,6 +35,28 @@ pub(crate) fn read(bytes: &[u8]) -> Result<Document, Malformed> {
     json(bytes)
 }
 
+/// Reads what a machine must equal: the document of an audit or of a map, or a plan.
+///
+/// # Errors
+/// When it is neither, with the reason.
+pub(crate) fn read_expected(bytes: &[u8]) -> Result<Expected, Malformed> {
+    let is_plan = |probe: Probe| probe.ranks.is_some() && probe.topology.is_none();
+    if !json(bytes).is_ok_and(is_plan) {
+        return Ok(Expected::Audit(Box::new(read(bytes)?)));
+    }
+    let plan: PlanDocument = json(bytes)?;
+    if plan.schema_version != PLAN_SCHEMA_VERSION {
+        let version = plan.schema_version;
+        return refuse(&format!(
+            "it is a plan with schema_version {version}, and this program reads {PLAN_SCHEMA_VERSION}"
+        ));
+    }
+    if plan.ranks.is_empty() {
+        return refuse("it is a plan without ranks");
+    }
+    Ok(Expected::Plan(plan))
+}
+
 fn refuse<T>(why: &str) -> Result<T, Malformed> {
     Err(Malformed(why.to_owned()))
 }
@@ -44,6 +66,8 @@ fn refuse<T>(why: &str) -> Result<T, Malformed> {
 struct Probe {
     schema_version: Option<u64>,
     topology: Option<IgnoredAny>,
+    /// Only a plan has ranks.
+    ranks: Option<IgnoredAny>,
 }
 
 /// Deep nesting cannot exhaust the stack: unknown fields are skipped without recursion, known fields are only so deep, and

@@ -6,7 +6,7 @@ use schemars::generate::SchemaSettings;
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde_json::{Value, json};
 
-use crate::document::{Document, FleetDocument};
+use crate::document::{Document, FleetDocument, PlanDocument};
 use crate::units::{Bytes, CpuSet, NodeId, PciAddress, Pid};
 use crate::words::{Vocabulary, Word};
 
@@ -18,6 +18,11 @@ pub(crate) fn schema() -> Value {
 /// The same of the document of `fleet`.
 pub(crate) fn fleet_schema() -> Value {
     of::<FleetDocument>()
+}
+
+/// The same of a plan.
+pub(crate) fn plan_schema() -> Value {
+    of::<PlanDocument>()
 }
 
 fn of<T: JsonSchema>() -> Value {

@@ -51,8 +51,7 @@ pub(crate) fn read_expected(path: &Path) -> Result<Expected, AuditFileError> {
         let places = topology_file::parse(&bytes);
         return places.map(Expected::PciNodes).map_err(refuse);
     }
-    let document = document::read(&bytes).map_err(|error| refuse(error.to_string()))?;
-    Ok(Expected::Audit(Box::new(document)))
+    document::read_expected(&bytes).map_err(|error| refuse(error.to_string()))
 }
 
 fn refused(path: &Path, what: &'static str, why: String) -> AuditFileError {

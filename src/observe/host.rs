@@ -3,7 +3,7 @@
 use std::time::SystemTime;
 
 use crate::machine::Host;
-use crate::observe::own_process::{own_jobs, scheduler_node};
+use crate::observe::own_process::{own_jobs, own_place, scheduler_node};
 use crate::observe::root::{Manifest, Root};
 use crate::units::value;
 use crate::words::Origin;
@@ -30,6 +30,7 @@ pub(crate) fn read_host(root: &Root, manifest: &Manifest) -> Host {
             true => own_jobs(),
             false => Vec::new(),
         },
+        observer_place: own_place().filter(|_| root.is_live()),
     }
 }
 

@@ -11,8 +11,8 @@ use signal_hook::consts::{
 };
 
 use crate::jobs::{JOB_VARIABLES, jobs_of_variables, scheduler_jobs};
-use crate::machine::{Environment, SchedulerJob};
-use crate::observe::process::{parse_cgroup, parse_stat};
+use crate::machine::{Environment, ObserverPlace, SchedulerJob};
+use crate::observe::process::{parse_cgroup, parse_stat, parse_status};
 
 /// Whether the main thread of this process has ended: others of its threads may live. True for a process that does not exist.
 pub(crate) fn has_ended_main_thread(pid: u32) -> bool {
@@ -34,6 +34,16 @@ pub(crate) fn own_jobs() -> Vec<SchedulerJob> {
         ..Environment::default()
     };
     scheduler_jobs(&groups.unwrap_or_default(), Some(&environment))
+}
+
+/// Where this program may run. `None` where it cannot be read.
+pub(crate) fn own_place() -> Option<ObserverPlace> {
+    let status = fs::read("/proc/self/status").ok()?;
+    let status = parse_status(&status).ok()?;
+    Some(ObserverPlace {
+        cpus: status.affinity,
+        memory_nodes: status.mems_allowed,
+    })
 }
 
 /// The name that a scheduler gave this machine, with the variable that has it: Slurm's may differ from the host's name. `None`

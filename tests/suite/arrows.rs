@@ -15,11 +15,12 @@ const MAY_USE: &[(&str, &[&str])] = &[
         &["units", "words", "machine", "jobs", "document"],
     ),
     ("compare", &["units", "words", "document"]),
+    ("plan", &["units", "words", "document"]),
     (
         "audit",
         &["units", "words", "machine", "jobs", "document", "compare"],
     ),
-    ("print", &["units", "words", "document", "compare"]),
+    ("print", &["units", "words", "document", "compare", "plan"]),
     ("record", &["units", "words", "machine", "jobs", "observe"]),
 ];
 

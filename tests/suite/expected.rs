@@ -65,8 +65,7 @@ fn a_trainer_that_lost_its_binding() {
         str![[r#"
 error[not-as-expected]: trainer on GPU 0: CPU nodes: 0 expected, 0-1 found; binding: bound expected,
   not bound found; verdict: ok expected, at-risk found
-  fix: fix the machine or the job or, if the change is intended, write a new file for --expect with
-    --json or topology --json
+  fix: fix the machine or the job or, if the change is intended, write a new file for --expect
 
 "#]]
     );
@@ -89,7 +88,7 @@ error[not-as-expected]: trainer on GPU 0: CPU nodes: 0 expected, 0-1 found; bind
   "pids": [
     300
   ],
-  "remedy": "fix the machine or the job or, if the change is intended, write a new file for --expect with --json or topology --json",
+  "remedy": "fix the machine or the job or, if the change is intended, write a new file for --expect",
   "rule": "not-as-expected",
   "severity": "error"
 }

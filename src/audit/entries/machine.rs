@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use crate::audit::Form;
 use crate::audit::entries::process::scheduler_job;
 use crate::audit::place::{GpuPlace, LocalNodes, Locality, devices};
 use crate::document::{
@@ -9,10 +10,16 @@ use crate::document::{
     PartitionEntry, TopologyEntry,
 };
 use crate::machine::{Core, DeviceUser, Gpu, Host, HugePool, Node, Partition, PciDevice, Topology};
-use crate::units::{Bytes, NodeId, NodeSet};
+use crate::units::{Bytes, CpuSet, NodeId, NodeSet};
 
-pub(crate) fn host(host: Host) -> HostEntry {
+/// `form`: only a map says where the program itself may run.
+pub(crate) fn host(host: Host, form: Form) -> HostEntry {
     let (node_name, source) = host.scheduler_node.unzip();
+    let place = host.observer_place.filter(|_| form == Form::Map);
+    let (observer_cpus, observer_memory_nodes) = match place {
+        Some(place) => (Some(place.cpus), place.memory_nodes),
+        None => (None, None),
+    };
     let jobs = host.observer_jobs.into_iter();
     HostEntry {
         node_name,
@@ -23,6 +30,8 @@ pub(crate) fn host(host: Host) -> HostEntry {
         recorded_at: host.recorded_at,
         source: host.origin.into(),
         driver_version: host.driver_version,
+        observer_cpus,
+        observer_memory_nodes,
     }
 }
 
@@ -32,6 +41,7 @@ pub(crate) fn topology(
     devices: Vec<PciDevice>,
     device_users: Vec<DeviceUser>,
     cores: Vec<Core>,
+    isolated_cpus: Option<CpuSet>,
 ) -> TopologyEntry {
     TopologyEntry {
         nodes: topology.nodes().iter().map(node).collect(),
@@ -39,6 +49,7 @@ pub(crate) fn topology(
         devices: devices.into_iter().map(device).collect(),
         device_users: device_users.into_iter().map(device_user).collect(),
         cores: cores.into_iter().map(core).collect(),
+        isolated_cpus,
     }
 }
 

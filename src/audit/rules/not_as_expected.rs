@@ -8,10 +8,12 @@
 //! compare the host name, the versions of kernel and driver, or GPU UUIDs. Each trainer and each worker in the file is
 //! compared with the matching process here (matched as by numa-audit diff): the nodes of its GPU, of its CPU affinity and
 //! of its memory policy, whether it is bound, and whether its verdict is worse. Processes that are not in the file are
-//! ignored. Of a topology file only the home nodes of GPUs are compared. Facts that are missing in the file are not
-//! compared.
+//! ignored. Of a topology file only the home nodes of GPUs are compared. Of a plan (plan --format json) each rank is compared
+//! with the trainer that has its number: its GPU, its CPU affinity, and the nodes of its memory policy. Its workers must be on
+//! CPUs of the rank. Facts that are missing in the file are not compared.
 //!
-//! What to do: fix the machine or the job. If the change is intended, write a new file with --json or topology --json.
+//! What to do: fix the machine or the job. If the change is intended, write a new file with --json, topology --json or
+//! plan --format json.
 
 use crate::audit::finding::{Evidence, Remedy, Severity, Value};
 use crate::audit::rules::{Rule, RuleContext, Violation};
@@ -51,8 +53,7 @@ fn violation(unexpected: &Unexpected) -> Violation {
             ("found", listed(|difference| &difference.found)),
         ]),
         remedy: Remedy::in_words(
-            "fix the machine or the job or, if the change is intended, write a new file for --expect with --json or \
-             topology --json",
+            "fix the machine or the job or, if the change is intended, write a new file for --expect",
         ),
     }
 }

@@ -1,0 +1,93 @@
+//! `numa-audit plan`.
+
+use super::names::gpu_named;
+use super::output::{print, terminal};
+use super::settings::hints;
+use super::trouble::complain;
+use super::{Trouble, exit_code, guard, source};
+use crate::audit::{Settings, map};
+use crate::cli::PlanArgs;
+use crate::document::Document;
+use crate::machine::Machine;
+use crate::observe::{Subjects, observe};
+use crate::plan::{NoPlan, PlanRequest, plan, ranks_in_order};
+use crate::print;
+
+pub(crate) fn run(arguments: &PlanArgs) -> Result<u8, Trouble> {
+    if arguments.machine.snapshot.is_some() {
+        return run_in_this_process(arguments);
+    }
+    guard::run(&[], || run_in_this_process(arguments))
+}
+
+fn run_in_this_process(arguments: &PlanArgs) -> Result<u8, Trouble> {
+    let source = source::source(&arguments.machine)?;
+    let machine = observe(source, &Subjects::MachineOnly).machine;
+    let settings = Settings {
+        hints: hints(&arguments.home_nodes, &machine)?,
+        ..Settings::default()
+    };
+    let only = only(arguments, &machine)?;
+    let map = map(machine, &settings);
+    let request = PlanRequest {
+        gpus: gpus(arguments, only.as_deref(), &map)?,
+        workers: arguments.workers,
+        exclusive: arguments.exclusive,
+        reserved: arguments.reserve.clone(),
+    };
+    let text = plan(&map, &request).and_then(|plan| {
+        print::plan::text(&plan, &map, arguments.format, &terminal(&arguments.color))
+    });
+    match text {
+        Ok(text) => print(&text).map(|()| exit_code::OK),
+        Err(NoPlan::Unknown(why)) => Ok(refuse(&why, exit_code::INCOMPLETE)),
+        Err(NoPlan::Impossible(why)) => Ok(refuse(&why, exit_code::FAILED)),
+    }
+}
+
+/// The GPUs of --gpus.
+fn only(arguments: &PlanArgs, machine: &Machine) -> Result<Option<Vec<u32>>, Trouble> {
+    if arguments.gpus.is_empty() {
+        return Ok(None);
+    }
+    let mut indexes = Vec::new();
+    for name in &arguments.gpus {
+        match gpu_named(name, machine)? {
+            Some(index) if indexes.contains(&index) => {
+                return Err(format!("--gpus names GPU {index} twice").into());
+            }
+            Some(index) => indexes.push(index),
+            None => return Err(format!("no GPU {name:?} is known here").into()),
+        }
+    }
+    Ok(Some(indexes))
+}
+
+/// The GPU of each rank.
+fn gpus(arguments: &PlanArgs, only: Option<&[u32]>, map: &Document) -> Result<Vec<u32>, Trouble> {
+    let visible = std::env::var("CUDA_VISIBLE_DEVICES").ok();
+    let mut gpus = ranks_in_order(map, only, &arguments.order, visible.as_deref())?;
+    if let Some(ranks) = arguments.ranks {
+        let ranks = ranks as usize;
+        if ranks > gpus.len() {
+            return Err(format!(
+                "--ranks {ranks}: there are only {} GPUs, and each rank needs its own",
+                gpus.len()
+            )
+            .into());
+        }
+        gpus.truncate(ranks);
+    }
+    if gpus.is_empty() {
+        return Err("there is no GPU to plan for: none is visible here".into());
+    }
+    Ok(gpus)
+}
+
+/// Says why there is no plan.
+fn refuse(why: &[String], code: u8) -> u8 {
+    for reason in why {
+        complain(&format!("no plan: {reason}").into());
+    }
+    code
+}
