@@ -1,5 +1,7 @@
 //! Options of `plan`.
 
+use std::path::PathBuf;
+
 use clap::Args;
 
 use super::{ColorArgs, HomeNodeArgs, MachineArgs};
@@ -62,6 +64,9 @@ pub(crate) struct PlanArgs {
         help_heading = "Output"
     )]
     pub(crate) format: PlanFormat,
+    /// With --format env: write a file for each rank, rank0.env and so on, to this folder, which is made if it does not exist.
+    #[arg(long, value_name = "DIR", help_heading = "Output")]
+    pub(crate) dir: Option<PathBuf>,
     #[command(flatten)]
     pub(crate) color: ColorArgs,
 }
