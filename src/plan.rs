@@ -7,6 +7,8 @@
 mod deal;
 mod notes;
 mod order;
+#[cfg(test)]
+mod tests;
 
 use std::collections::BTreeSet;
 

@@ -82,7 +82,8 @@ fn crowd_note(crowd: &Crowd, mut groups: Vec<Vec<u32>>) -> String {
         let groups: Vec<String> = groups
             .map(|ranks| format!("ranks {ranks} together"))
             .collect();
-        format!("{} have", groups.join(", and "))
+        let comma = if groups.len() == 1 { "" } else { "," };
+        format!("{}{comma} have", groups.join(", and "))
     };
     let (processes, cpus) = (
         counted(crowd.processes, "busy process", "busy processes"),
