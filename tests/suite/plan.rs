@@ -11,6 +11,7 @@ use crate::program::{Run, fixture, program, replay};
 use crate::support::passed_over;
 
 mod formats;
+mod mpirun;
 mod placed;
 
 /// The plan for the machine of the post.
@@ -65,7 +66,9 @@ const JSON: &[&str] = &["--format", "json"];
 #[test]
 fn a_table_shows_where_each_rank_should_run() {
     let run = plan(&["--workers", "2"]);
-    snapbox::assert_data_eq!(text(&run), str![[r#"
+    snapbox::assert_data_eq!(
+        text(&run),
+        str![[r#"
 Plan for numa-vm: 8 ranks, 2 loader processes each, the ranks of a node share its CPUs
 
  RANK  GPU  NODE  CPUS         MEMORY NODES  LOADER CPUS
@@ -80,16 +83,20 @@ Plan for numa-vm: 8 ranks, 2 loader processes each, the ranks of a node share it
 note: ranks 0-3 together, and ranks 4-7 together, have 12 busy processes for 4 CPUs: bound there
   they wait for each other; use fewer workers, or leave them unbound and compare
 
-"#]]);
+"#]]
+    );
     let run = plan(&["--exclusive", "--gpus", "6,0", "--workers", "1"]);
-    snapbox::assert_data_eq!(text(&run), str![[r#"
+    snapbox::assert_data_eq!(
+        text(&run),
+        str![[r#"
 Plan for numa-vm: 2 ranks, 1 loader processes each, each with cores of its own
 
  RANK  GPU  NODE  CPUS         MEMORY NODES  LOADER CPUS
  0     0    0     0-1,4-5 (4)  0             1,5 (2)
  1     6    1     2-3,6-7 (4)  1             3,7 (2)
 
-"#]]);
+"#]]
+    );
 }
 
 #[test]

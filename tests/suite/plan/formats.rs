@@ -18,7 +18,9 @@ const POINTER: &str = "--format sh makes a wrapper for torchrun --no-python";
 #[test]
 fn the_wrapper() {
     let run = in_format("sh", &["--gpus", "0,4"]);
-    snapbox::assert_data_eq!(text(&run), str![[r##"
+    snapbox::assert_data_eq!(
+        text(&run),
+        str![[r##"
 #!/bin/sh
 # Made by numa-audit plan for numa-vm: 2 ranks on GPUs 0,4.
 # Save it as bind.sh, chmod +x bind.sh, and put it before the program of each rank:
@@ -40,7 +42,8 @@ esac
 export CUDA_VISIBLE_DEVICES
 exec numactl --physcpubind="$cpus" --membind="$memory" -- "$@"
 
-"##]]);
+"##]]
+    );
 }
 
 #[test]
@@ -55,7 +58,9 @@ fn the_loop_of_numactl() {
             "2",
         ],
     );
-    snapbox::assert_data_eq!(text(&run), str![[r##"
+    snapbox::assert_data_eq!(
+        text(&run),
+        str![[r##"
 #!/bin/sh
 # Made by numa-audit plan for numa-vm: 2 ranks on GPUs 4,0.
 # Loaders have the CPUs of their rank; --format python gives them those of the plan.
@@ -71,13 +76,16 @@ status=0
 for pid in $pids; do wait "$pid" || status=$?; done
 exit $status
 
-"##]]);
+"##]]
+    );
 }
 
 #[test]
 fn the_variables_of_each_rank() {
     let run = in_format("env", &["--gpus", "0,4"]);
-    snapbox::assert_data_eq!(text(&run), str![[r##"
+    snapbox::assert_data_eq!(
+        text(&run),
+        str![[r##"
 # Made by numa-audit plan for numa-vm: 2 ranks on GPUs 0,4.
 # A section for each rank. With --dir DIR each is a file, DIR/rank0.env and so on, for a shell or a service.
 
@@ -97,7 +105,8 @@ NUMA_MEMORY_NODES=1
 NUMA_WORKER_CPUS=2-3,6-7
 NUMACTL="numactl --physcpubind=2-3,6-7 --membind=1"
 
-"##]]);
+"##]]
+    );
     let folder = tempfile::tempdir().unwrap();
     let folder = folder.path().join("not/there/yet");
     let run = in_format("env", &["--gpus", "0,4", "--dir", folder.to_str().unwrap()]);
@@ -321,7 +330,9 @@ fn torchrun_reads_the_kernels_node_only() {
 #[test]
 fn srun_gets_masks() {
     let run = in_format("slurm", &["--gpus", "0,2,4,6", "--exclusive"]);
-    snapbox::assert_data_eq!(text(&run), str![[r#"
+    snapbox::assert_data_eq!(
+        text(&run),
+        str![[r#"
 # Made by numa-audit plan for numa-vm: 4 ranks on GPUs 0,2,4,6.
 # Slurm takes such lists only in a job that has the whole node (--exclusive). The Nth of a list is for local task N.
 CUDA_VISIBLE_DEVICES=GPU-00000000-0000-0000-0000-000000000000,GPU-00000000-0000-0000-0000-000000000002,GPU-00000000-0000-0000-0000-000000000004,GPU-00000000-0000-0000-0000-000000000006 srun --ntasks-per-node=4 --cpu-bind=mask_cpu:0x11,0x22,0x44,0x88 --mem-bind=map_mem:0,0,1,1 python train.py
@@ -341,13 +352,16 @@ CUDA_VISIBLE_DEVICES=GPU-00000000-0000-0000-0000-000000000000,GPU-00000000-0000-
 # Name=gpu Type=nvidia_a100-sxm4-40gb File=/dev/nvidia7 Cores=2-3
 # In slurm.conf: GresTypes=gpu, and on the node's line Gres=gpu:nvidia_a100-sxm4-40gb:8
 
-"#]]);
+"#]]
+    );
 }
 
 #[test]
 fn the_rank_file_of_open_mpi() {
     let run = in_format("openmpi", &[]);
-    snapbox::assert_data_eq!(text(&run), str![[r#"
+    snapbox::assert_data_eq!(
+        text(&run),
+        str![[r#"
 # Made by numa-audit plan for numa-vm: 8 ranks on GPUs 0-7.
 # Open MPI 4. Save it as rankfile, with the host's name for localhost where the job has several hosts, then:
 #   mpirun -np 8 --mca rmaps_rank_file_physical 1 --rankfile rankfile python train.py
@@ -363,7 +377,8 @@ rank 5=localhost slot=2-3,6-7
 rank 6=localhost slot=2-3,6-7
 rank 7=localhost slot=2-3,6-7
 
-"#]]);
+"#]]
+    );
     let run = in_format(
         "openmpi",
         &["--exclusive", "--order", "cuda-visible-devices=4,0,6"],
@@ -502,7 +517,9 @@ fn servers_get_a_node_for_each_gpu() {
 #[test]
 fn the_kubelet_gets_its_policies() {
     let run = in_format("kubernetes", &["--gpus", "0,4,5", "--reserve", "0,4"]);
-    snapbox::assert_data_eq!(text(&run), str![[r##"
+    snapbox::assert_data_eq!(
+        text(&run),
+        str![[r##"
 # Made by numa-audit plan for numa-vm: 3 ranks on GPUs 0,4-5.
 # Note: the reserved CPUs 0,4 are left alone.
 # Not tried. The kubelet chooses GPUs and CPUs itself, so that a pod has them, and its memory, on one node.
@@ -525,7 +542,8 @@ reservedMemory:
 topologyManagerPolicy: single-numa-node
 topologyManagerScope: pod
 
-"##]]);
+"##]]
+    );
     let run = in_format("kubernetes", &[]);
     assert!(
         text(&run).contains("\n# reservedSystemCPUs is missing"),
