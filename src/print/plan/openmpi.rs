@@ -35,7 +35,7 @@ pub(super) fn rank_file(plan: &PlanDocument, map: &Document) -> Result<String, I
         out += "# The same without the file:\n";
         let _ = writeln!(
             out,
-            "#   mpirun {devices}--map-by ppr:{each}:numa --bind-to numa python train.py"
+            "#   mpirun -np {count} {devices}--map-by ppr:{each}:numa --bind-to numa python train.py"
         );
     }
     out += FIRST_TOUCH;
@@ -59,7 +59,8 @@ fn devices(plan: &PlanDocument, map: &Document) -> String {
     })
 }
 
-/// How many ranks each node has, where all nodes have as many, in the order of the nodes, with all of their CPUs.
+/// How many ranks each node has, where all nodes have as many, in the order of the nodes, with all of their CPUs. `None` also
+/// where a node has fewer cores than ranks: mpirun refuses to bind more processes than cores to a node.
 fn ranks_of_each_node(plan: &PlanDocument, map: &Document) -> Option<usize> {
     let mut nodes: Vec<NodeId> = map.topology.nodes.iter().map(|node| node.id).collect();
     nodes.sort_unstable();
@@ -67,12 +68,18 @@ fn ranks_of_each_node(plan: &PlanDocument, map: &Document) -> Option<usize> {
     let expected = nodes
         .iter()
         .flat_map(|node| std::iter::repeat_n(Some(*node), each));
-    let is_whole = |rank: &PlannedRank| -> bool {
-        let whole: Option<CpuSet> = rank.node.map(|node| node_cpus(node, map));
-        whole.is_some_and(|whole| whole == rank.cpus)
+    let fits = |rank: &PlannedRank| {
+        let whole = rank.node.map(|node| node_cpus(node, map));
+        whole.as_ref() == Some(&rank.cpus) && core_count(&rank.cpus, map) >= each
     };
     let is_so = each > 0
         && plan.ranks.iter().map(|rank| rank.node).eq(expected)
-        && plan.ranks.iter().all(is_whole);
+        && plan.ranks.iter().all(fits);
     is_so.then_some(each)
+}
+
+fn core_count(cpus: &CpuSet, map: &Document) -> usize {
+    let cores = map.topology.cores.iter();
+    let cores = cores.filter(|core| core.cpus.iter().any(|cpu| cpus.contains(cpu)));
+    cores.count()
 }
