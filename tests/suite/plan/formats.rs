@@ -365,8 +365,6 @@ fn the_rank_file_of_open_mpi() {
 # Made by numa-audit plan for numa-vm: 8 ranks on GPUs 0-7.
 # Open MPI 4. Save it as rankfile, with the host's name for localhost where the job has several hosts, then:
 #   mpirun -np 8 --mca rmaps_rank_file_physical 1 --rankfile rankfile python train.py
-# The same without the file:
-#   mpirun --map-by ppr:4:numa --bind-to numa python train.py
 # It binds CPUs only: memory is on the node of the CPU that touches it first.
 rank 0=localhost slot=0-1,4-5
 rank 1=localhost slot=0-1,4-5
