@@ -24,7 +24,7 @@ pub(crate) struct PlanArgs {
     pub(crate) machine: MachineArgs,
     #[command(flatten)]
     pub(crate) home_nodes: HomeNodeArgs,
-    /// Only these GPUs: indexes, PCI addresses or UUIDs [default: all]
+    /// Only these GPUs, whose ranks --order sorts: indexes, PCI addresses or UUIDs [default: all]
     #[arg(long, value_name = "GPU", value_delimiter = ',', help_heading = "Job")]
     pub(crate) gpus: Vec<String>,
     /// The number of ranks: the first N GPUs get one each [default: one rank for each GPU]

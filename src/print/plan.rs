@@ -50,7 +50,7 @@ pub(crate) enum PlanFormat {
     Sglang,
     /// The kubelet's policies, and what pods ask for. Not tried.
     Kubernetes,
-    /// A dozen lines of Python, for the script and its loaders.
+    /// Python functions that bind the script and its loaders.
     Python,
 }
 

@@ -10,13 +10,19 @@ use crate::machine::Tree;
 use crate::program::{Run, fixture, program, replay};
 use crate::support::passed_over;
 
-mod formats;
+mod launchers;
 mod mpirun;
 mod placed;
+mod scripts;
 
 /// The plan for the machine of the post.
 fn plan(arguments: &[&str]) -> Run {
     replay("p4d-bound", &[&["plan"], arguments].concat())
+}
+
+/// The same in a format.
+fn in_format(format: &str, arguments: &[&str]) -> Run {
+    plan(&[&["--format", format], arguments].concat())
 }
 
 /// The plan for a tree.

@@ -9,7 +9,7 @@ use super::*;
 use crate::machine::Process;
 use crate::program::of_role;
 
-/// Each has a process of the machine to start.
+/// Few: each starts the program twice.
 const CASES: u32 = 24;
 
 #[derive(Debug, Clone)]
@@ -150,7 +150,7 @@ fn every_rank_that_starts_as_planned_is_ok() {
             };
             let verdict = process["verdict"].as_str().unwrap();
             prop_assert!(expected.contains(&verdict), "{process:#} of {plan:#}");
-            judged.set(judged.get() + 1);
+            judged.set(judged.get() + u32::from(!is_crowded));
         }
         prop_assert_eq!(of_role(&audit, "trainer").len(), ranks.len());
         exclusive.set(exclusive.get() + u32::from(made.exclusive));
@@ -160,5 +160,8 @@ fn every_rank_that_starts_as_planned_is_ok() {
         panic!("{error}");
     }
     let (judged, exclusive) = (judged.get(), exclusive.get());
-    assert!(judged > CASES && exclusive > 0, "{judged} processes");
+    assert!(
+        judged > CASES / 2 && exclusive > 0,
+        "only {judged} processes that must be ok"
+    );
 }
