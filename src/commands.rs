@@ -7,6 +7,7 @@ mod diff;
 mod exit_code;
 mod explain;
 mod fleet;
+mod folder;
 mod guard;
 mod man;
 mod metrics;

@@ -7,6 +7,8 @@
 mod deal;
 mod notes;
 mod order;
+#[cfg(test)]
+mod tests;
 
 use std::collections::BTreeSet;
 
@@ -81,6 +83,7 @@ pub(crate) fn plan(map: &Document, request: &PlanRequest) -> Result<PlanDocument
         hostname: map.host.hostname.clone(),
         workers: request.workers,
         exclusive: request.exclusive,
+        reserved_cpus: request.reserved.clone(),
         ranks: ranks.collect(),
         notes: Vec::new(),
     };
@@ -144,12 +147,7 @@ fn place<'a>(index: u32, map: &'a Document, usable: &UsableCpus) -> Result<RankP
             node_list(&gpu.home_nodes)
         )));
     }
-    let nodes = map.topology.nodes.iter();
-    let local = nodes.filter(|node| gpu.local_nodes.contains(&node.id));
-    let local: CpuSet = local
-        .filter_map(|node| node.cpus.as_ref())
-        .flat_map(CpuSet::iter)
-        .collect();
+    let local = cpus_of(&gpu.local_nodes, map);
     let on = node_list(&gpu.local_nodes);
     if local.is_empty() {
         return Err(unknown(format!(
@@ -216,6 +214,14 @@ fn planned(
             false => cpus.clone(),
         },
     }
+}
+
+/// The CPUs of these nodes, whether they may be used or not.
+pub(crate) fn cpus_of(nodes: &NodeSet, map: &Document) -> CpuSet {
+    let all = map.topology.nodes.iter();
+    let all = all.filter(|node| nodes.contains(&node.id));
+    let cpus = all.filter_map(|node| node.cpus.as_ref());
+    cpus.flat_map(CpuSet::iter).collect()
 }
 
 /// The node of a CPU.

@@ -1,5 +1,7 @@
 //! Options of `plan`.
 
+use std::path::PathBuf;
+
 use clap::Args;
 
 use super::{ColorArgs, HomeNodeArgs, MachineArgs};
@@ -22,7 +24,7 @@ pub(crate) struct PlanArgs {
     pub(crate) machine: MachineArgs,
     #[command(flatten)]
     pub(crate) home_nodes: HomeNodeArgs,
-    /// Only these GPUs: indexes, PCI addresses or UUIDs [default: all]
+    /// Only these GPUs, whose ranks --order sorts: indexes, PCI addresses or UUIDs [default: all]
     #[arg(long, value_name = "GPU", value_delimiter = ',', help_heading = "Job")]
     pub(crate) gpus: Vec<String>,
     /// The number of ranks: the first N GPUs get one each [default: one rank for each GPU]
@@ -62,6 +64,9 @@ pub(crate) struct PlanArgs {
         help_heading = "Output"
     )]
     pub(crate) format: PlanFormat,
+    /// With --format env: write a file for each rank, rank0.env and so on, to this folder, which is made if it does not exist.
+    #[arg(long, value_name = "DIR", help_heading = "Output")]
+    pub(crate) dir: Option<PathBuf>,
     #[command(flatten)]
     pub(crate) color: ColorArgs,
 }

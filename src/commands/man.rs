@@ -4,9 +4,7 @@ mod exit_status;
 mod page;
 mod sections;
 
-use std::fs;
-use std::path::Path;
-
+use super::folder::write_files;
 use super::output::print_by;
 use super::{Trouble, exit_code};
 use crate::cli::ManArgs;
@@ -15,7 +13,10 @@ use page::{Page, pages};
 pub(crate) fn run(arguments: &ManArgs) -> Result<u8, Trouble> {
     let pages = pages()?;
     match &arguments.dir {
-        Some(folder) => write_all(&pages, folder)?,
+        Some(folder) => {
+            let files = pages.iter().map(|page| (&*page.file_name, &*page.source));
+            write_files(folder, files)?;
+        }
         None => {
             let page = of_subcommand(&pages, arguments.subcommand.as_deref())?;
             print_by(|out| out.write_all(&page.source))?;
@@ -32,14 +33,4 @@ fn of_subcommand<'a>(pages: &'a [Page], subcommand: Option<&str>) -> Result<&'a 
         let name = subcommand.unwrap_or_default();
         format!("there is no subcommand {name:?}; numa-audit --help lists them").into()
     })
-}
-
-fn write_all(pages: &[Page], folder: &Path) -> Result<(), Trouble> {
-    let cannot = |path: &Path, error| format!("cannot write {}: {error}", path.display());
-    fs::create_dir_all(folder).map_err(|error| cannot(folder, error))?;
-    for page in pages {
-        let path = folder.join(&page.file_name);
-        fs::write(&path, &page.source).map_err(|error| cannot(&path, error))?;
-    }
-    Ok(())
 }

@@ -1,5 +1,8 @@
 //! `numa-audit plan`.
 
+use clap::ValueEnum;
+
+use super::folder::write_files;
 use super::names::gpu_named;
 use super::output::{print, terminal};
 use super::settings::hints;
@@ -7,11 +10,12 @@ use super::trouble::complain;
 use super::{Trouble, exit_code, guard, source};
 use crate::audit::{Settings, map};
 use crate::cli::PlanArgs;
-use crate::document::Document;
+use crate::document::{Document, PlanDocument};
 use crate::machine::Machine;
 use crate::observe::{Subjects, observe};
 use crate::plan::{NoPlan, PlanRequest, plan, ranks_in_order};
 use crate::print;
+use crate::print::plan::{Inexpressible, PlanFormat};
 
 pub(crate) fn run(arguments: &PlanArgs) -> Result<u8, Trouble> {
     if arguments.machine.snapshot.is_some() {
@@ -21,6 +25,9 @@ pub(crate) fn run(arguments: &PlanArgs) -> Result<u8, Trouble> {
 }
 
 fn run_in_this_process(arguments: &PlanArgs) -> Result<u8, Trouble> {
+    if arguments.dir.is_some() && arguments.format != PlanFormat::Env {
+        return Err("--dir is for --format env".into());
+    }
     let source = source::source(&arguments.machine)?;
     let machine = observe(source, &Subjects::MachineOnly).machine;
     let settings = Settings {
@@ -35,14 +42,34 @@ fn run_in_this_process(arguments: &PlanArgs) -> Result<u8, Trouble> {
         exclusive: arguments.exclusive,
         reserved: arguments.reserve.clone(),
     };
-    let text = plan(&map, &request).and_then(|plan| {
-        print::plan::text(&plan, &map, arguments.format, &terminal(&arguments.color))
-    });
-    match text {
-        Ok(text) => print(&text).map(|()| exit_code::OK),
+    match plan(&map, &request) {
+        Ok(plan) => put_out(&plan, &map, arguments),
         Err(NoPlan::Unknown(why)) => Ok(refuse(&why, exit_code::INCOMPLETE)),
         Err(NoPlan::Impossible(why)) => Ok(refuse(&why, exit_code::FAILED)),
     }
+}
+
+/// Prints the plan, or writes it to the folder of --dir.
+fn put_out(plan: &PlanDocument, map: &Document, arguments: &PlanArgs) -> Result<u8, Trouble> {
+    if let Some(folder) = &arguments.dir {
+        let files = print::plan::env_files(plan, map);
+        let files = files.iter().map(|(name, text)| (&**name, text.as_bytes()));
+        return write_files(folder, files).map(|()| exit_code::OK);
+    }
+    let format = arguments.format;
+    match print::plan::text(plan, map, format, &terminal(&arguments.color)) {
+        Ok(text) => print(&text).map(|()| exit_code::OK),
+        Err(Inexpressible(why)) => {
+            complain(&format!("--format {} cannot give this plan: {why}", name(format)).into());
+            Ok(exit_code::FAILED)
+        }
+    }
+}
+
+/// A format as it is written on the command line.
+fn name(format: PlanFormat) -> String {
+    let value = format.to_possible_value();
+    value.map_or(String::new(), |value| value.get_name().to_owned())
 }
 
 /// The GPUs of --gpus.

@@ -26,6 +26,9 @@ pub(crate) struct PlanDocument {
     /// Whether each rank has cores of its own. Otherwise the ranks of a node share its CPUs.
     #[serde(default)]
     pub(crate) exclusive: bool,
+    /// The CPUs that were to be left alone (--reserve).
+    #[serde(default)]
+    pub(crate) reserved_cpus: CpuSet,
     /// The ranks by number.
     pub(crate) ranks: Vec<PlannedRank>,
     /// What does not fit, and what the plan assumes.

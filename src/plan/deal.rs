@@ -58,12 +58,13 @@ fn too_few(place: &RankPlace, ranks: &[usize], cores: usize, places: &[RankPlace
     )
 }
 
-/// The cores of these CPUs, each with those of its hardware threads that are among them, by their first CPU.
+/// The cores of these CPUs, each with those of its hardware threads that are among them, by the lowest CPU of the whole core.
 fn cores_of(cpus: &CpuSet, map: &Document) -> Result<Vec<CpuSet>, NoPlan> {
-    let cores = map.topology.cores.iter();
-    let cores = cores.map(|core| core.cpus.iter().filter(|cpu| cpus.contains(*cpu)).collect());
-    let mut cores: Vec<CpuSet> = cores.filter(|core: &CpuSet| !core.is_empty()).collect();
-    cores.sort_by_key(|core| core.iter().next());
+    let mut all: Vec<&CpuSet> = map.topology.cores.iter().map(|core| &core.cpus).collect();
+    all.sort_by_key(|core| core.iter().next());
+    let usable = |core: &CpuSet| core.iter().filter(|cpu| cpus.contains(*cpu)).collect();
+    let cores = all.into_iter().map(usable);
+    let cores: Vec<CpuSet> = cores.filter(|core: &CpuSet| !core.is_empty()).collect();
     let known: CpuSet = cores.iter().flat_map(CpuSet::iter).collect();
     match known == *cpus {
         true => Ok(cores),

@@ -2,9 +2,9 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::{PlanRequest, node_of};
+use super::{PlanRequest, cpus_of, node_of};
 use crate::document::{Document, GpuEntry, PlanDocument, PlannedRank};
-use crate::units::{CpuSet, node_list, ranges};
+use crate::units::{CpuSet, NodeSet, node_list, ranges};
 
 pub(super) fn notes(plan: &PlanDocument, map: &Document, request: &PlanRequest) -> Vec<String> {
     let gpu = |rank: &PlannedRank| map.topology.gpus.iter().find(|gpu| gpu.index == rank.gpu);
@@ -13,32 +13,95 @@ pub(super) fn notes(plan: &PlanDocument, map: &Document, request: &PlanRequest) 
         .iter()
         .filter_map(|rank| Some((rank, gpu(rank)?)))
         .collect();
-    let mut notes = crowded(plan);
+    let mut notes = crowded(plan, map);
     notes.extend(other_homes(&planned));
     notes.extend(cuda_order(&planned));
     notes.extend(left_out(map, request, &planned));
     notes
 }
 
+/// How crowded some CPUs are. Ranks that are alike in this share a note.
+#[derive(Debug, PartialEq, Eq, PartialOrd, Ord)]
+struct Crowd {
+    /// How many ranks may run on the same CPUs.
+    ranks: usize,
+    /// The processes of all of these, with loaders.
+    processes: usize,
+    cpus: usize,
+}
+
+impl Crowd {
+    /// Whether an audit would report it: cpus-crowded, or node-crowded where the CPUs are all of their nodes.
+    fn is_too_many(&self, is_whole_nodes: bool) -> bool {
+        // A trainer waits for its GPU most of the time. But it has more busy threads than one CPU can run.
+        let room = self.cpus + usize::from(!is_whole_nodes);
+        self.processes > room || self.cpus == 1
+    }
+}
+
 /// More busy processes than CPUs: binding then costs more than it brings.
-fn crowded(plan: &PlanDocument) -> Vec<String> {
+fn crowded(plan: &PlanDocument, map: &Document) -> Vec<String> {
     let mut groups: BTreeMap<String, Vec<&PlannedRank>> = BTreeMap::new();
     for rank in &plan.ranks {
         groups.entry(rank.cpus.to_string()).or_default().push(rank);
     }
-    let mut notes = Vec::new();
-    for (cpus, ranks) in groups {
-        let count = ranks[0].cpus.iter().count();
-        let processes = ranks.len() * (1 + plan.workers as usize);
-        if processes > count {
-            let whose = ranges(ranks.iter().map(|rank| rank.rank));
-            notes.push(format!(
-                "rank {whose}: {processes} busy processes for {count} CPUs ({cpus}): bound there they wait for each other; \
-                 use fewer workers, or leave them unbound and compare"
-            ));
+    let mut crowds: BTreeMap<Crowd, Vec<Vec<u32>>> = BTreeMap::new();
+    for ranks in groups.into_values() {
+        let crowd = Crowd {
+            ranks: ranks.len(),
+            processes: ranks.len() * (1 + plan.workers as usize),
+            cpus: ranks[0].cpus.iter().count(),
+        };
+        if crowd.is_too_many(is_whole_nodes(&ranks[0].cpus, map)) {
+            let numbers = ranks.iter().map(|rank| rank.rank);
+            crowds.entry(crowd).or_default().push(numbers.collect());
         }
     }
+    let notes = crowds.into_iter();
     notes
+        .map(|(crowd, groups)| crowd_note(&crowd, groups))
+        .collect()
+}
+
+fn is_whole_nodes(cpus: &CpuSet, map: &Document) -> bool {
+    let nodes: NodeSet = cpus.iter().filter_map(|cpu| node_of(cpu, map)).collect();
+    cpus_of(&nodes, map) == *cpus
+}
+
+fn crowd_note(crowd: &Crowd, mut groups: Vec<Vec<u32>>) -> String {
+    groups.sort();
+    let who = if crowd.ranks == 1 {
+        let mut numbers: Vec<u32> = groups.concat();
+        numbers.sort_unstable();
+        match numbers.as_slice() {
+            [one] => format!("rank {one} has"),
+            several => format!("each of ranks {} has", ranges(several.iter().copied())),
+        }
+    } else {
+        let groups = groups.into_iter().map(ranges);
+        let groups: Vec<String> = groups
+            .map(|ranks| format!("ranks {ranks} together"))
+            .collect();
+        let comma = if groups.len() == 1 { "" } else { "," };
+        format!("{}{comma} have", groups.join(", and "))
+    };
+    let (processes, cpus) = (
+        counted(crowd.processes, "busy process", "busy processes"),
+        counted(crowd.cpus, "CPU", "CPUs"),
+    );
+    match crowd.processes {
+        1 => format!("{who} {processes} for {cpus}: a rank has more busy threads than that"),
+        _ => format!(
+            "{who} {processes} for {cpus}: bound there they wait for each other; use fewer workers, or leave them unbound and compare"
+        ),
+    }
+}
+
+fn counted(count: usize, one: &str, several: &str) -> String {
+    match count {
+        1 => format!("1 {one}"),
+        _ => format!("{count} {several}"),
+    }
 }
 
 /// GPUs whose own nodes have no CPUs or no memory.

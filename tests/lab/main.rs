@@ -20,6 +20,7 @@ mod movers;
 mod nvml;
 mod nvml_partly;
 mod peers;
+mod plan;
 mod remedies;
 mod shapes;
 

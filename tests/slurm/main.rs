@@ -1,6 +1,6 @@
 //! The program and contrib/slurm under a real Slurm: one controller and three nodes, all on this machine.
 //!
-//! It needs root and Debian's packages slurmctld, slurmd, slurm-client and munge, and hwloc-nox for the order of cores.
+//! It needs root and Debian's packages slurmctld, slurmd, slurm-client and munge, hwloc-nox for the order of cores, and numactl.
 
 #![allow(
     clippy::expect_used,
@@ -13,6 +13,7 @@ mod cluster;
 mod fleet;
 mod gres;
 mod health_check;
+mod plan;
 mod steps;
 
 #[path = "../support/mod.rs"]

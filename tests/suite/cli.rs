@@ -6,8 +6,8 @@ use std::process::{Command, Stdio};
 use crate::live::Sleeper;
 use crate::program::{Run, fixture, program, run};
 
-const SUBCOMMANDS: [&str; 8] = [
-    "audit", "topology", "diff", "show", "record", "rules", "explain", "metrics",
+const SUBCOMMANDS: [&str; 9] = [
+    "audit", "topology", "diff", "show", "record", "rules", "explain", "metrics", "plan",
 ];
 
 /// The arguments without which a subcommand does not start.
@@ -24,26 +24,26 @@ fn needed(subcommand: &str) -> &'static [&'static str] {
 const OPTIONS: &[(&[&str], &[&str])] = &[
     (
         &["--snapshot", "/nonexistent"],
-        &["audit", "topology", "diff", "metrics"],
+        &["audit", "topology", "diff", "metrics", "plan"],
     ),
     (&["--pid", "1"], &["audit", "diff", "record"]),
     (&["--for", "1s"], &["audit", "metrics"]),
     (&["--memory", "none"], &["audit", "metrics"]),
     (
         &["--deadline", "9s"],
-        &["audit", "topology", "diff", "record", "metrics"],
+        &["audit", "topology", "diff", "record", "metrics", "plan"],
     ),
     (
         &["--nvml-lib", "/nonexistent"],
-        &["audit", "topology", "diff", "record", "metrics"],
+        &["audit", "topology", "diff", "record", "metrics", "plan"],
     ),
     (
         &["--gpu-node", "0=0"],
-        &["audit", "topology", "diff", "metrics"],
+        &["audit", "topology", "diff", "metrics", "plan"],
     ),
     (
         &["--topology", "/nonexistent"],
-        &["audit", "topology", "diff", "metrics"],
+        &["audit", "topology", "diff", "metrics", "plan"],
     ),
     (
         &["--expect", "/nonexistent"],
@@ -72,9 +72,17 @@ const OPTIONS: &[(&[&str], &[&str])] = &[
     (
         &["--color", "never"],
         &[
-            "audit", "topology", "diff", "show", "record", "rules", "explain",
+            "audit", "topology", "diff", "show", "record", "rules", "explain", "plan",
         ],
     ),
+    (&["--gpus", "0"], &["plan"]),
+    (&["--ranks", "1"], &["plan"]),
+    (&["--order", "pci"], &["plan"]),
+    (&["--workers", "1"], &["plan"]),
+    (&["--exclusive"], &["plan"]),
+    (&["--reserve", "0"], &["plan"]),
+    (&["--format", "json"], &["plan"]),
+    (&["--dir", "/nonexistent/x"], &["plan"]),
 ];
 
 #[track_caller]

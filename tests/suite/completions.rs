@@ -13,6 +13,7 @@ const CASES: &[(&str, &[&str])] = &[
     ("numa-audit dif", &["diff"]),
     ("numa-audit diff --fail-on at", &["at-risk"]),
     ("numa-audit topology --exp", &["--expect"]),
+    ("numa-audit plan --format s", &["sglang", "sh", "slurm"]),
     (
         "numa-audit --snapshot fixtures/p4d-b",
         &["fixtures/p4d-bound.tar.gz"],

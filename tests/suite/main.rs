@@ -37,6 +37,7 @@ mod one_core;
 mod other_gpus;
 mod page_sizes;
 mod placement;
+mod plan;
 mod planned;
 mod print;
 mod program;

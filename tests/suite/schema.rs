@@ -155,3 +155,39 @@ fn documents_of_fleets_follow_their_schema() {
     }
     assert_eq!(run(["schema"]).stdout, run(["schema", "audit"]).stdout);
 }
+
+#[test]
+fn plans_follow_their_schema() {
+    let folder = tempfile::tempdir().unwrap();
+    let plans = [
+        &["plan", "--format", "json"][..],
+        &[
+            "plan",
+            "--format",
+            "json",
+            "--gpus",
+            "0,4",
+            "--exclusive",
+            "--workers",
+            "9",
+            "--reserve",
+            "0",
+        ],
+    ];
+    let paths = plans.iter().zip(0..).map(|(arguments, number)| {
+        let path = folder.path().join(format!("{number}"));
+        fs::write(&path, replay("p4d-bound", arguments).stdout).unwrap();
+        path
+    });
+    let mut paths: Vec<PathBuf> = paths.collect();
+    let broken = folder.path().join("2");
+    fs::write(&broken, r#"{"schema_version": 1, "ranks": [{"rank": 0}]}"#).unwrap();
+    paths.push(broken);
+    if let Some(complaints) = complaints("plan", folder.path(), &paths) {
+        assert!(!complaints.is_empty(), "the broken one");
+        assert!(
+            complaints.lines().all(|line| line.starts_with("2 ")),
+            "{complaints}"
+        );
+    }
+}

@@ -37,6 +37,7 @@ pub(super) fn of(subcommand: Option<&str>) -> &'static [Section] {
         Some("metrics") => METRICS,
         Some("show") => SHOW,
         Some("fleet") => FLEET,
+        Some("plan") => PLAN,
         Some("schema") => SCHEMA,
         Some("record") => RECORD,
         Some("explain") => EXPLAIN,
@@ -50,7 +51,8 @@ pub(super) fn of(subcommand: Option<&str>) -> &'static [Section] {
 pub(super) fn related(subcommand: &str) -> &'static [&'static str] {
     match subcommand {
         "audit" => &["diff", "explain", "record", "rules", "topology"],
-        "topology" => &["audit"],
+        "topology" => &["audit", "plan"],
+        "plan" => &["audit", "diff", "schema", "topology"],
         "diff" => &["audit", "record", "show"],
         "show" => &["audit", "diff", "schema"],
         "metrics" => &["audit", "explain", "rules"],
@@ -271,6 +273,65 @@ const FLEET: &[Section] = &[Section {
         ),
     ],
 }];
+
+const PLAN: &[Section] = &[
+    Section {
+        heading: "THE PLAN",
+        entries: &[
+            Text(
+                "Each rank has a GPU, and runs on the CPUs of the GPU's local nodes: the nodes that it is attached to or, where these have no CPUs, the nearest. With --exclusive the cores of a node are dealt to its ranks, whole and in equal parts; the lower GPUs get what is left over. Its loaders may use the same CPUs or, with --exclusive, all but the rank's first core, if there is a CPU for each loader then.",
+            ),
+            Text(
+                "CPUs that are isolated from the scheduler, reserved with --reserve or outside of the cpuset, the allocation or the affinity of this command are left alone. Of a recording the last is not known.",
+            ),
+            Text(
+                "Nothing is guessed. Where the local node of one GPU is unknown, or has no CPU or memory that may be used, there is no plan. Notes say what does not fit, such as more busy processes than CPUs.",
+            ),
+        ],
+    },
+    Section {
+        heading: "FORMATS",
+        entries: &[
+            Text(
+                "Each is made of the same plan. One that cannot express it, such as an option of a launcher that would bind otherwise, says why and prints nothing (exit status 1); the wrapper of --format sh always can.",
+            ),
+            Term("table, json", "For people, and for --expect."),
+            Term(
+                "sh, numactl, env, python",
+                "A wrapper for each rank of any launcher; a script that starts all ranks of one machine; variables; functions for the script and its loaders. The first two need numactl.",
+            ),
+            Term(
+                "torchrun, slurm, openmpi",
+                "The options of these launchers: --numa-binding of PyTorch 2.9 and later, masks for srun with the lines of gres.conf, a rank file for Open MPI 4. torchrun and Open MPI bind CPUs only.",
+            ),
+            Term(
+                "deepspeed, accelerate, vllm, sglang, kubernetes",
+                "Written after the documentation and the sources of these programs, and not tried with them.",
+            ),
+        ],
+    },
+    Section {
+        heading: "EXAMPLES",
+        entries: &[
+            Term(
+                "numa-audit plan --workers 8",
+                "Where the ranks of a job with one rank for each GPU should run, each with 8 loaders.",
+            ),
+            Term(
+                "numa-audit plan --exclusive --format sh > bind.sh; chmod +x bind.sh; torchrun --nproc-per-node=8 --no-python ./bind.sh python train.py",
+                "Give each rank cores of its own.",
+            ),
+            Term(
+                "numa-audit plan --gpus 0,2 --reserve 0-1 --format slurm",
+                "Options for srun, for two GPUs; CPUs 0 and 1 are left to the system.",
+            ),
+            Term(
+                "numa-audit plan --format env --dir /etc/train; systemd-run -p EnvironmentFile=/etc/train/rank0.env ...",
+                "A file of variables for each rank.",
+            ),
+        ],
+    },
+];
 
 const SCHEMA: &[Section] = &[Section {
     heading: "EXAMPLES",

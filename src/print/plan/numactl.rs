@@ -2,22 +2,24 @@
 
 use std::fmt::Write;
 
-use super::words::{comments, numactl_options, visible_devices};
-use crate::document::PlanDocument;
+use super::words::{NO_DEVICES, comments, loaders_note, numactl_options, visible_devices};
+use crate::document::{Document, PlanDocument};
 
-pub(super) fn launcher(plan: &PlanDocument) -> String {
+pub(super) fn launcher(plan: &PlanDocument, map: &Document) -> String {
     let mut out = "#!/bin/sh\n".to_owned();
     out += &comments(plan);
+    out += loaders_note(plan);
     out += "# Save it as launch.sh, then: sh launch.sh python train.py\n";
     let world = plan.ranks.len();
     let _ = writeln!(out, "export WORLD_SIZE={world} LOCAL_WORLD_SIZE={world}");
     out +=
         "export MASTER_ADDR=\"${MASTER_ADDR:-127.0.0.1}\" MASTER_PORT=\"${MASTER_PORT:-29500}\"\n";
-    if let Some(devices) = visible_devices(plan) {
-        let _ = writeln!(
-            out,
-            "export CUDA_VISIBLE_DEVICES=\"${{CUDA_VISIBLE_DEVICES:-{devices}}}\""
-        );
+    match visible_devices(plan, map) {
+        // Another value could give a rank a GPU of another node.
+        Some(devices) => {
+            let _ = writeln!(out, "export CUDA_VISIBLE_DEVICES={devices}");
+        }
+        None => out += NO_DEVICES,
     }
     out += "pids=\n";
     out += "trap 'kill $pids 2>/dev/null' INT TERM\n";

@@ -2,13 +2,14 @@
 
 use std::fmt::Write;
 
-use super::words::comments;
+use super::words::{FIRST_TOUCH, LOCAL_RANK, comments};
 use crate::document::PlanDocument;
 
 pub(super) fn functions(plan: &PlanDocument) -> String {
     let mut out = comments(plan);
-    out += "# Call bind() first of all, before torch is imported: memory stays on the node where it is touched first.\n";
+    out += "# Call bind() first of all, before torch is imported: threads that exist already stay where they are.\n";
     out += "# DataLoader(..., worker_init_fn=bind_worker) binds the loaders.\n";
+    out += FIRST_TOUCH;
     out += "import os\n\n";
     out += "# By local rank: the CPUs of the rank, and those of its loaders.\nPLAN = {\n";
     for rank in &plan.ranks {
@@ -19,9 +20,14 @@ pub(super) fn functions(plan: &PlanDocument) -> String {
             rank.gpu
         );
     }
-    out += "}\n\n\n";
+    let names = LOCAL_RANK.map(|name| format!("    \"{name}\",\n")).concat();
+    let _ = write!(
+        out,
+        "}}\n# What has the local rank, by launcher.\nRANKS = (\n{names})\n\n\n"
+    );
     out += r#"def _bind(part):
-    ranges = PLAN[int(os.environ["LOCAL_RANK"])][part].split(",")
+    rank = next(int(os.environ[name]) for name in RANKS if name in os.environ)
+    ranges = PLAN[rank][part].split(",")
     pairs = [(r.split("-")[0], r.split("-")[-1]) for r in ranges]
     os.sched_setaffinity(0, {cpu for first, last in pairs for cpu in range(int(first), int(last) + 1)})
 

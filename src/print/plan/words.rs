@@ -2,31 +2,39 @@
 
 use std::fmt::Write;
 
-use crate::document::{PlanDocument, PlannedRank};
+use crate::document::{Document, PlanDocument, PlannedRank};
 use crate::print::harmless;
+use crate::print::plan::machine::gpu_of;
 use crate::units::{node_list, ranges};
 
-/// The variables that have a rank's number on its machine, by launcher: torchrun, srun, Open MPI, MPICH, PALS.
-pub(super) const LOCAL_RANK: [&str; 5] = [
+/// The variables that have a rank's number on its machine, by launcher: torchrun, srun, Open MPI, MVAPICH2, Intel MPI and MPICH,
+/// PALS, Flux.
+pub(super) const LOCAL_RANK: [&str; 7] = [
     "LOCAL_RANK",
     "SLURM_LOCALID",
     "OMPI_COMM_WORLD_LOCAL_RANK",
+    "MV2_COMM_WORLD_LOCAL_RANK",
     "MPI_LOCALRANKID",
     "PALS_LOCAL_RANKID",
+    "FLUX_TASK_LOCAL_ID",
 ];
 
-/// `numa-audit plan for HOST: 8 ranks on GPUs 0-7`, then the notes, each as a comment.
+/// `Made by numa-audit plan for HOST: 8 ranks on GPUs 0-7`, then the notes, each as a comment.
 pub(super) fn comments(plan: &PlanDocument) -> String {
     let host = plan.hostname.as_deref();
     let host = host.map_or(String::new(), |host| format!(" for {}", harmless(host)));
-    let count = plan.ranks.len();
-    let s = if count == 1 { "" } else { "s" };
-    let gpus = ranges(plan.ranks.iter().map(|rank| rank.gpu));
-    let mut out = format!("# Made by numa-audit plan{host}: {count} rank{s} on GPU {gpus}.\n");
+    let s = if plan.ranks.len() == 1 { "" } else { "s" };
+    let (count, gpus) = (plan.ranks.len(), gpus(plan));
+    let mut out = format!("# Made by numa-audit plan{host}: {count} rank{s} on GPU{s} {gpus}.\n");
     for note in &plan.notes {
         let _ = writeln!(out, "# Note: {}.", harmless(note));
     }
     out
+}
+
+/// The GPUs in the order of the ranks: `0-3,6,5`.
+pub(super) fn gpus(plan: &PlanDocument) -> String {
+    ranges(plan.ranks.iter().map(|rank| rank.gpu))
 }
 
 /// `--physcpubind=0-11,48-59 --membind=0`
@@ -38,17 +46,65 @@ pub(super) fn numactl_options(rank: &PlannedRank) -> String {
     )
 }
 
-/// The value of CUDA_VISIBLE_DEVICES that gives rank N the Nth device. `None` where a UUID is unknown or is not NVIDIA's.
-pub(super) fn visible_devices(plan: &PlanDocument) -> Option<String> {
-    let uuids = plan.ranks.iter().map(|rank| rank.uuid.as_deref());
-    let uuids: Option<Vec<&str>> = uuids.collect();
-    let uuids = uuids?;
-    let is_uuid = |uuid: &&str| {
-        let rest = uuid.strip_prefix("GPU-");
-        rest.is_some_and(|rest| {
-            rest.bytes()
-                .all(|byte| byte.is_ascii_hexdigit() || byte == b'-')
-        })
+/// The value of CUDA_VISIBLE_DEVICES that gives rank N the Nth device. `None` where a GPU has no UUID of NVIDIA's, and where one
+/// has MIG devices: its UUID would stand for the first of them.
+pub(super) fn visible_devices(plan: &PlanDocument, map: &Document) -> Option<String> {
+    let uuid = |rank: &PlannedRank| {
+        let has_mig = gpu_of(rank, map).is_none_or(|gpu| !gpu.mig_devices.is_empty());
+        let uuid = rank.uuid.clone().filter(|uuid| is_nvidias(uuid));
+        uuid.filter(|_| !has_mig)
     };
-    uuids.iter().all(is_uuid).then(|| uuids.join(","))
+    let uuids: Option<Vec<String>> = plan.ranks.iter().map(uuid).collect();
+    uuids.map(|uuids| uuids.join(","))
 }
+
+/// Whether it is `GPU-` and a UUID of 8, 4, 4, 4 and 12 digits. Those of AMD have 16 digits, and no variable of CUDA takes them.
+fn is_nvidias(uuid: &str) -> bool {
+    let parts = uuid.split('-');
+    let digits = |part: &str| part.bytes().all(|byte| byte.is_ascii_hexdigit());
+    let lengths = parts.clone().skip(1).map(str::len);
+    uuid.starts_with("GPU-") && lengths.eq([8, 4, 4, 4, 12]) && parts.skip(1).all(digits)
+}
+
+/// The comment where no variable can say which GPU a rank uses.
+pub(super) const NO_DEVICES: &str =
+    "# Rank N must use the GPU of its line: no variable that selects it is known here.\n";
+
+/// `CUDA_VISIBLE_DEVICES=... ` before a command; empty where the ranks use the GPUs of the machine in their order anyway, and
+/// where no variable is known.
+pub(super) fn devices_before(plan: &PlanDocument, map: &Document) -> String {
+    match is_in_order(plan) {
+        true => String::new(),
+        false => visible_devices(plan, map).map_or(String::new(), |devices| {
+            format!("CUDA_VISIBLE_DEVICES={devices} ")
+        }),
+    }
+}
+
+/// Whether rank N has GPU N.
+pub(super) fn is_in_order(plan: &PlanDocument) -> bool {
+    plan.ranks.iter().all(|rank| rank.gpu == rank.rank)
+}
+
+/// What to say where something else than the command must select the GPUs.
+pub(super) fn devices_note(plan: &PlanDocument, map: &Document) -> &'static str {
+    match !is_in_order(plan) && visible_devices(plan, map).is_none() {
+        true => NO_DEVICES,
+        false => "",
+    }
+}
+
+/// What to say where the loaders should have other CPUs than their rank.
+pub(super) fn loaders_note(plan: &PlanDocument) -> &'static str {
+    let differs = |rank: &PlannedRank| rank.cpus != rank.worker_cpus;
+    match plan.workers > 0 && plan.ranks.iter().any(differs) {
+        true => {
+            "# Loaders have the CPUs of their rank; --format python gives them those of the plan.\n"
+        }
+        false => "",
+    }
+}
+
+/// What binds CPUs only.
+pub(super) const FIRST_TOUCH: &str =
+    "# It binds CPUs only: memory is on the node of the CPU that touches it first.\n";
