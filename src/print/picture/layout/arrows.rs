@@ -31,16 +31,25 @@ pub(super) fn order_in(routes: &[Route], scene: &Scene, pane: usize, lane: usize
     order
 }
 
+/// A level line: its height, and from where to where it goes.
+type Level = (f64, f64, f64);
+
 /// Draws all arrows.
 pub(super) fn arrows(sheet: &mut Sheet, plan: &Plan, tops: &[f64]) {
-    let mut starts: Vec<(&Route, Vec<Point>, Point)> = Vec::new();
-    for route in &plan.routes {
-        let Some((begin, end)) = ends(plan, route, tops) else {
-            continue;
-        };
-        starts.push((route, begin, end));
-    }
+    let starts = plan.routes.iter().filter_map(|route| {
+        let (begin, end) = ends(plan, route, tops)?;
+        Some((route, begin, end))
+    });
+    let starts: Vec<(&Route, Vec<Point>, Point)> = starts.collect();
     let upright = upright(plan, &starts);
+    let leaving = starts
+        .iter()
+        .zip(&upright)
+        .filter_map(|((_, begin, _), (x, _))| {
+            let last = begin.last()?;
+            Some((last.y, last.x.min(*x), last.x.max(*x)))
+        });
+    let mut taken: Vec<Level> = leaving.collect();
     let mut level = vec![0; plan.level.len()];
     for (index, (route, begin, end)) in starts.iter().enumerate() {
         let mut points = begin.clone();
@@ -61,14 +70,33 @@ pub(super) fn arrows(sheet: &mut Sheet, plan: &Plan, tops: &[f64]) {
             });
         }
         let x = points.last().map_or(0.0, |point| point.x);
-        points.push(Point { x, y: end.y });
-        points.push(*end);
+        let y = free(&mut taken, end.y, x.min(end.x), x.max(end.x));
+        points.push(Point { x, y });
+        points.push(Point { x: end.x, y });
         let memory = if route.arrow.is_memory { " memory" } else { "" };
         sheet.marks.push(Mark::Arrow {
             points,
             classes: format!("arrow {}{memory}", route.arrow.look.class()),
         });
     }
+}
+
+/// The height next to `y` at which no other level line is in the way: the strip is taller than a line.
+fn free(taken: &mut Vec<Level>, y: f64, left: f64, right: f64) -> f64 {
+    /// Lines this near are taken for one.
+    const APART: f64 = 5.0;
+    let is_free = |y: f64| {
+        let mut others = taken.iter();
+        others.all(|(other, from, to)| (other - y).abs() >= APART || *to < left || right < *from)
+    };
+    let offsets = [0.0, 5.0, -5.0, 9.0, -9.0];
+    let found = offsets
+        .iter()
+        .map(|offset| y + offset)
+        .find(|y| is_free(*y));
+    let found = found.unwrap_or(y);
+    taken.push((found, left, right));
+    found
 }
 
 fn bottom(plan: &Plan, tops: &[f64]) -> f64 {

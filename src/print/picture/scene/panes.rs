@@ -108,9 +108,13 @@ fn pane(stage: &Stage, seat: Seat, strips: Vec<(&'static str, Strip)>, bar: Opti
         && lines.is_empty()
         && bar.is_none();
     let has_processes = stage.document.processes.is_some();
-    if is_node {
-        lines.extend(nodes::lines(stage.document, &seat));
-    }
+    let (document, node) = (stage.document, seat.first().copied().filter(|_| is_node));
+    let of_map = node.filter(|_| !has_processes);
+    lines.extend(
+        of_map
+            .into_iter()
+            .flat_map(|node| nodes::devices(document, node)),
+    );
     if is_empty {
         let what = if has_processes {
             "no GPUs, no processes"
@@ -121,7 +125,9 @@ fn pane(stage: &Stage, seat: Seat, strips: Vec<(&'static str, Strip)>, bar: Opti
     }
     Pane {
         title: title(&seat),
-        details: nodes::details(stage.document, &seat),
+        cpus: node.map_or_else(Vec::new, |node| nodes::cpus(document, node)),
+        size: node.and_then(|node| nodes::size(document, node)),
+        distances: of_map.map_or_else(Vec::new, |node| nodes::distances(document, node)),
         columns,
         shared,
         lanes,
@@ -185,6 +191,7 @@ fn idle(gpu: Option<&GpuEntry>) -> Chip {
     Chip {
         look,
         is_away: false,
+        count: 0,
         text: text.to_owned(),
         notes: Vec::new(),
         tip: String::new(),
