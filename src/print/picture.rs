@@ -10,6 +10,8 @@ pub(crate) mod map;
 mod marks;
 mod routes;
 mod scene;
+#[cfg(test)]
+mod tests;
 mod text;
 
 use maud::{Markup, PreEscaped, html};

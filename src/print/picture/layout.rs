@@ -27,7 +27,7 @@ const FRAME_TITLE: f64 = 26.0;
 /// The least width of a pane.
 const PANE: f64 = 292.0;
 /// The least width of the whole.
-const NARROWEST: f64 = 760.0;
+const NARROWEST: f64 = 880.0;
 
 /// The drawing, with its size.
 #[derive(Debug, Default)]

@@ -1,7 +1,5 @@
 //! The arrows' lines, point by point.
 
-use std::cmp::Reverse;
-
 use crate::print::picture::layout::Plan;
 use crate::print::picture::layout::pane::{PAD, TRACK};
 use crate::print::picture::marks::{Mark, Point, Sheet};
@@ -20,13 +18,13 @@ pub(super) fn order_in(routes: &[Route], scene: &Scene, pane: usize, lane: usize
         let from = match route.arrow.from.slot {
             Slot::Column(at) | Slot::Shared(at) | Slot::Lane(at, _) => at,
         };
-        // Of one pane the column that is nearest to the gap comes last: its line is the outermost.
+        // Of one pane in the order of the lines that leave it, see `routes::order_out`.
         let nearest = if route.leaves_right() {
             usize::MAX - from
         } else {
             from
         };
-        Some((route.from.row, route.from.column, Reverse(nearest)))
+        Some((route.from.row, route.from.column, nearest))
     });
     order
 }
@@ -158,13 +156,12 @@ fn upright(plan: &Plan, starts: &[(&Route, Vec<Point>, Point)]) -> Vec<(f64, f64
             }
         }
         lines.sort_by_key(|(index, is_arriving)| {
-            let (route, begin, _) = &starts[*index];
-            let y = begin.last().map_or(0, |point| point.y as i64);
-            // From left to right the lower line turns first, from right to left the upper one.
-            match route.leaves_right() {
-                true => (*is_arriving, 0, -y),
-                false => (*is_arriving, 1, y),
-            }
+            let (route, begin, end) = &starts[*index];
+            let y = begin.last().map_or(0.0, |point| point.y);
+            // The order in which lines that turn the same way do not cross.
+            let is_lower_first = route.leaves_right() == (end.y > y);
+            let order = if is_lower_first { -y } else { y };
+            (*is_arriving, !route.leaves_right(), order as i64)
         });
         let right = plan.lefts.get(gap).copied().unwrap_or(plan.width);
         let left = match gap {
