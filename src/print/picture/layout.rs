@@ -26,6 +26,8 @@ const FRAME_PAD: f64 = 12.0;
 const FRAME_TITLE: f64 = 26.0;
 /// The least width of a pane.
 const PANE: f64 = 292.0;
+/// Wider is not tried, unless there is no other arrangement.
+const WIDEST: f64 = 2200.0;
 /// The least width of the whole.
 const NARROWEST: f64 = 880.0;
 
@@ -56,7 +58,11 @@ pub(super) fn layout(scene: &Scene) -> Layout {
         for columns in
             (1..=widest.min(MOST_COLUMNS)).filter(|columns| is_balanced(*columns, widest))
         {
-            let layout = Plan::new(scene, panes, columns).draw();
+            let plan = Plan::new(scene, panes, columns);
+            if best.is_some() && plan.width > WIDEST {
+                continue;
+            }
+            let layout = plan.draw();
             if best
                 .as_ref()
                 .is_none_or(|best| layout.score() > best.score())

@@ -149,12 +149,9 @@ fn words(pane: &Pane, inner: usize, with_distances: bool) -> Vec<String> {
     let mut lines: Vec<String> = cpus.into_iter().chain(pane.size.clone()).collect();
     lines.extend(pane.gpus());
     for column in &pane.columns {
-        lines.extend(
-            column
-                .lines
-                .iter()
-                .map(|line| format!("GPU {} {line}", column.gpu)),
-        );
+        let lines_of = column.lines.iter();
+        let lines_of = lines_of.map(|line| line.trim_start_matches("its "));
+        lines.extend(lines_of.map(|line| format!("GPU {} {line}", column.gpu)));
     }
     if with_distances && !pane.distances.is_empty() {
         let line = format!("distance {}", pane.distances.join(", "));

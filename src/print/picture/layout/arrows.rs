@@ -38,16 +38,20 @@ pub(super) fn arrows(sheet: &mut Sheet, plan: &Plan, tops: &[f64]) {
         let (begin, end) = ends(plan, route, tops)?;
         Some((route, begin, end))
     });
-    let starts: Vec<(&Route, Vec<Point>, Point)> = starts.collect();
+    let mut starts: Vec<(&Route, Vec<Point>, Point)> = starts.collect();
     let upright = upright(plan, &starts);
-    let leaving = starts
-        .iter()
-        .zip(&upright)
-        .filter_map(|((_, begin, _), (x, _))| {
-            let last = begin.last()?;
-            Some((last.y, last.x.min(*x), last.x.max(*x)))
-        });
-    let mut taken: Vec<Level> = leaving.collect();
+    let mut taken: Vec<Level> = Vec::new();
+    for ((route, begin, _), (x, _)) in starts.iter_mut().zip(&upright) {
+        let is_track = matches!(route.arrow.from.slot, Slot::Column(_));
+        if let Some(last) = begin.last_mut() {
+            let (left, right) = (last.x.min(*x), last.x.max(*x));
+            // A column's track is its own; a strip may have several arrows.
+            match is_track {
+                true => taken.push((last.y, left, right)),
+                false => last.y = free(&mut taken, last.y, left, right),
+            }
+        }
+    }
     let mut level = vec![0; plan.level.len()];
     for (index, (route, begin, end)) in starts.iter().enumerate() {
         let mut points = begin.clone();
@@ -87,7 +91,7 @@ fn free(taken: &mut Vec<Level>, y: f64, left: f64, right: f64) -> f64 {
         let mut others = taken.iter();
         others.all(|(other, from, to)| (other - y).abs() >= APART || *to < left || right < *from)
     };
-    let offsets = [0.0, 5.0, -5.0, 9.0, -9.0];
+    let offsets = [0.0, 5.0, -5.0, 9.0, -9.0, 13.0, -13.0];
     let found = offsets
         .iter()
         .map(|offset| y + offset)

@@ -125,14 +125,19 @@ fn pane(stage: &Stage, seat: Seat, strips: Vec<(&'static str, Strip)>, bar: Opti
     }
     Pane {
         title: title(&seat),
-        cpus: node.map_or_else(Vec::new, |node| nodes::cpus(document, node)),
+        cpus: match node {
+            Some(node) => nodes::cpus(document, node),
+            None if seat.is_empty() => Vec::new(),
+            None => vec!["GPUs of all of them".to_owned()],
+        },
         size: node.and_then(|node| nodes::size(document, node)),
         distances: of_map.map_or_else(Vec::new, |node| nodes::distances(document, node)),
         columns,
         shared,
         lanes,
         lines,
-        memory: bar.or_else(|| (has_processes && is_node && !is_empty).then(Bar::default)),
+        memory: bar
+            .or_else(|| (has_processes && is_node && !is_empty).then(|| memory::empty(stage))),
         is_empty,
         seat,
     }
@@ -142,7 +147,7 @@ fn title(seat: &Seat) -> String {
     match seat.first() {
         None => "home node unknown".to_owned(),
         Some(node) if seat.len() == 1 => named(*node),
-        Some(_) => format!("nodes {}: GPUs of all of them", node_list(seat)),
+        Some(_) => format!("nodes {}", node_list(seat)),
     }
 }
 
