@@ -21,6 +21,7 @@ use crate::print::picture::layout::Layout;
 use crate::print::picture::scene::Scene;
 
 /// An `<svg>` element, to stand in a page or in a file of its own.
+#[allow(dead_code, reason = "for the HTML page")]
 #[derive(Debug, Clone)]
 pub(crate) struct Drawing {
     /// The element.
@@ -35,9 +36,11 @@ pub(crate) struct Drawing {
 pub(crate) const STYLE: &str = include_str!("picture/light.css");
 
 /// The dark colours of the same classes.
+#[allow(dead_code, reason = "for the HTML page")]
 pub(crate) const DARK_STYLE: &str = include_str!("picture/dark.css");
 
 /// The picture for a page that has STYLE. `id` begins the ids of its elements: a page may have several pictures.
+#[allow(dead_code, reason = "for the HTML page")]
 pub(crate) fn drawing(document: &Document, id: &str) -> Drawing {
     drawn(document, id, &html! {})
 }
