@@ -17,12 +17,11 @@ struct Export<'a> {
 }
 
 fn exports(arguments: &ExportArgs) -> impl Iterator<Item = Export<'_>> {
-    let svg = arguments.svg.iter().map(|path| Export {
+    arguments.svg.iter().map(|path| Export {
         option: "--svg",
         path,
         text: picture::file,
-    });
-    svg
+    })
 }
 
 /// Reports early what would keep [`export`] from its files: an audit may take hours.

@@ -83,12 +83,7 @@ pub(super) fn leaving(routes: &[Route], pane: usize, per_row: usize, row: usize)
 
 /// The order in which arrows leave a row of columns, from its top track down: the ones with the shortest way out first, so that
 /// no line crosses another one of the same side.
-pub(super) fn order_out<'a>(
-    routes: &'a [Route],
-    pane: usize,
-    per_row: usize,
-    row: usize,
-) -> Vec<&'a Route> {
+pub(super) fn order_out(routes: &[Route], pane: usize, per_row: usize, row: usize) -> Vec<&Route> {
     let here = routes.iter().filter(|route| route.arrow.from.pane == pane);
     let column = |route: &Route| match route.arrow.from.slot {
         Slot::Column(at) if at / per_row == row => Some(at),

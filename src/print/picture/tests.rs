@@ -5,7 +5,6 @@ mod machines;
 mod scenes;
 
 use proptest::prelude::*;
-use serde_json::Value;
 
 use super::layout::layout;
 use super::scene::scene;
@@ -76,9 +75,10 @@ fn hostile_names() {
     assert!(!file.contains("<script") && !file.contains('\u{202e}'));
 }
 
-fn any_processes(
-    nodes: u32,
-) -> impl Strategy<Value = Vec<(usize, usize, Option<u32>, Option<u32>, bool)>> {
+/// The first GPU and how many they are, the nodes of the CPUs and of the memory, and whether it is a worker.
+type MadeProcess = (usize, usize, Option<u32>, Option<u32>, bool);
+
+fn any_processes(nodes: u32) -> impl Strategy<Value = Vec<MadeProcess>> {
     let node = || prop::option::weighted(0.9, 0..nodes);
     prop::collection::vec(
         (0usize..16, 1usize..4, node(), node(), any::<bool>()),

@@ -230,11 +230,11 @@ fn shared(stage: &Stage, seat: &Seat) -> Vec<Strip> {
     let mut strips = Vec::new();
     let teams = stage.teams.iter().filter(|(team, _)| team.len() > 1);
     for (team, members) in teams.filter(|(team, _)| stage.seats_of(team).contains(seat)) {
-        let is_here = |process: &&&ProcessEntry| {
+        let is_here = |process: &&ProcessEntry| {
             place::node_of(process).is_none_or(|node| seat.contains(&node))
         };
         let (here, away): (Vec<&ProcessEntry>, Vec<&ProcessEntry>) =
-            members.iter().partition(|of| is_here(&of));
+            members.iter().partition(|of| is_here(of));
         for (members, is_away) in [(here, false), (away, true)] {
             if members.is_empty() {
                 continue;
