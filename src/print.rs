@@ -14,6 +14,7 @@ pub(crate) mod json;
 pub(crate) mod metrics;
 pub(crate) mod node_table;
 pub(crate) mod nodes;
+pub(crate) mod picture;
 pub(crate) mod plan;
 pub(crate) mod quiet;
 pub(crate) mod remedies;
@@ -27,4 +28,4 @@ pub(crate) use cells::{
 };
 pub(crate) use columns::{ColumnRoom, Filled, draw};
 pub(crate) use table::{counts, findings, head};
-pub(crate) use terminal::{ColorChoice, Surroundings, Terminal, acts, cell, harmless};
+pub(crate) use terminal::{ColorChoice, Surroundings, Terminal, acts, cell, harmless, is_utf8};

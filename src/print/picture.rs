@@ -1,0 +1,106 @@
+//! The picture of a document: the NUMA nodes with their GPUs, and each process where it runs.
+//!
+//! Data flows one way: `scene` says what is where, `layout` gives it places with the help of `routes` (the ways of the arrows) and
+//! `text` (how wide it is), and `draw` writes that as SVG. Position means node, colour means verdict.
+
+mod draw;
+mod layout;
+mod look;
+pub(crate) mod map;
+mod marks;
+mod routes;
+mod scene;
+#[cfg(test)]
+mod tests;
+mod text;
+
+use maud::{Markup, PreEscaped, html};
+
+use crate::document::Document;
+use crate::print::picture::layout::Layout;
+use crate::print::picture::scene::Scene;
+
+/// An `<svg>` element, to stand in a page or in a file of its own.
+#[allow(dead_code, reason = "for the HTML page")]
+#[derive(Debug, Clone)]
+pub(crate) struct Drawing {
+    /// The element.
+    pub(crate) markup: Markup,
+    /// In pixels, as the viewBox has it.
+    pub(crate) width: u32,
+    /// In pixels, as the viewBox has it.
+    pub(crate) height: u32,
+}
+
+/// The light colours of the picture's classes.
+pub(crate) const STYLE: &str = include_str!("picture/light.css");
+
+/// The dark colours of the same classes.
+#[allow(dead_code, reason = "for the HTML page")]
+pub(crate) const DARK_STYLE: &str = include_str!("picture/dark.css");
+
+/// The picture for a page that has STYLE. `id` begins the ids of its elements: a page may have several pictures.
+#[allow(dead_code, reason = "for the HTML page")]
+pub(crate) fn drawing(document: &Document, id: &str) -> Drawing {
+    drawn(document, id, &html! {})
+}
+
+/// The picture as a file. It has its colours and a background in it.
+pub(crate) fn file(document: &Document) -> String {
+    let style = html! {
+        style { (PreEscaped(STYLE)) }
+        rect class="pic-ground" width="100%" height="100%" {}
+    };
+    let drawing = drawn(document, "picture", &style);
+    let head = "<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n";
+    format!("{head}{}\n", drawing.markup.into_string())
+}
+
+fn drawn(document: &Document, id: &str, before: &Markup) -> Drawing {
+    let scene = scene::scene(document);
+    let Layout {
+        marks,
+        width,
+        height,
+    } = layout::layout(&scene);
+    let (width, height) = (width.ceil() as u32, height.ceil() as u32);
+    let (title, description) = in_words(&scene);
+    let (title_id, description_id) = (format!("{id}-title"), format!("{id}-desc"));
+    let markup = html! {
+        svg xmlns="http://www.w3.org/2000/svg" class="pic" viewBox={ "0 0 " (width) " " (height) } width=(width) height=(height)
+            role="img" aria-labelledby={ (title_id) " " (description_id) } {
+            title id=(title_id) { (title) }
+            desc id=(description_id) { (description) }
+            (before)
+            (draw::elements(&marks))
+        }
+    };
+    Drawing {
+        markup,
+        width,
+        height,
+    }
+}
+
+/// The picture for those who do not see it.
+fn in_words(scene: &Scene) -> (String, String) {
+    let title = scene.result.as_ref().map_or("NUMA nodes", |(_, text)| text);
+    let lines = scene.lines.iter().map(|line| line.text.clone());
+    let panes = scene.panes.iter().map(|pane| {
+        let gpus = pane.gpus().unwrap_or("no GPUs".to_owned());
+        let strips = pane.lanes.iter().flat_map(|lane| &lane.strips);
+        let guests: Vec<String> = strips
+            .map(|strip| format!("{} of {}", strip.text, scene::gpus(&strip.team)))
+            .collect();
+        let guests = match guests.is_empty() {
+            true => String::new(),
+            false => format!("; from elsewhere: {}", guests.join(", ")),
+        };
+        format!("{}: {gpus}{guests}", pane.title)
+    });
+    let text: Vec<String> = lines
+        .chain(panes)
+        .chain(scene.notes.iter().cloned())
+        .collect();
+    (title.to_owned(), text.join(". "))
+}
