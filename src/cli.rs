@@ -1,6 +1,7 @@
 //! The command line: what can be typed. Each subcommand has exactly the groups of options that apply to it, so clap
 //! refuses the others.
 
+mod export;
 mod fleet;
 mod judgement;
 mod machine;
@@ -13,6 +14,7 @@ use std::time::Duration;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
+pub(crate) use export::ExportArgs;
 pub(crate) use fleet::FleetArgs;
 pub(crate) use judgement::{FailOn, JudgementArgs};
 pub(crate) use machine::{HomeNodeArgs, MachineArgs, MemoryHow, NvmlArgs, PidArgs};
@@ -184,6 +186,8 @@ pub(crate) struct AuditArgs {
     pub(crate) expect: Option<PathBuf>,
     #[command(flatten)]
     pub(crate) output: OutputArgs,
+    #[command(flatten)]
+    pub(crate) export: ExportArgs,
     /// Print CSV: one row for each process.
     #[arg(long, conflicts_with_all = ["json", "all", "remedies"])]
     pub(crate) csv: bool,
@@ -215,6 +219,8 @@ pub(crate) struct TopologyArgs {
     pub(crate) expect: Option<PathBuf>,
     #[command(flatten)]
     pub(crate) output: OutputArgs,
+    #[command(flatten)]
+    pub(crate) export: ExportArgs,
     /// Print one line if the machine is not as expected, and nothing if it is.
     #[arg(long, requires = "expect", conflicts_with = "json")]
     pub(crate) quiet: bool,
@@ -268,6 +274,8 @@ pub(crate) struct ShowArgs {
     pub(crate) file: PathBuf,
     #[command(flatten)]
     pub(crate) output: OutputArgs,
+    #[command(flatten)]
+    pub(crate) export: ExportArgs,
     /// Exit with 1 from this verdict on.
     #[arg(long, value_name = "VERDICT", default_value = "mismatch")]
     pub(crate) fail_on: FailOn,

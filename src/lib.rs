@@ -18,8 +18,8 @@
 //! | [`record`] | writes a recording: the files that one observation read | units, machine, jobs, observe |
 //! | [`cli`], [`commands`] | arguments, and one file for each subcommand | everything |
 //!
-//! The test `tests/suite/arrows.rs` checks these arrows. Only `observe` and `record` open files (and what `man --dir`
-//! and `metrics --output` write); only `print` and the commands write to the terminal. `audit`, `jobs`, `compare` and `document`
+//! The test `tests/suite/arrows.rs` checks these arrows. Only `observe` and `record` open files (and what `man --dir`,
+//! `metrics --output` and `--svg` write); only `print` and the commands write to the terminal. `audit`, `jobs`, `compare` and `document`
 //! know no file, no clock and no terminal.
 //!
 //! # Where is ... read?
@@ -73,7 +73,7 @@
 //!   (`commands/guard.rs`, `observe/process/left_behind.rs`). NVML runs in another child process, and the whole observation
 //!   has a deadline.
 //! - Text from a process or a recording is hostile: parsers do not panic, and tables print it escaped.
-//! - The program only reads; only [`record`], `man --dir` and `metrics --output` write files. There is no configuration file, and no
+//! - The program only reads; only [`record`], `man --dir`, `metrics --output` and `--svg` write files. There is no configuration file, and no
 //!   network unless `metrics --listen` asks for it.
 
 pub(crate) mod audit;

@@ -14,6 +14,7 @@ pub(crate) mod json;
 pub(crate) mod metrics;
 pub(crate) mod node_table;
 pub(crate) mod nodes;
+pub(crate) mod picture;
 pub(crate) mod quiet;
 pub(crate) mod remedies;
 pub(crate) mod rows;

@@ -6,7 +6,7 @@ use super::missing_job::JobsHere;
 use super::output::{print, print_by, quiet_line, terminal};
 use super::settings::{expected, limits, settings};
 use super::trouble::Trouble;
-use super::{exit_code, guard, source};
+use super::{exit_code, export, guard, source};
 use crate::audit::audit;
 use crate::cli::AuditArgs;
 use crate::document::Expected;
@@ -14,6 +14,7 @@ use crate::observe::{observe, own_process, watch};
 use crate::print::{csv, json, remedies, table};
 
 pub(super) fn run(arguments: &AuditArgs) -> Result<u8, Trouble> {
+    export::ensure_possible(&arguments.export)?;
     let expected = expected(arguments.expect.as_deref())?;
     if arguments.machine.snapshot.is_some() {
         return run_in_this_process(arguments, expected);
@@ -41,7 +42,9 @@ fn run_in_this_process(arguments: &AuditArgs, expected: Option<Expected>) -> Res
     let jobs = JobsHere::of(&machine);
     let document = audit(machine, &settings);
     jobs.note_missing(settings.scope.job.as_ref(), &document);
-    if arguments.quiet {
+    if export::export(&document, &arguments.export)? {
+        // Nothing else is printed.
+    } else if arguments.quiet {
         print(&quiet_line(&document, arguments.fail_on))?;
     } else if arguments.output.json {
         print_by(|out| json::write(&document, out))?;

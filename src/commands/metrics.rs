@@ -12,7 +12,6 @@ mod request;
 mod round;
 mod rounds;
 mod server;
-mod text_file;
 
 use super::trouble::Trouble;
 use crate::cli::MetricsArgs;

@@ -1,15 +1,18 @@
 //! `numa-audit show`.
 
 use super::output::{print, print_by, quiet_line, terminal};
-use super::{Trouble, exit_code};
+use super::{Trouble, exit_code, export};
 use crate::cli::ShowArgs;
 use crate::observe::read_audit;
 use crate::print::{csv, json, table, topology};
 
 pub(crate) fn run(arguments: &ShowArgs) -> Result<u8, Trouble> {
+    export::ensure_possible(&arguments.export)?;
     let document = read_audit(&arguments.file)?;
     let terminal = terminal(&arguments.output.color);
-    if arguments.quiet {
+    if export::export(&document, &arguments.export)? {
+        // Nothing else is printed.
+    } else if arguments.quiet {
         print(&quiet_line(&document, arguments.fail_on))?;
     } else if arguments.output.json {
         print_by(|out| json::write(&document, out))?;

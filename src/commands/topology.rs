@@ -2,7 +2,7 @@
 
 use super::output::{print, quiet_line, terminal};
 use super::settings::{expected, hints};
-use super::{Trouble, exit_code, guard, source};
+use super::{Trouble, exit_code, export, guard, source};
 use crate::audit::{Settings, map};
 use crate::cli::{FailOn, TopologyArgs};
 use crate::document::Expected;
@@ -10,6 +10,7 @@ use crate::observe::{Subjects, observe};
 use crate::print::{gres, json, topology};
 
 pub(crate) fn run(arguments: &TopologyArgs) -> Result<u8, Trouble> {
+    export::ensure_possible(&arguments.export)?;
     let expected = expected(arguments.expect.as_deref())?;
     if arguments.machine.snapshot.is_some() {
         return run_in_this_process(arguments, expected);
@@ -30,14 +31,16 @@ fn run_in_this_process(
     };
     let has_unknown = !settings.hints.unknown_gpus.is_empty();
     let document = map(machine, &settings);
-    print(&if arguments.quiet {
-        quiet_line(&document, FailOn::Mismatch)
-    } else if let Some(nodes) = &arguments.gres {
-        gres::gres(&document, nodes)
-    } else if arguments.output.json {
-        json::text(&document)
-    } else {
-        topology::topology(&document, &terminal(&arguments.output.color))
-    })?;
+    if !export::export(&document, &arguments.export)? {
+        print(&if arguments.quiet {
+            quiet_line(&document, FailOn::Mismatch)
+        } else if let Some(nodes) = &arguments.gres {
+            gres::gres(&document, nodes)
+        } else if arguments.output.json {
+            json::text(&document)
+        } else {
+            topology::topology(&document, &terminal(&arguments.output.color))
+        })?;
+    }
     Ok(exit_code::of_map(&document, has_unknown))
 }

@@ -11,11 +11,12 @@ use signal_hook::low_level::emulate_default_handler;
 
 use super::latest::Latest;
 use super::round::{Outcome, Rounds, wait_for_signal};
-use super::{server, text_file};
+use super::server;
 use crate::cli::MetricsArgs;
 use crate::commands::exit_code;
 use crate::commands::guard::Signals;
 use crate::commands::output::print_by;
+use crate::commands::replaced_file::{self, Readers};
 use crate::commands::source::patience;
 use crate::commands::trouble::{Trouble, complain};
 use crate::observe::Source;
@@ -114,7 +115,7 @@ enum Reader {
 
 fn pass_on(text: &[u8], arguments: &MetricsArgs, latest: &Latest) -> Result<Reader, Trouble> {
     if let Some(path) = &arguments.output {
-        text_file::write(path, text)?;
+        replaced_file::write(path, text, Readers::All)?;
     }
     if arguments.listen.is_some() {
         latest.set(text);

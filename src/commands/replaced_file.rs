@@ -1,39 +1,69 @@
-//! The file for node_exporter's textfile collector.
+//! Files that a command writes for other programs: replaced as a whole.
 
 use std::fs::{self, FileType, Permissions};
 use std::io::{self, ErrorKind, Write};
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 
-use crate::commands::trouble::Trouble;
+use super::trouble::Trouble;
 
 /// The collector reads names that end in `.prom`; this one does not, and no pattern of a shell finds it.
 const UNFINISHED: &str = ".numa-audit-unfinished-";
 
-/// The collector is another user.
-const MODE: u32 = 0o644;
+/// Who may read a file.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Readers {
+    /// Every user: a collector is another one than the writer.
+    All,
+    /// As the umask says.
+    Umask,
+}
 
 /// Replaces the file by one with this text. A reader sees the old file or the new one.
 ///
 /// # Errors
 /// Where it cannot be written, or `path` is there and is no regular file: renaming would replace a link or a device.
-pub(super) fn write(path: &Path, text: &[u8]) -> Result<(), Trouble> {
-    replace(path, text).map_err(|error| format!("cannot write {}: {error}", path.display()).into())
+pub(super) fn write(path: &Path, text: &[u8], readers: Readers) -> Result<(), Trouble> {
+    replace(path, text, readers).map_err(|error| cannot(path, &error))
 }
 
-fn replace(path: &Path, text: &[u8]) -> io::Result<()> {
-    ensure_replaceable(path)?;
-    let folder = match path.parent() {
+/// Reports early what would keep `write` from this file, as far as that can be known.
+///
+/// # Errors
+/// As those of `write`.
+pub(super) fn ensure_writable(path: &Path) -> Result<(), Trouble> {
+    let checked = ensure_replaceable(path).and_then(|()| match fs::metadata(folder_of(path)) {
+        Ok(folder) if folder.is_dir() => Ok(()),
+        Ok(_) => Err(ErrorKind::NotADirectory.into()),
+        Err(error) => Err(without_path(error)),
+    });
+    checked.map_err(|error| cannot(path, &error))
+}
+
+fn cannot(path: &Path, error: &io::Error) -> Trouble {
+    format!("cannot write {}: {error}", path.display()).into()
+}
+
+fn folder_of(path: &Path) -> &Path {
+    match path.parent() {
         Some(folder) if folder != Path::new("") => folder,
         _ => Path::new("."),
-    };
+    }
+}
+
+fn replace(path: &Path, text: &[u8], readers: Readers) -> io::Result<()> {
+    ensure_replaceable(path)?;
     let mut file = tempfile::Builder::new()
         .prefix(UNFINISHED)
-        .tempfile_in(folder)
+        // open(2) takes the umask's bits from these.
+        .permissions(Permissions::from_mode(0o666))
+        .tempfile_in(folder_of(path))
         .map_err(without_path)?;
     file.write_all(text).map_err(without_path)?;
-    file.as_file()
-        .set_permissions(Permissions::from_mode(MODE))?;
+    if readers == Readers::All {
+        let readable = Permissions::from_mode(0o644);
+        file.as_file().set_permissions(readable)?;
+    }
     file.persist(path).map_err(|error| error.error)?;
     Ok(())
 }
@@ -73,11 +103,11 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("numa_audit.prom");
         for text in ["old and longer", "new"] {
-            write(&path, text.as_bytes()).unwrap();
+            write(&path, text.as_bytes(), Readers::All).unwrap();
             assert_eq!(fs::read_to_string(&path).unwrap(), text);
         }
         let mode = fs::metadata(&path).unwrap().permissions().mode();
-        assert_eq!(mode & 0o7777, MODE);
+        assert_eq!(mode & 0o7777, 0o644);
         assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 1);
     }
 
@@ -87,7 +117,11 @@ mod tests {
         let (target, link) = (folder.path().join("target"), folder.path().join("link"));
         fs::write(&target, "kept").unwrap();
         symlink(&target, &link).unwrap();
-        let refused = |path: &Path| write(path, b"x").unwrap_err().to_string();
+        let refused = |path: &Path| {
+            let error = write(path, b"x", Readers::Umask).unwrap_err().to_string();
+            assert_eq!(ensure_writable(path).unwrap_err().to_string(), error);
+            error
+        };
         assert!(refused(&link).ends_with(": it is a link"));
         symlink(
             folder.path().join("nowhere"),
