@@ -6,16 +6,16 @@ use crate::document::rule::RuleText;
 use crate::document::{Document, Tool};
 use crate::print::html::mark::Mood;
 use crate::print::html::page::{Page, footer};
-use crate::print::html::result::{expectation, mood, result};
+use crate::print::html::result::{expectation, mood, result, sentence};
 use crate::print::html::{findings, gaps, machine, processes, window};
-use crate::print::picture::{self, drawing};
+use crate::print::picture::drawing;
 use crate::print::{harmless, head};
 use crate::words::Origin;
 
 /// The page as the text of a file. `rules`: what the program says of each rule.
 pub(crate) fn audit(document: &Document, rules: &[RuleText]) -> String {
     let host = name(document);
-    let sentence = picture::sentence(document);
+    let sentence = sentence(document);
     let parts = [
         (
             "findings",

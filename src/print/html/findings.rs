@@ -18,6 +18,29 @@ pub(super) struct Place<'a> {
     pub(super) has_rows: bool,
     /// The level of their headings.
     pub(super) level: u8,
+    /// Where their rules are explained.
+    pub(super) explained: Explained<'a>,
+}
+
+/// Where a rule is explained.
+#[derive(Debug, Clone, Copy)]
+pub(super) enum Explained<'a> {
+    /// With each of its findings.
+    Here(&'a [RuleText]),
+    /// Once on the page, at the end.
+    ByLink(&'a [RuleText]),
+}
+
+impl<'a> Place<'a> {
+    /// The findings of the only machine of a page.
+    pub(super) fn alone(rules: &'a [RuleText], has_rows: bool) -> Self {
+        Self {
+            id: "f",
+            has_rows,
+            level: 3,
+            explained: Explained::Here(rules),
+        }
+    }
 }
 
 /// The section; `None` without findings.
@@ -25,46 +48,49 @@ pub(super) fn findings(document: &Document, rules: &[RuleText]) -> Option<Markup
     if document.findings.is_empty() {
         return None;
     }
-    let place = Place {
-        id: "f",
-        has_rows: true,
-        level: 3,
-    };
+    let place = Place::alone(rules, true);
     Some(html! {
         section id="findings" aria-labelledby="findings-heading" {
             h2 id="findings-heading" { "Findings" }
-            (list(document, rules, place))
+            (list(document, place))
         }
     })
 }
 
 /// The findings, the worst first.
-pub(super) fn list(document: &Document, rules: &[RuleText], place: Place) -> Markup {
+pub(super) fn list(document: &Document, place: Place) -> Markup {
     html! {
         @for (finding, number) in document.findings.iter().zip(0_usize..) {
-            (one(finding, number, rules, place))
+            (one(finding, number, place, None))
         }
     }
 }
 
-fn one(finding: &Finding, number: usize, rules: &[RuleText], place: Place) -> Markup {
+/// A finding with its number on the page. `state`: what begins its heading.
+pub(super) fn one(
+    finding: &Finding,
+    number: usize,
+    place: Place,
+    state: Option<Markup>,
+) -> Markup {
     let mood = Mood::of_severity(finding.severity.known());
-    let rule = rules.iter().find(|rule| rule.name == finding.rule);
     let heading = html! {
+        @if let Some(state) = state { (state) ": " }
         (severity_mark(&finding.severity)) " "
         code class="rule" { (harmless(&finding.rule)) } " "
         span class="message" { (harmless(&finding.message)) }
     };
     html! {
-        details class={ "finding " (mood.class()) } id={ (place.id) (number) } {
+        details class={ "finding " (mood.class()) } {
             summary { (headed(place.level, &heading)) }
-            div class="body" {
+            // A link to what is folded unfolds it.
+            div class="body" id={ (place.id) (number) } {
                 (fix(finding))
                 (commands(finding))
                 @if let Some(note) = &finding.note { p { b { "Note: " } (harmless(note)) } }
                 (concerns(finding, place))
                 (evidence(finding))
-                @if let Some(rule) = rule { (explanation(rule)) }
+                (about_the_rule(finding, place.explained))
             }
         }
     }
@@ -171,7 +197,21 @@ fn text(name: &str, value: &Value) -> String {
     }
 }
 
-fn explanation(rule: &RuleText) -> Markup {
+/// Nothing for a rule of another version of the program.
+fn about_the_rule(finding: &Finding, explained: Explained) -> Markup {
+    let (Explained::Here(rules) | Explained::ByLink(rules)) = explained;
+    let rule = rules.iter().find(|rule| rule.name == finding.rule);
+    html! {
+        @match (rule, explained) {
+            (Some(rule), Explained::Here(_)) => (explanation(rule)),
+            (Some(rule), Explained::ByLink(_)) => p { a href={ "#rule-" (rule.name) } { "What " (rule.name) " is about" } },
+            (None, _) => {}
+        }
+    }
+}
+
+/// What the program says of a rule.
+pub(super) fn explanation(rule: &RuleText) -> Markup {
     html! {
         div class="explanation" {
             p { b { "What " code { (rule.name) } " is about" } }

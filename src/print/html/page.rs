@@ -28,18 +28,14 @@ pub(super) struct Page {
 
 impl Page {
     /// The text of the file.
-    pub(super) fn text(self) -> String {
-        let Self { main, footer, .. } = &self;
-        let end = end(footer);
-        let mut text = self.start();
-        text += &visible(html! { (main) }.into_string());
-        text + &end
+    pub(super) fn text(&self) -> String {
+        self.start() + &end(&self.footer)
     }
 
-    /// The text before the sections, which end it in `main`.
+    /// The text without its end: more sections may follow.
     pub(super) fn start(&self) -> String {
         let title = harmless(&self.title);
-        let (style, script) = (style(), PreEscaped(SCRIPT));
+        let style = style();
         let open = html! {
             (DOCTYPE)
             // Open elements: what follows is written piece by piece.
@@ -62,8 +58,7 @@ impl Page {
                 }
             }
             (PreEscaped("<main id=\"main\" tabindex=\"-1\">"))
-            // Early: it runs when the page has been read.
-            script { (script) }
+            (self.main)
         };
         visible(open.into_string())
     }
@@ -74,6 +69,7 @@ pub(super) fn end(footer: &Markup) -> String {
     let end = html! {
         (PreEscaped("</main>"))
         footer { (footer) }
+        script { (PreEscaped(SCRIPT)) }
         (PreEscaped("</body></html>\n"))
     };
     visible(end.into_string())

@@ -1,5 +1,7 @@
 //! The table of processes: one row each, with what the filter and the sort of the script need.
 
+use std::collections::BTreeSet;
+
 use maud::{Markup, html};
 
 use crate::document::{Document, ProcessEntry};
@@ -47,7 +49,7 @@ fn table(table: &UnfoldedTable, document: &Document) -> Markup {
     boxed(
         &caption,
         &html! {
-            table class="processes" {
+            table class="processes sortable" {
                 caption { (caption) }
                 thead {
                     tr {
@@ -74,11 +76,11 @@ fn row(
     let of = row.process;
     let mood = Mood::of_verdict(of.verdict.as_ref());
     html! {
-        tr id={ "p" (of.pid) } class=(mood.class()) data-gpu=(gpus(of)) data-rank=(rank(of))
+        tr id={ "p" (of.pid) } class=(mood.class()) data-gpu=(gpus_of(of)) data-rank=(rank_of(of))
             data-verdict=(verdict_key(of.verdict.as_ref())) {
-            td class="first" data-sort=(badness(mood)) { (verdict_mark(of.verdict.as_ref())) }
+            td class="first" data-sort=(order(mood)) { (verdict_mark(of.verdict.as_ref())) }
             @for at in columns { (cell(of, table.headers[*at], &row.cells[*at])) }
-            @if has_findings { td { (because(of, document)) } }
+            @if has_findings { td class="wide" { (because(of, document)) } }
         }
     }
 }
@@ -115,10 +117,10 @@ fn because(of: &ProcessEntry, document: &Document) -> Markup {
 }
 
 /// The filters, which the script shows.
-fn filters(processes: &[&ProcessEntry]) -> Markup {
+pub(super) fn filters(processes: &[&ProcessEntry]) -> Markup {
     let numbers = |values: fn(&ProcessEntry) -> Vec<u32>| {
         let values = processes.iter().flat_map(|of| values(of));
-        let values: std::collections::BTreeSet<u32> = values.collect();
+        let values: BTreeSet<u32> = values.collect();
         values.into_iter().map(|value| value.to_string()).collect()
     };
     let gpus: Vec<String> = numbers(|of| of.gpus.clone());
@@ -135,7 +137,7 @@ fn filters(processes: &[&ProcessEntry]) -> Markup {
         keys.any(|of| of == key)
     };
     html! {
-        form class="filters" aria-label="Filter the processes" hidden {
+        form class="filters" aria-label="Filter the processes" data-counted="processes" hidden {
             label { "Verdict " select name="verdict" {
                 option value="" { "all" }
                 @for (key, word) in verdicts {
@@ -157,7 +159,8 @@ fn filters(processes: &[&ProcessEntry]) -> Markup {
     }
 }
 
-fn verdict_key(word: Option<&Word<Verdict>>) -> &'static str {
+/// The word of the filter.
+pub(super) fn verdict_key(word: Option<&Word<Verdict>>) -> &'static str {
     match word.map(Word::known) {
         None => "none",
         Some(Some(Verdict::Ok | Verdict::SingleNode)) => "ok",
@@ -167,22 +170,25 @@ fn verdict_key(word: Option<&Word<Verdict>>) -> &'static str {
     }
 }
 
-fn badness(mood: Mood) -> u8 {
+/// The worst comes first.
+fn order(mood: Mood) -> u8 {
     match mood {
-        Mood::Plain => 0,
-        Mood::Good => 1,
+        Mood::Bad => 0,
+        Mood::Open => 1,
         Mood::Risk => 2,
-        Mood::Open => 3,
-        Mood::Bad => 4,
+        Mood::Good => 3,
+        Mood::Plain => 4,
     }
 }
 
-fn gpus(of: &ProcessEntry) -> String {
+/// The GPUs as a list for the filter.
+pub(super) fn gpus_of(of: &ProcessEntry) -> String {
     let gpus: Vec<String> = of.gpus.iter().map(ToString::to_string).collect();
     gpus.join(" ")
 }
 
-fn rank(of: &ProcessEntry) -> String {
+/// The rank for the filter.
+pub(super) fn rank_of(of: &ProcessEntry) -> String {
     let rank = of.rank.or(of.local_rank);
     rank.map_or_else(String::new, |rank| rank.to_string())
 }
