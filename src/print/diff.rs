@@ -383,9 +383,9 @@ impl fmt::Display for Outcome {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Worse(what) => write!(f, "Worse: {what}"),
-            Self::Open => f.write_str(
-                "Nothing was seen to get worse, but not everything could be judged",
-            ),
+            Self::Open => {
+                f.write_str("Nothing was seen to get worse, but not everything could be judged")
+            }
             Self::NoWorse => f.write_str("Nothing got worse"),
         }
     }

@@ -79,7 +79,10 @@ pub(super) fn figure(document: &Document, id: &str, caption: &str) -> Markup {
 
 /// That not everything could be judged, where something worse is the result.
 fn open(document: &Document) -> Markup {
-    let is_open = document.summary.as_ref().is_some_and(|of| !of.is_complete());
+    let is_open = document
+        .summary
+        .as_ref()
+        .is_some_and(|of| !of.is_complete());
     html! {
         @if is_open && mood(document) != Mood::Open {
             p class="tally" {

@@ -67,12 +67,7 @@ pub(super) fn list(document: &Document, place: Place) -> Markup {
 }
 
 /// A finding with its number on the page. `state`: what begins its heading.
-pub(super) fn one(
-    finding: &Finding,
-    number: usize,
-    place: Place,
-    state: Option<Markup>,
-) -> Markup {
+pub(super) fn one(finding: &Finding, number: usize, place: Place, state: Option<Markup>) -> Markup {
     let mood = Mood::of_severity(finding.severity.known());
     let heading = html! {
         @if let Some(state) = state { (state) ": " }

@@ -128,7 +128,10 @@ fn mood_of(machine: &FleetMachine) -> Mood {
 }
 
 fn differences(document: &FleetDocument) -> Option<Markup> {
-    let differ = document.kinds.iter().filter(|kind| !kind.differences.is_empty());
+    let differ = document
+        .kinds
+        .iter()
+        .filter(|kind| !kind.differences.is_empty());
     let differ: Vec<_> = differ.collect();
     (!differ.is_empty()).then(|| {
         html! {

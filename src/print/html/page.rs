@@ -133,7 +133,10 @@ mod tests {
     fn the_hash_is_that_of_the_standard() {
         // The example of the standard: https://www.w3.org/TR/CSP3/#external-hash, of an inline script.
         let example = hash("alert('Hello, world.');");
-        assert_eq!(example, "sha256-qznLcsROx4GACP2dm0UCKCzCG+HiZ1guq6ZZDob/Tng=");
+        assert_eq!(
+            example,
+            "sha256-qznLcsROx4GACP2dm0UCKCzCG+HiZ1guq6ZZDob/Tng="
+        );
     }
 
     #[test]
@@ -154,7 +157,10 @@ mod tests {
             assert!(text.contains(&hash(&between(start, end))), "{start}");
             assert_eq!(text.matches(start).count(), 1);
         }
-        assert_eq!(between("<title>", "</title>"), "&lt;/title&gt;\\u{202e}&lt;script&gt;");
+        assert_eq!(
+            between("<title>", "</title>"),
+            "&lt;/title&gt;\\u{202e}&lt;script&gt;"
+        );
         assert!(text.contains("a\\u{1b}b"));
     }
 

@@ -45,7 +45,10 @@ fn table(table: &UnfoldedTable, document: &Document) -> Markup {
     let at = table.headers.iter().position(|header| *header == VERDICT);
     let is_shown = |place: &usize| Some(*place) != at;
     let columns: Vec<usize> = (0..table.headers.len()).filter(is_shown).collect();
-    let has_findings = table.rows.iter().any(|row| !row.process.findings.is_empty());
+    let has_findings = table
+        .rows
+        .iter()
+        .any(|row| !row.process.findings.is_empty());
     boxed(
         &caption,
         &html! {

@@ -80,10 +80,9 @@ pub(super) fn expectation(document: &Document) -> Option<Markup> {
     let (mood, text) = match word.known() {
         Some(Expectation::Met) => (Mood::Good, "The machine is as expected"),
         Some(Expectation::NotMet) => (Mood::Bad, "The machine is not as expected"),
-        Some(Expectation::Unknown) | None => (
-            Mood::Open,
-            "Something that is expected is unknown here",
-        ),
+        Some(Expectation::Unknown) | None => {
+            (Mood::Open, "Something that is expected is unknown here")
+        }
     };
     Some(html! { p class="tally" { (mark(mood, text)) } })
 }

@@ -25,8 +25,12 @@ impl<'a> UnfoldedTable<'a> {
     /// The table of these processes.
     pub(crate) fn of(processes: &[&'a ProcessEntry], document: &Document) -> Self {
         let rows = folded(processes, true, document);
-        let is_used = |cell: fn(&super::Row) -> String| rows.iter().any(|row| !cell(row).is_empty());
-        let columns: Vec<_> = COLUMNS.iter().filter(|column| is_used(column.cell)).collect();
+        let is_used =
+            |cell: fn(&super::Row) -> String| rows.iter().any(|row| !cell(row).is_empty());
+        let columns: Vec<_> = COLUMNS
+            .iter()
+            .filter(|column| is_used(column.cell))
+            .collect();
         let filled = rows.iter().map(|row| UnfoldedRow {
             process: row.group[0],
             cells: columns.iter().map(|column| (column.cell)(row)).collect(),

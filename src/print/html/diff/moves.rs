@@ -116,7 +116,11 @@ fn drawn(bands: &[Band]) -> Markup {
         .iter()
         .map(|band| {
             let (from, to) = (band.from, band.to);
-            format!("{} from node {from} to node {to}: {}", counted(band.count), band.words())
+            format!(
+                "{} from node {from} to node {to}: {}",
+                counted(band.count),
+                band.words()
+            )
         })
         .collect();
     html! {

@@ -22,7 +22,15 @@ pub(super) fn jobs(page: &FleetPage) -> Option<Markup> {
         return None;
     }
     let caption = "Jobs over machines, the worst first";
-    let headers = ["JOB", "VERDICT", "MACHINES", "RANKS", "PROCESSES", "MISMATCH", "NOT OK ON"];
+    let headers = [
+        "JOB",
+        "VERDICT",
+        "MACHINES",
+        "RANKS",
+        "PROCESSES",
+        "MISMATCH",
+        "NOT OK ON",
+    ];
     Some(html! {
         section id="jobs" aria-labelledby="jobs-heading" {
             h2 id="jobs-heading" { "Jobs" }

@@ -5,13 +5,13 @@ use maud::html;
 use crate::document::Document;
 use crate::document::rule::RuleText;
 use crate::print::gaps::lines;
+use crate::print::head;
 use crate::print::html::audit::{figure, name};
 use crate::print::html::findings::{Explained, Place, list};
 use crate::print::html::mark::mark;
 use crate::print::html::page::visible;
-use crate::print::html::result::{mood, sentence};
 use crate::print::html::processes::tally;
-use crate::print::head;
+use crate::print::html::result::{mood, sentence};
 
 /// The id of the section with this number.
 pub(super) fn id(number: usize) -> String {

@@ -39,9 +39,16 @@ fn legend() -> Markup {
     html! { p class="tally" { @for (mood, word) in words { (mark(mood, word)) " " } } }
 }
 
-fn of_kind(kind: &MachineKind, machines: &BTreeMap<&str, &FleetMachine>, page: &FleetPage) -> Markup {
+fn of_kind(
+    kind: &MachineKind,
+    machines: &BTreeMap<&str, &FleetMachine>,
+    page: &FleetPage,
+) -> Markup {
     let is_many = page.document.machines.len() > NAMED;
-    let found = kind.machines.iter().filter_map(|name| machines.get(name.as_str()));
+    let found = kind
+        .machines
+        .iter()
+        .filter_map(|name| machines.get(name.as_str()));
     html! {
         h3 { (gpus(kind)) ": " (kind.machines.len()) }
         ul class={ "squares" @if is_many { " many" } } {
