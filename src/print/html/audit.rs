@@ -107,5 +107,9 @@ fn made_from(document: &Document) -> String {
     };
     let when = document.host.recorded_at.as_ref();
     let when = when.map_or_else(String::new, |when| format!(" as it was at {when}"));
-    format!("from {what} of {source}{when}, made by {name} {version}")
+    let maker = match document.tool == Tool::this() {
+        true => String::new(),
+        false => format!(", made by {name} {version}"),
+    };
+    format!("from {what} of {source}{when}{maker}")
 }

@@ -12,7 +12,7 @@ use crate::print::diff::{Outcome, machine_cells, outcome_text, sum_text};
 use crate::print::head;
 use crate::print::html::audit::{figure, name};
 use crate::print::html::findings::{Place, one};
-use crate::print::html::mark::{Mood, mark};
+use crate::print::html::mark::Mood;
 use crate::print::html::page::{Page, footer};
 use crate::print::html::result::result;
 use crate::print::html::scroll::table;
@@ -64,7 +64,7 @@ pub(crate) fn diff(diff: &Diff, rules: &[RuleText]) -> String {
 
 fn side(document: &Document, id: &str, word: &str) -> Markup {
     html! {
-        section aria-label=(word) {
+        div {
             (figure(document, id, word))
             p class="where" { (head(&document.host)) }
             p class="where" { (sum_text(document.summary.as_ref())) }
@@ -101,8 +101,9 @@ fn findings(diff: &Diff, rules: &[RuleText]) -> Option<Markup> {
     })
 }
 
-fn state(change: &FindingChange) -> Markup {
-    let (mood, word) = match (change.state, change.severity) {
+/// The word for what changed, and its colour.
+fn state(change: &FindingChange) -> (Mood, &'static str) {
+    match (change.state, change.severity) {
         (FindingState::New, Some(Severity::Error)) => (Mood::Bad, "new"),
         (FindingState::New, Some(Severity::Warning)) => (Mood::Risk, "new"),
         (FindingState::New, _) => (Mood::Plain, "new"),
@@ -112,6 +113,5 @@ fn state(change: &FindingChange) -> Markup {
         (FindingState::Remains, _) => (Mood::Plain, "remains"),
         (FindingState::Gone, _) => (Mood::Plain, "gone"),
         (FindingState::Fixed, _) => (Mood::Good, "fixed"),
-    };
-    mark(mood, word)
+    }
 }

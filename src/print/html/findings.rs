@@ -6,7 +6,7 @@ use serde_json::Value;
 use crate::document::rule::RuleText;
 use crate::document::{Document, Finding};
 use crate::print::harmless;
-use crate::print::html::mark::{Mood, severity_mark};
+use crate::print::html::mark::{Mood, mark, severity_mark};
 use crate::units::{Bytes, ranges};
 
 /// Where the findings are, and how their elements are named.
@@ -67,10 +67,16 @@ pub(super) fn list(document: &Document, place: Place) -> Markup {
 }
 
 /// A finding with its number on the page. `state`: what begins its heading.
-pub(super) fn one(finding: &Finding, number: usize, place: Place, state: Option<Markup>) -> Markup {
-    let mood = Mood::of_severity(finding.severity.known());
+pub(super) fn one(
+    finding: &Finding,
+    number: usize,
+    place: Place,
+    state: Option<(Mood, &str)>,
+) -> Markup {
+    let severity = Mood::of_severity(finding.severity.known());
+    let mood = state.map_or(severity, |(mood, _)| mood);
     let heading = html! {
-        @if let Some(state) = state { (state) ": " }
+        @if let Some((mood, word)) = state { (mark(mood, word)) ": " }
         (severity_mark(&finding.severity)) " "
         code class="rule" { (harmless(&finding.rule)) } " "
         span class="message" { (harmless(&finding.message)) }
