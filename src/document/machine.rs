@@ -70,6 +70,10 @@ pub(crate) struct NodeEntry {
     pub(crate) huge_pages: Option<Vec<HugePagesEntry>>,
     /// Distance to each online node, by node; 10 is a node's own. Null where they are unknown.
     pub(crate) distances: Option<BTreeMap<NodeId, u32>>,
+    /// The kernel's number for the socket of its CPUs (physical_package_id). Absent for a node without CPUs, where it is unknown,
+    /// and in documents of older versions.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) package: Option<u32>,
 }
 
 /// The huge pages of one size that a NUMA node has set aside.

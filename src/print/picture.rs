@@ -1,9 +1,21 @@
-//! The picture of a document: what is where.
+//! The picture of a document: the NUMA nodes with their GPUs, and each process where it runs.
+//!
+//! Data flows one way: `scene` says what is where, `layout` gives it places with the help of `routes` (the ways of the arrows) and
+//! `text` (how wide it is), and `draw` writes that as SVG. Position means node, colour means verdict.
 
-use maud::{Markup, html};
+mod draw;
+mod layout;
+mod look;
+mod marks;
+mod routes;
+mod scene;
+mod text;
+
+use maud::{Markup, PreEscaped, html};
 
 use crate::document::Document;
-use crate::print::harmless;
+use crate::print::picture::layout::Layout;
+use crate::print::picture::scene::Scene;
 
 /// An `<svg>` element, to stand in a page or in a file of its own.
 #[derive(Debug, Clone)]
@@ -22,27 +34,76 @@ pub(crate) const STYLE: &str = include_str!("picture/light.css");
 /// The dark colours of the same classes.
 pub(crate) const DARK_STYLE: &str = include_str!("picture/dark.css");
 
-/// The picture. `id` begins the ids of its elements: a page may have several pictures.
+/// The picture for a page that has STYLE. `id` begins the ids of its elements: a page may have several pictures.
 pub(crate) fn drawing(document: &Document, id: &str) -> Drawing {
-    let title = harmless(document.host.hostname.as_deref().unwrap_or("?"));
+    drawn(document, id, &html! {})
+}
+
+/// The picture as a file. It has its colours and a background in it.
+pub(crate) fn file(document: &Document) -> String {
+    let style = html! {
+        style { (PreEscaped(STYLE)) }
+        rect class="pic-ground" width="100%" height="100%" {}
+    };
+    let drawing = drawn(document, "picture", &style);
+    let head = "<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n";
+    format!("{head}{}\n", drawing.markup.into_string())
+}
+
+fn drawn(document: &Document, id: &str, before: &Markup) -> Drawing {
+    let scene = scene::scene(document);
+    let Layout {
+        marks,
+        width,
+        height,
+    } = layout::layout(&scene);
+    let (width, height) = (width.ceil() as u32, height.ceil() as u32);
+    let (title, description) = in_words(&scene);
+    let (title_id, description_id) = (format!("{id}-title"), format!("{id}-desc"));
     let markup = html! {
-        svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 1000 500" role="img"
-            aria-labelledby={ (id) "-title " (id) "-desc" } {
-            title id={ (id) "-title" } { (title) }
-            desc id={ (id) "-desc" } { (title) }
-            text class="pic-text" x="20" y="40" font-size="20" { (title) }
+        svg xmlns="http://www.w3.org/2000/svg" class="pic" viewBox={ "0 0 " (width) " " (height) } width=(width) height=(height)
+            role="img" aria-labelledby={ (title_id) " " (description_id) } {
+            title id=(title_id) { (title) }
+            desc id=(description_id) { (description) }
+            (before)
+            (draw::elements(&marks))
         }
     };
     Drawing {
         markup,
-        width: 1000,
-        height: 500,
+        width,
+        height,
     }
 }
 
-/// The picture as a file.
-pub(crate) fn file(document: &Document) -> String {
-    let drawing = drawing(document, "picture");
-    let head = "<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n";
-    format!("{head}{}\n", drawing.markup.into_string())
+/// The picture for those who do not see it.
+fn in_words(scene: &Scene) -> (String, String) {
+    let title = scene.result.as_ref().map_or("NUMA nodes", |(_, text)| text);
+    let lines = scene.lines.iter().map(|line| line.text.clone());
+    let panes = scene.panes.iter().map(|pane| {
+        let gpus: Vec<String> = pane
+            .columns
+            .iter()
+            .map(|column| column.gpu.to_string())
+            .collect();
+        let gpus = match gpus.len() {
+            0 => "no GPUs".to_owned(),
+            1 => format!("GPU {}", gpus[0]),
+            _ => format!("GPUs {}", gpus.join(", ")),
+        };
+        let strips = pane.lanes.iter().flat_map(|lane| &lane.strips);
+        let guests: Vec<String> = strips
+            .map(|strip| format!("{} of {}", strip.text, scene::gpus(&strip.team)))
+            .collect();
+        let guests = match guests.is_empty() {
+            true => String::new(),
+            false => format!("; from elsewhere: {}", guests.join(", ")),
+        };
+        format!("{}: {gpus}{guests}", pane.title)
+    });
+    let text: Vec<String> = lines
+        .chain(panes)
+        .chain(scene.notes.iter().cloned())
+        .collect();
+    (title.to_owned(), text.join(". "))
 }

@@ -144,7 +144,7 @@ pub(crate) fn harmless(text: &str) -> String {
 }
 
 /// Whether a letter is invisible and affects or hides among its neighbours: controls, Unicode's format characters and line
-/// separators, and blanks other than the space.
+/// separators, and blanks other than the space; or is none that XML allows.
 pub(crate) fn acts(letter: char) -> bool {
     letter.is_control()
         || matches!(letter,
@@ -165,6 +165,7 @@ pub(crate) fn acts(letter: char) -> bool {
             | '\u{FEFF}'
             | '\u{FFA0}'
             | '\u{FFF0}'..='\u{FFFB}'
+            | '\u{FFFE}'..='\u{FFFF}'
             | '\u{1BCA0}'..='\u{1BCA3}'
             | '\u{1D173}'..='\u{1D17A}'
             | '\u{E0000}'..='\u{E0FFF}')

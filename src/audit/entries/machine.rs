@@ -52,6 +52,7 @@ fn node((id, node): (&NodeId, &Node)) -> NodeEntry {
         memory_reclaimable_bytes: node.memory_reclaimable,
         huge_pages: node.huge_pages.as_ref().map(huge_pages),
         distances: distances.filter(|distances| !distances.is_empty()),
+        package: node.package,
     }
 }
 

@@ -1,0 +1,162 @@
+//! What is said of the nodes themselves, and the sockets.
+
+use std::collections::BTreeMap;
+
+use crate::document::{Document, NodeEntry};
+use crate::print::node_table::names;
+use crate::print::picture::scene::{Pane, PaneGroup, Seat, Stage};
+use crate::print::picture::text::shown;
+use crate::units::{NodeId, NodeSet, node_list, ranges};
+use crate::words::PciClass;
+
+/// The longest list of CPUs that is read.
+const READABLE: usize = 24;
+
+fn entry(document: &Document, id: NodeId) -> Option<&NodeEntry> {
+    document.topology.nodes.iter().find(|node| node.id == id)
+}
+
+/// CPUs and memory of a pane's nodes: the longest text first.
+pub(super) fn details(document: &Document, seat: &Seat) -> Vec<String> {
+    let [id] = seat.iter().copied().collect::<Vec<_>>()[..] else {
+        return Vec::new();
+    };
+    let Some(node) = entry(document, id) else {
+        return vec!["not listed".to_owned()];
+    };
+    let memory = node
+        .memory_total_bytes
+        .map_or("memory ?".to_owned(), |total| total.to_string());
+    let Some(cpus) = &node.cpus else {
+        return vec![format!("CPUs ? · {memory}"), "CPUs ?".to_owned()];
+    };
+    if cpus.is_empty() {
+        return vec![
+            format!("memory only, no CPUs · {memory}"),
+            format!("no CPUs · {memory}"),
+            "no CPUs".to_owned(),
+        ];
+    }
+    let count = match cpus.iter().count() {
+        1 => "1 CPU".to_owned(),
+        count => format!("{count} CPUs"),
+    };
+    let list = cpus.to_string();
+    let listed = (list.len() <= READABLE).then(|| format!("CPUs {list} · {memory}"));
+    listed
+        .into_iter()
+        .chain([format!("{count} · {memory}"), count])
+        .collect()
+}
+
+/// In a map: the distances and the devices of a node.
+pub(super) fn lines(document: &Document, seat: &Seat) -> Vec<String> {
+    let node = seat.first().and_then(|id| entry(document, *id));
+    let Some(node) = node.filter(|_| document.processes.is_none()) else {
+        return Vec::new();
+    };
+    let mut lines = Vec::new();
+    let distances = distances(node);
+    if !distances.is_empty() {
+        lines.push(format!("distance {distances}"));
+    }
+    for (class, word) in [
+        (PciClass::Network, "network"),
+        (PciClass::Storage, "storage"),
+        (PciClass::Accelerator, "accelerators"),
+    ] {
+        let devices = document.topology.devices.iter();
+        let here = devices.filter(|of| of.node == Some(node.id) && of.class == class);
+        let names: Vec<String> = here
+            .take(64)
+            .map(|of| match names(of).first() {
+                Some(name) => shown(name, 40),
+                None => of.pci_bus_id.to_string(),
+            })
+            .collect();
+        if !names.is_empty() {
+            lines.push(format!("{word}: {}", names.join(", ")));
+        }
+    }
+    lines
+}
+
+/// `21 to node 1`, `12 to 1-3, 32 to 4-7`
+pub(super) fn distances(node: &NodeEntry) -> String {
+    let mut by_distance: BTreeMap<u32, NodeSet> = BTreeMap::new();
+    for (to, distance) in node
+        .distances
+        .iter()
+        .flatten()
+        .filter(|(to, _)| **to != node.id)
+    {
+        by_distance.entry(*distance).or_default().insert(*to);
+    }
+    let texts = by_distance
+        .iter()
+        .map(|(distance, to)| format!("{distance} to {}", node_list(to)));
+    texts.collect::<Vec<_>>().join(", ")
+}
+
+/// Lines for nodes without a pane: those alike share one.
+pub(super) fn folded(stage: &Stage, empty: &NodeSet) -> Vec<String> {
+    let mut alike: BTreeMap<bool, Vec<u32>> = BTreeMap::new();
+    for id in empty {
+        let node = entry(stage.document, *id);
+        let has_cpus =
+            node.is_none_or(|node| node.cpus.as_ref().is_none_or(|cpus| !cpus.is_empty()));
+        alike.entry(has_cpus).or_default().push(id.0);
+    }
+    let has_processes = stage.document.processes.is_some();
+    let lines = alike.into_iter().rev().map(|(has_cpus, ids)| {
+        let word = if ids.len() == 1 { "node" } else { "nodes" };
+        let list = ranges(ids);
+        match (has_cpus, has_processes) {
+            (true, true) => format!("{word} {list}: no GPUs, no processes"),
+            (true, false) => format!("{word} {list}: no GPUs"),
+            (false, true) => format!("{word} {list}: no CPUs, no memory of these processes"),
+            (false, false) => format!("{word} {list}: no CPUs, memory only"),
+        }
+    });
+    lines.collect()
+}
+
+/// The panes by socket. A socket with one node has no frame.
+pub(super) fn groups(document: &Document, panes: &[Pane]) -> Vec<PaneGroup> {
+    let packages: BTreeMap<NodeId, u32> = document
+        .topology
+        .nodes
+        .iter()
+        .filter_map(|node| Some((node.id, node.package?)))
+        .collect();
+    let mut nodes_of: BTreeMap<u32, usize> = BTreeMap::new();
+    for package in packages.values() {
+        *nodes_of.entry(*package).or_default() += 1;
+    }
+    let socket = |pane: &Pane| {
+        let mut packages = pane.seat.iter().map(|node| packages.get(node).copied());
+        let first = packages.next()??;
+        let is_one = packages.all(|other| other == Some(first));
+        (is_one && nodes_of[&first] > 1).then_some(first)
+    };
+    let mut framed: BTreeMap<u32, Vec<usize>> = BTreeMap::new();
+    let mut loose = Vec::new();
+    for (index, pane) in panes.iter().enumerate() {
+        match socket(pane) {
+            Some(package) => framed.entry(package).or_default().push(index),
+            None => loose.push(index),
+        }
+    }
+    let framed = framed.into_iter().map(|(package, panes)| PaneGroup {
+        title: Some(format!("socket {package}")),
+        panes,
+    });
+    let loose = PaneGroup {
+        title: None,
+        panes: loose,
+    };
+    framed
+        .chain([loose])
+        .filter(|group| !group.panes.is_empty())
+        .collect()
+}
