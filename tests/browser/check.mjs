@@ -44,7 +44,10 @@ async function opened(browser, file, options) {
 async function picture(page, file, name) {
   if (!screenshots) return;
   mkdirSync(screenshots, { recursive: true });
-  await page.screenshot({ path: path.join(screenshots, `${path.parse(file).name}-${name}.png`), fullPage: true });
+  const [width, height] = await page.evaluate(() => [innerWidth, document.documentElement.scrollHeight ?? innerHeight]);
+  // Chromium cannot make an image of a page of any height.
+  const clip = { x: 0, y: 0, width, height: Math.min(height, 5000) };
+  await page.screenshot({ path: path.join(screenshots, `${path.parse(file).name}-${name}.png`), fullPage: true, clip });
 }
 
 async function looked(page, file, scheme, fail) {
@@ -135,13 +138,13 @@ async function printed(page, file) {
   await page.setViewportSize({ width: 794, height: 1123 });
   await picture(page, file, "print");
   await page.emulateMedia({ media: "screen" });
-  await page.pdf({ path: path.join(screenshots, `${path.parse(file).name}.pdf`), format: "A4" });
 }
 
 const browser = await chromium.launch({ executablePath, args: ["--no-sandbox"] });
 const files = readdirSync(folder).filter((name) => /\.(html|svg)$/.test(name)).sort();
 const pages = files.filter((name) => name.endsWith(".html"));
 for (const file of files) {
+  if (process.env.TRACE) console.error(new Date().toISOString(), file);
   for (const colorScheme of SCHEMES) {
     const { page, context, fail } = await opened(browser, file, { colorScheme });
     await looked(page, file, colorScheme, fail);
@@ -150,8 +153,9 @@ for (const file of files) {
       if (colorScheme === "light") await printed(page, file);
       await harmless(page, file, fail);
       await accessible(page, fail);
-      if (colorScheme === "light") await controls(page, fail);
+      if (colorScheme === "light") await controls(page, fail).catch((error) => fail(error.message.slice(0, 300)));
     }
+    if (process.env.TRACE) console.error(new Date().toISOString(), file, colorScheme, 'closing');
     await context.close();
   }
   if (file.endsWith(".html")) await withoutScript(browser, file);

@@ -128,7 +128,7 @@ fn fleets(folder: &Path, documents: &[(&str, Value)], hostile: &[(&str, Value)])
         .collect();
     few.extend(made_up::fleet(24));
     fleet("fleet", &few);
-    fleet("fleet-of-many", &made_up::fleet(400));
+    fleet("fleet-of-many", &made_up::fleet(200));
     let mut attacks: Vec<Value> = hostile
         .iter()
         .map(|(_, document)| document.clone())
