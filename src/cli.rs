@@ -221,6 +221,9 @@ pub(crate) struct TopologyArgs {
     pub(crate) output: OutputArgs,
     #[command(flatten)]
     pub(crate) export: ExportArgs,
+    /// Draw the map with ASCII letters only. Without it, that depends on the locale.
+    #[arg(long, help_heading = "Output")]
+    pub(crate) ascii: bool,
     /// Print one line if the machine is not as expected, and nothing if it is.
     #[arg(long, requires = "expect", conflicts_with = "json")]
     pub(crate) quiet: bool,
@@ -278,6 +281,9 @@ pub(crate) struct ShowArgs {
     pub(crate) output: OutputArgs,
     #[command(flatten)]
     pub(crate) export: ExportArgs,
+    /// Draw the map with ASCII letters only. Without it, that depends on the locale.
+    #[arg(long, help_heading = "Output")]
+    pub(crate) ascii: bool,
     /// Exit with 1 from this verdict on.
     #[arg(long, value_name = "VERDICT", default_value = "mismatch")]
     pub(crate) fail_on: FailOn,

@@ -28,4 +28,4 @@ pub(crate) use cells::{
 };
 pub(crate) use columns::{ColumnRoom, Filled, draw};
 pub(crate) use table::{counts, findings, head};
-pub(crate) use terminal::{ColorChoice, Surroundings, Terminal, acts, cell, harmless};
+pub(crate) use terminal::{ColorChoice, Surroundings, Terminal, acts, cell, harmless, is_utf8};

@@ -7,7 +7,8 @@ use super::streams_at_start::{self, StreamKind};
 use super::trouble::Trouble;
 use crate::cli::{ColorArgs, FailOn};
 use crate::document::Document;
-use crate::print::{Surroundings, Terminal, quiet};
+use crate::print::picture::map::BoxStyle;
+use crate::print::{Surroundings, Terminal, is_utf8, quiet};
 
 /// The terminal of standard output.
 pub(super) fn terminal(color: &ColorArgs) -> Terminal {
@@ -26,6 +27,15 @@ pub(super) fn terminal_of(stream: StreamKind, color: &ColorArgs) -> Terminal {
         term: term.as_deref(),
     };
     Terminal::new(color.color, around)
+}
+
+/// What boxes are drawn with: `is_ascii` is --ascii.
+pub(super) fn box_style(is_ascii: bool) -> BoxStyle {
+    let locale = ["LC_ALL", "LC_CTYPE", "LANG"].map(std::env::var_os);
+    match is_ascii || !is_utf8(locale.each_ref().map(Option::as_deref)) {
+        true => BoxStyle::Ascii,
+        false => BoxStyle::Lines,
+    }
 }
 
 /// The line of --quiet about an audit or a map; empty where all is well.

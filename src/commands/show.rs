@@ -1,6 +1,6 @@
 //! `numa-audit show`.
 
-use super::output::{print, print_by, quiet_line, terminal};
+use super::output::{box_style, print, print_by, quiet_line, terminal};
 use super::{Trouble, exit_code, export};
 use crate::cli::ShowArgs;
 use crate::observe::read_audit;
@@ -21,7 +21,11 @@ pub(crate) fn run(arguments: &ShowArgs) -> Result<u8, Trouble> {
     } else if document.processes.is_some() {
         print(&table::report(&document, arguments.all, &terminal))?;
     } else {
-        print(&topology::topology(&document, &terminal))?;
+        print(&topology::topology(
+            &document,
+            box_style(arguments.ascii),
+            &terminal,
+        ))?;
     }
     Ok(exit_code::of_saved(&document, arguments.fail_on))
 }

@@ -1,6 +1,6 @@
 //! `numa-audit topology`.
 
-use super::output::{print, quiet_line, terminal};
+use super::output::{box_style, print, quiet_line, terminal};
 use super::settings::{expected, hints};
 use super::{Trouble, exit_code, export, guard, source};
 use crate::audit::{Settings, map};
@@ -39,7 +39,8 @@ fn run_in_this_process(
         } else if arguments.output.json {
             json::text(&document)
         } else {
-            topology::topology(&document, &terminal(&arguments.output.color))
+            let style = box_style(arguments.ascii);
+            topology::topology(&document, style, &terminal(&arguments.output.color))
         })?;
     }
     Ok(exit_code::of_map(&document, has_unknown))

@@ -85,12 +85,15 @@ pub(crate) fn verdict(verdict: Option<&Word<Verdict>>) -> String {
     }
 }
 
+/// The colour of a verdict, as the picture has it.
 pub(crate) fn color(verdict: Option<&Word<Verdict>>) -> Option<Color> {
     Some(match verdict?.known()? {
-        Verdict::Ok | Verdict::SingleNode => Color::Green,
+        Verdict::Ok => Color::Green,
         Verdict::AtRisk => Color::Yellow,
         Verdict::Unknown => Color::Magenta,
         Verdict::Mismatch => Color::Red,
+        // It cannot be wrong, which is no merit.
+        Verdict::SingleNode => return None,
     })
 }
 

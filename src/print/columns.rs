@@ -27,6 +27,9 @@ pub(crate) enum ColumnRoom {
     Wide(u16),
 }
 
+/// Longer words than this are cut (see `cell`): a hostile one cannot make the sums of widths overflow.
+const WIDEST: u16 = 4096;
+
 impl Filled {
     /// The least width: that of the longest word, or of the longest line where lines are never broken.
     fn least(&self) -> u16 {
@@ -40,7 +43,9 @@ impl Filled {
         };
         let cells = self.cells.iter().map(|cell| longest(cell, split));
         let header = longest(self.header, char::is_whitespace);
-        u16::try_from(cells.max().unwrap_or(0).max(header)).unwrap_or(u16::MAX)
+        u16::try_from(cells.max().unwrap_or(0).max(header))
+            .unwrap_or(u16::MAX)
+            .min(WIDEST)
     }
 
     fn is_used(&self) -> bool {

@@ -6,9 +6,12 @@
 mod draw;
 mod layout;
 mod look;
+pub(crate) mod map;
 mod marks;
 mod routes;
 mod scene;
+#[cfg(test)]
+mod tests;
 mod text;
 
 use maud::{Markup, PreEscaped, html};
@@ -81,16 +84,7 @@ fn in_words(scene: &Scene) -> (String, String) {
     let title = scene.result.as_ref().map_or("NUMA nodes", |(_, text)| text);
     let lines = scene.lines.iter().map(|line| line.text.clone());
     let panes = scene.panes.iter().map(|pane| {
-        let gpus: Vec<String> = pane
-            .columns
-            .iter()
-            .map(|column| column.gpu.to_string())
-            .collect();
-        let gpus = match gpus.len() {
-            0 => "no GPUs".to_owned(),
-            1 => format!("GPU {}", gpus[0]),
-            _ => format!("GPUs {}", gpus.join(", ")),
-        };
+        let gpus = pane.gpus().unwrap_or("no GPUs".to_owned());
         let strips = pane.lanes.iter().flat_map(|lane| &lane.strips);
         let guests: Vec<String> = strips
             .map(|strip| format!("{} of {}", strip.text, scene::gpus(&strip.team)))

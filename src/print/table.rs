@@ -340,11 +340,11 @@ fn sum(document: &Document, terminal: &Terminal) -> String {
     let text = format!("{}{single}", counts(summary));
     let text = terminal.wrap("", &text, 2);
     let style = match verdict {
-        Some(Verdict::Ok | Verdict::SingleNode) => Style::new().green(),
+        Some(Verdict::Ok) => Style::new().green(),
         Some(Verdict::AtRisk) => Style::new().yellow(),
         Some(Verdict::Unknown) => Style::new().magenta(),
         Some(Verdict::Mismatch) => Style::new().red(),
-        None => Style::new(),
+        Some(Verdict::SingleNode) | None => Style::new(),
     };
     terminal.paint(text.trim_end(), style) + "\n"
 }

@@ -130,6 +130,15 @@ impl Terminal {
     }
 }
 
+/// Whether the locale's letters are those of UTF-8. `variables` are LC_ALL, LC_CTYPE and LANG: the first one that is set
+/// counts.
+pub(crate) fn is_utf8(variables: [Option<&OsStr>; 3]) -> bool {
+    let mut set = variables.into_iter().flatten();
+    let locale = set.find(|value| !value.is_empty());
+    let locale = locale.map(|value| value.to_string_lossy().to_ascii_lowercase());
+    locale.is_some_and(|locale| locale.contains("utf-8") || locale.contains("utf8"))
+}
+
 /// Text from outside, made harmless: letters that would move the cursor, change colours or reorder the line are escaped.
 pub(crate) fn harmless(text: &str) -> String {
     let mut out = String::with_capacity(text.len());
@@ -220,6 +229,17 @@ mod tests {
             ..terminal
         };
         assert!(!color(ColorChoice::Auto, dumb));
+    }
+
+    #[test]
+    fn the_first_variable_that_is_set_is_the_locale() {
+        let is_utf8 =
+            |variables: [&str; 3]| is_utf8(variables.map(|value| Some(OsStr::new(value))));
+        assert!(is_utf8(["", "", "en_US.UTF-8"]));
+        assert!(is_utf8(["C.utf8", "C", "C"]));
+        assert!(!is_utf8(["C", "", "en_US.UTF-8"]));
+        assert!(!is_utf8(["", "", ""]));
+        assert!(!super::is_utf8([None; 3]));
     }
 
     #[test]

@@ -3,13 +3,15 @@
 use crate::document::{DeviceEntry, Document, GpuEntry};
 use crate::print::gaps::gaps;
 use crate::print::node_table::{names, nodes};
+use crate::print::picture::map::{BoxStyle, map};
 use crate::print::{Terminal, cell, findings, harmless, head, known, or_unknown};
 use crate::units::node_list;
 
 /// The whole map.
-pub(crate) fn topology(document: &Document, terminal: &Terminal) -> String {
+pub(crate) fn topology(document: &Document, style: BoxStyle, terminal: &Terminal) -> String {
     let mut out = terminal.wrap("", &head(&document.host), 2);
     out.push('\n');
+    out += &map(document, style, terminal);
     out += &nodes(document, terminal);
     out += &gpus(document, terminal);
     out += &devices(document, terminal);

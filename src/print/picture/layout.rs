@@ -26,8 +26,10 @@ const FRAME_PAD: f64 = 12.0;
 const FRAME_TITLE: f64 = 26.0;
 /// The least width of a pane.
 const PANE: f64 = 292.0;
+/// Wider is not tried, unless there is no other arrangement.
+const WIDEST: f64 = 2200.0;
 /// The least width of the whole.
-const NARROWEST: f64 = 760.0;
+const NARROWEST: f64 = 880.0;
 
 /// The drawing, with its size.
 #[derive(Debug, Default)]
@@ -38,31 +40,43 @@ pub(super) struct Layout {
 }
 
 impl Layout {
-    /// How large it is on a screen of 1280 by 720.
-    fn scale(&self) -> f64 {
-        (1280.0 / self.width).min(720.0 / self.height)
+    /// How large it is on a screen of 1280 by 720, in thousandths; of those that are alike the lower one.
+    fn score(&self) -> f64 {
+        let scale = (1280.0 / self.width).min(720.0 / self.height);
+        1000.0 * scale - self.height / 50.0
     }
 }
 
 /// Lays the scene out.
 pub(super) fn layout(scene: &Scene) -> Layout {
-    const MOST_PANES: usize = 4;
+    const MOST_PANES: usize = 6;
     const MOST_COLUMNS: usize = 8;
     let widest = scene.panes.iter().map(|pane| pane.columns.len()).max();
-    let widest = widest.unwrap_or_default().clamp(1, MOST_COLUMNS);
+    let widest = widest.unwrap_or_default().max(1);
     let mut best: Option<Layout> = None;
     for panes in 1..=MOST_PANES.min(scene.panes.len().max(1)) {
-        for columns in 1..=widest {
-            let layout = Plan::new(scene, panes, columns).draw();
+        for columns in
+            (1..=widest.min(MOST_COLUMNS)).filter(|columns| is_balanced(*columns, widest))
+        {
+            let plan = Plan::new(scene, panes, columns);
+            if best.is_some() && plan.width > WIDEST {
+                continue;
+            }
+            let layout = plan.draw();
             if best
                 .as_ref()
-                .is_none_or(|best| layout.scale() > best.scale() * 1.001)
+                .is_none_or(|best| layout.score() > best.score())
             {
                 best = Some(layout);
             }
         }
     }
     best.unwrap_or_default()
+}
+
+/// Whether rows of so many differ by one at most.
+fn is_balanced(columns: usize, all: usize) -> bool {
+    all.div_ceil(all.div_ceil(columns)) == columns
 }
 
 /// One arrangement.
@@ -77,7 +91,6 @@ struct Plan<'a> {
     lefts: Vec<f64>,
     pane_width: f64,
     width: f64,
-    has_frames: bool,
     /// How many tracks each gap between rows has.
     level: Vec<usize>,
 }
@@ -129,7 +142,6 @@ impl<'a> Plan<'a> {
             lefts,
             pane_width,
             width,
-            has_frames,
             level,
         }
     }

@@ -46,10 +46,10 @@ impl Look {
     pub(super) fn meaning(self) -> &'static str {
         match self {
             Self::Plain => "",
-            Self::Single => "one node: no other place",
+            Self::Single => "one node: cannot be wrong",
             Self::Fine => "local and bound",
             Self::Unknown => "could not be judged",
-            Self::AtRisk => "at risk: not bound, or only near",
+            Self::AtRisk => "at risk: not bound, near or crowded",
             Self::Wrong => "remote: CPUs or memory on another node",
         }
     }

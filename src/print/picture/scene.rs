@@ -61,8 +61,12 @@ pub(super) type Seat = NodeSet;
 pub(super) struct Pane {
     pub(super) seat: Seat,
     pub(super) title: String,
-    /// CPUs and memory: the longest text first.
-    pub(super) details: Vec<String>,
+    /// Its CPUs, the longest text first; empty for a pane that is no single node.
+    pub(super) cpus: Vec<String>,
+    /// The size of its memory.
+    pub(super) size: Option<String>,
+    /// In a map, the distances to other nodes: `12 to 1-3`.
+    pub(super) distances: Vec<String>,
     pub(super) columns: Vec<Column>,
     /// Processes of several GPUs, at least one of which is here.
     pub(super) shared: Vec<Strip>,
@@ -74,6 +78,23 @@ pub(super) struct Pane {
     pub(super) memory: Option<Bar>,
     /// Whether nothing is on it.
     pub(super) is_empty: bool,
+}
+
+impl Pane {
+    /// CPUs and memory, the longest text first.
+    pub(super) fn details(&self) -> Vec<String> {
+        let both = self
+            .cpus
+            .iter()
+            .filter_map(|cpus| Some(format!("{cpus} · {}", self.size.as_ref()?)));
+        both.chain(self.cpus.last().cloned()).collect()
+    }
+
+    /// `GPU 0`, `GPUs 0-3`, or nothing.
+    pub(super) fn gpus(&self) -> Option<String> {
+        let team: Vec<u32> = self.columns.iter().map(|column| column.gpu).collect();
+        (!team.is_empty()).then(|| gpus(&team))
+    }
 }
 
 /// A GPU with the processes that are local to it.
@@ -93,6 +114,8 @@ pub(super) struct Chip {
     pub(super) look: Look,
     /// Whether they run elsewhere: then this is their empty place.
     pub(super) is_away: bool,
+    /// How many they are.
+    pub(super) count: usize,
     /// `trainer 1010`, `4 workers`
     pub(super) text: String,
     /// What a reader has to know besides.

@@ -142,7 +142,7 @@ mod tests {
     fn text_is_cut_with_an_ellipsis() {
         let font = Font::regular(10.0);
         assert_eq!(font.fit("trainer 1010", 200.0), "trainer 1010");
-        assert_eq!(font.fit("trainer 1010", 40.0), "train…");
+        assert_eq!(font.fit("trainer 1010", 40.0), "traine…");
         assert_eq!(font.fit("trainer", 11.0), "…");
         assert_eq!(font.fit("trainer", 3.0), "");
         let texts = ["CPUs 0-23,48-71", "48 CPUs"].map(str::to_owned);

@@ -1,7 +1,5 @@
 //! The arrows' lines, point by point.
 
-use std::cmp::Reverse;
-
 use crate::print::picture::layout::Plan;
 use crate::print::picture::layout::pane::{PAD, TRACK};
 use crate::print::picture::marks::{Mark, Point, Sheet};
@@ -20,27 +18,40 @@ pub(super) fn order_in(routes: &[Route], scene: &Scene, pane: usize, lane: usize
         let from = match route.arrow.from.slot {
             Slot::Column(at) | Slot::Shared(at) | Slot::Lane(at, _) => at,
         };
-        // Of one pane the column that is nearest to the gap comes last: its line is the outermost.
+        // Of one pane in the order of the lines that leave it, see `routes::order_out`.
         let nearest = if route.leaves_right() {
             usize::MAX - from
         } else {
             from
         };
-        Some((route.from.row, route.from.column, Reverse(nearest)))
+        Some((route.from.row, route.from.column, nearest))
     });
     order
 }
 
+/// A level line: its height, and from where to where it goes.
+type Level = (f64, f64, f64);
+
 /// Draws all arrows.
 pub(super) fn arrows(sheet: &mut Sheet, plan: &Plan, tops: &[f64]) {
-    let mut starts: Vec<(&Route, Vec<Point>, Point)> = Vec::new();
-    for route in &plan.routes {
-        let Some((begin, end)) = ends(plan, route, tops) else {
-            continue;
-        };
-        starts.push((route, begin, end));
-    }
+    let starts = plan.routes.iter().filter_map(|route| {
+        let (begin, end) = ends(plan, route, tops)?;
+        Some((route, begin, end))
+    });
+    let mut starts: Vec<(&Route, Vec<Point>, Point)> = starts.collect();
     let upright = upright(plan, &starts);
+    let mut taken: Vec<Level> = Vec::new();
+    for ((route, begin, _), (x, _)) in starts.iter_mut().zip(&upright) {
+        let is_track = matches!(route.arrow.from.slot, Slot::Column(_));
+        if let Some(last) = begin.last_mut() {
+            let (left, right) = (last.x.min(*x), last.x.max(*x));
+            // A column's track is its own; a strip may have several arrows.
+            match is_track {
+                true => taken.push((last.y, left, right)),
+                false => last.y = free(&mut taken, last.y, left, right),
+            }
+        }
+    }
     let mut level = vec![0; plan.level.len()];
     for (index, (route, begin, end)) in starts.iter().enumerate() {
         let mut points = begin.clone();
@@ -61,14 +72,33 @@ pub(super) fn arrows(sheet: &mut Sheet, plan: &Plan, tops: &[f64]) {
             });
         }
         let x = points.last().map_or(0.0, |point| point.x);
-        points.push(Point { x, y: end.y });
-        points.push(*end);
+        let y = free(&mut taken, end.y, x.min(end.x), x.max(end.x));
+        points.push(Point { x, y });
+        points.push(Point { x: end.x, y });
         let memory = if route.arrow.is_memory { " memory" } else { "" };
         sheet.marks.push(Mark::Arrow {
             points,
             classes: format!("arrow {}{memory}", route.arrow.look.class()),
         });
     }
+}
+
+/// The height next to `y` at which no other level line is in the way: the strip is taller than a line.
+fn free(taken: &mut Vec<Level>, y: f64, left: f64, right: f64) -> f64 {
+    /// Lines this near are taken for one.
+    const APART: f64 = 5.0;
+    let is_free = |y: f64| {
+        let mut others = taken.iter();
+        others.all(|(other, from, to)| (other - y).abs() >= APART || *to < left || right < *from)
+    };
+    let offsets = [0.0, 5.0, -5.0, 9.0, -9.0, 13.0, -13.0];
+    let found = offsets
+        .iter()
+        .map(|offset| y + offset)
+        .find(|y| is_free(*y));
+    let found = found.unwrap_or(y);
+    taken.push((found, left, right));
+    found
 }
 
 fn bottom(plan: &Plan, tops: &[f64]) -> f64 {
@@ -130,13 +160,12 @@ fn upright(plan: &Plan, starts: &[(&Route, Vec<Point>, Point)]) -> Vec<(f64, f64
             }
         }
         lines.sort_by_key(|(index, is_arriving)| {
-            let (route, begin, _) = &starts[*index];
-            let y = begin.last().map_or(0, |point| point.y as i64);
-            // From left to right the lower line turns first, from right to left the upper one.
-            match route.leaves_right() {
-                true => (*is_arriving, 0, -y),
-                false => (*is_arriving, 1, y),
-            }
+            let (route, begin, end) = &starts[*index];
+            let y = begin.last().map_or(0.0, |point| point.y);
+            // The order in which lines that turn the same way do not cross.
+            let is_lower_first = route.leaves_right() == (end.y > y);
+            let order = if is_lower_first { -y } else { y };
+            (*is_arriving, !route.leaves_right(), order as i64)
         });
         let right = plan.lefts.get(gap).copied().unwrap_or(plan.width);
         let left = match gap {

@@ -15,6 +15,8 @@ pub(super) fn bar(bar: &Bar, x: f64, width: f64, most: Bytes) -> (Vec<Mark>, f64
     let mut sheet = Sheet::default();
     let about = if bar.is_estimate { "~" } else { "" };
     let total = match bar.unknown {
+        0 if bar.parts.is_empty() && bar.is_open => "none known".to_owned(),
+        0 if bar.parts.is_empty() => "none".to_owned(),
         0 => format!("{about}{}", bar.total()),
         _ if bar.parts.is_empty() => "?".to_owned(),
         _ => format!("{about}{} + ?", bar.total()),
@@ -29,7 +31,7 @@ pub(super) fn bar(bar: &Bar, x: f64, width: f64, most: Bytes) -> (Vec<Mark>, f64
         at,
         Anchor::Start,
         (LABEL, "soft"),
-        "memory of processes here",
+        "processes' memory here",
         width - used - 10.0,
     );
     let area = Area {

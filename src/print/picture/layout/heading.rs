@@ -41,9 +41,20 @@ pub(super) fn heading(sheet: &mut Sheet, scene: &Scene, x: f64, room: f64) -> f6
         } else {
             ink(line.look)
         };
-        for text in LINE.wrap(&line.text, room, 2) {
-            let at = Point { x, y: y + 13.0 };
-            sheet.text(at, Anchor::Start, (LINE, class), &text, room);
+        let indent = if line.look == Look::Plain {
+            0.0
+        } else {
+            INDENT
+        };
+        if indent > 0.0 {
+            sheet.symbol(x + 10.0, y + 8.5, line.look);
+        }
+        for text in LINE.wrap(&line.text, room - indent, 2) {
+            let at = Point {
+                x: x + indent,
+                y: y + 13.0,
+            };
+            sheet.text(at, Anchor::Start, (LINE, class), &text, room - indent);
             y += 19.0;
         }
     }

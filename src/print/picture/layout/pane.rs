@@ -13,7 +13,7 @@ pub(super) const PAD: f64 = 16.0;
 /// The least width of a column.
 pub(super) const COLUMN: f64 = 138.0;
 /// The width that a column does not exceed where there is room.
-const WIDEST_COLUMN: f64 = 200.0;
+const WIDEST_COLUMN: f64 = 280.0;
 /// Between two parallel lines.
 pub(super) const TRACK: f64 = 9.0;
 
@@ -111,18 +111,16 @@ pub(super) fn lay(
     }
     for (lane, order) in pane.lanes.iter().zip(order) {
         let class = boxes::ink(lane.look);
-        let at = Point {
-            x: PAD,
-            y: y + 16.0,
-        };
-        sheet.text(
-            at,
-            Anchor::Start,
-            (HEADING, class),
-            lane.heading,
-            frame.inner(),
-        );
-        y += 24.0;
+        y += 3.0;
+        for line in HEADING.wrap(lane.heading, frame.inner(), 2) {
+            let at = Point {
+                x: PAD,
+                y: y + 13.0,
+            };
+            sheet.text(at, Anchor::Start, (HEADING, class), &line, frame.inner());
+            y += 16.0;
+        }
+        y += 5.0;
         let mut middles = vec![0.0; lane.strips.len()];
         for index in order {
             let mut middle = Vec::new();
@@ -132,7 +130,9 @@ pub(super) fn lay(
         laid.lanes.push(middles);
         y += 4.0;
     }
-    for line in &pane.lines {
+    let distances = pane.distances.join(", ");
+    let distances = (!distances.is_empty()).then(|| format!("distance {distances}"));
+    for line in pane.lines.iter().chain(&distances) {
         for text in DETAIL.wrap(line, frame.inner(), 3) {
             let at = Point {
                 x: PAD,
@@ -162,7 +162,7 @@ fn header(sheet: &mut Sheet, pane: &Pane, frame: PaneFrame) {
         frame.inner(),
     );
     let room = frame.inner() - width - 12.0;
-    let details = DETAIL.first_that_fits(&pane.details, room);
+    let details = DETAIL.first_that_fits(&pane.details(), room);
     let at = Point {
         x: frame.width - PAD,
         y: 27.0,

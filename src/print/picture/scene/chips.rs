@@ -14,7 +14,7 @@ use crate::words::{Role, Verdict};
 /// More trainers with the same look than these share a chip.
 const MOST_TRAINERS: usize = 4;
 /// More chips in a column than these are summed up.
-const MOST_CHIPS: usize = 10;
+const MOST_CHIPS: usize = 7;
 /// More processes in a tip than these are left out.
 const MOST_IN_TIP: usize = 12;
 
@@ -69,6 +69,7 @@ fn of_fold(fold: &Fold) -> Vec<Chip> {
     let chip = |members: &[&ProcessEntry]| Chip {
         look: fold.look,
         is_away: fold.is_away,
+        count: members.len(),
         text: counted(&fold.role, members),
         notes: fold.notes.clone(),
         tip: tip(members),
@@ -84,16 +85,19 @@ fn sum_up(chips: &mut Vec<Chip>) {
     chips.sort_by_key(|chip| std::cmp::Reverse(chip.look));
     let rest = chips.split_off(MOST_CHIPS - 1);
     let look = rest.iter().map(|chip| chip.look).max();
+    let texts: Vec<&str> = rest.iter().map(|chip| chip.text.as_str()).collect();
+    let is_away = rest.iter().all(|chip| chip.is_away);
     chips.push(Chip {
         look: look.unwrap_or(Look::Plain),
-        is_away: rest.iter().all(|chip| chip.is_away),
-        text: format!("{} groups more", rest.len()),
-        notes: Vec::new(),
-        tip: rest
-            .iter()
-            .map(|chip| chip.text.as_str())
-            .collect::<Vec<_>>()
-            .join("\n"),
+        is_away,
+        count: rest.iter().map(|chip| chip.count).sum(),
+        text: format!("{} more", rest.iter().map(|chip| chip.count).sum::<usize>()),
+        notes: if is_away {
+            vec!["on other nodes".to_owned()]
+        } else {
+            Vec::new()
+        },
+        tip: texts.join("\n"),
     });
 }
 
@@ -143,7 +147,10 @@ fn notes(stage: &Stage, process: &ProcessEntry, is_away: bool) -> Vec<String> {
     }
     let node = place::node_of(process);
     match node {
-        Some(node) if is_away => notes.push(format!("on node {node}")),
+        // A pane may stand for several nodes.
+        Some(node) if is_away || process.local_nodes.len() > 1 && process.gpus.len() == 1 => {
+            notes.push(format!("on node {node}"));
+        }
         None => notes.push("node unknown".to_owned()),
         _ => {}
     }
@@ -223,7 +230,7 @@ pub(super) fn tip(members: &[&ProcessEntry]) -> String {
             shown(&role(process), 40),
             process.pid,
             shown(&binding(&process.memory), 60),
-            crate::print::verdict(process.verdict.as_ref()),
+            shown(&crate::print::verdict(process.verdict.as_ref()), 40),
         );
     }
     if members.len() > MOST_IN_TIP {

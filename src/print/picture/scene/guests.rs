@@ -14,7 +14,7 @@ const MOST_STRIPS: usize = 16;
 /// Of GPUs on other nodes.
 const REMOTE: &str = "run here; their GPU is attached to another node";
 const NEAR: &str = "run here; their GPU is attached to another node of this socket";
-const MEMORY: &str = "only memory is here, of processes of other nodes";
+const MEMORY: &str = "only memory is here; its process runs on another node";
 const UNKNOWN: &str = "run here; the node of their GPU is unknown";
 const JUDGED_BY_OTHERS: &str = "run here; their GPUs are attached to other nodes";
 

@@ -48,7 +48,7 @@ pub(super) fn result(document: &Document) -> Option<(Look, String)> {
         _ if all == 0 => (Look::Plain, "No process uses a GPU".to_owned()),
         Some(Verdict::SingleNode) => (
             Look::Single,
-            "One NUMA node has all CPUs: no process can be on another one".to_owned(),
+            "One node with CPUs: placement cannot be wrong".to_owned(),
         ),
         _ => (
             Look::Fine,
@@ -104,7 +104,7 @@ fn at_risk(processes: &[ProcessEntry]) -> &'static str {
     };
     match at_risk.clone().count() > 0 && at_risk.clone().all(is_loose) {
         true => "local to their GPU now, but not bound there",
-        false => "at risk, none is on a wrong node now",
+        false => "at risk",
     }
 }
 

@@ -30,13 +30,24 @@ pub(in crate::print::picture) struct Bar {
     pub(in crate::print::picture) parts: BTreeMap<Share, Bytes>,
     /// Whether a part is an estimate.
     pub(in crate::print::picture) is_estimate: bool,
-    /// How many processes run here whose memory is unknown.
+    /// Whether some process's memory is unknown, so that it may be here.
+    pub(in crate::print::picture) is_open: bool,
+    /// How many processes are drawn here whose memory is unknown.
     pub(in crate::print::picture) unknown: usize,
 }
 
 impl Bar {
     pub(in crate::print::picture) fn total(&self) -> Bytes {
         self.parts.values().copied().sum()
+    }
+}
+
+/// The bar of a node without such memory.
+pub(super) fn empty(stage: &Stage) -> Bar {
+    let mut processes = stage.teams.values().flatten();
+    Bar {
+        is_open: processes.any(|of| of.memory.by_node_bytes.is_none()),
+        ..Bar::default()
     }
 }
 
@@ -50,9 +61,11 @@ pub(super) fn bars(stage: &Stage) -> BTreeMap<NodeId, Bar> {
             .filter_map(|gpu| stage.gpus.get(gpu).copied())
             .collect();
         let Some(by_node) = &process.memory.by_node_bytes else {
-            if let Some(node) = place::node_of(process) {
+            let seat = || process.local_nodes.first().copied();
+            if let Some(node) = place::node_of(process).or_else(seat) {
                 bars.entry(node).or_default().unknown += 1;
             }
+
             continue;
         };
         for (node, bytes) in by_node {

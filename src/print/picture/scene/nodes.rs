@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use crate::document::{Document, NodeEntry};
 use crate::print::node_table::names;
-use crate::print::picture::scene::{Pane, PaneGroup, Seat, Stage};
+use crate::print::picture::scene::{Pane, PaneGroup, Stage};
 use crate::print::picture::text::shown;
 use crate::units::{NodeId, NodeSet, node_list, ranges};
 use crate::words::PciClass;
@@ -16,86 +16,63 @@ fn entry(document: &Document, id: NodeId) -> Option<&NodeEntry> {
     document.topology.nodes.iter().find(|node| node.id == id)
 }
 
-/// CPUs and memory of a pane's nodes: the longest text first.
-pub(super) fn details(document: &Document, seat: &Seat) -> Vec<String> {
-    let [id] = seat.iter().copied().collect::<Vec<_>>()[..] else {
-        return Vec::new();
-    };
-    let Some(node) = entry(document, id) else {
+/// The CPUs of a node, the longest text first.
+pub(super) fn cpus(document: &Document, node: NodeId) -> Vec<String> {
+    let Some(node) = entry(document, node) else {
         return vec!["not listed".to_owned()];
     };
-    let memory = node
-        .memory_total_bytes
-        .map_or("memory ?".to_owned(), |total| total.to_string());
     let Some(cpus) = &node.cpus else {
-        return vec![format!("CPUs ? · {memory}"), "CPUs ?".to_owned()];
+        return vec!["CPUs ?".to_owned()];
     };
     if cpus.is_empty() {
-        return vec![
-            format!("memory only, no CPUs · {memory}"),
-            format!("no CPUs · {memory}"),
-            "no CPUs".to_owned(),
-        ];
+        return vec!["memory only, no CPUs".to_owned(), "no CPUs".to_owned()];
     }
     let count = match cpus.iter().count() {
         1 => "1 CPU".to_owned(),
         count => format!("{count} CPUs"),
     };
     let list = cpus.to_string();
-    let listed = (list.len() <= READABLE).then(|| format!("CPUs {list} · {memory}"));
-    listed
-        .into_iter()
-        .chain([format!("{count} · {memory}"), count])
-        .collect()
+    let listed = (list.len() <= READABLE).then(|| format!("CPUs {list}"));
+    listed.into_iter().chain([count]).collect()
 }
 
-/// In a map: the distances and the devices of a node.
-pub(super) fn lines(document: &Document, seat: &Seat) -> Vec<String> {
-    let node = seat.first().and_then(|id| entry(document, *id));
-    let Some(node) = node.filter(|_| document.processes.is_none()) else {
-        return Vec::new();
-    };
-    let mut lines = Vec::new();
-    let distances = distances(node);
-    if !distances.is_empty() {
-        lines.push(format!("distance {distances}"));
-    }
-    for (class, word) in [
+/// The size of a node's memory.
+pub(super) fn size(document: &Document, node: NodeId) -> Option<String> {
+    let size = entry(document, node)?.memory_total_bytes;
+    Some(size.map_or("memory ?".to_owned(), |size| size.to_string()))
+}
+
+/// The devices of a node, a line for each class.
+pub(super) fn devices(document: &Document, node: NodeId) -> Vec<String> {
+    const MOST: usize = 64;
+    const CLASSES: [(PciClass, &str); 3] = [
         (PciClass::Network, "network"),
         (PciClass::Storage, "storage"),
         (PciClass::Accelerator, "accelerators"),
-    ] {
+    ];
+    let named = |(class, word)| {
         let devices = document.topology.devices.iter();
-        let here = devices.filter(|of| of.node == Some(node.id) && of.class == class);
-        let names: Vec<String> = here
-            .take(64)
-            .map(|of| match names(of).first() {
-                Some(name) => shown(name, 40),
-                None => of.pci_bus_id.to_string(),
-            })
-            .collect();
-        if !names.is_empty() {
-            lines.push(format!("{word}: {}", names.join(", ")));
-        }
-    }
-    lines
+        let here = devices.filter(|of| of.node == Some(node) && of.class == class);
+        let names = here.take(MOST).map(|of| match names(of).first() {
+            Some(name) => shown(name, 40),
+            None => of.pci_bus_id.to_string(),
+        });
+        let names: Vec<String> = names.collect();
+        (!names.is_empty()).then(|| format!("{word}: {}", names.join(", ")))
+    };
+    CLASSES.into_iter().filter_map(named).collect()
 }
 
-/// `21 to node 1`, `12 to 1-3, 32 to 4-7`
-pub(super) fn distances(node: &NodeEntry) -> String {
+/// `12 to 1-3`, `32 to 4-7`
+pub(super) fn distances(document: &Document, node: NodeId) -> Vec<String> {
+    let known = entry(document, node).and_then(|node| node.distances.as_ref());
     let mut by_distance: BTreeMap<u32, NodeSet> = BTreeMap::new();
-    for (to, distance) in node
-        .distances
-        .iter()
-        .flatten()
-        .filter(|(to, _)| **to != node.id)
-    {
+    for (to, distance) in known.into_iter().flatten().filter(|(to, _)| **to != node) {
         by_distance.entry(*distance).or_default().insert(*to);
     }
-    let texts = by_distance
-        .iter()
-        .map(|(distance, to)| format!("{distance} to {}", node_list(to)));
-    texts.collect::<Vec<_>>().join(", ")
+    let texts = by_distance.iter();
+    let texts = texts.map(|(distance, to)| format!("{distance} to {}", node_list(to)));
+    texts.collect()
 }
 
 /// Lines for nodes without a pane: those alike share one.

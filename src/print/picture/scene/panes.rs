@@ -108,9 +108,13 @@ fn pane(stage: &Stage, seat: Seat, strips: Vec<(&'static str, Strip)>, bar: Opti
         && lines.is_empty()
         && bar.is_none();
     let has_processes = stage.document.processes.is_some();
-    if is_node {
-        lines.extend(nodes::lines(stage.document, &seat));
-    }
+    let (document, node) = (stage.document, seat.first().copied().filter(|_| is_node));
+    let of_map = node.filter(|_| !has_processes);
+    lines.extend(
+        of_map
+            .into_iter()
+            .flat_map(|node| nodes::devices(document, node)),
+    );
     if is_empty {
         let what = if has_processes {
             "no GPUs, no processes"
@@ -121,12 +125,19 @@ fn pane(stage: &Stage, seat: Seat, strips: Vec<(&'static str, Strip)>, bar: Opti
     }
     Pane {
         title: title(&seat),
-        details: nodes::details(stage.document, &seat),
+        cpus: match node {
+            Some(node) => nodes::cpus(document, node),
+            None if seat.is_empty() => Vec::new(),
+            None => vec!["GPUs of all of them".to_owned()],
+        },
+        size: node.and_then(|node| nodes::size(document, node)),
+        distances: of_map.map_or_else(Vec::new, |node| nodes::distances(document, node)),
         columns,
         shared,
         lanes,
         lines,
-        memory: bar.or_else(|| (has_processes && is_node && !is_empty).then(Bar::default)),
+        memory: bar
+            .or_else(|| (has_processes && is_node && !is_empty).then(|| memory::empty(stage))),
         is_empty,
         seat,
     }
@@ -136,7 +147,7 @@ fn title(seat: &Seat) -> String {
     match seat.first() {
         None => "home node unknown".to_owned(),
         Some(node) if seat.len() == 1 => named(*node),
-        Some(_) => format!("nodes {}: GPUs of all of them", node_list(seat)),
+        Some(_) => format!("nodes {}", node_list(seat)),
     }
 }
 
@@ -185,6 +196,7 @@ fn idle(gpu: Option<&GpuEntry>) -> Chip {
     Chip {
         look,
         is_away: false,
+        count: 0,
         text: text.to_owned(),
         notes: Vec::new(),
         tip: String::new(),
