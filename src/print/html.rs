@@ -4,6 +4,8 @@
 //! (`page.rs`), whatever a process or a saved document chose; maud escapes what HTML could take for its own.
 
 mod audit;
+#[cfg(test)]
+mod contrast;
 mod diff;
 mod distances;
 mod findings;

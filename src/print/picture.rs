@@ -37,9 +37,24 @@ pub(crate) const STYLE: &str = include_str!("picture/light.css");
 /// The dark colours of the same classes.
 pub(crate) const DARK_STYLE: &str = include_str!("picture/dark.css");
 
+/// Whether the words on top are a part of the picture.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Heading {
+    /// They are.
+    Drawn,
+    /// The page has them.
+    OnPage,
+}
+
 /// The picture for a page that has STYLE. `id` begins the ids of its elements: a page may have several pictures.
-pub(crate) fn drawing(document: &Document, id: &str) -> Drawing {
-    drawn(document, id, &html! {})
+pub(crate) fn drawing(document: &Document, id: &str, heading: Heading) -> Drawing {
+    drawn(document, id, heading, &html! {})
+}
+
+/// The sentence of the result; empty where nothing is known at all.
+pub(crate) fn sentence(document: &Document) -> String {
+    let result = scene::heading::result(document);
+    result.map(|(_, text)| text).unwrap_or_default()
 }
 
 /// The picture as a file. It has its colours and a background in it.
@@ -48,20 +63,24 @@ pub(crate) fn file(document: &Document) -> String {
         style { (PreEscaped(STYLE)) }
         rect class="pic-ground" width="100%" height="100%" {}
     };
-    let drawing = drawn(document, "picture", &style);
+    let drawing = drawn(document, "picture", Heading::Drawn, &style);
     let head = "<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n";
     format!("{head}{}\n", drawing.markup.into_string())
 }
 
-fn drawn(document: &Document, id: &str, before: &Markup) -> Drawing {
-    let scene = scene::scene(document);
+fn drawn(document: &Document, id: &str, heading: Heading, before: &Markup) -> Drawing {
+    let mut scene = scene::scene(document);
+    let (title, description) = in_words(&scene);
+    if heading == Heading::OnPage {
+        scene.result = None;
+        scene.lines.clear();
+    }
     let Layout {
         marks,
         width,
         height,
     } = layout::layout(&scene);
     let (width, height) = (width.ceil() as u32, height.ceil() as u32);
-    let (title, description) = in_words(&scene);
     let (title_id, description_id) = (format!("{id}-title"), format!("{id}-desc"));
     let markup = html! {
         svg xmlns="http://www.w3.org/2000/svg" class="pic" viewBox={ "0 0 " (width) " " (height) } width=(width) height=(height)

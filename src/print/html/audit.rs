@@ -8,7 +8,7 @@ use crate::print::html::mark::Mood;
 use crate::print::html::page::{Page, footer};
 use crate::print::html::result::{expectation, mood, result, sentence};
 use crate::print::html::{findings, gaps, machine, processes, window};
-use crate::print::picture::drawing;
+use crate::print::picture::{Heading, drawing};
 use crate::print::{harmless, head};
 use crate::words::Origin;
 
@@ -52,7 +52,7 @@ pub(crate) fn audit(document: &Document, rules: &[RuleText]) -> String {
         },
         sections: sections.collect(),
         main: html! {
-            (figure(document, "picture", "What is where"))
+            (figure(document, "picture", "What is where", Heading::OnPage))
             @for (_, _, part) in &parts { (part) }
         },
         footer: footer(&made_from(document)),
@@ -67,8 +67,8 @@ pub(super) fn name(document: &Document) -> String {
 }
 
 /// The picture.
-pub(super) fn figure(document: &Document, id: &str, caption: &str) -> Markup {
-    let drawing = drawing(document, id);
+pub(super) fn figure(document: &Document, id: &str, caption: &str, heading: Heading) -> Markup {
+    let drawing = drawing(document, id, heading);
     html! {
         figure class="picture" {
             figcaption { (caption) }

@@ -9,13 +9,13 @@ use crate::compare::{Diff, FindingChange, FindingState};
 use crate::document::Document;
 use crate::document::rule::RuleText;
 use crate::print::diff::{Outcome, machine_cells, outcome_text, sum_text};
-use crate::print::head;
 use crate::print::html::audit::{figure, name};
 use crate::print::html::findings::{Place, one};
 use crate::print::html::mark::Mood;
 use crate::print::html::page::{Page, footer};
 use crate::print::html::result::result;
 use crate::print::html::scroll::table;
+use crate::print::picture::Heading;
 use crate::words::Severity;
 
 /// The page as the text of a file. `rules`: what the program says of each rule.
@@ -65,8 +65,7 @@ pub(crate) fn diff(diff: &Diff, rules: &[RuleText]) -> String {
 fn side(document: &Document, id: &str, word: &str) -> Markup {
     html! {
         div {
-            (figure(document, id, word))
-            p class="where" { (head(&document.host)) }
+            (figure(document, id, word, Heading::Drawn))
             p class="where" { (sum_text(document.summary.as_ref())) }
         }
     }

@@ -3,8 +3,8 @@
 use maud::{Markup, html};
 
 use crate::document::Document;
-use crate::print::harmless;
 use crate::print::html::mark::{Mood, mark};
+use crate::print::{harmless, picture};
 use crate::words::{Expectation, Severity, Verdict};
 
 /// The sentence with its symbol.
@@ -16,37 +16,14 @@ pub(super) fn result(mood: Mood, sentence: &str) -> Markup {
     }
 }
 
-/// What an audit found, or what a map is of.
+/// What an audit found, or what a map is of: the picture's sentence. An error that no verdict shows comes first.
 pub(super) fn sentence(document: &Document) -> String {
-    let topology = &document.topology;
-    let Some(summary) = &document.summary else {
-        let count = |count: usize, word: &str| match count {
-            1 => format!("1 {word}"),
-            several => format!("{several} {word}s"),
-        };
-        let nodes = count(topology.nodes.len(), "NUMA node");
-        return format!("{nodes}, {}", count(topology.gpus.len(), "GPU"));
-    };
-    let all = summary.processes;
-    let of_all = |count: usize, one: &str, several: &str| match (count, all) {
-        (1, 1) => format!("The process {one}"),
-        (1, all) => format!("1 of {all} processes {one}"),
-        (count, all) => format!("{count} of {all} processes {several}"),
-    };
     let worst = document.findings.first();
-    let has_error = worst.is_some_and(|of| of.severity == Severity::Error);
-    match (summary.mismatch, summary.at_risk, all) {
-        (0, _, _) if has_error => worst.map_or_else(String::new, |of| harmless(&of.message)),
-        (0, 0, _) if !summary.is_complete() => "Not everything could be judged".to_owned(),
-        (0, 0, 0) => "No process to judge".to_owned(),
-        (0, 0, 1) => "The process is where its GPU is".to_owned(),
-        (0, 0, all) => format!("All {all} processes are where their GPUs are"),
-        (0, risk, _) => of_all(risk, "is at risk", "are at risk"),
-        (wrong, ..) => of_all(
-            wrong,
-            "is not on the NUMA node of its GPU",
-            "are not on the NUMA node of their GPU",
-        ),
+    let error = worst.filter(|of| of.severity == Severity::Error);
+    let mismatch = document.summary.as_ref().map(|of| of.mismatch);
+    match (error, mismatch) {
+        (Some(error), None | Some(0)) => harmless(&error.message),
+        _ => harmless(&picture::sentence(document)),
     }
 }
 
