@@ -20,6 +20,8 @@ const faults = [];
 // A page that reports whatever it should not do.
 async function opened(browser, file, options) {
   const context = await browser.newContext({ viewport: { width: 1280, height: 900 }, ...options });
+  // The machine may be busy.
+  context.setDefaultTimeout(240_000);
   const address = pathToFileURL(path.join(folder, file)).href;
   const fail = (text) => faults.push(`${file} (${options.colorScheme}): ${text}`);
   await context.route("**", (route) => {

@@ -21,8 +21,13 @@ pub(super) fn sentence(document: &Document) -> String {
     let worst = document.findings.first();
     let error = worst.filter(|of| of.severity == Severity::Error);
     let mismatch = document.summary.as_ref().map(|of| of.mismatch);
+    let is_open = mood(document) == Mood::Open;
     match (error, mismatch) {
         (Some(error), None | Some(0)) => harmless(&error.message),
+        // What was judged is well: that is not the result.
+        _ if is_open && document.summary.as_ref().is_some_and(|of| of.unknown == 0) => {
+            "Nothing is seen to be wrong, but not everything could be judged".to_owned()
+        }
         _ => harmless(&picture::sentence(document)),
     }
 }
