@@ -40,9 +40,9 @@ pub(super) struct Layout {
 }
 
 impl Layout {
-    /// How large it is on a screen of 1280 by 720, in thousandths; of those that are alike the lower one.
+    /// How large it is on a screen of 1400 by 720, in thousandths; of those that are alike the lower one.
     fn score(&self) -> f64 {
-        let scale = (1280.0 / self.width).min(720.0 / self.height);
+        let scale = (1400.0 / self.width).min(720.0 / self.height);
         1000.0 * scale - self.height / 50.0
     }
 }

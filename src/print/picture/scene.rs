@@ -21,6 +21,9 @@ pub(super) use memory::{Bar, Share};
 /// More arrows than these are left out: the lanes then say it alone.
 const MOST_ARROWS: usize = 24;
 
+/// And so are those of one strip or column with more than these.
+const MOST_OF_ONE: usize = 6;
+
 /// All of it.
 #[derive(Debug, Default)]
 pub(super) struct Scene {
@@ -264,6 +267,12 @@ fn arrows(panes: &[Pane]) -> Vec<Arrow> {
         }
     }
     arrows.retain(|arrow| arrow.look >= Look::AtRisk);
+    let ends: Vec<Origin> = arrows
+        .iter()
+        .flat_map(|arrow| [arrow.from, arrow.to])
+        .collect();
+    let has_room = |of: Origin| ends.iter().filter(|end| **end == of).count() <= MOST_OF_ONE;
+    arrows.retain(|arrow| has_room(arrow.from) && has_room(arrow.to));
     if arrows.len() > MOST_ARROWS {
         arrows.retain(|arrow| !arrow.is_memory);
     }

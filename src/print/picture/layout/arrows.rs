@@ -38,25 +38,33 @@ pub(super) fn arrows(sheet: &mut Sheet, plan: &Plan, tops: &[f64]) {
         let (begin, end) = ends(plan, route, tops)?;
         Some((route, begin, end))
     });
-    let mut starts: Vec<(&Route, Vec<Point>, Point)> = starts.collect();
+    let starts: Vec<(&Route, Vec<Point>, Point)> = starts.collect();
     let upright = upright(plan, &starts);
-    let mut taken: Vec<Level> = Vec::new();
-    for ((route, begin, _), (x, _)) in starts.iter_mut().zip(&upright) {
-        let is_track = matches!(route.arrow.from.slot, Slot::Column(_));
-        if let Some(last) = begin.last_mut() {
-            let (left, right) = (last.x.min(*x), last.x.max(*x));
-            // A column's track is its own; a strip may have several arrows.
-            match is_track {
-                true => taken.push((last.y, left, right)),
-                false => last.y = free(&mut taken, last.y, left, right),
-            }
-        }
-    }
+    // A column's track is its own; a strip may have several arrows.
+    let tracks = starts
+        .iter()
+        .zip(&upright)
+        .filter_map(|((route, begin, _), (x, _))| {
+            let last = begin.last()?;
+            let is_track = matches!(route.arrow.from.slot, Slot::Column(_));
+            is_track.then_some((last.y, last.x.min(*x), last.x.max(*x)))
+        });
+    let mut taken: Vec<Level> = tracks.collect();
     let mut level = vec![0; plan.level.len()];
     for (index, (route, begin, end)) in starts.iter().enumerate() {
         let mut points = begin.clone();
-        let y = points.last().map_or(0.0, |point| point.y);
         let x = upright[index].0;
+        let Some(last) = points.last_mut() else {
+            continue;
+        };
+        if !matches!(route.arrow.from.slot, Slot::Column(_)) {
+            let (left, right) = (last.x.min(x), last.x.max(x));
+            let Some(y) = free(&mut taken, last.y, left, right) else {
+                continue;
+            };
+            last.y = y;
+        }
+        let y = last.y;
         points.push(Point { x, y });
         if let Some(across) = route.across {
             let y = tops
@@ -72,7 +80,9 @@ pub(super) fn arrows(sheet: &mut Sheet, plan: &Plan, tops: &[f64]) {
             });
         }
         let x = points.last().map_or(0.0, |point| point.x);
-        let y = free(&mut taken, end.y, x.min(end.x), x.max(end.x));
+        let Some(y) = free(&mut taken, end.y, x.min(end.x), x.max(end.x)) else {
+            continue;
+        };
         points.push(Point { x, y });
         points.push(Point { x: end.x, y });
         let memory = if route.arrow.is_memory { " memory" } else { "" };
@@ -83,22 +93,21 @@ pub(super) fn arrows(sheet: &mut Sheet, plan: &Plan, tops: &[f64]) {
     }
 }
 
-/// The height next to `y` at which no other level line is in the way: the strip is taller than a line.
-fn free(taken: &mut Vec<Level>, y: f64, left: f64, right: f64) -> f64 {
+/// The height next to `y` at which no other level line is in the way: the strip is taller than a line. `None` where there is no
+/// room for one more: then there is no arrow, and the strip says it alone.
+fn free(taken: &mut Vec<Level>, y: f64, left: f64, right: f64) -> Option<f64> {
     /// Lines this near are taken for one.
-    const APART: f64 = 5.0;
+    const APART: f64 = 3.5;
+    const MOST: i32 = 4;
     let is_free = |y: f64| {
         let mut others = taken.iter();
         others.all(|(other, from, to)| (other - y).abs() >= APART || *to < left || right < *from)
     };
-    let offsets = [0.0, 5.0, -5.0, 9.0, -9.0, 13.0, -13.0];
-    let found = offsets
-        .iter()
-        .map(|offset| y + offset)
-        .find(|y| is_free(*y));
-    let found = found.unwrap_or(y);
+    let offsets = (0..=MOST).flat_map(|step| [step, -step]);
+    let mut heights = offsets.map(|step| y + f64::from(step) * APART);
+    let found = heights.find(|y| is_free(*y))?;
     taken.push((found, left, right));
-    found
+    Some(found)
 }
 
 fn bottom(plan: &Plan, tops: &[f64]) -> f64 {
