@@ -9,6 +9,9 @@ use crate::print::topology::{DEVICE_HEADER, GPU_HEADER, device_cells, gpu_cells}
 use crate::print::{known, node_table};
 use crate::units::{Cpu, CpuSet};
 
+/// The distances of more nodes than these are folded.
+const UNFOLDED: usize = 16;
+
 /// The section.
 pub(super) fn machine(document: &Document) -> Markup {
     let topology = &document.topology;
@@ -16,7 +19,11 @@ pub(super) fn machine(document: &Document) -> Markup {
         section id="machine" aria-labelledby="machine-heading" {
             h2 id="machine-heading" { "Machine" }
             (nodes(document))
-            @if let Some(distances) = distances(document) { (distances) }
+            @if let Some(distances) = distances(document) {
+                @if topology.nodes.len() <= UNFOLDED { (distances) } @else {
+                    details { summary { "Distances of " (topology.nodes.len()) " nodes" } (distances) }
+                }
+            }
             @if topology.gpus.is_empty() { p { "No GPU visible" } } @else {
                 (table("GPUs", &GPU_HEADER.map(str::to_owned), &rows(topology.gpus.iter().map(gpu_cells))))
             }
