@@ -63,6 +63,8 @@ const OPTIONS: &[(&[&str], &[&str])] = &[
     (&["--all"], &["audit", "diff", "show"]),
     (&["--quiet"], &["audit", "topology", "diff", "show"]),
     (&["--gres"], &["topology"]),
+    (&["--svg", "/nonexistent/x"], &["audit", "topology", "show"]),
+    (&["--ascii"], &["topology", "show"]),
     (&["--note", "text"], &["record"]),
     (&["--redact"], &["record"]),
     (&["--every", "60s"], &["metrics"]),

@@ -49,6 +49,7 @@ mod schema;
 mod several_gpus;
 mod show;
 mod stuck;
+mod svg;
 mod targets;
 mod terminal;
 mod unseen;

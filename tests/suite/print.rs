@@ -174,6 +174,12 @@ fn the_map_is_printed() {
         str![[r#"
 numa-vm, NVIDIA driver 570.133.20, snapshot of 2026-11-22T07:00:00Z
 
+┌ node 0 ──────────────────────────┐        ┌ node 1 ──────────────────────────┐
+│ CPUs 0-1,4-5                     │── 21 ──│ CPUs 2-3,6-7                     │
+│ 974 MiB                          │        │ 1007 MiB                         │
+│ GPUs 0-3                         │        │ GPUs 4-7                         │
+└──────────────────────────────────┘        └──────────────────────────────────┘
+
  NODE  CPUS     MEMORY    FREE     GPUS     NETWORK  STORAGE  TO 0  TO 1
  0     0-1,4-5  974 MiB   869 MiB  0,1,2,3  -        -        10    21
  1     2-3,6-7  1007 MiB  818 MiB  4,5,6,7  -        -        21    10

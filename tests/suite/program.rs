@@ -51,6 +51,8 @@ pub fn program() -> Command {
     for variable in ["COLUMNS", "NO_COLOR", "TERM"] {
         command.env_remove(variable);
     }
+    // Boxes are drawn with lines.
+    command.env("LC_ALL", "C.UTF-8");
     command.env(PATIENCE, PATIENT);
     command
 }
