@@ -232,7 +232,7 @@ mod tests {
         assert_eq!(text("cpus", &json!("0-3")), "0-3");
         assert_eq!(text("nodes", &json!([0, 1])), "0, 1");
         assert_eq!(text("remote_bytes", &json!(1 << 30)), "1.0 GiB");
-        assert_eq!(text("by_node_bytes", &json!({"1": 1024})), "1: 1.0 KiB");
+        assert_eq!(text("by_node_bytes", &json!({"1": 1024})), "1: 1 KiB");
         assert_eq!(text("bound", &json!(true)), "yes");
     }
 }
