@@ -20,17 +20,6 @@ use crate::document::Document;
 use crate::print::picture::layout::Layout;
 use crate::print::picture::scene::Scene;
 
-/// An `<svg>` element, to stand in a page or in a file of its own.
-#[derive(Debug, Clone)]
-pub(crate) struct Drawing {
-    /// The element.
-    pub(crate) markup: Markup,
-    /// In pixels, as the viewBox has it.
-    pub(crate) width: u32,
-    /// In pixels, as the viewBox has it.
-    pub(crate) height: u32,
-}
-
 /// The light colours of the picture's classes.
 pub(crate) const STYLE: &str = include_str!("picture/light.css");
 
@@ -46,8 +35,8 @@ pub(crate) enum Heading {
     OnPage,
 }
 
-/// The picture for a page that has STYLE. `id` begins the ids of its elements: a page may have several pictures.
-pub(crate) fn drawing(document: &Document, id: &str, heading: Heading) -> Drawing {
+/// The picture as an `<svg>` element for a page that has STYLE. `id` begins the ids of its elements: a page may have several pictures.
+pub(crate) fn drawing(document: &Document, id: &str, heading: Heading) -> Markup {
     drawn(document, id, heading, &html! {})
 }
 
@@ -65,10 +54,10 @@ pub(crate) fn file(document: &Document) -> String {
     };
     let drawing = drawn(document, "picture", Heading::Drawn, &style);
     let head = "<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n";
-    format!("{head}{}\n", drawing.markup.into_string())
+    format!("{head}{}\n", drawing.into_string())
 }
 
-fn drawn(document: &Document, id: &str, heading: Heading, before: &Markup) -> Drawing {
+fn drawn(document: &Document, id: &str, heading: Heading, before: &Markup) -> Markup {
     let mut scene = scene::scene(document);
     let (title, description) = in_words(&scene);
     if heading == Heading::OnPage {
@@ -82,7 +71,7 @@ fn drawn(document: &Document, id: &str, heading: Heading, before: &Markup) -> Dr
     } = layout::layout(&scene);
     let (width, height) = (width.ceil() as u32, height.ceil() as u32);
     let (title_id, description_id) = (format!("{id}-title"), format!("{id}-desc"));
-    let markup = html! {
+    html! {
         svg xmlns="http://www.w3.org/2000/svg" class="pic" viewBox={ "0 0 " (width) " " (height) } width=(width) height=(height)
             role="img" aria-labelledby={ (title_id) " " (description_id) } {
             title id=(title_id) { (title) }
@@ -90,11 +79,6 @@ fn drawn(document: &Document, id: &str, heading: Heading, before: &Markup) -> Dr
             (before)
             (draw::elements(&marks))
         }
-    };
-    Drawing {
-        markup,
-        width,
-        height,
     }
 }
 

@@ -72,7 +72,7 @@ pub(super) fn figure(document: &Document, id: &str, caption: &str, heading: Head
     html! {
         figure class="picture" {
             figcaption { (caption) }
-            div class="scroll" role="region" aria-label=(caption) tabindex="0" { (drawing.markup) }
+            div class="scroll" role="region" aria-label=(caption) tabindex="0" { (drawing) }
         }
     }
 }
