@@ -15,7 +15,7 @@ use std::time::Duration;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
-pub(crate) use export::ExportArgs;
+pub(crate) use export::{ExportArgs, PageArgs};
 pub(crate) use fleet::FleetArgs;
 pub(crate) use judgement::{FailOn, JudgementArgs};
 pub(crate) use machine::{HomeNodeArgs, MachineArgs, MemoryHow, NvmlArgs, PidArgs};
@@ -264,6 +264,8 @@ pub(crate) struct DiffArgs {
     pub(crate) judgement: JudgementArgs,
     #[command(flatten)]
     pub(crate) output: OutputArgs,
+    #[command(flatten)]
+    pub(crate) page: PageArgs,
     /// Exit with 1 if something got worse and is now this bad.
     #[arg(
         long,

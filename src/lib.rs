@@ -20,7 +20,7 @@
 //! | [`cli`], [`commands`] | arguments, and one file for each subcommand | everything |
 //!
 //! The test `tests/suite/arrows.rs` checks these arrows. Only `observe` and `record` open files (and what `man --dir`,
-//! `plan --dir`, `metrics --output` and `--svg` write); only `print` and the commands write to the terminal. `audit`, `jobs`, `compare` and `document`
+//! `plan --dir`, `metrics --output`, `--svg` and `--html` write); only `print` and the commands write to the terminal. `audit`, `jobs`, `compare` and `document`
 //! know no file, no clock and no terminal.
 //!
 //! # Where is ... read?
@@ -56,6 +56,11 @@
 //! `print/metrics.rs` makes the text of a document. `commands/metrics.rs` says how it is repeated (`rounds.rs`: each audit is this
 //! program started again, `round.rs`) and served (`server.rs`). contrib/ has what Prometheus, Grafana and systemd read.
 //!
+//! # Pages and pictures
+//!
+//! `print/picture.rs` draws a document as SVG; `print/html.rs` makes a page around it, with the cells of the terminal's tables
+//! (`print/rows/unfolded.rs`). `commands/export.rs` writes both. tests/browser opens the pages in Chromium.
+//!
 //! # One more field, one more form
 //!
 //! A field of the report is declared once, in `document/`, with its description for the schema, and is filled in
@@ -74,7 +79,7 @@
 //!   (`commands/guard.rs`, `observe/process/left_behind.rs`). NVML runs in another child process, and the whole observation
 //!   has a deadline.
 //! - Text from a process or a recording is hostile: parsers do not panic, and tables print it escaped.
-//! - The program only reads; only [`record`], `man --dir`, `plan --dir`, `metrics --output` and `--svg` write files. There is no configuration file, and no
+//! - The program only reads; only [`record`], `man --dir`, `plan --dir`, `metrics --output`, `--svg` and `--html` write files. There is no configuration file, and no
 //!   network unless `metrics --listen` asks for it.
 
 pub(crate) mod audit;

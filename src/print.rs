@@ -10,6 +10,7 @@ pub(crate) mod explain;
 pub(crate) mod fleet;
 pub(crate) mod gaps;
 pub(crate) mod gres;
+pub(crate) mod html;
 pub(crate) mod json;
 pub(crate) mod metrics;
 pub(crate) mod node_table;

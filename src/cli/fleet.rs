@@ -5,7 +5,7 @@ use std::str::FromStr;
 
 use clap::Args;
 
-use crate::cli::{FailOn, OutputArgs};
+use crate::cli::{FailOn, OutputArgs, PageArgs};
 use crate::units::{Malformed, parse_host_list};
 
 /// The arguments of `fleet`.
@@ -35,6 +35,8 @@ pub(crate) struct FleetArgs {
     pub(crate) fail_on: FailOn,
     #[command(flatten)]
     pub(crate) output: OutputArgs,
+    #[command(flatten)]
+    pub(crate) page: PageArgs,
     /// Print one row for each machine, and lists in full.
     #[arg(long, conflicts_with = "json", help_heading = "Output")]
     pub(crate) all: bool,

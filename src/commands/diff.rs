@@ -1,19 +1,21 @@
 //! `numa-audit diff`.
 
+use std::io::Write;
 use std::path::Path;
 
 use super::missing_job::JobsHere;
 use super::output::{print, terminal};
 use super::settings::settings;
 use super::trouble::Trouble;
-use super::{exit_code, guard, source};
-use crate::audit::audit;
+use super::{exit_code, export, guard, source};
+use crate::audit::{audit, rules};
 use crate::cli::{DiffArgs, FailOn};
 use crate::document::Document;
 use crate::observe::{Source, Subjects, is_recording, observe, read_audit};
-use crate::print::{diff, diff_json, quiet};
+use crate::print::{diff, diff_json, html, quiet};
 
 pub(super) fn run(arguments: &DiffArgs) -> Result<u8, Trouble> {
+    export::ensure_page_possible(&arguments.page)?;
     let before = read(arguments, &arguments.before)?;
     if let Some(path) = &arguments.after {
         return compared(arguments, &before, &read(arguments, path)?);
@@ -32,6 +34,15 @@ pub(super) fn run(arguments: &DiffArgs) -> Result<u8, Trouble> {
 
 fn compared(arguments: &DiffArgs, before: &Document, after: &Document) -> Result<u8, Trouble> {
     let diff = crate::compare::diff(before, after);
+    let code = exit_code::of_diff(&diff, arguments.fail_on);
+    let page = |out: &mut dyn Write| {
+        let text = html::diff(&diff, &rules::texts());
+        out.write_all(text.as_bytes())
+    };
+    if export::page(&arguments.page, page)? {
+        // Nothing else is printed.
+        return Ok(code);
+    }
     print(&if arguments.quiet {
         // Where nothing is to fail it, what would do so by default.
         let fail_on = match arguments.fail_on {
@@ -45,7 +56,6 @@ fn compared(arguments: &DiffArgs, before: &Document, after: &Document) -> Result
     } else {
         diff::diff(&diff, arguments.all, &terminal(&arguments.output.color))
     })?;
-    let code = exit_code::of_diff(&diff, arguments.fail_on);
     Ok(code)
 }
 

@@ -1,13 +1,15 @@
 //! The files that an audit, a map or a saved document is written to, besides what is printed.
 
+use std::io::{self, Write};
 use std::path::Path;
 
-use super::output::print;
+use super::output::print_by;
 use super::replaced_file::{self, Readers};
 use super::trouble::Trouble;
-use crate::cli::ExportArgs;
+use crate::audit::rules;
+use crate::cli::{ExportArgs, PageArgs};
 use crate::document::Document;
-use crate::print::picture;
+use crate::print::{html, picture};
 
 /// A form of the document.
 struct Export<'a> {
@@ -17,11 +19,17 @@ struct Export<'a> {
 }
 
 fn exports(arguments: &ExportArgs) -> impl Iterator<Item = Export<'_>> {
-    arguments.svg.iter().map(|path| Export {
+    let svg = arguments.svg.iter().map(|path| Export {
         option: "--svg",
         path,
         text: picture::file,
-    })
+    });
+    let html = arguments.page.html.iter().map(|path| Export {
+        option: "--html",
+        path,
+        text: |document| html::audit(document, &rules::texts()),
+    });
+    svg.chain(html)
 }
 
 /// Reports early what would keep [`export`] from its files: an audit may take hours.
@@ -40,6 +48,15 @@ pub(super) fn ensure_possible(arguments: &ExportArgs) -> Result<(), Trouble> {
     files.try_for_each(|export| replaced_file::ensure_writable(export.path))
 }
 
+/// The same for a page alone.
+///
+/// # Errors
+/// Where the file cannot be written.
+pub(super) fn ensure_page_possible(arguments: &PageArgs) -> Result<(), Trouble> {
+    let mut file = arguments.html.iter().filter(|path| !is_output(path));
+    file.try_for_each(|path| replaced_file::ensure_writable(path))
+}
+
 /// Writes the files. Returns whether one of them is standard output: then nothing else is printed.
 ///
 /// # Errors
@@ -48,14 +65,32 @@ pub(super) fn export(document: &Document, arguments: &ExportArgs) -> Result<bool
     let mut is_printed = false;
     for export in exports(arguments) {
         let text = (export.text)(document);
-        if is_output(export.path) {
-            print(&text)?;
-            is_printed = true;
-        } else {
-            replaced_file::write(export.path, text.as_bytes(), Readers::Umask)?;
-        }
+        is_printed |= write(export.path, |out| out.write_all(text.as_bytes()))?;
     }
     Ok(is_printed)
+}
+
+/// Writes the page, if there is to be one. Returns whether it is standard output.
+///
+/// # Errors
+/// Where it cannot be written.
+pub(super) fn page(
+    arguments: &PageArgs,
+    by: impl FnOnce(&mut dyn Write) -> io::Result<()>,
+) -> Result<bool, Trouble> {
+    match &arguments.html {
+        Some(path) => write(path, by),
+        None => Ok(false),
+    }
+}
+
+fn write(path: &Path, by: impl FnOnce(&mut dyn Write) -> io::Result<()>) -> Result<bool, Trouble> {
+    if is_output(path) {
+        print_by(by)?;
+        return Ok(true);
+    }
+    replaced_file::write_by(path, Readers::Umask, by)?;
+    Ok(false)
 }
 
 fn is_output(path: &Path) -> bool {

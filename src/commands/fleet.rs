@@ -1,8 +1,11 @@
 //! `numa-audit fleet`.
 
+mod sections;
+
 use std::path::Path;
 
 use super::exit_code::{self, FAILED, INCOMPLETE};
+use super::export;
 use super::output::{print, print_by, terminal};
 use super::settings::expected;
 use super::trouble::Trouble;
@@ -12,9 +15,12 @@ use crate::compare::{Fleet, Outcome, expected as comparison};
 use crate::document::{Document, Expected, FleetSource};
 use crate::observe::{Item, Source, Subjects, observe, read_documents};
 use crate::print::{fleet, json};
+use sections::Sections;
 
 pub(super) fn run(arguments: &FleetArgs) -> Result<u8, Trouble> {
     ensure_standard_input_is_named_once(arguments)?;
+    export::ensure_page_possible(&arguments.page)?;
+    let sections = arguments.page.html.as_ref().map(|_| Sections::new());
     let mut reader = Reader {
         settings: Settings {
             expected: expected(arguments.expect.as_deref())?,
@@ -22,23 +28,34 @@ pub(super) fn run(arguments: &FleetArgs) -> Result<u8, Trouble> {
         },
         fail_on: arguments.fail_on,
         fleet: Fleet::default(),
+        sections: sections.transpose().map_err(cannot_keep)?,
     };
     for path in &arguments.paths {
         read_documents(path, &mut |source, item| reader.add(source, item));
     }
-    let read = reader.fleet;
+    let (read, sections) = (reader.fleet, reader.sections);
     if read.is_empty() {
         return Err(nothing(&read));
     }
     let asked = arguments.hosts.as_ref().map(|list| list.0.as_slice());
     let document = read.into_document(asked);
-    if arguments.output.json {
+    let is_printed = match sections {
+        Some(sections) => export::page(&arguments.page, |out| sections.write(&document, out))?,
+        None => false,
+    };
+    if is_printed {
+        // Nothing else is printed.
+    } else if arguments.output.json {
         print_by(|out| json::write(&document, out))?;
     } else {
         let terminal = terminal(&arguments.output.color);
         print(&fleet::fleet(&document, arguments.all, &terminal))?;
     }
     Ok(exit_code::of_fleet(&document.summary))
+}
+
+fn cannot_keep(error: std::io::Error) -> Trouble {
+    format!("cannot keep the sections of the page in a temporary file: {error}").into()
 }
 
 fn ensure_standard_input_is_named_once(arguments: &FleetArgs) -> Result<(), Trouble> {
@@ -63,6 +80,8 @@ struct Reader {
     settings: Settings,
     fail_on: FailOn,
     fleet: Fleet,
+    /// Only where there is to be a page.
+    sections: Option<Sections>,
 }
 
 impl Reader {
@@ -78,6 +97,9 @@ impl Reader {
             failed: code == FAILED,
             complete: code != INCOMPLETE && is_complete(&document),
         };
+        if let Some(sections) = &mut self.sections {
+            sections.add(&source, &document);
+        }
         self.fleet.add(source, &document, outcome);
     }
 

@@ -24,7 +24,19 @@ pub(super) enum Readers {
 /// # Errors
 /// Where it cannot be written, or `path` is there and is no regular file: renaming would replace a link or a device.
 pub(super) fn write(path: &Path, text: &[u8], readers: Readers) -> Result<(), Trouble> {
-    replace(path, text, readers).map_err(|error| cannot(path, &error))
+    write_by(path, readers, |file| file.write_all(text))
+}
+
+/// The same with what `write` writes, which may be long.
+///
+/// # Errors
+/// As those of `write`, and those of writing.
+pub(super) fn write_by(
+    path: &Path,
+    readers: Readers,
+    write: impl FnOnce(&mut dyn Write) -> io::Result<()>,
+) -> Result<(), Trouble> {
+    replace(path, readers, write).map_err(|error| cannot(path, &error))
 }
 
 /// Reports early what would keep `write` from this file, as far as that can be known.
@@ -51,7 +63,11 @@ fn folder_of(path: &Path) -> &Path {
     }
 }
 
-fn replace(path: &Path, text: &[u8], readers: Readers) -> io::Result<()> {
+fn replace(
+    path: &Path,
+    readers: Readers,
+    write: impl FnOnce(&mut dyn Write) -> io::Result<()>,
+) -> io::Result<()> {
     ensure_replaceable(path)?;
     let mut file = tempfile::Builder::new()
         .prefix(UNFINISHED)
@@ -59,7 +75,7 @@ fn replace(path: &Path, text: &[u8], readers: Readers) -> io::Result<()> {
         .permissions(Permissions::from_mode(0o666))
         .tempfile_in(folder_of(path))
         .map_err(without_path)?;
-    file.write_all(text).map_err(without_path)?;
+    write(&mut file).map_err(without_path)?;
     if readers == Readers::All {
         let readable = Permissions::from_mode(0o644);
         file.as_file().set_permissions(readable)?;

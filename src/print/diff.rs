@@ -1,6 +1,9 @@
-//! Two audits compared, for group.
+//! Two audits compared, for people.
+
+mod unfolded;
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::fmt;
 
 use comfy_table::Color;
 use owo_colors::Style;
@@ -17,6 +20,8 @@ use crate::print::{
 };
 use crate::units::{node_list, percent_of_one as percent, ranges};
 use crate::words::{Role, Severity};
+
+pub(crate) use unfolded::{UnfoldedChange, UnfoldedChanges};
 
 /// The whole diff. `all` also shows unchanged processes and those that are not judged, and gives every process its own row.
 pub(crate) fn diff(diff: &Diff, all: bool, terminal: &Terminal) -> String {
@@ -38,19 +43,25 @@ fn side(mark: &str, document: &Document, terminal: &Terminal) -> String {
 
 fn machine(diff: &Diff, terminal: &Terminal) -> String {
     let mut out = String::new();
-    for change in &diff.machine {
-        let text = format!(
-            "{}: {} → {}",
-            harmless(&change.what),
-            harmless(&known(change.before.as_ref())),
-            harmless(&known(change.after.as_ref()))
-        );
-        out += &terminal.wrap("  ", &text, 4);
+    for [what, before, after] in machine_cells(diff) {
+        out += &terminal.wrap("  ", &format!("{what}: {before} → {after}"), 4);
     }
     match out.is_empty() {
         true => out,
         false => format!("\nChanges of the machine:\n{out}"),
     }
+}
+
+/// What differs in the machine, its earlier and its later value.
+pub(crate) fn machine_cells(diff: &Diff) -> Vec<[String; 3]> {
+    let cells = diff.machine.iter().map(|change| {
+        [
+            harmless(&change.what),
+            harmless(&known(change.before.as_ref())),
+            harmless(&known(change.after.as_ref())),
+        ]
+    });
+    cells.collect()
 }
 
 /// A row: one process, or workers that differ only in PIDs and shares.
@@ -328,7 +339,12 @@ fn style(change: &FindingChange) -> Style {
 }
 
 fn sum(mark: &str, summary: Option<&Summary>, terminal: &Terminal) -> String {
-    let text = match summary {
+    terminal.wrap(mark, &sum_text(summary), mark.len())
+}
+
+/// The processes of one side, counted.
+pub(crate) fn sum_text(summary: Option<&Summary>) -> String {
+    match summary {
         None => "the machine alone, without processes".to_owned(),
         Some(summary) => {
             let local = match span(vec![summary.local()]).as_deref() {
@@ -337,12 +353,46 @@ fn sum(mark: &str, summary: Option<&Summary>, terminal: &Terminal) -> String {
             };
             format!("{}{local}", counts(summary))
         }
-    };
-    terminal.wrap(mark, &text, mark.len())
+    }
 }
 
 /// One line: the outcome.
 fn outcome(diff: &Diff, terminal: &Terminal) -> String {
+    let (outcome, counts) = outcome_text(diff);
+    let style = match outcome {
+        Outcome::Worse(_) => Style::new().red(),
+        Outcome::Open => Style::new().magenta(),
+        Outcome::NoWorse => Style::new().green(),
+    };
+    let text = format!("{outcome}{counts}");
+    terminal.paint(terminal.wrap("", &text, 2).trim_end(), style) + "\n"
+}
+
+/// What a diff comes to.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Outcome {
+    /// So much is worse.
+    Worse(String),
+    /// Nothing was seen to be, but not everything could be judged.
+    Open,
+    /// Nothing is.
+    NoWorse,
+}
+
+impl fmt::Display for Outcome {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Worse(what) => write!(f, "Worse: {what}"),
+            Self::Open => {
+                f.write_str("Nothing was seen to get worse, but not everything could be judged")
+            }
+            Self::NoWorse => f.write_str("Nothing got worse"),
+        }
+    }
+}
+
+/// The outcome, and what else there is to count: sentences that begin with the full stop of the one before.
+pub(crate) fn outcome_text(diff: &Diff) -> (Outcome, String) {
     let judged = || diff.processes.iter().filter(|change| change.is_judged());
     let several = |count: usize, one: &str, more: &str| match count {
         0 => None,
@@ -385,19 +435,16 @@ fn outcome(diff: &Diff, terminal: &Terminal) -> String {
         of_state(FindingState::Fixed, "fixed", "fixed"),
         of_state(FindingState::Remains, "remains", "remain"),
     ]);
-    let (verdict, style) = match (worse.is_empty(), diff.is_open) {
-        (false, _) => (format!("Worse: {worse}"), Style::new().red()),
-        (true, true) => (
-            "Nothing was seen to get worse, but not everything could be judged".to_owned(),
-            Style::new().magenta(),
-        ),
-        (true, false) => ("Nothing got worse".to_owned(), Style::new().green()),
+    let outcome = match (worse.is_empty(), diff.is_open) {
+        (false, _) => Outcome::Worse(worse),
+        (true, true) => Outcome::Open,
+        (true, false) => Outcome::NoWorse,
     };
-    let mut text = verdict;
+    let mut text = String::new();
     for (heading, list) in [("Processes", processes), ("Findings", findings)] {
         if !list.is_empty() {
             text += &format!(". {heading}: {list}");
         }
     }
-    terminal.paint(terminal.wrap("", &text, 2).trim_end(), style) + "\n"
+    (outcome, text)
 }

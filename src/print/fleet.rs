@@ -1,8 +1,8 @@
 //! Many machines for people: by what is wrong, the worst first; their jobs; what differs between machines that should be alike.
 
-mod jobs;
-mod kinds;
-mod machines;
+pub(crate) mod jobs;
+pub(crate) mod kinds;
+pub(crate) mod machines;
 
 use owo_colors::Style;
 
@@ -59,6 +59,17 @@ fn hosts_in_line<'a>(names: impl IntoIterator<Item = &'a String>, all: bool) -> 
 
 /// What is missing of the whole: hosts, documents.
 fn missing(document: &FleetDocument, all: bool, terminal: &Terminal) -> String {
+    let lines = missing_lines(document, all);
+    let lines = lines.iter().map(|line| terminal.wrap("", line, 2));
+    let lines: String = lines.collect();
+    match lines.is_empty() {
+        true => lines,
+        false => format!("\n{lines}"),
+    }
+}
+
+/// The same line by line. `all`: no list is shortened.
+pub(crate) fn missing_lines(document: &FleetDocument, all: bool) -> Vec<String> {
     /// So many lines of a kind are printed.
     const MOST: usize = 20;
     let mut lines: Vec<String> = Vec::new();
@@ -97,12 +108,7 @@ fn missing(document: &FleetDocument, all: bool, terminal: &Terminal) -> String {
             "note: files in folders with other names, not read: {files}"
         ));
     }
-    let lines = lines.iter().map(|line| terminal.wrap("", line, 2));
-    let lines: String = lines.collect();
-    match lines.is_empty() {
-        true => lines,
-        false => format!("\n{lines}"),
-    }
+    lines
 }
 
 fn duplicate(of: &FleetDuplicate) -> String {
@@ -114,7 +120,8 @@ fn duplicate(of: &FleetDuplicate) -> String {
     )
 }
 
-fn sum(summary: &FleetSummary, terminal: &Terminal) -> String {
+/// The machines and the processes, counted: two sentences.
+pub(crate) fn sum_lines(summary: &FleetSummary) -> [String; 2] {
     let machines = match summary.machines {
         1 => "1 machine".to_owned(),
         several => format!("{several} machines"),
@@ -132,21 +139,25 @@ fn sum(summary: &FleetSummary, terminal: &Terminal) -> String {
         }
     }
     let counts = &summary.processes;
-    text += &format!(
-        "\n{}: {} ok, {} at risk, {} mismatched, {} unknown",
+    let processes = format!(
+        "{}: {} ok, {} at risk, {} mismatched, {} unknown",
         processes(counts.all),
         counts.ok,
         counts.at_risk,
         counts.mismatch,
         counts.unknown
     );
+    [text, processes]
+}
+
+fn sum(summary: &FleetSummary, terminal: &Terminal) -> String {
     let style = match (summary.failed, summary.complete) {
         (0, true) => Style::new().green(),
         (0, false) => Style::new().magenta(),
         _ => Style::new().red(),
     };
-    let lines = text.lines().map(|line| {
-        let line = terminal.wrap("", line, 2);
+    let lines = sum_lines(summary).into_iter().map(|line| {
+        let line = terminal.wrap("", &line, 2);
         terminal.paint(line.trim_end(), style) + "\n"
     });
     lines.collect()

@@ -20,6 +20,16 @@ pub(crate) fn gaps(document: &Document, terminal: &Terminal) -> String {
     }
 }
 
+/// Each line's fact with its reason, and what would help.
+pub(crate) fn lines(document: &Document) -> Vec<(String, Option<String>)> {
+    let lines = merged(&document.incomplete);
+    let lines = lines.iter().map(|line| {
+        let hint = line.hint.as_deref().map(harmless);
+        (harmless(&line.fact_and_reason()), hint)
+    });
+    lines.collect()
+}
+
 /// The first of these gaps without what would help, with how many others there are; those with the same fact and reason are one.
 /// `None` where there is none.
 pub(crate) fn in_short<'a>(

@@ -7,6 +7,15 @@ use crate::print::{Terminal, cell, harmless, known};
 use crate::units::{NodeId, ranges};
 use crate::words::PciClass;
 
+/// What is said of a machine without nodes.
+pub(crate) const NO_NODES: &str =
+    "No NUMA nodes visible: a kernel without NUMA, or a tree without /sys";
+
+/// The columns before the distances.
+const HEADER: [&str; 7] = [
+    "NODE", "CPUS", "MEMORY", "FREE", "GPUS", "NETWORK", "STORAGE",
+];
+
 /// With more nodes than these the distances have one column: a column for each node would be too wide to read.
 const MOST_COLUMNS: usize = 8;
 
@@ -17,17 +26,31 @@ type NodeRow = (Vec<u32>, Vec<String>);
 pub(crate) fn nodes(document: &Document, terminal: &Terminal) -> String {
     let nodes = &document.topology.nodes;
     if nodes.is_empty() {
-        return "No NUMA nodes visible: a kernel without NUMA, or a tree without /sys\n".to_owned();
+        return format!("{NO_NODES}\n");
     }
-    let is_wide = nodes.len() > MOST_COLUMNS;
-    let columns: Vec<String> = match is_wide {
-        true => vec!["DISTANCES".to_owned()],
-        false => nodes.iter().map(|node| format!("TO {}", node.id)).collect(),
-    };
-    let mut header = vec![
-        "NODE", "CPUS", "MEMORY", "FREE", "GPUS", "NETWORK", "STORAGE",
-    ];
-    header.extend(columns.iter().map(String::as_str));
+    let (header, rows) = filled(document, nodes.len() > MOST_COLUMNS);
+    let header: Vec<&str> = header.iter().map(String::as_str).collect();
+    let mut table = terminal.table(&header);
+    for row in rows {
+        table.add_row(row.iter().map(|text| cell(text)));
+    }
+    // Each line of a long list holds whole numbers.
+    for list in [0, 1] {
+        if let Some(column) = table.column_mut(list) {
+            column.set_delimiter(',');
+        }
+    }
+    table.trim_fmt() + "\n"
+}
+
+/// The header and the rows. `is_wide`: the distances are one column.
+pub(crate) fn filled(document: &Document, is_wide: bool) -> (Vec<String>, Vec<Vec<String>>) {
+    let nodes = &document.topology.nodes;
+    let mut header: Vec<String> = HEADER.map(str::to_owned).to_vec();
+    match is_wide {
+        true => header.push("DISTANCES".to_owned()),
+        false => header.extend(nodes.iter().map(|node| format!("TO {}", node.id))),
+    }
     let mut rows: Vec<NodeRow> = Vec::new();
     for node in nodes {
         let cells = cells(document, node, is_wide);
@@ -37,18 +60,11 @@ pub(crate) fn nodes(document: &Document, terminal: &Terminal) -> String {
             _ => rows.push((vec![node.id.0], cells)),
         }
     }
-    let mut table = terminal.table(&header);
-    for (ids, cells) in rows {
-        let ids = ranges(ids);
-        table.add_row(std::iter::once(&ids).chain(&cells).map(|text| cell(text)));
-    }
-    // Each line of a long list holds whole numbers.
-    for list in [0, 1] {
-        if let Some(column) = table.column_mut(list) {
-            column.set_delimiter(',');
-        }
-    }
-    table.trim_fmt() + "\n"
+    let rows = rows.into_iter().map(|(ids, mut cells)| {
+        cells.insert(0, ranges(ids));
+        cells
+    });
+    (header, rows.collect())
 }
 
 fn cells(document: &Document, node: &NodeEntry, is_wide: bool) -> Vec<String> {

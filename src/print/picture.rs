@@ -20,29 +20,30 @@ use crate::document::Document;
 use crate::print::picture::layout::Layout;
 use crate::print::picture::scene::Scene;
 
-/// An `<svg>` element, to stand in a page or in a file of its own.
-#[allow(dead_code, reason = "for the HTML page")]
-#[derive(Debug, Clone)]
-pub(crate) struct Drawing {
-    /// The element.
-    pub(crate) markup: Markup,
-    /// In pixels, as the viewBox has it.
-    pub(crate) width: u32,
-    /// In pixels, as the viewBox has it.
-    pub(crate) height: u32,
-}
-
 /// The light colours of the picture's classes.
 pub(crate) const STYLE: &str = include_str!("picture/light.css");
 
 /// The dark colours of the same classes.
-#[allow(dead_code, reason = "for the HTML page")]
 pub(crate) const DARK_STYLE: &str = include_str!("picture/dark.css");
 
-/// The picture for a page that has STYLE. `id` begins the ids of its elements: a page may have several pictures.
-#[allow(dead_code, reason = "for the HTML page")]
-pub(crate) fn drawing(document: &Document, id: &str) -> Drawing {
-    drawn(document, id, &html! {})
+/// Whether the words on top are a part of the picture.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Heading {
+    /// They are.
+    Drawn,
+    /// The page has them.
+    OnPage,
+}
+
+/// The picture as an `<svg>` element for a page that has STYLE. `id` begins the ids of its elements: a page may have several pictures.
+pub(crate) fn drawing(document: &Document, id: &str, heading: Heading) -> Markup {
+    drawn(document, id, heading, &html! {})
+}
+
+/// The sentence of the result; empty where nothing is known at all.
+pub(crate) fn sentence(document: &Document) -> String {
+    let result = scene::heading::result(document);
+    result.map(|(_, text)| text).unwrap_or_default()
 }
 
 /// The picture as a file. It has its colours and a background in it.
@@ -51,22 +52,26 @@ pub(crate) fn file(document: &Document) -> String {
         style { (PreEscaped(STYLE)) }
         rect class="pic-ground" width="100%" height="100%" {}
     };
-    let drawing = drawn(document, "picture", &style);
+    let drawing = drawn(document, "picture", Heading::Drawn, &style);
     let head = "<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n";
-    format!("{head}{}\n", drawing.markup.into_string())
+    format!("{head}{}\n", drawing.into_string())
 }
 
-fn drawn(document: &Document, id: &str, before: &Markup) -> Drawing {
-    let scene = scene::scene(document);
+fn drawn(document: &Document, id: &str, heading: Heading, before: &Markup) -> Markup {
+    let mut scene = scene::scene(document);
+    let (title, description) = in_words(&scene);
+    if heading == Heading::OnPage {
+        scene.result = None;
+        scene.lines.clear();
+    }
     let Layout {
         marks,
         width,
         height,
     } = layout::layout(&scene);
     let (width, height) = (width.ceil() as u32, height.ceil() as u32);
-    let (title, description) = in_words(&scene);
     let (title_id, description_id) = (format!("{id}-title"), format!("{id}-desc"));
-    let markup = html! {
+    html! {
         svg xmlns="http://www.w3.org/2000/svg" class="pic" viewBox={ "0 0 " (width) " " (height) } width=(width) height=(height)
             role="img" aria-labelledby={ (title_id) " " (description_id) } {
             title id=(title_id) { (title) }
@@ -74,11 +79,6 @@ fn drawn(document: &Document, id: &str, before: &Markup) -> Drawing {
             (before)
             (draw::elements(&marks))
         }
-    };
-    Drawing {
-        markup,
-        width,
-        height,
     }
 }
 

@@ -1,5 +1,7 @@
 //! The rows of the table, one column at a time. Workers with equal cells share a row.
 
+mod unfolded;
+
 use std::collections::{BTreeMap, BTreeSet};
 
 use comfy_table::Color;
@@ -12,6 +14,8 @@ use crate::print::{
 };
 use crate::units::{Bytes, NodeBytes, NodeId, NodeSet, Pid, node_list, percent_of_one, ranges};
 use crate::words::{Evidence, MemoryKind, Role, Word};
+
+pub(crate) use unfolded::{UnfoldedRow, UnfoldedTable};
 
 /// A row.
 struct Row<'a> {

@@ -49,10 +49,18 @@ pub(crate) fn head(host: &HostEntry) -> String {
     harmless(&words.join(", "))
 }
 
-/// How long the machine was observed, and what the kernel counted meanwhile. Empty without --for.
 fn window(document: &Document, terminal: &Terminal) -> String {
+    let lines = window_lines(document);
+    lines
+        .iter()
+        .map(|line| terminal.wrap("", line, 2))
+        .collect()
+}
+
+/// How long the machine was observed, and what the kernel counted meanwhile. Empty without --for.
+pub(crate) fn window_lines(document: &Document) -> Vec<String> {
     let Some(window) = &document.window else {
-        return String::new();
+        return Vec::new();
     };
     let text = |seconds: f64| length(Duration::try_from_secs_f64(seconds).unwrap_or_default());
     let of = if window.is_cut_short() {
@@ -65,15 +73,14 @@ fn window(document: &Document, terminal: &Terminal) -> String {
         looks => format!("{looks} times"),
     };
     let observed = text(window.seconds);
-    let mut out = terminal.wrap("", &format!("Observed for {observed}{of}, {times}"), 2);
+    let mut lines = vec![format!("Observed for {observed}{of}, {times}")];
     let nodes = window.node_counters.iter().filter_map(|(node, counters)| {
         let counts = counted(counters, &["numa_miss", "other_node"]);
         (!counts.is_empty()).then(|| format!("node {node} {counts}"))
     });
     let nodes: Vec<String> = nodes.collect();
     if !nodes.is_empty() {
-        let text = format!("Pages allocated meanwhile: {}", nodes.join("; "));
-        out += &terminal.wrap("", &text, 2);
+        lines.push(format!("Pages allocated meanwhile: {}", nodes.join("; ")));
     }
     let balancing = [
         "numa_pages_migrated",
@@ -82,9 +89,9 @@ fn window(document: &Document, terminal: &Terminal) -> String {
     ];
     let counts = counted(&window.vmstat, &balancing);
     if !counts.is_empty() {
-        out += &terminal.wrap("", &format!("NUMA balancing meanwhile: {counts}"), 2);
+        lines.push(format!("NUMA balancing meanwhile: {counts}"));
     }
-    out
+    lines
 }
 
 /// The counters with these names that are not 0.
@@ -241,7 +248,7 @@ fn absent(gpu: &GpuEntry, document: &Document) -> String {
 }
 
 /// The tables with their headings: processes with GPUs, then processes without.
-fn groups(processes: &[ProcessEntry]) -> Vec<(&'static str, Vec<&ProcessEntry>)> {
+pub(crate) fn groups(processes: &[ProcessEntry]) -> Vec<(&'static str, Vec<&ProcessEntry>)> {
     type Belongs = fn(&ProcessEntry) -> bool;
     const HEADINGS: [(&str, Belongs); 3] = [
         ("Workers without a known trainer", |of| of.is(Role::Worker)),

@@ -100,6 +100,7 @@ fn only_observe_and_record_open_files() {
             "fuzzing",
             "commands/folder",
             "commands/replaced_file",
+            "commands/fleet/sections",
         ]
         .iter()
         .any(|layer| within.starts_with(layer));

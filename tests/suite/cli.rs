@@ -64,6 +64,10 @@ const OPTIONS: &[(&[&str], &[&str])] = &[
     (&["--quiet"], &["audit", "topology", "diff", "show"]),
     (&["--gres"], &["topology"]),
     (&["--svg", "/nonexistent/x"], &["audit", "topology", "show"]),
+    (
+        &["--html", "/nonexistent/x"],
+        &["audit", "topology", "show", "diff"],
+    ),
     (&["--ascii"], &["topology", "show"]),
     (&["--note", "text"], &["record"]),
     (&["--redact"], &["record"]),

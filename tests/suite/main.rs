@@ -20,6 +20,7 @@ mod fleet;
 mod fuzzed;
 mod gres;
 mod home_nodes;
+mod html;
 mod job_scope;
 mod jobs;
 mod kubernetes;

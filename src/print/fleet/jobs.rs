@@ -57,7 +57,7 @@ pub(super) fn jobs(jobs: &[FleetJob], all: bool, terminal: &Terminal) -> String 
 }
 
 /// `-` for no ranks.
-fn short(ranks: &str) -> String {
+pub(crate) fn short(ranks: &str) -> String {
     const LONGEST: usize = 20;
     match ranks.len() {
         0 => "-".to_owned(),
@@ -66,13 +66,18 @@ fn short(ranks: &str) -> String {
     }
 }
 
-/// `n2: ranks 8-15, n3: ranks 16-23`
-fn not_ok(job: &FleetJob) -> String {
+/// The parts of a job that are not in order.
+pub(crate) fn parts_not_ok(job: &FleetJob) -> Vec<&FleetJobPart> {
     let is_ok = |part: &&FleetJobPart| {
         let verdict = part.verdict.as_ref().and_then(Word::known);
         matches!(verdict, Some(Verdict::Ok | Verdict::SingleNode))
     };
-    let parts: Vec<&FleetJobPart> = job.machines.iter().filter(|part| !is_ok(part)).collect();
+    job.machines.iter().filter(|part| !is_ok(part)).collect()
+}
+
+/// `n2: ranks 8-15, n3: ranks 16-23`
+fn not_ok(job: &FleetJob) -> String {
+    let parts = parts_not_ok(job);
     let named = parts.iter().take(MOST_MACHINES).map(|part| {
         let machine = hosts([&part.machine], CELL);
         match part.ranks.as_str() {

@@ -35,7 +35,8 @@ fn of_kind(kind: &MachineKind, all: bool, terminal: &Terminal) -> String {
     }
 }
 
-fn gpus(kind: &MachineKind) -> String {
+/// The kind in words.
+pub(crate) fn gpus(kind: &MachineKind) -> String {
     match &kind.gpus {
         None => "Machines with GPUs of unknown model".to_owned(),
         Some(models) if models.is_empty() => "Machines without GPUs".to_owned(),
@@ -44,7 +45,7 @@ fn gpus(kind: &MachineKind) -> String {
 }
 
 /// `home node of GPU 0: 0 on 15 machines, 1 on n7`
-fn text(difference: &FleetDifference, all: bool) -> String {
+pub(crate) fn text(difference: &FleetDifference, all: bool) -> String {
     let majority = difference.majority.iter().map(|value| {
         let machines = match difference.machines {
             1 => "1 machine".to_owned(),

@@ -108,7 +108,11 @@ fn number(row: &MachineRow, of: fn(&FleetCounts) -> usize) -> String {
 
 /// The rules that are broken, those about the same GPUs together.
 fn wrong(row: &MachineRow) -> String {
-    let machine = row.group[0];
+    what_is_wrong(row.group[0])
+}
+
+/// The same of one machine.
+pub(crate) fn what_is_wrong(machine: &FleetMachine) -> String {
     let mut groups: Vec<(&[u32], Vec<String>)> = Vec::new();
     for finding in &machine.findings {
         let rule = harmless(&finding.rule);

@@ -2,7 +2,7 @@
 
 mod chips;
 mod guests;
-mod heading;
+pub(super) mod heading;
 mod memory;
 mod nodes;
 mod panes;

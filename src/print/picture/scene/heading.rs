@@ -20,7 +20,7 @@ const DRAWN: &[&str] = &[
 ];
 
 /// The sentence of the result. `None` where nothing is known at all.
-pub(super) fn result(document: &Document) -> Option<(Look, String)> {
+pub(in crate::print::picture) fn result(document: &Document) -> Option<(Look, String)> {
     let Some(summary) = &document.summary else {
         return Some((Look::Plain, of_map(document)));
     };
