@@ -15,6 +15,7 @@
 //! | [`compare`] | compares documents: `diff`, `--expect`, `fleet` | units, words, document |
 //! | [`audit`] | places and judges processes, runs the rules, makes the document (`entries/`) | all of these except observe |
 //! | [`mod@print`] | the forms of a document: tables, JSON, CSV, remedies, metrics | units, words, document, compare |
+//! | [`screen`] | the screen of `watch`: keys and documents in, frames out | units, words, document, print |
 //! | [`record`] | writes a recording: the files that one observation read | units, machine, jobs, observe |
 //! | [`cli`], [`commands`] | arguments, and one file for each subcommand | everything |
 //!
@@ -89,5 +90,6 @@ pub(crate) mod machine;
 pub(crate) mod observe;
 pub(crate) mod print;
 pub(crate) mod record;
+pub(crate) mod screen;
 pub(crate) mod units;
 pub(crate) mod words;

@@ -1,6 +1,7 @@
 //! The machine and the processes that the arguments name.
 
 use std::collections::BTreeSet;
+use std::time::Duration;
 
 use super::trouble::Trouble;
 use super::{ask_nvml, guard};
@@ -28,6 +29,20 @@ pub(super) fn patience() -> Result<Patience, Trouble> {
     let value = std::env::var_os(Patience::VARIABLE);
     let value = value.as_ref().map(|value| value.to_string_lossy());
     Ok(Patience::from_variable(value.as_deref())?)
+}
+
+/// How much longer than its own deadline an audit in another process may take before it is ended: it also starts, judges and
+/// prints.
+const GRACE: Duration = Duration::from_secs(10);
+
+/// How long one audit in another process may take. Its own deadline usually ends it earlier; this one holds if that does not.
+pub(super) fn limit(arguments: &MachineArgs, window: Duration) -> Result<Duration, Trouble> {
+    let patience = patience()?;
+    let usual = patience.times(Source::USUAL_DEADLINE);
+    let deadline = arguments.deadline.unwrap_or(usual);
+    Ok(deadline
+        .saturating_add(window)
+        .saturating_add(patience.times(GRACE)))
 }
 
 pub(super) fn subjects(arguments: &PidArgs) -> Subjects {

@@ -2,8 +2,10 @@
 
 use std::fs::{self, File};
 use std::io;
+use std::os::fd::OwnedFd;
 use std::os::unix::ffi::OsStrExt;
 
+use rustix::fs::{CWD, Mode, OFlags};
 use signal_hook::consts::{
     FORBIDDEN, SIGBUS, SIGCHLD, SIGCONT, SIGTSTP, SIGTTIN, SIGTTOU, SIGURG, SIGWINCH,
 };
@@ -76,6 +78,17 @@ fn ignored_signals(status: &str) -> u64 {
     let line = status.lines().find_map(|line| line.strip_prefix("SigIgn:"));
     let mask = line.and_then(|mask| u64::from_str_radix(mask.trim(), 16).ok());
     mask.unwrap_or_default()
+}
+
+/// The file that standard output leads to, opened again so that writing to it never waits. Whoever else has the terminal open
+/// does not notice.
+///
+/// # Errors
+/// Where it cannot be opened, as another user's terminal.
+pub(crate) fn reopened_output() -> io::Result<OwnedFd> {
+    let flags = OFlags::WRONLY | OFlags::NONBLOCK | OFlags::NOCTTY | OFlags::CLOEXEC;
+    let file = rustix::fs::openat(CWD, "/proc/self/fd/1", flags, Mode::empty());
+    Ok(file?)
 }
 
 /// Replaces standard input by `/dev/null`.

@@ -241,7 +241,7 @@ fn absent(gpu: &GpuEntry, document: &Document) -> String {
 }
 
 /// The tables with their headings: processes with GPUs, then processes without.
-fn groups(processes: &[ProcessEntry]) -> Vec<(&'static str, Vec<&ProcessEntry>)> {
+pub(crate) fn groups(processes: &[ProcessEntry]) -> Vec<(&'static str, Vec<&ProcessEntry>)> {
     type Belongs = fn(&ProcessEntry) -> bool;
     const HEADINGS: [(&str, Belongs); 3] = [
         ("Workers without a known trainer", |of| of.is(Role::Worker)),

@@ -20,6 +20,7 @@ const MAY_USE: &[(&str, &[&str])] = &[
         &["units", "words", "machine", "jobs", "document", "compare"],
     ),
     ("print", &["units", "words", "document", "compare"]),
+    ("screen", &["units", "words", "document", "print"]),
     ("record", &["units", "words", "machine", "jobs", "observe"]),
 ];
 
