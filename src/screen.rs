@@ -14,8 +14,6 @@ pub(crate) mod look;
 pub(crate) mod opened;
 pub(crate) mod order;
 pub(crate) mod state;
-#[cfg(test)]
-mod tests;
 pub(crate) mod update;
 
 pub(crate) use draw::draw;

@@ -53,6 +53,20 @@ pub(super) fn subjects(arguments: &PidArgs) -> Subjects {
     }
 }
 
+/// Later than at the start, a process that was named and does not exist has ended: nothing is missing then.
+pub(super) fn forget_ended(machine: &mut Machine) {
+    let read: BTreeSet<Pid> = machine.processes.iter().map(|of| of.pid).collect();
+    let has_ended = |pid: &Pid| !read.contains(pid);
+    let named = machine.named.clone();
+    machine.gaps.retain(|gap| {
+        let is_end = matches!(gap.reason, Reason::Absent | Reason::Gone);
+        let is_of_ended = gap
+            .pid
+            .is_some_and(|pid| named.contains(&pid) && has_ended(&pid));
+        !(gap.fact == Fact::Process && is_end && is_of_ended)
+    });
+}
+
 /// A PID that was typed and does not exist is a mistake, not a gap.
 pub(super) fn ensure_named_are_there(machine: &Machine) -> Result<(), Trouble> {
     let read: BTreeSet<Pid> = machine.processes.iter().map(|of| of.pid).collect();

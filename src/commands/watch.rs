@@ -7,6 +7,8 @@ mod client;
 mod locale;
 mod observer;
 mod question;
+#[cfg(test)]
+mod screen_tests;
 mod session;
 mod tty;
 

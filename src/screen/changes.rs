@@ -94,7 +94,7 @@ fn of_process(before: &ProcessEntry, now: &ProcessEntry, changes: &mut Vec<Scree
     let affinity = |of: &ProcessEntry| cpus(of.cpu.affinity.as_ref(), &of.cpu.affinity_nodes);
     if before.cpu.affinity != now.cpu.affinity {
         let (was, is) = (affinity(before), affinity(now));
-        add("CPUS", format!("may run on CPUs {is}, before on {was}"));
+        add("CPUS", format!("may run on {is}, before on {was}"));
     }
     let (was, is) = (binding(&before.memory), binding(&now.memory));
     if was != is {

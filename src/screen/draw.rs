@@ -10,8 +10,9 @@ use crate::document::Document;
 use crate::print::{harmless, head};
 use crate::screen::bars::bars;
 use crate::screen::changes::key;
+use crate::screen::explained::listed;
 use crate::screen::frame::{Cover, ago, cover, sentence, sums};
-use crate::screen::layout::{Areas, LEAST, areas, is_too_small};
+use crate::screen::layout::{Areas, LEAST, areas, is_too_small, lines_of_a_finding};
 use crate::screen::list::{List, ListRow, ProcessRow};
 use crate::screen::look::Look;
 use crate::screen::state::{Pane, State, View};
@@ -70,7 +71,7 @@ fn put_both(buffer: &mut Buffer, area: Rect, left: &Line, right: &Line) {
 
 fn row_of(area: Rect, line: u16) -> Rect {
     Rect {
-        y: area.y + line,
+        y: area.y.saturating_add(line),
         height: 1,
         ..area
     }
@@ -132,24 +133,27 @@ fn draw_rows(state: &State, areas: &Areas, look: Look, buffer: &mut Buffer) {
     buffer.set_style(areas.headers, look.bar());
     let mut x = areas.headers.x + List::GUTTER;
     for column in &state.list.columns {
-        let order = state
-            .choice
-            .order
-            .filter(|order| order.header == column.header);
+        let order = state.choice.order;
+        let order = order.filter(|order| order.header == column.header);
         let arrow = order.map_or("", |order| if order.is_descending { "↓" } else { "↑" });
-        // A header of two words may be wider than its cells.
-        let header = match column.header.len() > usize::from(column.width) {
-            true => column.header.split(' ').next_back().unwrap_or_default(),
-            false => column.header,
-        };
-        let room = areas.headers.right().saturating_sub(x);
-        buffer.set_stringn(
+        // At the bottom of the bar, as in the table.
+        let first = usize::from(areas.headers.height).saturating_sub(column.lines.len());
+        let room = Rect {
             x,
-            areas.headers.y,
-            format!("{header}{arrow}"),
-            usize::from(room.min(column.width + 1)),
-            Style::new(),
-        );
+            // The arrow may stand in the blank before the next column.
+            width: (column.width + 1).min(areas.headers.right().saturating_sub(x)),
+            ..areas.headers
+        };
+        for (number, line) in column.lines.iter().enumerate() {
+            let is_last = number + 1 == column.lines.len();
+            let arrow = if is_last { arrow } else { "" };
+            put(
+                buffer,
+                room,
+                first + number,
+                &Line::raw(format!("{line}{arrow}")),
+            );
+        }
         x = x.saturating_add(column.width + List::PADDING);
     }
     let Some(document) = state.document() else {
@@ -267,29 +271,56 @@ fn draw_findings(state: &State, areas: &Areas, look: Look, buffer: &mut Buffer) 
         return;
     }
     let room = usize::from(area.height);
-    let top = (state.finding + 1).saturating_sub(room);
+    let most = lines_of_a_finding(state);
+    // With more than one line each all of them fit.
+    let top = match most {
+        1 => (state.finding + 1).saturating_sub(room),
+        _ => 0,
+    };
     buffer.set_style(areas.findings_title, look.bar());
-    let shown = match count > room {
-        true => format!(
+    let shown = match count <= room {
+        true => format!("  FINDINGS  {count}"),
+        false => format!(
             "  FINDINGS  {}-{} of {count}",
             top + 1,
             (top + room).min(count)
         ),
-        false => format!("  FINDINGS  {count}"),
     };
     put(buffer, areas.findings_title, 0, &Line::raw(shown));
-    for (at, finding) in document.findings.iter().enumerate().skip(top).take(room) {
+    let mut line = 0;
+    for (at, finding) in document.findings.iter().enumerate().skip(top) {
         let is_selected = at == state.finding && state.pane == Pane::Findings;
-        let mark = harmless(&format!("{}[{}]", finding.severity, finding.rule));
-        let line = Line::from(vec![
-            Span::raw(if is_selected { "> " } else { "  " }),
-            Span::styled(mark, look.severity(finding)),
-            Span::raw(format!(" {}", harmless(&finding.message))),
-        ]);
-        put(buffer, area, at - top, &line);
-        if is_selected {
-            let line = u16::try_from(at - top).unwrap_or(u16::MAX);
-            buffer.set_style(row_of(area, line), look.selected());
+        let width = area.width.saturating_sub(List::GUTTER);
+        let mut lines = listed(finding, width);
+        if lines.len() > most {
+            // The last line is the rest, which is cut at the end of the screen.
+            let rest = lines.split_off(most - 1);
+            let rest: Vec<&str> = rest.iter().map(|line| line.trim_start()).collect();
+            let indent = if most > 1 { "  " } else { "" };
+            lines.push(format!("{indent}{}", rest.join(" ")));
+        }
+        for (number, text) in lines.into_iter().enumerate() {
+            let mark = if is_selected && number == 0 {
+                "> "
+            } else {
+                "  "
+            };
+            // The mark of a finding has no blank.
+            let (word, rest) = match number {
+                0 => text.split_at(text.find(' ').unwrap_or(text.len())),
+                _ => ("", text.as_str()),
+            };
+            let spans = vec![
+                Span::raw(mark),
+                Span::styled(word.to_owned(), look.severity(finding)),
+                Span::raw(rest.to_owned()),
+            ];
+            put(buffer, area, line, &Line::from(spans));
+            if is_selected {
+                let line = u16::try_from(line).unwrap_or(u16::MAX);
+                buffer.set_style(row_of(area, line), look.selected());
+            }
+            line += 1;
         }
     }
 }

@@ -35,6 +35,17 @@ pub(crate) fn finding(state: &State, at: usize, look: Look) -> (String, Vec<Line
     (title, lines)
 }
 
+/// The finding in its list: `error[cpu-remote] GPU and CPU ...`, in as many lines as it needs.
+pub(crate) fn listed(finding: &Finding, width: u16) -> Vec<String> {
+    let mark = harmless(&format!("{}[{}] ", finding.severity, finding.rule));
+    let terminal = Terminal {
+        width,
+        color: false,
+    };
+    let text = terminal.wrap(&mark, &harmless(&finding.message), 2);
+    text.lines().map(str::to_owned).collect()
+}
+
 /// The finding itself with its fix and commands.
 pub(crate) fn told(finding: &Finding, width: u16, look: Look) -> Vec<Line<'static>> {
     let mark = harmless(&format!("{}[{}]: ", finding.severity, finding.rule));
@@ -46,14 +57,23 @@ pub(crate) fn told(finding: &Finding, width: u16, look: Look) -> Vec<Line<'stati
     if !finding.fix().is_empty() {
         lines.extend(wrapped("  fix: ", &harmless(finding.fix()), 4, width));
     }
-    for command in &finding.commands {
-        // A line that is broken cannot be pasted, so it has a line to itself.
-        lines.push(Line::raw(format!("  run now: {}", harmless(command))));
-    }
+    let commands = finding.commands.iter();
+    lines.extend(
+        commands.flat_map(|command| cut(&format!("  run now: {}", harmless(command)), width)),
+    );
     if let Some(note) = &finding.note {
         lines.extend(wrapped("  note: ", &harmless(note), 4, width));
     }
     lines
+}
+
+/// A command in lines that are as wide as the screen: all of it can be seen, and the lines together are the command.
+fn cut(command: &str, width: u16) -> Vec<Line<'static>> {
+    let letters: Vec<char> = command.chars().collect();
+    let lines = letters.chunks(usize::from(width).max(1));
+    lines
+        .map(|line| Line::raw(line.iter().collect::<String>()))
+        .collect()
 }
 
 /// Text in lines of this width; the later ones are indented.

@@ -10,7 +10,7 @@ use crate::screen::look::Look;
 use crate::screen::state::{State, View};
 use crate::screen::{explained, help, opened};
 use crate::units::percent_of_one;
-use crate::words::Severity;
+use crate::words::{Severity, Verdict};
 
 /// A text that covers the screen.
 pub(crate) struct Cover {
@@ -73,7 +73,10 @@ pub(crate) fn sentence(document: &Document) -> String {
             let first = letters.next().map(|letter| letter.to_ascii_uppercase());
             first.into_iter().chain(letters).collect()
         }
-        None if document.processes().is_empty() => "No process uses a GPU".to_owned(),
+        None if document.processes().is_empty() => "No process to judge".to_owned(),
+        None if summary.is_some_and(|summary| summary.verdict == Verdict::SingleNode) => {
+            "One NUMA node: placement cannot be wrong".to_owned()
+        }
         None => "All processes are where they should be".to_owned(),
     }
 }

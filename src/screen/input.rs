@@ -122,13 +122,17 @@ fn single(byte: u8) -> Option<Key> {
 /// A letter of several bytes.
 fn letter(bytes: &[u8]) -> Option<(usize, Option<Key>)> {
     const MOST: usize = 4;
-    for size in 2..=MOST.min(bytes.len()) {
-        if let Ok(text) = std::str::from_utf8(&bytes[..size]) {
-            return Some((size, text.chars().next().map(Key::Letter)));
+    let start = &bytes[..MOST.min(bytes.len())];
+    let letters = match std::str::from_utf8(start) {
+        Ok(text) => text,
+        Err(error) if error.valid_up_to() > 0 => {
+            std::str::from_utf8(&start[..error.valid_up_to()]).unwrap_or_default()
         }
-    }
-    // A byte that begins no letter is skipped.
-    (bytes.len() >= MOST || bytes[0] < 0xc2).then_some((1, None))
+        // Bytes that are no letter are skipped; those that may become one are waited for.
+        Err(error) => return error.error_len().map(|size| (size, None)),
+    };
+    let first = letters.chars().next()?;
+    Some((first.len_utf8(), Some(Key::Letter(first))))
 }
 
 #[cfg(test)]

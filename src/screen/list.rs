@@ -27,6 +27,8 @@ pub(crate) struct Choice {
 pub(crate) struct List {
     pub(crate) columns: Vec<ListColumn>,
     pub(crate) rows: Vec<ListRow>,
+    /// The lines of the headers.
+    pub(crate) header_height: u16,
     /// All columns that have something, also those for which there is no room.
     pub(crate) headers: Vec<&'static str>,
 }
@@ -35,6 +37,8 @@ pub(crate) struct List {
 #[derive(Debug, Clone)]
 pub(crate) struct ListColumn {
     pub(crate) header: &'static str,
+    /// The header broken into lines.
+    pub(crate) lines: Vec<String>,
     pub(crate) width: u16,
 }
 
@@ -120,15 +124,19 @@ impl List {
             }
         });
         let rows = rows.collect();
-        let columns = fitted
-            .iter()
-            .zip(&widths)
-            .map(|((column, _), width)| ListColumn {
+        let columns = fitted.iter().zip(&widths).map(|((column, _), width)| {
+            let lines = broken(column.header, *width);
+            ListColumn {
                 header: column.header,
+                lines,
                 width: *width,
-            });
+            }
+        });
+        let columns: Vec<ListColumn> = columns.collect();
+        let height = columns.iter().map(|column| column.lines.len()).max();
         Self {
-            columns: columns.collect(),
+            header_height: u16::try_from(height.unwrap_or(1)).unwrap_or(u16::MAX),
+            columns,
             rows,
             headers,
         }
@@ -198,7 +206,7 @@ fn activity(members: &[Vec<&ProcessEntry>], seconds: Option<f64>) -> [Filled; 2]
         let used = windows
             .iter()
             .flat_map(|of| of.cpu_seconds_by_node.values());
-        let used: f64 = used.sum();
+        let used = used.fold(0.0, |sum, time| sum + time);
         match seconds {
             Some(seconds) if seconds > 0.0 && !windows.is_empty() => {
                 format!("{:.0}%", used / seconds * 100.0)
@@ -301,17 +309,19 @@ fn widths(columns: &[(Filled, u16)], width: u16) -> Vec<u16> {
 fn lines(column: &Filled, at: usize, width: u16) -> Vec<String> {
     let text = column.cells.get(at).map_or("", String::as_str);
     let breaks = matches!(column.room, ColumnRoom::Words(_) | ColumnRoom::Wide(_));
-    let lines = text.split('\n').flat_map(|line| {
-        if breaks && line.chars().count() > usize::from(width) {
-            let narrow = Terminal {
-                width,
-                color: false,
-            };
-            let text = narrow.wrap("", line, 0);
-            text.lines().map(str::to_owned).collect()
-        } else {
-            vec![line.to_owned()]
-        }
+    let lines = text.split('\n').flat_map(|line| match breaks {
+        true => broken(line, width),
+        false => vec![line.to_owned()],
     });
     lines.collect()
+}
+
+/// A text in lines of this width, broken between words.
+fn broken(text: &str, width: u16) -> Vec<String> {
+    let narrow = Terminal {
+        width,
+        color: false,
+    };
+    let text = narrow.wrap("", text, 0);
+    text.lines().map(str::to_owned).collect()
 }

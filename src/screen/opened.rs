@@ -279,7 +279,7 @@ fn threads_of(
 
 fn used(thread: &ThreadEntry) -> f64 {
     let window = thread.window.iter();
-    window
-        .flat_map(|window| window.cpu_seconds_by_node.values())
-        .sum()
+    let times = window.flat_map(|window| window.cpu_seconds_by_node.values());
+    // The sum of no floats is -0.
+    times.fold(0.0, |sum, time| sum + time)
 }

@@ -52,7 +52,9 @@ fn replied(state: &mut State, reply: Reply) {
     };
     state.trouble = None;
     if let Some(before) = &state.audited {
-        for change in changes(&before.document, &audited.document) {
+        let changes = changes(&before.document, &audited.document);
+        // The first of them is the most telling, and comes to the top.
+        for change in changes.into_iter().rev() {
             if let (Some(process), Some(header)) = (change.process, change.header) {
                 let marks = state.marks.entry(process).or_default();
                 marks.insert(header, state.now);

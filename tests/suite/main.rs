@@ -39,6 +39,7 @@ mod page_sizes;
 mod placement;
 mod print;
 mod program;
+mod pty;
 mod public_cases;
 mod public_reports;
 mod quiet;
@@ -52,6 +53,7 @@ mod targets;
 mod terminal;
 mod unseen;
 mod unseen_facts;
+mod watch;
 mod which_processes;
 
 #[path = "../support/mod.rs"]

@@ -215,7 +215,11 @@ fn work(arguments: &WatchArgs, question: &Question, window: Option<Window>) -> R
     let subjects = source::subjects(&arguments.pid);
     let mut machine = observe(source, &subjects).machine;
     machine.window = window;
-    source::ensure_named_are_there(&machine)?;
+    if question.is_first {
+        source::ensure_named_are_there(&machine)?;
+    } else {
+        source::forget_ended(&mut machine);
+    }
     let mut settings = settings(&arguments.judgement, &arguments.home_nodes, &machine)?;
     settings.expected = expected;
     // A recording is read once: then all threads are there, whatever is opened.

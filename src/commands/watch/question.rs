@@ -7,6 +7,8 @@ use crate::units::Pid;
 pub(super) struct Question {
     /// The process whose threads are wanted.
     pub(super) open: Option<Pid>,
+    /// Whether there was no answer yet: then a process that does not exist is a mistake, and later it has ended.
+    pub(super) is_first: bool,
 }
 
 impl Question {
@@ -14,6 +16,7 @@ impl Question {
     pub(super) fn line(self) -> String {
         match self.open {
             Some(pid) => format!("threads {pid}\n"),
+            None if self.is_first => "first audit\n".to_owned(),
             None => "audit\n".to_owned(),
         }
     }
@@ -21,7 +24,10 @@ impl Question {
     fn of(line: &[u8]) -> Self {
         let pid = line.strip_prefix(b"threads ");
         let pid = pid.and_then(|pid| std::str::from_utf8(pid).ok()?.parse().ok());
-        Self { open: pid }
+        Self {
+            open: pid,
+            is_first: line == b"first audit",
+        }
     }
 }
 
@@ -58,12 +64,25 @@ mod tests {
     #[test]
     fn the_last_of_several_questions_counts() {
         let mut questions = Questions::default();
-        let open = |pid| Question { open: pid };
+        let open = |pid| Question {
+            open: pid,
+            is_first: false,
+        };
         questions.add(b"audit\nthrea");
         assert_eq!(questions.take(), Some(open(None)));
         questions.add(b"ds 12\naudit\n");
         questions.add(open(Some(Pid(4))).line().as_bytes());
         assert_eq!(questions.take(), Some(open(Some(Pid(4)))));
         assert_eq!(questions.take(), None);
+    }
+
+    #[test]
+    fn a_question_is_read_as_it_was_written() {
+        for (open, is_first) in [(None, true), (None, false), (Some(Pid(7)), false)] {
+            let question = Question { open, is_first };
+            let mut questions = Questions::default();
+            questions.add(question.line().as_bytes());
+            assert_eq!(questions.take(), Some(question));
+        }
     }
 }

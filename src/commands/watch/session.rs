@@ -195,23 +195,26 @@ impl Session {
         {
             let open = self.state.as_ref().and_then(State::open);
             self.asked = Some((Instant::now(), open));
-            if let Err(error) = self.client.ask(Question { open }) {
+            let is_first = self.is_first();
+            if let Err(error) = self.client.ask(Question { open, is_first }) {
                 let text = format!("cannot start an audit: {error}");
                 self.apply(Event::Reply(Reply::Trouble(text)));
             }
         }
         let reply = self.client.answer()?;
-        let is_first = self
-            .state
-            .as_ref()
-            .is_some_and(|state| state.audited.is_none());
         match reply {
-            Reply::Trouble(text) if is_first => Some(End::Refused(text)),
+            Reply::Trouble(text) if self.is_first() => Some(End::Refused(text)),
             reply => {
                 self.apply(Event::Reply(reply));
                 None
             }
         }
+    }
+
+    /// Whether there was no answer yet.
+    fn is_first(&self) -> bool {
+        let audited = self.state.as_ref().map(|state| &state.audited);
+        audited.is_some_and(Option::is_none)
     }
 
     /// When the next question is due; `None` where none is.

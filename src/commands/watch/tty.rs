@@ -220,9 +220,15 @@ fn leave_at_panic() {
 
 #[cfg(test)]
 mod tests {
+    use std::process::Command;
+
+    use rustix::fs::{Mode, OFlags};
+    use rustix::pty::{OpenptFlags, grantpt, openpt, ptsname, unlockpt};
+    use rustix::termios::tcgetattr;
+
     use super::*;
 
-    /// tests/suite/watch.rs runs this in a terminal.
+    /// The next test runs this in a terminal.
     #[test]
     #[ignore = "it panics, in a terminal"]
     #[allow(clippy::panic)]
@@ -234,5 +240,51 @@ mod tests {
         .unwrap();
         tty.write().unwrap();
         panic!("what the panic says");
+    }
+
+    #[test]
+    fn a_panic_is_printed_on_the_usual_screen() {
+        let flags = OpenptFlags::RDWR | OpenptFlags::NOCTTY;
+        let controller = openpt(flags).unwrap();
+        grantpt(&controller).unwrap();
+        unlockpt(&controller).unwrap();
+        let name = ptsname(&controller, Vec::new()).unwrap();
+        let flags = OFlags::RDWR | OFlags::NOCTTY;
+        let terminal = rustix::fs::open(&name, flags, Mode::empty()).unwrap();
+        let before = tcgetattr(&terminal).unwrap();
+        let mut command = Command::new(std::env::current_exe().unwrap());
+        let name = "commands::watch::tty::tests::panics_on_the_screen";
+        command.args([
+            name,
+            "--exact",
+            "--ignored",
+            "--nocapture",
+            "--test-threads=1",
+        ]);
+        command.env("RUST_BACKTRACE", "0");
+        command.stdin(terminal.try_clone().unwrap());
+        command.stdout(terminal.try_clone().unwrap());
+        command.stderr(terminal.try_clone().unwrap());
+        let status = command.status().unwrap();
+        assert!(!status.success(), "it has panicked");
+        let mut text = vec![0; 64 << 10];
+        let size = rustix::io::read(&controller, &mut text).unwrap();
+        let text = String::from_utf8_lossy(&text[..size]);
+        let leave = String::from_utf8_lossy(LEAVE);
+        let (screen, after) = text
+            .split_once(&*leave)
+            .unwrap_or_else(|| panic!("{text:?}"));
+        assert!(
+            screen.contains("\x1b[?1049h") && screen.contains("on the screen"),
+            "{text:?}"
+        );
+        assert!(
+            after.contains("what the panic says") && !after.contains('\x1b'),
+            "{text:?}"
+        );
+        let now = tcgetattr(&terminal).unwrap();
+        assert_eq!(now.local_modes, before.local_modes);
+        assert_eq!(now.input_modes, before.input_modes);
+        assert_eq!(now.output_modes, before.output_modes);
     }
 }
