@@ -23,7 +23,7 @@ pub(crate) fn draw(state: &State, look: Look, buffer: &mut Buffer) {
     let areas = areas(state);
     if is_too_small(state.size) {
         let text = format!(
-            "Too small: {}x{}, needed are {}x{}.",
+            "Too small: {}x{}, needs {}x{}",
             state.size.0, state.size.1, LEAST.0, LEAST.1
         );
         put(buffer, buffer.area, 0, &Line::raw(text));
@@ -97,7 +97,7 @@ fn draw_head(state: &State, area: Rect, look: Look, buffer: &mut Buffer) {
     );
     let verdict = document.summary.as_ref().map(|summary| &summary.verdict);
     let result = match &state.trouble {
-        Some(trouble) => Line::styled(format!("No answer: {}", harmless(trouble)), look.alarm()),
+        Some(trouble) => Line::styled(format!("No answer: {trouble}"), look.alarm()),
         None => Line::styled(
             sentence(document),
             look.verdict(verdict).add_modifier(Modifier::BOLD),

@@ -57,7 +57,7 @@ pub(crate) struct State {
     pub(crate) audited: Option<Audited>,
     /// When that came.
     pub(crate) answered_at: Duration,
-    /// Why there is no newer one.
+    /// Why there is no newer one, harmless on a terminal.
     pub(crate) trouble: Option<String>,
     pub(crate) choice: Choice,
     pub(crate) list: List,
@@ -147,7 +147,8 @@ impl State {
     pub(crate) fn is_late(&self) -> bool {
         /// A machine with many processes takes this long.
         const USUAL: Duration = Duration::from_secs(3);
-        let is_live = !self.is_paused && !(self.options.is_recording && self.audited.is_some());
+        let is_still = self.options.is_recording && self.audited.is_some();
+        let is_live = !self.is_paused && !is_still;
         is_live && self.age() > self.options.every * 2 + USUAL
     }
 

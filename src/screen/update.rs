@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use crate::document::Reply;
+use crate::print::harmless;
 use crate::screen::changes::changes;
 use crate::screen::frame::cover;
 use crate::screen::input::Key;
@@ -46,6 +47,11 @@ fn replied(state: &mut State, reply: Reply) {
     let audited = match reply {
         Reply::Audited(audited) => *audited,
         Reply::Trouble(text) => {
+            let text = harmless(&text);
+            // The next answer may come too soon to read it above.
+            state
+                .log
+                .push_front((state.now, format!("no answer: {text}")));
             state.trouble = Some(text);
             return;
         }

@@ -22,6 +22,7 @@ mod nvml_partly;
 mod peers;
 mod remedies;
 mod shapes;
+mod watch;
 
 #[path = "../support/mod.rs"]
 mod support;

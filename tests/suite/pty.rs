@@ -1,14 +1,14 @@
 //! The program in a terminal of its own, and what it shows there.
 
+use std::num::NonZero;
 use std::os::fd::{AsFd, OwnedFd};
 use std::path::PathBuf;
 use std::process::{Child, Command, ExitStatus};
 use std::time::Instant;
 
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
-use rustix::fs::{Mode, OFlags};
 use rustix::process::{Pid, Signal};
-use rustix::pty::{OpenptFlags, grantpt, openpt, ptsname, unlockpt};
+use rustix::pty::{OpenptFlags, grantpt, ioctl_tiocgptpeer, openpt, unlockpt};
 use rustix::termios::{Termios, Winsize, tcgetattr, tcsetwinsize};
 
 use crate::program::program;
@@ -41,9 +41,7 @@ impl Pty {
         let controller = openpt(flags).unwrap();
         grantpt(&controller).unwrap();
         unlockpt(&controller).unwrap();
-        let name = ptsname(&controller, Vec::new()).unwrap();
-        let flags = OFlags::RDWR | OFlags::NOCTTY | OFlags::CLOEXEC;
-        let terminal = rustix::fs::open(&name, flags, Mode::empty()).unwrap();
+        let terminal = ioctl_tiocgptpeer(&controller, flags).unwrap();
         tcsetwinsize(&terminal, size(columns, lines)).unwrap();
         let before = tcgetattr(&terminal).unwrap();
         let mut command = Command::new(through[0]);
@@ -69,7 +67,7 @@ impl Pty {
             terminal: Some(terminal),
             before,
             child: command.spawn().unwrap(),
-            screen: vt100::Parser::new(lines, columns, 0),
+            screen: vt100::Parser::new(cells(lines), cells(columns), 0),
         }
     }
 
@@ -125,7 +123,9 @@ impl Pty {
     }
 
     pub fn resize(&mut self, columns: u16, lines: u16) {
-        self.screen.screen_mut().set_size(lines, columns);
+        self.screen
+            .screen_mut()
+            .set_size(cells(lines), cells(columns));
         tcsetwinsize(self.controller.as_fd(), size(columns, lines)).unwrap();
     }
 
@@ -193,6 +193,10 @@ impl Pty {
     pub fn contents(&self) -> String {
         self.screen.screen().contents()
     }
+}
+
+fn cells(count: u16) -> NonZero<u16> {
+    NonZero::new(count).unwrap()
 }
 
 fn size(columns: u16, lines: u16) -> Winsize {

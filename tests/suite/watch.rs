@@ -69,6 +69,7 @@ fn keys_do_what_the_help_says() {
     pty.shows("worker 266 (GPU 0): MISMATCH");
     // An Escape that comes alone is the key of that name.
     pty.press("\x1b");
+    pty.shows("FINDINGS");
     pty.press("/");
     pty.shows("Filter: _");
     pty.press("launcher\r");
@@ -85,7 +86,7 @@ fn the_screen_has_the_size_of_the_terminal() {
     pty.resize(200, 50);
     pty.shows("KINDS OF");
     pty.resize(30, 6);
-    pty.shows("Too small: 30x6, needed are 40x8.");
+    pty.shows("Too small: 30x6, needs 40x8");
     pty.resize(80, 24);
     pty.shows("FINDINGS  4");
     pty.press("q");
@@ -154,13 +155,9 @@ fn a_terminal_that_is_gone_ends_it() {
         let observer = pty.observer();
         let mut child = pty.close();
         let status = wait_for("its end", || child.try_wait().unwrap());
-        // The kernel sends SIGHUP to the session alone.
-        let expected = if in_session {
-            (None, Some(1))
-        } else {
-            (Some(2), None)
-        };
-        assert_eq!((status.code(), status.signal()), expected);
+        // The kernel sends SIGHUP to the session alone, and the end of the terminal may be seen before it.
+        let is_hangup = in_session && status.signal() == Some(Signal::HUP.as_raw());
+        assert!(is_hangup || status.code() == Some(2), "{status}");
         are_gone(&[observer]);
     }
 }
@@ -241,9 +238,7 @@ fn what_changes_is_seen() {
             .status
             .success()
     );
-    let screen = pty.shows(&format!(
-        "process {pid} may run on {last}, before on {list}"
-    ));
+    let screen = pty.shows(&format!("process {pid} may run on {last}, before on "));
     assert!(screen.contains(">*"), "{screen}");
     // Its end is no trouble: the others would still be shown.
     drop(sleeper);
@@ -284,7 +279,7 @@ fn an_observer_that_does_not_answer_is_seen_and_one_that_ends_is_replaced() {
     signal(Signal::CONT);
     pty.shows_that("an answer", |screen| !screen.contains("last answer "));
     signal(Signal::KILL);
-    pty.shows("No answer: the process that observes ended");
+    pty.shows("s ago: no answer: the process that observes ended");
     pty.shows_that("an answer", |screen| !screen.contains("No answer"));
     let next = wait_for("another observer", || {
         children(pty.child.id())

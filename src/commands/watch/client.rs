@@ -52,18 +52,24 @@ impl Client {
     /// Asks for an audit, and starts the observer if there is none.
     ///
     /// # Errors
-    /// Where it cannot be started or asked. The next question starts another one.
-    pub(super) fn ask(&mut self, question: Question) -> io::Result<()> {
+    /// Where it cannot be started or asked, with the reason. The next question starts another one.
+    pub(super) fn ask(&mut self, question: Question) -> Result<(), String> {
         self.ending
             .retain_mut(|child| matches!(child.try_wait(), Ok(None)));
         let running = match &mut self.running {
             Some(running) => running,
-            None => self.running.insert(Running::start()?),
+            None => {
+                let started = Running::start();
+                let started = started.map_err(|error| format!("cannot observe: {error}"))?;
+                self.running.insert(started)
+            }
         };
         // A line fits into an empty pipe: all earlier questions were answered.
-        if let Err(error) = running.stdin.write_all(question.line().as_bytes()) {
+        let asked = running.stdin.write_all(question.line().as_bytes());
+        if !running.read() || asked.is_err() {
+            let why = running.why_it_ended();
             self.stop();
-            return Err(error);
+            return Err(why);
         }
         self.asked_at = Some(Instant::now());
         Ok(())

@@ -196,12 +196,16 @@ impl Session {
             let open = self.state.as_ref().and_then(State::open);
             self.asked = Some((Instant::now(), open));
             let is_first = self.is_first();
-            if let Err(error) = self.client.ask(Question { open, is_first }) {
-                let text = format!("cannot start an audit: {error}");
-                self.apply(Event::Reply(Reply::Trouble(text)));
+            if let Err(text) = self.client.ask(Question { open, is_first }) {
+                return self.heard(Reply::Trouble(text));
             }
         }
         let reply = self.client.answer()?;
+        self.heard(reply)
+    }
+
+    /// Without any audit the reason why there is none ends the screen.
+    fn heard(&mut self, reply: Reply) -> Option<End> {
         match reply {
             Reply::Trouble(text) if self.is_first() => Some(End::Refused(text)),
             reply => {
