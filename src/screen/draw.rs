@@ -448,7 +448,7 @@ fn draw_columns(state: &State, at: usize, look: Look, buffer: &mut Buffer) {
             .order
             .map_or(number == 0, |order| order.header == header);
         let mark = if is_used { "*" } else { " " };
-        let text = format!(" {mark} {header:<16}");
+        let text = format!(" {mark} {header:<16}│");
         match number == at {
             true => Line::styled(text, look.selected()),
             false => Line::raw(text),
@@ -459,6 +459,7 @@ fn draw_columns(state: &State, at: usize, look: Look, buffer: &mut Buffer) {
     let height = room.end.saturating_sub(room.start + 1);
     let top = (at + 1).saturating_sub(usize::from(height));
     let height = height.min(u16::try_from(lines.len()).unwrap_or(u16::MAX));
+    // Two blanks, the mark, the longest header and the line.
     let area = Rect::new(0, room.start, 20, height + 1).intersection(buffer.area);
     Clear.render(area, buffer);
     buffer.set_style(row_of(area, 0), look.bar());

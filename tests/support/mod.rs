@@ -3,7 +3,7 @@
 use std::time::{Duration, Instant};
 
 /// Only a hang takes so long, however busy the machine is.
-pub const HANG: Duration = Duration::from_secs(12);
+pub const HANG: Duration = Duration::from_secs(300);
 
 /// The variable that multiplies the program's own time limits (src/observe/patience.rs).
 pub const PATIENCE: &str = "NUMA_AUDIT_PATIENCE";
