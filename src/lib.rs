@@ -56,6 +56,12 @@
 //! `print/metrics.rs` makes the text of a document. `commands/metrics.rs` says how it is repeated (`rounds.rs`: each audit is this
 //! program started again, `round.rs`) and served (`server.rs`). contrib/ has what Prometheus, Grafana and systemd read.
 //!
+//! # The screen
+//!
+//! `commands/watch` has the loop (`session.rs`), the terminal (`tty.rs`) and the observer, a process of this program that
+//! samples threads without a hole (`observe/watch/continuous.rs`) and forks a child for each audit (`observer.rs`). `screen/` has
+//! the state (`update.rs`) and how it is drawn (`draw.rs`): `list.rs` takes the rows of `print/rows.rs`.
+//!
 //! # One more field, one more form
 //!
 //! A field of the report is declared once, in `document/`, with its description for the schema, and is filled in

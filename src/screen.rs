@@ -1,6 +1,7 @@
 //! The screen of `watch`: a state, what changes it, and how it is drawn. It knows no terminal, no clock and no process: keys,
 //! answers and the time come in as events, and a frame comes out.
 
+pub(crate) mod activity;
 pub(crate) mod bars;
 pub(crate) mod changes;
 pub(crate) mod draw;

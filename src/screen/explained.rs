@@ -11,7 +11,7 @@ use crate::screen::state::State;
 pub(crate) fn finding(state: &State, at: usize, look: Look) -> (String, Vec<Line<'static>>) {
     let findings = state.document().map(|document| &document.findings);
     let Some(finding) = findings.and_then(|findings| findings.get(at)) else {
-        return ("Finding".to_owned(), vec![Line::raw("It is gone.")]);
+        return ("A finding".to_owned(), vec![Line::raw("It is gone.")]);
     };
     let title = format!("Finding {} of {}", at + 1, state.findings());
     let width = state.size.0;

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use crate::document::Reply;
+use crate::document::{Document, Finding, Reply};
 use crate::print::harmless;
 use crate::screen::changes::changes;
 use crate::screen::frame::cover;
@@ -77,9 +77,27 @@ fn replied(state: &mut State, reply: Reply) {
         headers.retain(|_, at| now.saturating_sub(*at) < length);
         !headers.is_empty()
     });
+    if let Some(before) = &state.audited {
+        let place = |at| same_finding(&before.document, at, &audited.document);
+        if let View::Finding(at) = state.view {
+            // A place that no finding has is one that is gone.
+            state.view = View::Finding(place(at).unwrap_or(usize::MAX));
+        }
+        state.finding = place(state.finding).unwrap_or(state.finding);
+    }
+    if audited.document.findings.is_empty() {
+        state.pane = Pane::Processes;
+    }
     state.audited = Some(audited);
     state.answered_at = state.now;
     state.arrange();
+}
+
+/// The place that a finding of `before` has in `after`, by its rule and GPU.
+fn same_finding(before: &Document, at: usize, after: &Document) -> Option<usize> {
+    let wanted = before.findings.get(at)?;
+    let is_same = |of: &Finding| (&of.rule, of.gpu) == (&wanted.rule, wanted.gpu);
+    after.findings.iter().position(is_same)
 }
 
 fn pressed(state: &mut State, key: Key) {

@@ -10,7 +10,7 @@ fn a_process_that_moves_is_seen_on_the_screen() {
     let Some(left) = Left::of("p4d", "watch") else {
         return;
     };
-    let pid = left.job("moved");
+    let pid = left.job("moved").to_string();
     let bytes = fs::read(left.path("screen")).unwrap();
     let size = |cells| NonZero::new(cells).unwrap();
     let mut parser = vt100::Parser::new(size(40), size(120), 0);
@@ -23,21 +23,22 @@ fn a_process_that_moves_is_seen_on_the_screen() {
         let screen = screens.iter().rfind(|screen| screen.contains(text));
         screen.unwrap_or_else(|| panic!("{text:?} is never seen; the last: {:?}", screens.last()))
     };
-    let row = format!("0   trainer {pid}");
-    let first = seen(&row);
-    println!("watch: {first}");
+    let is_row = |line: &&str| {
+        let mut words = line
+            .split_whitespace()
+            .skip_while(|word| *word != "trainer");
+        words.nth(1) == Some(pid.as_str())
+    };
+    let row = |screen: &str| screen.lines().find(is_row).unwrap_or_default().to_owned();
     let moved = seen(&format!(
         "trainer {pid} (GPU 0) moved from node 0 to node 1"
     ));
     println!("watch: {moved}");
-    let is_marked = moved
-        .lines()
-        .any(|line| line.starts_with(">*") && line.contains(&row));
-    assert!(is_marked, "{moved}");
+    assert!(row(moved).starts_with(">*0"), "{moved}");
     // Its busy thread was seen on both nodes, and counted.
     let has_moves = screens.iter().any(|screen| {
-        let line = screen.lines().find(|line| line.contains(&row));
-        let words: Vec<&str> = line.unwrap_or_default().split_whitespace().collect();
+        let row = row(screen);
+        let words: Vec<&str> = row.split_whitespace().collect();
         words
             .windows(2)
             .any(|pair| pair[0].ends_with('%') && pair[1] == "1")

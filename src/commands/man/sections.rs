@@ -253,7 +253,7 @@ const WATCH: &[Section] = &[
             ),
             Term(
                 "MOVES",
-                "How often threads were seen on another node than before. They are looked at four times a second, so at least so often they moved.",
+                "How often threads were seen on another node than before. They are looked at up to four times a second, so at least so often they moved.",
             ),
             Term(
                 "*",

@@ -36,14 +36,17 @@ pub(super) fn run(arguments: &WatchArgs) -> Result<u8, Trouble> {
     let limit = limit(&arguments.machine, Duration::ZERO)?;
     let sampling = match arguments.machine.snapshot {
         Some(_) => None,
-        None => Some(Continuous::new(&source::source(&arguments.machine)?)),
+        None => {
+            let source = source::source(&arguments.machine)?;
+            Some(Continuous::new(&source, arguments.every))
+        }
     };
     let mut observer = Observer {
         arguments,
         limit,
         sampling,
         questions: Questions::default(),
-        asked_at: None,
+        watched_at: None,
         work: None,
         ending: Vec::new(),
     };
@@ -68,8 +71,8 @@ struct Observer<'a> {
     /// `None` for a recording.
     sampling: Option<Continuous>,
     questions: Questions,
-    /// When the last question came.
-    asked_at: Option<Instant>,
+    /// When the last question came, or the last answer went.
+    watched_at: Option<Instant>,
     work: Option<(Task, Instant)>,
     /// Children that were killed, or have answered, and are not gone yet.
     ending: Vec<rustix::process::Pid>,
@@ -82,7 +85,7 @@ impl Observer<'_> {
     /// Whether somebody looks at what is sampled.
     fn is_watched(&self) -> bool {
         let patience = self.arguments.every * Self::IDLE;
-        self.work.is_some() || self.asked_at.is_some_and(|at| at.elapsed() < patience)
+        self.work.is_some() || self.watched_at.is_some_and(|at| at.elapsed() < patience)
     }
 
     fn wait(&self) {
@@ -110,7 +113,7 @@ impl Observer<'_> {
                     sampling.begin();
                 }
                 self.questions.add(&bytes[..size]);
-                self.asked_at = Some(Instant::now());
+                self.watched_at = Some(Instant::now());
                 Ok(true)
             }
             Err(Errno::AGAIN | Errno::INTR) => Ok(true),
@@ -137,8 +140,7 @@ impl Observer<'_> {
         let Some(question) = self.questions.take() else {
             return Ok(None);
         };
-        let every = self.arguments.every;
-        let window = self.sampling.as_mut().and_then(|of| of.take(every));
+        let window = self.sampling.as_mut().and_then(Continuous::take);
         match start(|| work(self.arguments, &question, window))? {
             Started::Child(code) => return Ok(Some(code)),
             Started::Parent(task) => self.work = Some((task, Instant::now() + self.limit)),
@@ -153,6 +155,8 @@ impl Observer<'_> {
         };
         if let Some(end) = task.end() {
             self.work = None;
+            // However long that took, somebody waited for it.
+            self.watched_at = Some(Instant::now());
             self.ending.push(end.child);
             if end.code == Some(exit_code::OK) {
                 self.follow(&end.output);

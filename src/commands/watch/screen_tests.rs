@@ -383,6 +383,24 @@ fn a_finding_is_opened_with_its_explanation() {
     assert!(next.starts_with("Finding 4 of 4"), "{next}");
 }
 
+#[test]
+fn an_open_finding_stays_the_same_in_the_next_audit() {
+    let first = living(recorded(MISMATCHED));
+    let second = first.document.findings[1].message.clone();
+    let state = state(Some(first.clone()), false, (80, 24));
+    let open = pressed(state, &[Key::Tab, Key::Down, Key::Enter]);
+    let start = &second[..40];
+    assert!(screen(&open).contains(start), "{}", screen(&open));
+    // The finding before it is gone, then the finding itself.
+    let mut next = moved(first);
+    let after = answered(open, next.clone(), 3);
+    assert!(screen(&after).contains(start), "{}", screen(&after));
+    assert!(screen(&after).starts_with("Finding 1 of 3"));
+    next.document.findings.remove(0);
+    let gone = answered(after, next, 5);
+    assert!(screen(&gone).contains("It is gone."), "{}", screen(&gone));
+}
+
 fn first_cells(state: &State, column: std::ops::Range<usize>) -> Vec<String> {
     let text = screen(state);
     let lines = text

@@ -11,8 +11,11 @@ use crate::observe::watch::sampler::{MachineCounters, MigratedPages};
 use crate::observe::watch::window::{REST_FACTOR, own_cpu_time};
 use crate::units::Pid;
 
-/// The time between two rounds: a screen that changes every second or two shows no more.
+/// The least time between two rounds: a screen that changes every second or two shows no more.
 const STEP: Duration = Duration::from_millis(250);
+
+/// The most rounds in a window of the length that is asked for.
+const MOST_ROUNDS: u32 = 40;
 
 /// A shorter window shows nothing.
 const SHORTEST: Duration = Duration::from_millis(100);
@@ -21,6 +24,8 @@ const SHORTEST: Duration = Duration::from_millis(100);
 #[derive(Debug)]
 pub(crate) struct Continuous {
     sampler: Sampler,
+    /// The length that a window is meant to have.
+    asked: Duration,
     began: Begin,
     rounds: usize,
     next: Instant,
@@ -35,13 +40,14 @@ struct Begin {
 }
 
 impl Continuous {
-    /// Without a process, until [`Continuous::follow`].
-    pub(crate) fn new(source: &Source) -> Self {
+    /// Windows that are meant to be `asked` long. Without a process, until [`Continuous::follow`].
+    pub(crate) fn new(source: &Source, asked: Duration) -> Self {
         let topology = nodes::read_topology(&source.root, &mut Gaps::default());
         let sampler = Sampler::new(source.root.clone(), topology.into(), BTreeMap::new());
         let began = Begin::now(&sampler);
         Self {
             sampler,
+            asked,
             began,
             rounds: 0,
             next: Instant::now(),
@@ -77,11 +83,11 @@ impl Continuous {
         self.sampler.run_round();
         self.rounds += 1;
         let rest = own_cpu_time().saturating_sub(used) * REST_FACTOR;
-        self.next = began + STEP.max(rest);
+        self.next = began + STEP.max(self.asked / MOST_ROUNDS).max(rest);
     }
 
-    /// The window since the last call, which was meant to be `asked` long. `None` where nothing was sampled.
-    pub(crate) fn take(&mut self, asked: Duration) -> Option<Window> {
+    /// The window since the last call. `None` where nothing was sampled.
+    pub(crate) fn take(&mut self) -> Option<Window> {
         if !self.sampler.has_processes() || self.began.at.elapsed() < SHORTEST {
             return None;
         }
@@ -90,7 +96,7 @@ impl Continuous {
         let before = std::mem::replace(&mut self.began, now);
         let now = &self.began;
         Some(Window {
-            asked,
+            asked: self.asked,
             length: now.at.saturating_duration_since(before.at),
             // The round at the begin belongs to both windows.
             looks: std::mem::replace(&mut self.rounds, 1),
@@ -126,8 +132,8 @@ mod tests {
         let own = Pid(std::process::id());
         let stats = read_stats(&source.root).unwrap();
         let start = stats[&own].as_ref().unwrap().start_time_ticks;
-        let mut continuous = Continuous::new(&source);
-        assert!(continuous.take(STEP).is_none() && continuous.next().is_none());
+        let mut continuous = Continuous::new(&source, STEP);
+        assert!(continuous.take().is_none() && continuous.next().is_none());
         continuous.follow(&BTreeMap::from([(own, start)]));
         let own_thread = rustix::thread::gettid()
             .as_raw_nonzero()
@@ -139,7 +145,7 @@ mod tests {
             let step = thread_cpu_time();
             while thread_cpu_time() - step < SHORTEST {}
             continuous.round();
-            let window = continuous.take(STEP).unwrap();
+            let window = continuous.take().unwrap();
             assert_eq!(window.looks, 3);
             length += window.length;
             spent += window.processes[&own].threads[&own_thread].cpu_time.total();
