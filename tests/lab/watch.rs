@@ -23,18 +23,18 @@ fn a_process_that_moves_is_seen_on_the_screen() {
         let screen = screens.iter().rfind(|screen| screen.contains(text));
         screen.unwrap_or_else(|| panic!("{text:?} is never seen; the last: {:?}", screens.last()))
     };
+    // The result above the rows names the process too.
     let is_row = |line: &&str| {
-        let mut words = line
-            .split_whitespace()
-            .skip_while(|word| *word != "trainer");
-        words.nth(1) == Some(pid.as_str())
+        let words = line.trim_start_matches(['>', '*', ' ']).split_whitespace();
+        words.take(3).eq(["0", "trainer", pid.as_str()])
     };
     let row = |screen: &str| screen.lines().find(is_row).unwrap_or_default().to_owned();
     let moved = seen(&format!(
         "trainer {pid} (GPU 0) moved from node 0 to node 1"
     ));
     println!("watch: {moved}");
-    assert!(row(moved).starts_with(">*0"), "{moved}");
+    let is_marked = |screen: &String| row(screen).starts_with(">*0");
+    assert!(screens.iter().any(is_marked), "{moved}");
     // Its busy thread was seen on both nodes, and counted.
     let has_moves = screens.iter().any(|screen| {
         let row = row(screen);
