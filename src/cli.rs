@@ -9,6 +9,7 @@ mod metrics;
 mod output;
 mod packaging;
 mod plan;
+mod watch;
 
 use std::path::PathBuf;
 use std::time::Duration;
@@ -23,6 +24,7 @@ pub(crate) use metrics::{MetricsArgs, MetricsBy};
 pub(crate) use output::{ColorArgs, OutputArgs};
 pub(crate) use packaging::{CompletionShell, CompletionsArgs, ManArgs};
 pub(crate) use plan::PlanArgs;
+pub(crate) use watch::WatchArgs;
 
 /// Check on which NUMA nodes deep-learning processes run and keep their memory.
 ///
@@ -109,6 +111,13 @@ pub(crate) enum CliCommand {
     /// Without --output and --listen the text is printed.
     #[command(after_help = metrics::EXIT_CODES)]
     Metrics(Box<MetricsArgs>),
+    /// Show an audit on a screen that is refreshed every 2 seconds.
+    ///
+    /// The rows are those of the audit. What changed is marked, CPU time is shown by node, and threads that moved between nodes
+    /// are counted. Enter shows one process with its threads, its memory by node and kind, and its findings with their fixes.
+    /// It needs a terminal, and only reads. A recording (--snapshot) is shown once.
+    #[command(after_help = watch::EXIT_CODES)]
+    Watch(Box<WatchArgs>),
     /// Show the audits of many machines in one view.
     ///
     /// Which machines are wrong, which of their jobs, and what differs between machines that should be alike.

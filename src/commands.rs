@@ -23,10 +23,13 @@ mod schema;
 mod settings;
 mod show;
 mod source;
+mod started_again;
 mod streams_at_start;
 mod topology;
 mod trouble;
 mod usage;
+mod waiting;
+mod watch;
 
 use std::process::ExitCode;
 
@@ -60,6 +63,7 @@ fn run(cli: &Cli) -> Result<u8, Trouble> {
         Some(CliCommand::Diff(arguments)) => diff::run(arguments),
         Some(CliCommand::Show(arguments)) => show::run(arguments),
         Some(CliCommand::Metrics(arguments)) => metrics::run(arguments),
+        Some(CliCommand::Watch(arguments)) => watch::run(arguments),
         Some(CliCommand::Fleet(arguments)) => fleet::run(arguments),
         Some(CliCommand::Plan(arguments)) => plan::run(arguments),
         Some(CliCommand::Schema(arguments)) => schema::run(arguments),

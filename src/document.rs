@@ -3,6 +3,7 @@
 //! Its types are the JSON (schema_version 1) in both directions. Fields may be added; none is removed and none changes its
 //! meaning. The doc comments here are the descriptions in the JSON Schema.
 
+pub(crate) mod answer;
 pub(crate) mod cpu;
 pub(crate) mod finding;
 pub(crate) mod fleet;
@@ -23,6 +24,7 @@ use std::collections::BTreeSet;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+pub(crate) use crate::document::answer::{Audited, Reply, ThreadEntry, ThreadWindowEntry};
 pub(crate) use crate::document::cpu::{CpuEntry, CpuWindowEntry, ThreadsEntry};
 pub(crate) use crate::document::finding::Finding;
 pub(crate) use crate::document::fleet::{

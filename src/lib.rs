@@ -16,6 +16,7 @@
 //! | [`plan`] | before a job: where its ranks should run, from a map | units, words, document |
 //! | [`audit`] | places and judges processes, runs the rules, makes the document (`entries/`) | all of these except observe |
 //! | [`mod@print`] | the forms of a document: tables, JSON, CSV, remedies, metrics | units, words, document, compare |
+//! | [`screen`] | the screen of `watch`: keys and documents in, frames out | units, words, document, print |
 //! | [`record`] | writes a recording: the files that one observation read | units, machine, jobs, observe |
 //! | [`cli`], [`commands`] | arguments, and one file for each subcommand | everything |
 //!
@@ -61,6 +62,12 @@
 //! `print/picture.rs` draws a document as SVG; `print/html.rs` makes a page around it, with the cells of the terminal's tables
 //! (`print/rows/unfolded.rs`). `commands/export.rs` writes both. tests/browser opens the pages in Chromium.
 //!
+//! # The screen
+//!
+//! `commands/watch` has the loop (`session.rs`), the terminal (`tty.rs`) and the observer, a process of this program that
+//! samples threads without a hole (`observe/watch/continuous.rs`) and forks a child for each audit (`observer.rs`). `screen/` has
+//! the state (`update.rs`) and how it is drawn (`draw.rs`): `list.rs` takes the rows of `print/rows.rs`.
+//!
 //! # One more field, one more form
 //!
 //! A field of the report is declared once, in `document/`, with its description for the schema, and is filled in
@@ -96,5 +103,6 @@ pub(crate) mod observe;
 pub(crate) mod plan;
 pub(crate) mod print;
 pub(crate) mod record;
+pub(crate) mod screen;
 pub(crate) mod units;
 pub(crate) mod words;

@@ -69,6 +69,7 @@ use crate::observe::root::Manifest;
 pub(crate) use crate::observe::root::Tap;
 pub(crate) use crate::observe::source::{Source, Subjects};
 pub(crate) use crate::observe::topology_file::read_topology_file;
+pub(crate) use crate::observe::watch::continuous::Continuous;
 pub(crate) use crate::observe::watch::window::watch;
 use crate::units::Pid;
 

@@ -2,6 +2,7 @@
 
 pub(crate) mod machine;
 pub(crate) mod process;
+pub(crate) mod threads;
 
 use crate::audit::hint::{Circumstances, hint};
 use crate::document::window::seconds;

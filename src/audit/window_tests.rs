@@ -330,6 +330,7 @@ fn threads_are_where_they_used_most_cpu_time() {
         let thread = ThreadActivity {
             start_time_ticks: start,
             cpu_time: cpu_time(millis),
+            ..ThreadActivity::default()
         };
         (tid, thread)
     });

@@ -8,6 +8,7 @@
 mod child;
 mod parent;
 mod signals;
+mod task;
 
 use std::os::fd::OwnedFd;
 
@@ -19,6 +20,7 @@ use child::Fork;
 
 pub(super) use child::is_child;
 pub(super) use signals::Signals;
+pub(super) use task::{Task, TaskEnd};
 
 /// What the child writes, and what the parent reads.
 struct Pipes<T> {
@@ -54,6 +56,33 @@ pub(super) fn run(
             parent::relay(child, reads, passed_on)
         }
         Err(_) => work(),
+    }
+}
+
+/// Which of the two processes this is, after [`start`].
+pub(super) enum Started {
+    /// The child, which has done its work and has nothing left to do but to end with this code.
+    Child(u8),
+    /// The parent, which goes on.
+    Parent(Task),
+}
+
+/// Does `work` in a child process, while this one goes on. Both processes return from this function.
+///
+/// # Errors
+/// Where no process can be started.
+pub(super) fn start(work: impl FnOnce() -> Result<u8, Trouble>) -> std::io::Result<Started> {
+    let (reads, writes) = pipes()?;
+    match child::fork()? {
+        Fork::Child { parent } => {
+            drop(reads);
+            let code = child::begin(&writes, parent).map(|()| code_of(work()));
+            Ok(Started::Child(child::report(writes, code)))
+        }
+        Fork::Parent { child } => {
+            drop(writes);
+            Ok(Started::Parent(Task::new(child, reads)?))
+        }
     }
 }
 

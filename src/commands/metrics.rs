@@ -13,13 +13,14 @@ mod round;
 mod rounds;
 mod server;
 
+use super::started_again;
 use super::trouble::Trouble;
 use crate::cli::MetricsArgs;
 
 pub(super) fn run(arguments: &MetricsArgs) -> Result<u8, Trouble> {
     let is_printed = arguments.output.is_none() && arguments.listen.is_none();
     if arguments.once {
-        round::take_name();
+        started_again::take_name();
         audited::print(arguments)
     } else if is_printed && arguments.every.is_none() {
         audited::print(arguments)

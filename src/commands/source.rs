@@ -1,6 +1,7 @@
 //! The machine and the processes that the arguments name.
 
 use std::collections::BTreeSet;
+use std::time::Duration;
 
 use super::trouble::Trouble;
 use super::{ask_nvml, guard};
@@ -30,12 +31,40 @@ pub(super) fn patience() -> Result<Patience, Trouble> {
     Ok(Patience::from_variable(value.as_deref())?)
 }
 
+/// How much longer than its own deadline an audit in another process may take before it is ended: it also starts, judges and
+/// prints.
+const GRACE: Duration = Duration::from_secs(10);
+
+/// How long one audit in another process may take. Its own deadline usually ends it earlier; this one holds if that does not.
+pub(super) fn limit(arguments: &MachineArgs, window: Duration) -> Result<Duration, Trouble> {
+    let patience = patience()?;
+    let usual = patience.times(Source::USUAL_DEADLINE);
+    let deadline = arguments.deadline.unwrap_or(usual);
+    Ok(deadline
+        .saturating_add(window)
+        .saturating_add(patience.times(GRACE)))
+}
+
 pub(super) fn subjects(arguments: &PidArgs) -> Subjects {
     if arguments.pid.is_empty() {
         Subjects::GpuUsers
     } else {
         Subjects::Named(arguments.pid.clone())
     }
+}
+
+/// Later than at the start, a process that was named and does not exist has ended: nothing is missing then.
+pub(super) fn forget_ended(machine: &mut Machine) {
+    let read: BTreeSet<Pid> = machine.processes.iter().map(|of| of.pid).collect();
+    let has_ended = |pid: &Pid| !read.contains(pid);
+    let named = machine.named.clone();
+    machine.gaps.retain(|gap| {
+        let is_end = matches!(gap.reason, Reason::Absent | Reason::Gone);
+        let is_of_ended = gap
+            .pid
+            .is_some_and(|pid| named.contains(&pid) && has_ended(&pid));
+        !(gap.fact == Fact::Process && is_end && is_of_ended)
+    });
 }
 
 /// A PID that was typed and does not exist is a mistake, not a gap.

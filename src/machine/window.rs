@@ -54,6 +54,8 @@ pub(crate) struct ThreadActivity {
     pub(crate) start_time_ticks: u64,
     /// Its CPU time by node.
     pub(crate) cpu_time: CpuTime,
+    /// How often it was seen on another node than before.
+    pub(crate) migrations: u64,
 }
 
 /// CPU time, user and system, by node: the node of the CPU on which the thread was at the end of each step. Nodes without any are

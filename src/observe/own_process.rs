@@ -2,9 +2,11 @@
 
 use std::fs::{self, File};
 use std::io;
+use std::os::fd::OwnedFd;
 use std::os::unix::ffi::OsStrExt;
 use std::time::{Duration, Instant};
 
+use rustix::fs::{CWD, Mode, OFlags};
 use rustix::process::WaitOptions;
 use signal_hook::consts::{
     FORBIDDEN, SIGBUS, SIGCHLD, SIGCONT, SIGTSTP, SIGTTIN, SIGTTOU, SIGURG, SIGWINCH,
@@ -101,6 +103,17 @@ pub(crate) fn wait_for_children(most: Duration) {
             None => return,
         }
     }
+}
+
+/// The file that standard output leads to, opened again so that writing to it never waits. Whoever else has the terminal open
+/// does not notice.
+///
+/// # Errors
+/// Where it cannot be opened, as another user's terminal.
+pub(crate) fn reopened_output() -> io::Result<OwnedFd> {
+    let flags = OFlags::WRONLY | OFlags::NONBLOCK | OFlags::NOCTTY | OFlags::CLOEXEC;
+    let file = rustix::fs::openat(CWD, "/proc/self/fd/1", flags, Mode::empty());
+    Ok(file?)
 }
 
 /// Replaces standard input by `/dev/null`.

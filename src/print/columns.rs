@@ -55,7 +55,7 @@ impl Filled {
 
 /// The table of the columns that are not empty and fit. The least important ones are left out first.
 pub(crate) fn draw(columns: impl Iterator<Item = Filled>, terminal: &Terminal) -> String {
-    let columns = fitting(columns, terminal);
+    let columns = fitting(columns, terminal.width, terminal.padding());
     let headers: Vec<&str> = columns.iter().map(|(column, _)| column.header).collect();
     let mut table = terminal.table(&headers);
     let rows = columns.first().map_or(0, |(column, _)| column.cells.len());
@@ -78,22 +78,25 @@ pub(crate) fn draw(columns: impl Iterator<Item = Filled>, terminal: &Terminal) -
     table.trim_fmt() + "\n"
 }
 
-/// The columns that are drawn, each with its least width.
-fn fitting(columns: impl Iterator<Item = Filled>, terminal: &Terminal) -> Vec<(Filled, u16)> {
-    let is_wide =
-        |column: &Filled| matches!(column.room, ColumnRoom::Wide(from) if from > terminal.width);
+/// The columns that are drawn in this width, each with its least width. `padding` blanks are between two columns.
+pub(crate) fn fitting(
+    columns: impl Iterator<Item = Filled>,
+    width: u16,
+    padding: u16,
+) -> Vec<(Filled, u16)> {
+    let is_wide = |column: &Filled| matches!(column.room, ColumnRoom::Wide(from) if from > width);
     let columns = columns.filter(|column| !is_wide(column) && column.is_used());
     let measured = columns.map(|column| {
         let least = column.least();
         (column, least)
     });
     let mut columns: Vec<(Filled, u16)> = measured.collect();
-    let padding = u32::from(terminal.padding());
+    let padding = u32::from(padding);
     let needs = |columns: &[(Filled, u16)]| {
         let widths = columns.iter().map(|(_, least)| u32::from(*least) + padding);
         widths.sum::<u32>()
     };
-    while needs(&columns) > u32::from(terminal.width) {
+    while needs(&columns) > u32::from(width) {
         let least_wanted = columns
             .iter()
             .enumerate()

@@ -102,6 +102,15 @@ pub(crate) fn rows(
     document: &Document,
     terminal: &Terminal,
 ) -> String {
+    draw(columns(group, all, document).1.into_iter(), terminal)
+}
+
+/// The processes of each row, and the columns with a cell for each row.
+pub(crate) fn columns<'a>(
+    group: &[&'a ProcessEntry],
+    all: bool,
+    document: &Document,
+) -> (Vec<Vec<&'a ProcessEntry>>, Vec<Filled>) {
     let rows = folded(group, all, document);
     let columns = COLUMNS.iter().map(|column| {
         let colors = rows.iter().map(|row| match column.header {
@@ -116,7 +125,8 @@ pub(crate) fn rows(
             colors,
         }
     });
-    draw(columns, terminal)
+    let columns = columns.collect();
+    (rows.into_iter().map(|row| row.group).collect(), columns)
 }
 
 fn folded<'a>(group: &[&'a ProcessEntry], all: bool, document: &Document) -> Vec<Row<'a>> {

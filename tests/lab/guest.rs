@@ -16,6 +16,7 @@ const NEEDED: &[(&str, &str)] = &[
     ("numastat", "numactl"),
     ("hwloc-calc", "hwloc-nox"),
     ("gcc", "gcc"),
+    ("script", "bsdutils"),
     ("strip", "binutils"),
     ("python3", "python3-minimal"),
 ];

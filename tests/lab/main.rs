@@ -23,6 +23,7 @@ mod peers;
 mod plan;
 mod remedies;
 mod shapes;
+mod watch;
 
 #[path = "../support/mod.rs"]
 mod support;

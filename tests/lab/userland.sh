@@ -11,6 +11,8 @@ pack_userland() {
                  migratepages mknod rm sed seq setpriv sleep sort stat sync tar taskset tr timeout umount uname unshare; do
     put "$program"
   done
+  # Only the scenario `watch` needs it; of the packages that are unpacked for arm64 none has it.
+  [ -n "$from" ] || put script
   ln -s busybox "$root/usr/bin/poweroff"
   ln -s ../usr/bin/bash "$root/bin/bash"; ln -s ../usr/bin/bash "$root/bin/sh"
   # What a dynamic Rust program names, and what is opened at run time only.

@@ -21,6 +21,7 @@ const MAY_USE: &[(&str, &[&str])] = &[
         &["units", "words", "machine", "jobs", "document", "compare"],
     ),
     ("print", &["units", "words", "document", "compare", "plan"]),
+    ("screen", &["units", "words", "document", "print"]),
     ("record", &["units", "words", "machine", "jobs", "observe"]),
 ];
 

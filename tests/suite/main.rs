@@ -42,6 +42,7 @@ mod plan;
 mod planned;
 mod print;
 mod program;
+mod pty;
 mod public_cases;
 mod public_reports;
 mod quiet;
@@ -56,6 +57,7 @@ mod targets;
 mod terminal;
 mod unseen;
 mod unseen_facts;
+mod watch;
 mod which_processes;
 
 #[path = "../support/mod.rs"]

@@ -35,6 +35,7 @@ pub(super) fn of(subcommand: Option<&str>) -> &'static [Section] {
         Some("topology") => TOPOLOGY,
         Some("diff") => DIFF,
         Some("metrics") => METRICS,
+        Some("watch") => WATCH,
         Some("show") => SHOW,
         Some("fleet") => FLEET,
         Some("plan") => PLAN,
@@ -56,6 +57,7 @@ pub(super) fn related(subcommand: &str) -> &'static [&'static str] {
         "diff" => &["audit", "record", "show"],
         "show" => &["audit", "diff", "schema"],
         "metrics" => &["audit", "explain", "rules"],
+        "watch" => &["audit", "explain", "record"],
         "fleet" => &["audit", "record", "schema", "show", "topology"],
         "schema" => &["audit", "fleet", "show"],
         "record" => &["audit", "diff"],
@@ -235,6 +237,78 @@ const METRICS: &[Section] = &[
             Term(
                 "numa-audit metrics --listen 10.0.0.7:9101 --for 10s",
                 "Serve them to other machines, each time after an observation of ten seconds.",
+            ),
+        ],
+    },
+];
+
+const WATCH: &[Section] = &[
+    Section {
+        heading: "SCREEN",
+        entries: &[
+            Text(
+                "At the top are the result in one sentence, the counts of the verdicts, and a line for each NUMA node with its GPUs, the CPU time that the processes used there, and their memory: of those that should have it there, and of others. Below are the rows of the audit, then the findings, the worst first. The line above the last one has the latest change.",
+            ),
+            Term(
+                "CPU",
+                "CPU time since the audit before, in percent of one CPU. CPU NODE has the nodes where it was used.",
+            ),
+            Term(
+                "MOVES",
+                "How often threads were seen on another node than before. They are looked at up to four times a second, so at least so often they moved.",
+            ),
+            Term(
+                "*",
+                "Something changed in this row. The cell is underlined for ten seconds.",
+            ),
+        ],
+    },
+    Section {
+        heading: "KEYS",
+        entries: &[
+            Term("arrows, j, k, PgUp, PgDn, Home, End", "Move."),
+            Term(
+                "Enter",
+                "Open a process with its threads, its memory by node and kind and its findings; or a finding with its explanation, its evidence and its commands. Left and right open the one before and the next one; Esc closes.",
+            ),
+            Term("Tab", "Change between processes and findings."),
+            Term("/", "Show only processes that contain a text."),
+            Term(
+                "s, r",
+                "Choose the column to sort by; sort the other way round.",
+            ),
+            Term("a", "A row for each process, or one for equal workers."),
+            Term("c", "All changes since the start."),
+            Term("p, space", "Pause: no audits meanwhile."),
+            Term("Ctrl-L, Ctrl-Z", "Draw the screen anew; suspend."),
+            Term("?, h", "Help."),
+            Term("q, Esc, Ctrl-C", "End."),
+        ],
+    },
+    Section {
+        heading: "ENVIRONMENT",
+        entries: &[
+            Term(
+                "LC_ALL, LC_CTYPE, LANG",
+                "Where the first of them that is set does not name UTF-8, the screen has only the letters of ASCII.",
+            ),
+            Term(
+                "NO_COLOR",
+                "If it is set and not empty, --color auto shows bold and underlined text instead of colours.",
+            ),
+        ],
+    },
+    Section {
+        heading: "EXAMPLES",
+        entries: &[
+            Term("numa-audit watch", "Watch this machine."),
+            Term(
+                "numa-audit watch --every 5s --job self",
+                "Watch the job that this shell runs in.",
+            ),
+            Term(
+                "numa-audit watch --snapshot box.tar.gz",
+                "Look at a recording.",
             ),
         ],
     },

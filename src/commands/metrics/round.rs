@@ -4,13 +4,12 @@ use std::ffi::OsString;
 use std::io::{self, Read};
 use std::os::fd::AsFd;
 use std::os::unix::process::CommandExt;
-use std::path::Path;
 use std::process::{Child, ChildStdout, Command, ExitStatus, Stdio};
 use std::time::{Duration, Instant};
 
-use rustix::event::{PollFd, PollFlags, Timespec, poll};
-
 use crate::commands::guard::Signals;
+use crate::commands::started_again;
+use crate::commands::waiting::wait;
 
 /// More than any audit prints: a GPU has some kilobytes.
 const MOST_BYTES: usize = 16 << 20;
@@ -73,7 +72,9 @@ impl Rounds {
 
     fn start(&self) -> io::Result<Child> {
         let mut command = Command::new("/proc/self/exe");
-        command.arg0(own_name()).args(&self.arguments);
+        command
+            .arg0(started_again::own_name())
+            .args(&self.arguments);
         command.stdin(Stdio::null()).stdout(Stdio::piped());
         // This process decides which signals end it.
         command.process_group(0).spawn()
@@ -125,20 +126,6 @@ pub(super) fn wait_for_signal(signals: &Signals, then: Instant) -> Option<i32> {
     }
 }
 
-fn wait(files: &[std::os::fd::BorrowedFd], until: Instant) {
-    let left = until.saturating_duration_since(Instant::now());
-    let timeout = Timespec {
-        tv_sec: i64::try_from(left.as_secs()).unwrap_or(i64::MAX),
-        tv_nsec: i64::from(left.subsec_nanos()),
-    };
-    let files = files.iter();
-    let mut files: Vec<PollFd> = files
-        .map(|file| PollFd::from_borrowed_fd(*file, PollFlags::IN))
-        .collect();
-    // An error here, such as an interruption, is met again by what reads.
-    let _ = poll(&mut files, Some(&timeout));
-}
-
 /// Reads what is there. Returns whether more can come.
 fn read(stdout: &mut ChildStdout, text: &mut Vec<u8>) -> io::Result<bool> {
     let mut chunk = [0; 16 << 10];
@@ -169,24 +156,4 @@ fn has_ended(child: &mut Child) -> Option<ExitStatus> {
     child
         .try_wait()
         .unwrap_or_else(|_| Some(ExitStatus::default()))
-}
-
-/// The name by which later runs of this program find one that was left behind.
-fn own_name() -> OsString {
-    let name = rustix::thread::name().ok();
-    let name = name.map(|name| name.to_string_lossy().into_owned());
-    name.unwrap_or_else(|| env!("CARGO_PKG_NAME").to_owned())
-        .into()
-}
-
-/// The kernel names a process after the path that it was started by, which is `exe` here: takes the name of the process that
-/// started it instead.
-pub(super) fn take_name() {
-    let name = std::env::args_os().next();
-    let name = name.as_deref().and_then(|name| Path::new(name).file_name());
-    let name = name.map(|name| name.as_encoded_bytes().to_owned());
-    if let Some(name) = name.and_then(|name| std::ffi::CString::new(name).ok()) {
-        // The name only helps later runs.
-        let _ = rustix::thread::set_name(&name);
-    }
 }

@@ -17,16 +17,12 @@ use crate::commands::exit_code;
 use crate::commands::guard::Signals;
 use crate::commands::output::print_by;
 use crate::commands::replaced_file::{self, Readers};
-use crate::commands::source::patience;
+use crate::commands::source::limit;
 use crate::commands::trouble::{Trouble, complain};
-use crate::observe::Source;
 use crate::observe::own_process::deadly_signals;
 
 /// The interval of --listen without --every.
 const USUAL_INTERVAL: Duration = Duration::from_secs(60);
-
-/// How much longer than its own deadline an audit may take before it is ended: it also starts, judges and prints.
-const GRACE: Duration = Duration::from_secs(10);
 
 /// The least time between two audits, if one takes longer than the interval.
 const PAUSE: Duration = Duration::from_secs(1);
@@ -41,7 +37,7 @@ pub(super) fn run(arguments: &MetricsArgs) -> Result<u8, Trouble> {
     let signals = Signals::hold(&deadly_signals())
         .map_err(|error| format!("cannot handle signals: {error}"))?;
     let every = arguments.every.or(arguments.listen.map(|_| USUAL_INTERVAL));
-    let limit = limit(arguments)?;
+    let limit = limit(&arguments.machine, arguments.window.unwrap_or_default())?;
     let stale = every.unwrap_or_default().saturating_mul(MISSED) + limit;
     let latest = Arc::new(Latest::new(stale));
     if let Some(address) = arguments.listen {
@@ -75,17 +71,6 @@ pub(super) fn run(arguments: &MetricsArgs) -> Result<u8, Trouble> {
             return end(signal);
         }
     }
-}
-
-/// How long one audit may take. Its own deadline usually ends it earlier; this one holds if that does not.
-fn limit(arguments: &MetricsArgs) -> Result<Duration, Trouble> {
-    let patience = patience()?;
-    let usual = patience.times(Source::USUAL_DEADLINE);
-    let deadline = arguments.machine.deadline.unwrap_or(usual);
-    let window = arguments.window.unwrap_or_default();
-    Ok(deadline
-        .saturating_add(window)
-        .saturating_add(patience.times(GRACE)))
 }
 
 /// Answers scrapes from now on, in a thread of its own.

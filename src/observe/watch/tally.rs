@@ -41,7 +41,7 @@ pub(crate) struct Tally {
 struct ThreadTally {
     last: ThreadSample,
     cpu_time: CpuTime,
-    has_moved: bool,
+    migrations: u64,
 }
 
 impl Tally {
@@ -92,7 +92,7 @@ impl Tally {
         ThreadTally {
             last: sample,
             cpu_time,
-            has_moved: false,
+            migrations: 0,
         }
     }
 
@@ -102,7 +102,7 @@ impl Tally {
             thread.cpu_time.add(node, self.time(used));
             if used > 0 && thread.last.node.is_some_and(|before| before != node) {
                 self.migrations += 1;
-                thread.has_moved = true;
+                thread.migrations += 1;
             }
         }
         thread.last = sample;
@@ -111,7 +111,7 @@ impl Tally {
 
     fn end(&mut self, thread: ThreadTally) {
         self.ended.add_all(&thread.cpu_time);
-        self.moved_and_ended += usize::from(thread.has_moved);
+        self.moved_and_ended += usize::from(thread.migrations > 0);
     }
 
     fn time(&self, ticks: u64) -> Duration {
@@ -120,27 +120,28 @@ impl Tally {
         Duration::from_secs(ticks / per_second).saturating_add(Duration::from_nanos(nanos))
     }
 
-    /// The activity in the window.
-    pub(crate) fn finish(self, pages_migrated: Option<u64>) -> ProcessActivity {
-        let mut cpu_time = self.ended;
-        let mut threads_moved = self.moved_and_ended;
-        for thread in self.threads.values() {
-            cpu_time.add_all(&thread.cpu_time);
-            threads_moved += usize::from(thread.has_moved);
-        }
-        let threads = self.threads.into_iter().map(|(tid, thread)| {
+    /// The activity since the begin of the window. The next window begins at `next`.
+    pub(crate) fn take(&mut self, pages_migrated: Option<u64>, next: Clock) -> ProcessActivity {
+        let mut cpu_time = std::mem::take(&mut self.ended);
+        let mut threads_moved = std::mem::take(&mut self.moved_and_ended);
+        let threads = self.threads.iter_mut().map(|(tid, thread)| {
             let activity = ThreadActivity {
                 start_time_ticks: thread.last.start_time_ticks,
-                cpu_time: thread.cpu_time,
+                cpu_time: std::mem::take(&mut thread.cpu_time),
+                migrations: std::mem::take(&mut thread.migrations),
             };
-            (tid, activity)
+            cpu_time.add_all(&activity.cpu_time);
+            threads_moved += usize::from(activity.migrations > 0);
+            (*tid, activity)
         });
+        let threads = threads.collect();
+        self.clock = next;
         ProcessActivity {
             start_time_ticks: self.start_time_ticks,
             cpu_time,
-            migrations: self.migrations,
+            migrations: std::mem::take(&mut self.migrations),
             threads_moved,
-            threads: threads.collect(),
+            threads,
             pages_migrated,
         }
     }
@@ -170,7 +171,7 @@ mod tests {
     fn tally(samples: &[&[ThreadSample]]) -> ProcessActivity {
         let mut tally = Tally::new(CLOCK, 5);
         samples.iter().for_each(|threads| tally.add(threads));
-        tally.finish(None)
+        tally.take(None, CLOCK)
     }
 
     fn ticks(cpu_time: &CpuTime) -> Vec<(u32, u64)> {
@@ -237,6 +238,28 @@ mod tests {
     }
 
     #[test]
+    fn windows_follow_each_other_without_a_hole() {
+        let mut tally = Tally::new(CLOCK, 5);
+        tally.add(&[sample(1, 5, 0, 700)]);
+        tally.add(&[sample(1, 5, 1, 710)]);
+        let next = Clock {
+            began: 2000,
+            ..CLOCK
+        };
+        let first = tally.take(None, next);
+        assert_eq!(ticks(&first.cpu_time), [(1, 10)]);
+        assert_eq!(first.threads[&1].migrations, 1);
+        // The node and the CPU time of the last sample are those that the next one is compared with.
+        tally.add(&[sample(1, 5, 0, 725), sample(2, 1990, 0, 3)]);
+        let second = tally.take(None, next);
+        assert_eq!(ticks(&second.cpu_time), [(0, 15)]);
+        assert_eq!((second.migrations, second.threads_moved), (1, 1));
+        let third = tally.take(None, next);
+        assert!(third.cpu_time.is_none());
+        assert_eq!((third.migrations, third.threads_moved), (0, 0));
+    }
+
+    #[test]
     fn an_unknown_node_gets_no_cpu_time() {
         let nowhere = ThreadSample {
             node: None,
@@ -261,6 +284,6 @@ mod tests {
             5,
         );
         tally.add(&[sample(1, 2000, 0, 7)]);
-        assert_eq!(tally.finish(None).cpu_time.total().as_secs(), 7);
+        assert_eq!(tally.take(None, CLOCK).cpu_time.total().as_secs(), 7);
     }
 }
