@@ -38,6 +38,8 @@ for fixture in p4d-do-not-match h200x2-mp-spawn; do
   done
   (cd .. && cargo run -q -- --snapshot "fixtures/$fixture.tar.gz" --json || true) | seed report
   (echo 'n[01-02]'; cd .. && cargo run -q -- --snapshot "fixtures/$fixture.tar.gz" --json || true) | seed fleet
+  (cd .. && cargo run -q -- plan --snapshot "fixtures/$fixture.tar.gz" --format json && printf '\0' &&
+    { cargo run -q -- --snapshot "fixtures/$fixture.tar.gz" --json || true; }) | seed expected
   printf '0x030200\n' | seed node; printf -- '-1\n' | seed node; printf '00000001,0000ff00\n' | seed list
   # A whole machine that is small.
   process=$(find "$tree/proc" -mindepth 1 -maxdepth 1 -name '[0-9]*' -printf '%f\n' | sort -n | sed -n 2p)

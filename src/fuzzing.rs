@@ -7,6 +7,8 @@ mod machine;
 
 pub use machine::{archive, tree};
 
+use clap::ValueEnum;
+
 use crate::compare;
 use crate::document::{self, Document, FleetSource};
 use crate::jobs::binding_requests::{kept_by_redaction as kept_request, parse_binding_requests};
@@ -37,8 +39,13 @@ use crate::observe::root::parse_manifest;
 use crate::observe::topology_file::parse_topology_file;
 use crate::observe::watch::counters::{NUMASTAT, VMSTAT, counted_between, parse_counters};
 use crate::observe::watch::sched::parse_pages_migrated;
+use crate::plan::{GpuOrder, PlanRequest, plan, ranks_in_order};
+use crate::print::picture::map::BoxStyle;
+use crate::print::plan::{PlanFormat, text as print_plan};
 use crate::print::{Terminal, harmless};
-use crate::print::{csv, diff, diff_json, fleet as many, json, remedies, table, topology};
+use crate::print::{
+    csv, diff, diff_json, fleet as many, html, json, picture, remedies, table, topology,
+};
 use crate::units::{
     Bytes, NodeId, fold_hosts, parse_cpu_list, parse_cpu_mask, parse_host_list, parse_node_list,
 };
@@ -235,7 +242,7 @@ pub fn report(bytes: &[u8]) {
 fn show(document: &Document) {
     assert_harmless(&table::report(document, true, &TERMINAL));
     assert_harmless(&table::report(document, false, &TERMINAL));
-    assert_harmless(&topology::topology(document, &TERMINAL));
+    assert_harmless(&topology::topology(document, BoxStyle::Lines, &TERMINAL));
     assert_harmless(&remedies::remedies(document));
     let text = json::text(document);
     assert_harmless(&text);
@@ -244,6 +251,50 @@ fn show(document: &Document) {
     let mut rows = Vec::new();
     csv::processes(document, &mut rows).expect("a vector takes all");
     assert_harmless(&String::from_utf8(rows).expect("text"));
+    let picture = picture::file(document);
+    assert_harmless(&picture);
+    roxmltree::Document::parse(&picture).expect("a picture is XML");
+    let page = html::audit(document, &[]);
+    assert_harmless(&page);
+    assert_eq!(page.matches("<script").count(), 1);
+    show_plans(document);
+}
+
+/// Plans a job for the machine, in every form.
+fn show_plans(document: &Document) {
+    let order = GpuOrder::default();
+    let gpus = ranks_in_order(document, None, &order, None).unwrap_or_default();
+    for exclusive in [false, true] {
+        let request = PlanRequest {
+            gpus: gpus.clone(),
+            workers: 2,
+            exclusive,
+            ..PlanRequest::default()
+        };
+        let Ok(plan) = plan(document, &request) else {
+            continue;
+        };
+        for format in PlanFormat::value_variants() {
+            if let Ok(text) = print_plan(&plan, document, *format, &TERMINAL) {
+                assert_harmless(&text);
+            }
+        }
+    }
+}
+
+/// What --expect takes: a plan or a document, and a machine that is compared with it.
+pub fn expected(bytes: &[u8]) {
+    let middle = bytes.iter().position(|byte| *byte == 0);
+    let (expected, found) = bytes.split_at(middle.unwrap_or(bytes.len()));
+    let Ok(expected) = document::read_expected(expected) else {
+        return;
+    };
+    if let Ok(found) = document::read(found.get(1..).unwrap_or_default()) {
+        let compared = compare::expected::compare(&expected, &found, false, false);
+        for unexpected in &compared.unexpected {
+            let _ = unexpected.to_string();
+        }
+    }
 }
 
 fn assert_harmless(text: &str) {

@@ -47,7 +47,7 @@ pub(super) fn ensure_writable(path: &Path) -> Result<(), Trouble> {
     let checked = ensure_replaceable(path).and_then(|()| match fs::metadata(folder_of(path)) {
         Ok(folder) if folder.is_dir() => Ok(()),
         Ok(_) => Err(ErrorKind::NotADirectory.into()),
-        Err(error) => Err(without_path(error)),
+        Err(error) => Err(error),
     });
     checked.map_err(|error| cannot(path, &error))
 }
@@ -103,9 +103,14 @@ fn what_it_is(kind: FileType) -> &'static str {
     }
 }
 
-/// Only the kind of error: `tempfile` adds the name of the temporary file, which means nothing to the user.
+/// The error of the system: `tempfile` adds the name of the temporary file, which means nothing to the user.
 fn without_path(error: io::Error) -> io::Error {
-    error.kind().into()
+    let inner = error.get_ref().and_then(|inner| inner.source());
+    let system = inner.and_then(|inner| inner.downcast_ref::<io::Error>());
+    match system.unwrap_or(&error).raw_os_error() {
+        Some(code) => io::Error::from_raw_os_error(code),
+        None => error.kind().into(),
+    }
 }
 
 #[cfg(test)]
@@ -147,7 +152,7 @@ mod tests {
         assert!(refused(&folder.path().join("dangling")).ends_with(": it is a link"));
         assert!(refused(folder.path()).ends_with(": it is a folder"));
         assert!(refused(Path::new("/dev/null")).ends_with(": it is not a regular file"));
-        assert!(refused(&folder.path().join("missing/x")).contains("entity not found"));
+        assert!(refused(&folder.path().join("missing/x")).contains("No such file"));
         assert_eq!(fs::read_to_string(&target).unwrap(), "kept");
     }
 }

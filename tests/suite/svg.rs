@@ -133,3 +133,10 @@ fn a_running_machine_is_drawn_too() {
     assert_eq!(run.code, Some(0), "{}", run.stderr);
     assert!(fs::read_to_string(&path).unwrap().starts_with("<?xml"));
 }
+
+#[test]
+fn the_picture_of_the_readme() {
+    let run = with_svg(Path::new("-"), &[]);
+    let picture = snapbox::file!["../../fixtures/p4d-do-not-match.svg"];
+    snapbox::assert_data_eq!(run.stdout, picture.raw());
+}

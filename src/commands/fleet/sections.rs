@@ -78,6 +78,6 @@ impl Sections {
                 io::copy(&mut (&mut file).take(place.length), out)?;
             }
         }
-        out.write_all(FleetPage::end(&self.rules).as_bytes())
+        out.write_all(page.end(&self.rules).as_bytes())
     }
 }

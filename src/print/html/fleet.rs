@@ -10,7 +10,7 @@ use std::collections::BTreeMap;
 use maud::{Markup, html};
 
 use crate::document::rule::RuleText;
-use crate::document::{FleetDocument, FleetMachine, FleetSource};
+use crate::document::{FleetDocument, FleetFinding, FleetMachine, FleetSource};
 use crate::print::fleet::kinds::{gpus, text};
 use crate::print::fleet::{missing_lines, sum_lines};
 use crate::print::html::findings::explanation;
@@ -76,7 +76,9 @@ impl<'a> FleetPage<'a> {
             .map(|(id, word, _)| (*id, (*word).to_owned()))
             .collect();
         sections.push(("each", "Each machine".to_owned()));
-        sections.push(("rules", "Rules".to_owned()));
+        if self.findings().next().is_some() {
+            sections.push(("rules", "Rules".to_owned()));
+        }
         let page = Page {
             title: format!("Fleet: {sentence}"),
             header: html! {
@@ -94,17 +96,26 @@ impl<'a> FleetPage<'a> {
         page.start()
     }
 
-    /// What stands after the sections. `rules`: what the program says of each rule.
-    pub(crate) fn end(rules: &[RuleText]) -> String {
+    /// What stands after the sections. `rules`: what the program says of each rule; those that are broken somewhere stand there.
+    pub(crate) fn end(&self, rules: &[RuleText]) -> String {
+        let is_broken = |rule: &&RuleText| self.findings().any(|finding| finding.rule == rule.name);
+        let broken: Vec<&RuleText> = rules.iter().filter(is_broken).collect();
         let text = html! {
-            section id="rules" aria-labelledby="rules-heading" {
-                h2 id="rules-heading" { "Rules" }
-                @for rule in rules {
-                    details { summary { code { (rule.name) } } div class="body" id={ "rule-" (rule.name) } { (explanation(rule)) } }
+            @if !broken.is_empty() {
+                section id="rules" aria-labelledby="rules-heading" {
+                    h2 id="rules-heading" { "Rules" }
+                    @for rule in broken {
+                        details { summary { code { (rule.name) } } div class="body" id={ "rule-" (rule.name) } { (explanation(rule)) } }
+                    }
                 }
             }
         };
         text.into_string() + &end(&footer("from the documents of these machines"))
+    }
+
+    /// The findings on all machines.
+    fn findings(&self) -> impl Iterator<Item = &FleetFinding> {
+        self.document.machines.iter().flat_map(|of| &of.findings)
     }
 
     /// The link to a machine's section, if it has one.
