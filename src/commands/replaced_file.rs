@@ -44,12 +44,7 @@ pub(super) fn write_by(
 /// # Errors
 /// As those of `write`.
 pub(super) fn ensure_writable(path: &Path) -> Result<(), Trouble> {
-    let checked = ensure_replaceable(path).and_then(|()| match fs::metadata(folder_of(path)) {
-        Ok(folder) if folder.is_dir() => Ok(()),
-        Ok(_) => Err(ErrorKind::NotADirectory.into()),
-        Err(error) => Err(error),
-    });
-    checked.map_err(|error| cannot(path, &error))
+    ensure_replaceable(path).map_err(|error| cannot(path, &error))
 }
 
 fn cannot(path: &Path, error: &io::Error) -> Trouble {
@@ -84,11 +79,16 @@ fn replace(
     Ok(())
 }
 
+/// Whether `path` is a regular file, or is not there but its folder is.
 fn ensure_replaceable(path: &Path) -> io::Result<()> {
     match fs::symlink_metadata(path).map(|metadata| metadata.file_type()) {
         Ok(kind) if kind.is_file() => Ok(()),
         Ok(kind) => Err(io::Error::other(what_it_is(kind))),
-        Err(error) if error.kind() == ErrorKind::NotFound => Ok(()),
+        Err(error) if error.kind() == ErrorKind::NotFound => match fs::metadata(folder_of(path)) {
+            Ok(folder) if folder.is_dir() => Ok(()),
+            Ok(_) => Err(ErrorKind::NotADirectory.into()),
+            Err(error) => Err(error),
+        },
         Err(error) => Err(error),
     }
 }
@@ -103,14 +103,9 @@ fn what_it_is(kind: FileType) -> &'static str {
     }
 }
 
-/// The error of the system: `tempfile` adds the name of the temporary file, which means nothing to the user.
+/// Only the kind of error: `tempfile` adds the name of the temporary file, which means nothing to the user.
 fn without_path(error: io::Error) -> io::Error {
-    let inner = error.get_ref().and_then(|inner| inner.source());
-    let system = inner.and_then(|inner| inner.downcast_ref::<io::Error>());
-    match system.unwrap_or(&error).raw_os_error() {
-        Some(code) => io::Error::from_raw_os_error(code),
-        None => error.kind().into(),
-    }
+    error.kind().into()
 }
 
 #[cfg(test)]
