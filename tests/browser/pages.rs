@@ -141,12 +141,14 @@ fn fleets(folder: &Path, documents: &[(&str, Value)], hostile: &[(&str, Value)])
 }
 
 /// Adds the SVG files of another folder.
-pub fn copy_pictures(from: &Path, to: &Path) {
+pub fn copy_pictures(from: &Path, to: &Path) -> usize {
     let files = fs::read_dir(from)
         .unwrap()
         .map(|entry| entry.unwrap().path());
     let is_picture = |path: &PathBuf| path.extension().is_some_and(|extension| extension == "svg");
-    for path in files.filter(is_picture) {
-        fs::copy(&path, to.join(path.file_name().unwrap())).unwrap();
+    let pictures: Vec<PathBuf> = files.filter(is_picture).collect();
+    for path in &pictures {
+        fs::copy(path, to.join(path.file_name().unwrap())).unwrap();
     }
+    pictures.len()
 }
