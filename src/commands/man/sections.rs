@@ -375,11 +375,11 @@ const PLAN: &[Section] = &[
                 "A wrapper for each rank of any launcher; a script that starts all ranks of one machine; variables; functions for the script and its loaders. The first two need numactl.",
             ),
             Term(
-                "torchrun, slurm, openmpi",
-                "The options of these launchers: --numa-binding of PyTorch 2.9 and later, masks for srun with the lines of gres.conf, a rank file for Open MPI 4. torchrun and Open MPI bind CPUs only.",
+                "torchrun, slurm, openmpi, accelerate",
+                "The options of these launchers: --numa-binding of PyTorch 2.9 and later, masks for srun with the lines of gres.conf, a rank file for Open MPI 4, --enable_cpu_affinity of accelerate. All but those of Slurm bind CPUs only.",
             ),
             Term(
-                "deepspeed, accelerate, vllm, sglang, kubernetes",
+                "deepspeed, vllm, sglang, kubernetes",
                 "Written after the documentation and the sources of these programs, and not tried with them.",
             ),
         ],
