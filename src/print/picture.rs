@@ -82,7 +82,7 @@ fn drawn(document: &Document, id: &str, heading: Heading, before: &Markup) -> Ma
     }
 }
 
-/// The picture for those who do not see it.
+/// The picture in words, for a screen reader.
 fn in_words(scene: &Scene) -> (String, String) {
     let title = scene.result.as_ref().map_or("NUMA nodes", |(_, text)| text);
     let lines = scene.lines.iter().map(|line| line.text.clone());

@@ -79,7 +79,7 @@ struct Observer<'a> {
 }
 
 impl Observer<'_> {
-    /// Without a question for so many intervals nobody looks: then nothing is sampled.
+    /// After so many intervals without a question nothing is sampled: the screen is paused or stopped.
     const IDLE: u32 = 5;
 
     /// Whether somebody looks at what is sampled.

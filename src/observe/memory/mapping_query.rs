@@ -1,4 +1,4 @@
-//! The mappings of a process by PROCMAP_QUERY, an ioctl of `/proc/PID/maps` (Linux 6.11). It tells the same as the text.
+//! The mappings of a process by PROCMAP_QUERY, an ioctl of `/proc/PID/maps` (Linux 6.11). It reports the same as the text.
 //!
 //! Most of the text of a data loader are the paths of some hundred libraries, each of them four times. To write them takes the
 //! kernel more time than all else of `maps`. Here a path is asked for once for each file. A wait for the process's lock can be

@@ -63,7 +63,7 @@ impl Continuous {
         }
     }
 
-    /// Begins a window now, and forgets what was sampled: too long ago nobody asked for it.
+    /// Begins a window now, and forgets what was sampled: the last question was too long ago.
     pub(crate) fn begin(&mut self) {
         self.round();
         self.sampler

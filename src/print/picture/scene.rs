@@ -70,7 +70,7 @@ pub(super) struct Pane {
     pub(super) shared: Vec<Strip>,
     /// Those whose GPUs are elsewhere.
     pub(super) lanes: Vec<Lane>,
-    /// What else is to be said, a line each.
+    /// Further remarks, a line each.
     pub(super) lines: Vec<String>,
     /// `None` where no processes were looked at.
     pub(super) memory: Option<Bar>,
@@ -106,7 +106,7 @@ pub(super) struct Column {
     pub(super) chips: Vec<Chip>,
 }
 
-/// Processes of one GPU of which the same is to be said.
+/// Processes of one GPU with the same text.
 #[derive(Debug, Clone, PartialEq)]
 pub(super) struct Chip {
     pub(super) look: Look,
@@ -116,7 +116,7 @@ pub(super) struct Chip {
     pub(super) count: usize,
     /// `trainer 1010`, `4 workers`
     pub(super) text: String,
-    /// What a reader has to know besides.
+    /// Further remarks.
     pub(super) notes: Vec<String>,
     /// Of each process a line.
     pub(super) tip: String,

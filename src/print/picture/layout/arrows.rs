@@ -158,7 +158,7 @@ fn ends(plan: &Plan, route: &Route, tops: &[f64]) -> Option<(Vec<Point>, Point)>
 fn upright(plan: &Plan, starts: &[(&Route, Vec<Point>, Point)]) -> Vec<(f64, f64)> {
     let mut places = vec![(0.0, 0.0); starts.len()];
     for gap in 0..=plan.grid.columns {
-        // Whose line is here, and whether it is the one of arriving.
+        // The arrow whose line is here, and whether it is the line's last part.
         let mut lines: Vec<(usize, bool)> = Vec::new();
         for (index, (route, ..)) in starts.iter().enumerate() {
             if route.out == gap {

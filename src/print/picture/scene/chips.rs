@@ -18,7 +18,7 @@ const MOST_CHIPS: usize = 7;
 /// More processes in a tip than these are left out.
 const MOST_IN_TIP: usize = 12;
 
-/// Processes of which the same is to be said.
+/// Processes with the same text.
 struct Fold<'a> {
     role: String,
     look: Look,
