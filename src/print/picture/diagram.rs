@@ -21,7 +21,7 @@ pub(super) use memory::{Bar, Share};
 
 /// All of it.
 #[derive(Debug, Default)]
-pub(super) struct Scene {
+pub(super) struct Diagram {
     /// The sentence of the result, with the look of the worst.
     pub(super) result: Option<(Look, String)>,
     /// Which machine, when; what is missing; what else was found.
@@ -170,8 +170,8 @@ pub(super) struct Arrow {
     pub(super) is_memory: bool,
 }
 
-/// What the parts of the scene are made from.
-struct Stage<'a> {
+/// The document with its GPUs, and its processes by their GPUs.
+struct Grouped<'a> {
     document: &'a Document,
     gpus: BTreeMap<u32, &'a GpuEntry>,
     /// The GPUs that are drawn, and their seats.
@@ -182,7 +182,7 @@ struct Stage<'a> {
     others: Vec<&'a ProcessEntry>,
 }
 
-impl<'a> Stage<'a> {
+impl<'a> Grouped<'a> {
     fn new(document: &'a Document) -> Self {
         let gpus = document.topology.gpus.iter();
         let gpus: BTreeMap<u32, &GpuEntry> = gpus.map(|gpu| (gpu.index, gpu)).collect();
@@ -220,14 +220,14 @@ impl<'a> Stage<'a> {
 }
 
 /// Arranges a document.
-pub(super) fn scene(document: &Document) -> Scene {
-    let stage = Stage::new(document);
-    let (panes, notes) = panes::panes(&stage);
+pub(super) fn diagram(document: &Document) -> Diagram {
+    let grouped = Grouped::new(document);
+    let (panes, notes) = panes::panes(&grouped);
     let arrows = arrows::arrows(&panes);
     let totals = panes
         .iter()
         .filter_map(|pane| Some(pane.memory.as_ref()?.total()));
-    Scene {
+    Diagram {
         result: heading::result(document),
         lines: heading::lines(document),
         groups: nodes::groups(document, &panes),

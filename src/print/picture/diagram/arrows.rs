@@ -1,7 +1,7 @@
 //! Which arrows there are: from GPUs to where their processes run, or keep memory, although they should not.
 
+use crate::print::picture::diagram::{Arrow, Origin, Pane, Slot};
 use crate::print::picture::look::Look;
-use crate::print::picture::scene::{Arrow, Origin, Pane, Slot};
 
 /// The most arrows of a picture. Of more, none is drawn: the lanes then say it alone.
 const MOST_ARROWS: usize = 24;
