@@ -51,7 +51,7 @@ pub(super) fn of(subcommand: Option<&str>) -> &'static [Section] {
 /// The subcommands to which the page of this one refers.
 pub(super) fn related(subcommand: &str) -> &'static [&'static str] {
     match subcommand {
-        "audit" => &["diff", "explain", "record", "rules", "topology"],
+        "audit" => &["diff", "explain", "record", "rules", "topology", "watch"],
         "topology" => &["audit", "plan"],
         "plan" => &["audit", "diff", "schema", "topology"],
         "diff" => &["audit", "record", "show"],
@@ -59,7 +59,7 @@ pub(super) fn related(subcommand: &str) -> &'static [&'static str] {
         "metrics" => &["audit", "explain", "rules"],
         "watch" => &["audit", "explain", "record"],
         "fleet" => &["audit", "record", "schema", "show", "topology"],
-        "schema" => &["audit", "fleet", "show"],
+        "schema" => &["audit", "fleet", "plan", "show"],
         "record" => &["audit", "diff"],
         "rules" => &["explain"],
         "explain" => &["rules"],
