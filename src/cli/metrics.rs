@@ -57,7 +57,7 @@ pub(crate) struct MetricsArgs {
     pub(crate) home_nodes: HomeNodeArgs,
     #[command(flatten)]
     pub(crate) judgement: JudgementArgs,
-    /// Compare with a saved audit, map or topology file.
+    /// Compare with a saved audit, map, plan or topology file.
     ///
     /// The differences are in numa_audit_findings, with the rule not-as-expected. FILE is that of `numa-audit --expect`.
     #[arg(long, value_name = "FILE", help_heading = "Judgement")]

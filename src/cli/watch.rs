@@ -40,7 +40,7 @@ pub(crate) struct WatchArgs {
     pub(crate) home_nodes: HomeNodeArgs,
     #[command(flatten)]
     pub(crate) judgement: JudgementArgs,
-    /// Compare with a saved audit, map or topology file.
+    /// Compare with a saved audit, map, plan or topology file.
     ///
     /// FILE is that of `numa-audit --expect`. Each audit reads it again.
     #[arg(long, value_name = "FILE", help_heading = "Judgement")]
@@ -52,7 +52,7 @@ pub(crate) struct WatchArgs {
     pub(crate) color: ColorArgs,
 }
 
-/// More often costs more than it shows; less often is no screen that lives.
+/// More often costs more than it shows; less often is a typing mistake.
 const INTERVALS: RangeInclusive<Duration> = Duration::from_millis(500)..=Duration::from_secs(3600);
 
 fn interval(text: &str) -> Result<Duration, String> {

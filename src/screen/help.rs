@@ -40,7 +40,7 @@ const TEXT: &[&str] = &[
     "CPU is CPU time since the last audit, in percent of one CPU. CPU NODE has the nodes where it was used. MOVES counts how \
      often a thread was seen on another node than before; it may have moved more often.",
     "Each node has a line: its GPUs (! has a mismatch, ? is at risk or unknown), the CPU time used there, and the memory of \
-     the processes: █ of those whose GPU is near this memory, ▒ of those that should have it elsewhere.",
+     the processes: █ memory that is local to its process's GPU, ▒ memory that should be on another node.",
     "The screen only reads. The commands that it shows are not run.",
 ];
 
