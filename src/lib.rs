@@ -21,8 +21,8 @@
 //! | [`cli`], [`commands`] | arguments, and one file for each subcommand | everything |
 //!
 //! The test `tests/suite/arrows.rs` checks these arrows. Only `observe` and `record` open files (and what `man --dir`,
-//! `plan --dir`, `metrics --output`, `--svg` and `--html` write); only `print` and the commands write to the terminal. `audit`, `jobs`, `compare` and `document`
-//! know no file, no clock and no terminal.
+//! `plan --dir`, `metrics --output`, `--svg` and `--html` write); only `print` and the commands write to the terminal. `audit`,
+//! `jobs`, `compare`, `document` and `plan` know no file, no clock and no terminal.
 //!
 //! # Where is ... read?
 //!
@@ -93,8 +93,8 @@
 //!   (`commands/guard.rs`, `observe/process/left_behind.rs`). NVML runs in another child process, and the whole observation
 //!   has a deadline.
 //! - Text from a process or a recording is hostile: parsers do not panic, and tables print it escaped.
-//! - The program only reads; only [`record`], `man --dir`, `plan --dir`, `metrics --output`, `--svg` and `--html` write files. There is no configuration file, and no
-//!   network unless `metrics --listen` asks for it.
+//! - The program only reads; only [`record`], `man --dir`, `plan --dir`, `metrics --output`, `--svg` and `--html` write files.
+//!   There is no configuration file, and no network unless `metrics --listen` asks for it.
 
 pub(crate) mod audit;
 pub(crate) mod cli;

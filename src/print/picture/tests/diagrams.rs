@@ -80,7 +80,7 @@ fn one_arrow_for_each_gpu_and_node() {
 }
 
 #[test]
-fn a_bar_tells_local_from_foreign_memory() {
+fn a_bar_shows_local_and_foreign_memory_apart() {
     let diagram = diagram(&box8());
     let shares = |pane: usize| {
         diagram.panes[pane]
