@@ -1,6 +1,7 @@
 //! The command line: what can be typed. Each subcommand has exactly the groups of options that apply to it, so clap
 //! refuses the others.
 
+mod duration;
 mod export;
 mod fleet;
 mod judgement;
@@ -18,10 +19,10 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 
 pub(crate) use export::{ExportArgs, PageArgs};
 pub(crate) use fleet::FleetArgs;
-pub(crate) use judgement::{FailOn, JudgementArgs};
-pub(crate) use machine::{HomeNodeArgs, MachineArgs, MemoryHow, NvmlArgs, PidArgs};
+pub(crate) use judgement::{ExitArgs, FailOn, JudgementArgs};
+pub(crate) use machine::{HomeNodeArgs, MachineArgs, MemoryArgs, NvmlArgs, PidArgs};
 pub(crate) use metrics::{MetricsArgs, MetricsBy};
-pub(crate) use output::{ColorArgs, OutputArgs};
+pub(crate) use output::{ColorArgs, MapArgs, OutputArgs};
 pub(crate) use packaging::{CompletionShell, CompletionsArgs, ManArgs};
 pub(crate) use plan::PlanArgs;
 pub(crate) use watch::WatchArgs;
@@ -183,18 +184,14 @@ pub(crate) struct AuditArgs {
     /// From 100ms to 24h. Ctrl-C ends it early and prints what was seen.
     #[arg(long = "for", value_name = "DURATION", value_parser = machine::window, conflicts_with = "snapshot")]
     pub(crate) window: Option<Duration>,
-    /// How to read memory.
-    ///
-    /// This is about running processes. A recording has every page.
-    #[arg(long, value_name = "HOW", default_value = "sample")]
-    pub(crate) memory: MemoryHow,
+    #[command(flatten)]
+    pub(crate) memory: MemoryArgs,
     #[command(flatten)]
     pub(crate) home_nodes: HomeNodeArgs,
     #[command(flatten)]
     pub(crate) judgement: JudgementArgs,
-    /// Exit with 1 from this verdict on.
-    #[arg(long, value_name = "VERDICT", default_value = "mismatch")]
-    pub(crate) fail_on: FailOn,
+    #[command(flatten)]
+    pub(crate) exit: ExitArgs,
     /// Compare with a saved audit, map, plan or topology file.
     ///
     /// FILE is the JSON document of an audit (compares NUMA nodes, GPUs and, rank by rank, where trainers and workers are
@@ -240,9 +237,8 @@ pub(crate) struct TopologyArgs {
     pub(crate) output: OutputArgs,
     #[command(flatten)]
     pub(crate) export: ExportArgs,
-    /// Draw the map with ASCII letters only. Without it, that depends on the locale.
-    #[arg(long, help_heading = "Output")]
-    pub(crate) ascii: bool,
+    #[command(flatten)]
+    pub(crate) map: MapArgs,
     /// Print one line if the machine is not as expected, and nothing if it is.
     #[arg(long, requires = "expect", conflicts_with = "json")]
     pub(crate) quiet: bool,
@@ -300,12 +296,10 @@ pub(crate) struct ShowArgs {
     pub(crate) output: OutputArgs,
     #[command(flatten)]
     pub(crate) export: ExportArgs,
-    /// Draw the map with ASCII letters only. Without it, that depends on the locale.
-    #[arg(long, help_heading = "Output")]
-    pub(crate) ascii: bool,
-    /// Exit with 1 from this verdict on.
-    #[arg(long, value_name = "VERDICT", default_value = "mismatch")]
-    pub(crate) fail_on: FailOn,
+    #[command(flatten)]
+    pub(crate) map: MapArgs,
+    #[command(flatten)]
+    pub(crate) exit: ExitArgs,
     /// Print CSV: one row for each process.
     #[arg(long, conflicts_with_all = ["json", "all"])]
     pub(crate) csv: bool,

@@ -14,15 +14,15 @@
 //! | [`observe`] | reads a running or a recorded machine | units, words, machine, jobs, document |
 //! | [`compare`] | compares documents: `diff`, `--expect`, `fleet` | units, words, document |
 //! | [`plan`] | before a job: where its ranks should run, from a map | units, words, document |
-//! | [`audit`] | places and judges processes, runs the rules, makes the document (`entries/`) | all of these except observe |
-//! | [`mod@print`] | the forms of a document: tables, JSON, CSV, remedies, metrics | units, words, document, compare |
+//! | [`audit`] | places and judges processes, runs the rules, makes the document (`entries/`) | units, words, machine, jobs, document, compare |
+//! | [`mod@print`] | the forms of a document: tables, JSON, CSV, remedies, metrics, pictures, pages, plans | units, words, document, compare, plan |
 //! | [`screen`] | the screen of `watch`: keys and documents in, frames out | units, words, document, print |
-//! | [`record`] | writes a recording: the files that one observation read | units, machine, jobs, observe |
+//! | [`record`] | writes a recording: the files that one observation read | units, words, machine, jobs, observe |
 //! | [`cli`], [`commands`] | arguments, and one file for each subcommand | everything |
 //!
 //! The test `tests/suite/arrows.rs` checks these arrows. Only `observe` and `record` open files (and what `man --dir`,
-//! `plan --dir`, `metrics --output`, `--svg` and `--html` write); only `print` and the commands write to the terminal. `audit`, `jobs`, `compare` and `document`
-//! know no file, no clock and no terminal.
+//! `plan --dir`, `metrics --output`, `--svg` and `--html` write); only `print` and the commands write to the terminal. `audit`,
+//! `jobs`, `compare`, `document` and `plan` know no file, no clock and no terminal.
 //!
 //! # Where is ... read?
 //!
@@ -37,8 +37,9 @@
 //! | topology files of NCCL and hwloc | `topology_file.rs` |
 //! | process: stat, status, cmdline, environ, fd, cgroup, cpuset, threads | `process/` |
 //! | memory: maps, `numa_maps`, mountinfo, `memory.numa_stat`; samples by move_pages | `memory/` |
-//! | `--for`: CPU time by node, migrations, counters | `watch/` |
+//! | `--for` and `watch`: CPU time by node, migrations, counters | `watch/` |
 //! | host name, kernel, boot time; kernel settings | `host.rs`, `kernel_settings.rs` |
+//! | this program itself: its CPUs, its job, its signals | `own_process.rs` |
 //!
 //! A judgement is in `audit/place` (verdicts of one process) or in `audit/rules` (one file for each finding). Where a process
 //! should be, and what is in the way, is in `audit/target`; a launcher's words for a fix are a row of
@@ -62,11 +63,17 @@
 //! `print/picture.rs` draws a document as SVG; `print/html.rs` makes a page around it, with the cells of the terminal's tables
 //! (`print/rows/unfolded.rs`). `commands/export.rs` writes both. tests/browser opens the pages in Chromium.
 //!
+//! # Plans
+//!
+//! `plan.rs` gives each rank CPUs and memory nodes, from a map, and makes a [`document::PlanDocument`]. `print/plan/` has a file for
+//! each form of it; one that cannot express a plan says why. `compare/planned.rs` compares a running job with it (`--expect`).
+//!
 //! # The screen
 //!
 //! `commands/watch` has the loop (`session.rs`), the terminal (`tty.rs`) and the observer, a process of this program that
 //! samples threads without a hole (`observe/watch/continuous.rs`) and forks a child for each audit (`observer.rs`). `screen/` has
-//! the state (`update.rs`) and how it is drawn (`draw.rs`): `list.rs` takes the rows of `print/rows.rs`.
+//! the state (`state.rs`), what keys and answers do to it (`update.rs`, `replied.rs`) and how it is drawn (`draw.rs`): `list.rs`
+//! takes the rows of `print/rows.rs`.
 //!
 //! # One more field, one more form
 //!
@@ -86,8 +93,8 @@
 //!   (`commands/guard.rs`, `observe/process/left_behind.rs`). NVML runs in another child process, and the whole observation
 //!   has a deadline.
 //! - Text from a process or a recording is hostile: parsers do not panic, and tables print it escaped.
-//! - The program only reads; only [`record`], `man --dir`, `plan --dir`, `metrics --output`, `--svg` and `--html` write files. There is no configuration file, and no
-//!   network unless `metrics --listen` asks for it.
+//! - The program only reads; only [`record`], `man --dir`, `plan --dir`, `metrics --output`, `--svg` and `--html` write files.
+//!   There is no configuration file, and no network unless `metrics --listen` asks for it.
 
 pub(crate) mod audit;
 pub(crate) mod cli;

@@ -2,7 +2,7 @@
 //! `--expect`.
 //!
 //! Nothing is guessed. Where the right CPUs of a rank are unknown, or none is left for it, there is no plan at all: ranks that
-//! are bound next to ranks that are not would be worse than none that is.
+//! are bound next to ranks that are not would be worse than a job without any binding.
 
 mod deal;
 mod notes;

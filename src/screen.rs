@@ -14,6 +14,7 @@ pub(crate) mod list;
 pub(crate) mod look;
 pub(crate) mod opened;
 pub(crate) mod order;
+pub(crate) mod replied;
 pub(crate) mod state;
 pub(crate) mod update;
 

@@ -23,7 +23,7 @@ pub(crate) struct ExportArgs {
 pub(crate) struct PageArgs {
     /// Write a page for a browser too: the picture, the tables, and the findings with their explanations.
     ///
-    /// FILE is one HTML file, which is replaced as a whole. It opens from a disk, and makes no request to anywhere. `-` is
+    /// FILE is one HTML file, which is replaced as a whole. It can be opened from a disk and makes no network requests. `-` is
     /// standard output, and then nothing else is printed.
     #[arg(long, value_name = "FILE")]
     pub(crate) html: Option<PathBuf>,

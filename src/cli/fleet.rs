@@ -20,7 +20,7 @@ pub(crate) struct FleetArgs {
     /// name without a domain stands for the same name with any domain.
     #[arg(long, value_name = "LIST", help_heading = "Judgement")]
     pub(crate) hosts: Option<HostList>,
-    /// Compare every machine with a saved audit, map or topology file.
+    /// Compare every machine with a saved audit, map, plan or topology file.
     ///
     /// As the --expect of an audit. `-` is standard input.
     #[arg(long, value_name = "FILE", help_heading = "Judgement")]

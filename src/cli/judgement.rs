@@ -51,6 +51,14 @@ fn remote_mib() -> u32 {
     u32::try_from(mib).unwrap_or(u32::MAX)
 }
 
+/// Which exit code an audit has.
+#[derive(Debug, Args)]
+pub(crate) struct ExitArgs {
+    /// Exit with 1 from this verdict on.
+    #[arg(long, value_name = "VERDICT", default_value = "mismatch")]
+    pub(crate) fail_on: FailOn,
+}
+
 /// From which verdict on the exit code is 1.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub(crate) enum FailOn {

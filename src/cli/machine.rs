@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use clap::{Args, ValueEnum};
 
+use super::duration::{DAY, within};
 use crate::observe::MemoryReading;
 use crate::units::{NodeSet, Pid, parse_node_list};
 
@@ -45,6 +46,26 @@ pub(crate) struct PidArgs {
     pub(crate) pid: Vec<Pid>,
 }
 
+/// How memory is read.
+#[derive(Debug, Args)]
+pub(crate) struct MemoryArgs {
+    /// How to read memory.
+    ///
+    /// This is about running processes. A recording has every page.
+    #[arg(long, value_name = "HOW", default_value = "sample")]
+    memory: MemoryHow,
+}
+
+impl MemoryArgs {
+    pub(crate) fn reading(&self) -> MemoryReading {
+        match self.memory {
+            MemoryHow::Sample => MemoryReading::Sample,
+            MemoryHow::Exact => MemoryReading::Exact,
+            MemoryHow::None => MemoryReading::None,
+        }
+    }
+}
+
 /// What is known about the GPUs' home nodes, besides what the machine reports.
 #[derive(Debug, Args)]
 #[command(next_help_heading = "Machine")]
@@ -63,9 +84,9 @@ pub(crate) struct HomeNodeArgs {
     pub(crate) topology: Option<PathBuf>,
 }
 
-/// How to read memory.
+/// The ways to read memory.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, ValueEnum)]
-pub(crate) enum MemoryHow {
+enum MemoryHow {
     /// Count every page of small processes. Of large ones look at a few hundred pages, and at up to some thousand if these are
     /// near a limit or on several nodes: about a millisecond for each process.
     #[default]
@@ -74,16 +95,6 @@ pub(crate) enum MemoryHow {
     Exact,
     /// Do not read memory and judge only CPUs. No process is `ok` then, but that alone does not make the exit code 3.
     None,
-}
-
-impl From<MemoryHow> for MemoryReading {
-    fn from(how: MemoryHow) -> Self {
-        match how {
-            MemoryHow::Sample => Self::Sample,
-            MemoryHow::Exact => Self::Exact,
-            MemoryHow::None => Self::None,
-        }
-    }
 }
 
 /// One GPU with its nodes, as typed.
@@ -116,16 +127,10 @@ fn pid(text: &str) -> Result<Pid, String> {
 }
 
 /// A shorter window shows nothing; a longer one is a typing mistake.
-const WINDOWS: RangeInclusive<Duration> =
-    Duration::from_millis(100)..=Duration::from_secs(24 * 60 * 60);
+const WINDOWS: RangeInclusive<Duration> = Duration::from_millis(100)..=DAY;
 
 pub(super) fn window(text: &str) -> Result<Duration, String> {
-    let length = humantime::parse_duration(text).map_err(|error| error.to_string())?;
-    if WINDOWS.contains(&length) {
-        Ok(length)
-    } else {
-        Err("not from 100ms to 24h".to_owned())
-    }
+    within(text, &WINDOWS, "from 100ms to 24h")
 }
 
 pub(super) fn deadline(text: &str) -> Result<Duration, String> {

@@ -7,8 +7,9 @@ use std::time::Duration;
 
 use clap::{Args, ValueEnum};
 
+use super::duration::{DAY, within};
 use super::machine::window;
-use super::{HomeNodeArgs, JudgementArgs, MachineArgs, MemoryHow};
+use super::{HomeNodeArgs, JudgementArgs, MachineArgs, MemoryArgs};
 
 pub(super) const EXIT_CODES: &str = "\
 Exit codes:
@@ -50,16 +51,13 @@ pub(crate) struct MetricsArgs {
     /// From 100ms to 24h.
     #[arg(long = "for", value_name = "DURATION", value_parser = window, conflicts_with = "snapshot")]
     pub(crate) window: Option<Duration>,
-    /// How to read memory.
-    ///
-    /// This is about running processes. A recording has every page.
-    #[arg(long, value_name = "HOW", default_value = "sample")]
-    pub(crate) memory: MemoryHow,
+    #[command(flatten)]
+    pub(crate) memory: MemoryArgs,
     #[command(flatten)]
     pub(crate) home_nodes: HomeNodeArgs,
     #[command(flatten)]
     pub(crate) judgement: JudgementArgs,
-    /// Compare with a saved audit, map or topology file.
+    /// Compare with a saved audit, map, plan or topology file.
     ///
     /// The differences are in numa_audit_findings, with the rule not-as-expected. FILE is that of `numa-audit --expect`.
     #[arg(long, value_name = "FILE", help_heading = "Judgement")]
@@ -74,16 +72,10 @@ pub(crate) enum MetricsBy {
 }
 
 /// More often costs more than it shows; less often is a typing mistake.
-const INTERVALS: RangeInclusive<Duration> =
-    Duration::from_secs(1)..=Duration::from_secs(24 * 60 * 60);
+const INTERVALS: RangeInclusive<Duration> = Duration::from_secs(1)..=DAY;
 
 fn interval(text: &str) -> Result<Duration, String> {
-    let length = humantime::parse_duration(text).map_err(|error| error.to_string())?;
-    if INTERVALS.contains(&length) {
-        Ok(length)
-    } else {
-        Err("not from 1s to 24h".to_owned())
-    }
+    within(text, &INTERVALS, "from 1s to 24h")
 }
 
 /// An IP address with a port. Names are not looked up: one may have several addresses.

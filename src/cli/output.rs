@@ -23,3 +23,12 @@ pub(crate) struct ColorArgs {
     #[arg(long, value_name = "WHEN", default_value = "auto")]
     pub(crate) color: ColorChoice,
 }
+
+/// How to draw a map.
+#[derive(Debug, Args)]
+#[command(next_help_heading = "Output")]
+pub(crate) struct MapArgs {
+    /// Draw the map with ASCII letters only. Without it, that depends on the locale.
+    #[arg(long)]
+    pub(crate) ascii: bool,
+}

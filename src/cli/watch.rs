@@ -6,7 +6,8 @@ use std::time::Duration;
 
 use clap::Args;
 
-use super::{ColorArgs, HomeNodeArgs, JudgementArgs, MachineArgs, MemoryHow, PidArgs};
+use super::duration::within;
+use super::{ColorArgs, HomeNodeArgs, JudgementArgs, MachineArgs, MemoryArgs, PidArgs};
 
 pub(super) const EXIT_CODES: &str = "\
 Keys: arrows, PgUp and PgDn move; Enter opens a process or a finding; Tab changes between processes
@@ -33,16 +34,13 @@ pub(crate) struct WatchArgs {
     pub(crate) machine: MachineArgs,
     #[command(flatten)]
     pub(crate) pid: PidArgs,
-    /// How to read memory.
-    ///
-    /// This is about running processes. A recording has every page.
-    #[arg(long, value_name = "HOW", default_value = "sample")]
-    pub(crate) memory: MemoryHow,
+    #[command(flatten)]
+    pub(crate) memory: MemoryArgs,
     #[command(flatten)]
     pub(crate) home_nodes: HomeNodeArgs,
     #[command(flatten)]
     pub(crate) judgement: JudgementArgs,
-    /// Compare with a saved audit, map or topology file.
+    /// Compare with a saved audit, map, plan or topology file.
     ///
     /// FILE is that of `numa-audit --expect`. Each audit reads it again.
     #[arg(long, value_name = "FILE", help_heading = "Judgement")]
@@ -54,16 +52,11 @@ pub(crate) struct WatchArgs {
     pub(crate) color: ColorArgs,
 }
 
-/// More often costs more than it shows; less often is no screen that lives.
+/// More often costs more than it shows; less often is a typing mistake.
 const INTERVALS: RangeInclusive<Duration> = Duration::from_millis(500)..=Duration::from_secs(3600);
 
 fn interval(text: &str) -> Result<Duration, String> {
-    let length = humantime::parse_duration(text).map_err(|error| error.to_string())?;
-    if INTERVALS.contains(&length) {
-        Ok(length)
-    } else {
-        Err("not from 500ms to 1h".to_owned())
-    }
+    within(text, &INTERVALS, "from 500ms to 1h")
 }
 
 #[cfg(test)]

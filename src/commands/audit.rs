@@ -27,7 +27,7 @@ pub(super) fn run(arguments: &AuditArgs) -> Result<u8, Trouble> {
 
 fn run_in_this_process(arguments: &AuditArgs, expected: Option<Expected>) -> Result<u8, Trouble> {
     let source = source::source(&arguments.machine)?
-        .reading_memory(arguments.memory.into())
+        .reading_memory(arguments.memory.reading())
         // No other form shows them.
         .reading_thread_policies(arguments.output.json)
         .judged_by(limits(&arguments.judgement));
@@ -47,7 +47,7 @@ fn run_in_this_process(arguments: &AuditArgs, expected: Option<Expected>) -> Res
     if export::export(&document, &arguments.export)? {
         // Nothing else is printed.
     } else if arguments.quiet {
-        print(&quiet_line(&document, arguments.fail_on))?;
+        print(&quiet_line(&document, arguments.exit.fail_on))?;
     } else if arguments.output.json {
         print_by(|out| json::write(&document, out))?;
     } else if arguments.csv {
@@ -58,6 +58,6 @@ fn run_in_this_process(arguments: &AuditArgs, expected: Option<Expected>) -> Res
         let terminal = terminal(&arguments.output.color);
         print(&table::report(&document, arguments.all, &terminal))?;
     }
-    let code = exit_code::of_audit(&document, arguments.fail_on);
+    let code = exit_code::of_audit(&document, arguments.exit.fail_on);
     Ok(code)
 }

@@ -13,7 +13,7 @@ pub(crate) fn run(arguments: &ShowArgs) -> Result<u8, Trouble> {
     if export::export(&document, &arguments.export)? {
         // Nothing else is printed.
     } else if arguments.quiet {
-        print(&quiet_line(&document, arguments.fail_on))?;
+        print(&quiet_line(&document, arguments.exit.fail_on))?;
     } else if arguments.output.json {
         print_by(|out| json::write(&document, out))?;
     } else if arguments.csv {
@@ -23,11 +23,11 @@ pub(crate) fn run(arguments: &ShowArgs) -> Result<u8, Trouble> {
     } else {
         print(&topology::topology(
             &document,
-            box_style(arguments.ascii),
+            box_style(arguments.map.ascii),
             &terminal,
         ))?;
     }
-    Ok(exit_code::of_saved(&document, arguments.fail_on))
+    Ok(exit_code::of_saved(&document, arguments.exit.fail_on))
 }
 
 #[cfg(test)]

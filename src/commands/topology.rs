@@ -39,7 +39,7 @@ fn run_in_this_process(
         } else if arguments.output.json {
             json::text(&document)
         } else {
-            let style = box_style(arguments.ascii);
+            let style = box_style(arguments.map.ascii);
             topology::topology(&document, style, &terminal(&arguments.output.color))
         })?;
     }

@@ -13,7 +13,7 @@ pub(crate) struct Window {
     pub(crate) asked: Duration,
     /// The actual length: shorter where the user ended it.
     pub(crate) length: Duration,
-    /// How often the threads were sampled, at the begin and at the end included.
+    /// How often the threads were sampled, at the start and at the end included.
     pub(crate) looks: usize,
     /// The sampled processes, with those that ended in the window.
     pub(crate) processes: BTreeMap<Pid, ProcessActivity>,

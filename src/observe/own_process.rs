@@ -92,8 +92,8 @@ fn ignored_signals(status: &str) -> u64 {
     mask.unwrap_or_default()
 }
 
-/// Waits until this process has no children, at most for this long. Children that are left are the business of whoever gets
-/// them: in a container that is often a program that never waits for them, so that they stay zombies.
+/// Waits until this process has no children, at most for this long. Children that are left go to
+/// the init process: in a container that is often a program that never waits for them, so that they stay zombies.
 pub(crate) fn wait_for_children(most: Duration) {
     let start = Instant::now();
     while let Ok(ended) = rustix::process::wait(WaitOptions::NOHANG) {
@@ -105,8 +105,8 @@ pub(crate) fn wait_for_children(most: Duration) {
     }
 }
 
-/// The file that standard output leads to, opened again so that writing to it never waits. Whoever else has the terminal open
-/// does not notice.
+/// The file that standard output leads to, opened again so that writing to it never waits. Other programs that
+/// have the terminal open are not affected.
 ///
 /// # Errors
 /// Where it cannot be opened, as another user's terminal.

@@ -1,15 +1,15 @@
 //! The picture of a document: the NUMA nodes with their GPUs, and each process where it runs.
 //!
-//! Data flows one way: `scene` says what is where, `layout` gives it places with the help of `routes` (the ways of the arrows) and
+//! Data flows one way: `diagram` says what is where, `layout` gives it places with the help of `routes` (the ways of the arrows) and
 //! `text` (how wide it is), and `draw` writes that as SVG. Position means node, colour means verdict.
 
+mod diagram;
 mod draw;
 mod layout;
 mod look;
 pub(crate) mod map;
 mod marks;
 mod routes;
-mod scene;
 #[cfg(test)]
 mod tests;
 mod text;
@@ -17,8 +17,8 @@ mod text;
 use maud::{Markup, PreEscaped, html};
 
 use crate::document::Document;
+use crate::print::picture::diagram::Diagram;
 use crate::print::picture::layout::Layout;
-use crate::print::picture::scene::Scene;
 
 /// The light colours of the picture's classes.
 pub(crate) const STYLE: &str = include_str!("picture/light.css");
@@ -42,7 +42,7 @@ pub(crate) fn drawing(document: &Document, id: &str, heading: Heading) -> Markup
 
 /// The sentence of the result; empty where nothing is known at all.
 pub(crate) fn sentence(document: &Document) -> String {
-    let result = scene::heading::result(document);
+    let result = diagram::heading::result(document);
     result.map(|(_, text)| text).unwrap_or_default()
 }
 
@@ -58,17 +58,17 @@ pub(crate) fn file(document: &Document) -> String {
 }
 
 fn drawn(document: &Document, id: &str, heading: Heading, before: &Markup) -> Markup {
-    let mut scene = scene::scene(document);
-    let (title, description) = in_words(&scene);
+    let mut diagram = diagram::diagram(document);
+    let (title, description) = in_words(&diagram);
     if heading == Heading::OnPage {
-        scene.result = None;
-        scene.lines.clear();
+        diagram.result = None;
+        diagram.lines.clear();
     }
     let Layout {
         marks,
         width,
         height,
-    } = layout::layout(&scene);
+    } = layout::layout(&diagram);
     let (width, height) = (width.ceil() as u32, height.ceil() as u32);
     let (title_id, description_id) = (format!("{id}-title"), format!("{id}-desc"));
     html! {
@@ -82,15 +82,18 @@ fn drawn(document: &Document, id: &str, heading: Heading, before: &Markup) -> Ma
     }
 }
 
-/// The picture for those who do not see it.
-fn in_words(scene: &Scene) -> (String, String) {
-    let title = scene.result.as_ref().map_or("NUMA nodes", |(_, text)| text);
-    let lines = scene.lines.iter().map(|line| line.text.clone());
-    let panes = scene.panes.iter().map(|pane| {
+/// The picture in words, for a screen reader.
+fn in_words(diagram: &Diagram) -> (String, String) {
+    let title = diagram
+        .result
+        .as_ref()
+        .map_or("NUMA nodes", |(_, text)| text);
+    let lines = diagram.lines.iter().map(|line| line.text.clone());
+    let panes = diagram.panes.iter().map(|pane| {
         let gpus = pane.gpus().unwrap_or("no GPUs".to_owned());
         let strips = pane.lanes.iter().flat_map(|lane| &lane.strips);
         let guests: Vec<String> = strips
-            .map(|strip| format!("{} of {}", strip.text, scene::gpus(&strip.team)))
+            .map(|strip| format!("{} of {}", strip.text, diagram::gpus(&strip.team)))
             .collect();
         let guests = match guests.is_empty() {
             true => String::new(),
@@ -100,7 +103,7 @@ fn in_words(scene: &Scene) -> (String, String) {
     });
     let text: Vec<String> = lines
         .chain(panes)
-        .chain(scene.notes.iter().cloned())
+        .chain(diagram.notes.iter().cloned())
         .collect();
     (title.to_owned(), text.join(". "))
 }

@@ -42,7 +42,7 @@ pub(crate) enum PlanFormat {
     Openmpi,
     /// DeepSpeed's options, if they can give this plan. Not tried.
     Deepspeed,
-    /// accelerate's option, if it gives this plan. Not tried.
+    /// accelerate's option, if it gives this plan.
     Accelerate,
     /// vLLM's options. Not tried.
     Vllm,

@@ -153,7 +153,7 @@ pub(crate) fn harmless(text: &str) -> String {
 }
 
 /// Whether a letter is invisible and affects or hides among its neighbours: controls, Unicode's format characters and line
-/// separators, and blanks other than the space; or is none that XML allows.
+/// separators, and blanks other than the space; or a letter that XML does not allow.
 pub(crate) fn acts(letter: char) -> bool {
     letter.is_control()
         || matches!(letter,

@@ -14,9 +14,9 @@ const KEYS: &[(&str, &str)] = &[
     ("Tab", "change between processes and findings"),
     (
         "left, right",
-        "in an open process or finding: the one before, the next one",
+        "in an open process or finding: show the previous or the next one",
     ),
-    ("Esc, q", "close what is open; else end"),
+    ("Esc, q", "close what is open; if nothing is open, end"),
     (
         "/",
         "show only processes that contain a text: name, command, user, job, GPU, verdict, rule",
@@ -29,18 +29,18 @@ const KEYS: &[(&str, &str)] = &[
     ("a", "one row for each process, or one for equal workers"),
     ("c", "all changes since the start"),
     ("p, space", "pause: no audits until it is pressed again"),
-    ("Ctrl-L", "draw the screen anew"),
+    ("Ctrl-L", "draw the whole screen again"),
     ("Ctrl-Z", "suspend"),
     ("?, h", "this help"),
 ];
 
 const TEXT: &[&str] = &[
-    "The rows are those of numa-audit. A row with × is of several equal workers. Left of it stands > for the selected row, \
-     and * where something changed; the cell itself is underlined for ten seconds.",
+    "The rows are those of numa-audit. A row with × is for several equal workers. The sign > is before the selected row, \
+     and * before a row in which something changed; the changed cell is underlined for ten seconds.",
     "CPU is CPU time since the last audit, in percent of one CPU. CPU NODE has the nodes where it was used. MOVES counts how \
-     often threads were seen on another node than before: at least so often they moved.",
+     often a thread was seen on another node than before; it may have moved more often.",
     "Each node has a line: its GPUs (! has a mismatch, ? is at risk or unknown), the CPU time used there, and the memory of \
-     the processes: █ of those whose GPU is near this memory, ▒ of those that should have it elsewhere.",
+     the processes: █ memory that is local to its process's GPU, ▒ memory that should be on another node.",
     "The screen only reads. The commands that it shows are not run.",
 ];
 

@@ -53,7 +53,7 @@ impl Input {
         keys
     }
 
-    /// Whether an Escape came that may be the begin of a key's sequence.
+    /// Whether an Escape came that may be the start of a key's sequence.
     pub(crate) fn is_open(&self) -> bool {
         !self.rest.is_empty()
     }

@@ -2,15 +2,14 @@
 
 use std::time::Duration;
 
-use crate::document::{Document, Finding, Reply};
-use crate::print::harmless;
-use crate::screen::changes::changes;
+use crate::document::Reply;
 use crate::screen::frame::cover;
 use crate::screen::input::Key;
 use crate::screen::layout::{areas, page};
 use crate::screen::list::ListRow;
 use crate::screen::look::Look;
 use crate::screen::order::Order;
+use crate::screen::replied::replied;
 use crate::screen::state::{Pane, State, View};
 
 /// Something that happened.
@@ -41,63 +40,6 @@ pub(crate) fn update(mut state: State, event: Event, now: Duration) -> State {
     let last = covering(&state).saturating_sub(page(&state));
     state.scroll = state.scroll.min(last);
     state
-}
-
-fn replied(state: &mut State, reply: Reply) {
-    let audited = match reply {
-        Reply::Audited(audited) => *audited,
-        Reply::Trouble(text) => {
-            let text = harmless(&text);
-            // The next answer may come too soon to read it above.
-            state
-                .log
-                .push_front((state.now, format!("no answer: {text}")));
-            state.trouble = Some(text);
-            return;
-        }
-    };
-    state.trouble = None;
-    if let Some(before) = &state.audited {
-        let changes = changes(&before.document, &audited.document);
-        // The first of them is the most telling, and comes to the top.
-        for change in changes.into_iter().rev() {
-            if let (Some(process), Some(header)) = (change.process, change.header) {
-                let marks = state.marks.entry(process).or_default();
-                marks.insert(header, state.now);
-            }
-            if !change.text.is_empty() {
-                state.log.push_front((state.now, change.text));
-            }
-        }
-    }
-    const MOST_CHANGES: usize = 500;
-    state.log.truncate(MOST_CHANGES);
-    let (now, length) = (state.now, state.mark_length());
-    state.marks.retain(|_, headers| {
-        headers.retain(|_, at| now.saturating_sub(*at) < length);
-        !headers.is_empty()
-    });
-    if let Some(before) = &state.audited {
-        let place = |at| same_finding(&before.document, at, &audited.document);
-        if let View::Finding(at) = state.view {
-            // A place that no finding has is one that is gone.
-            state.view = View::Finding(place(at).unwrap_or(usize::MAX));
-        }
-        state.finding = place(state.finding).unwrap_or(state.finding);
-    }
-    if audited.document.findings.is_empty() {
-        state.pane = Pane::Processes;
-    }
-    state.audited = Some(audited);
-    state.answered_at = state.now;
-    state.arrange();
-}
-
-/// The place that a finding of `before` has in `after`, by its rule and GPU.
-fn same_finding(before: &Document, at: usize, after: &Document) -> Option<usize> {
-    let wanted = before.findings.get(at)?;
-    let is_same = |of: &Finding| (&of.rule, of.gpu) == (&wanted.rule, wanted.gpu);
-    after.findings.iter().position(is_same)
 }
 
 fn pressed(state: &mut State, key: Key) {

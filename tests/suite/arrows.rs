@@ -1,4 +1,4 @@
-//! Holds the arrows of the house: who may know whom (the codemap in src/lib.rs).
+//! Holds the arrows of the house: which layer may use which (the table in src/lib.rs).
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -73,6 +73,18 @@ fn no_layer_knows_one_that_it_should_not() {
             let allowed = name == layer || may_use.contains(&name);
             assert!(allowed, "{} uses crate::{name}", file.display());
         }
+    }
+}
+
+#[test]
+fn the_map_of_the_source_has_the_same_arrows() {
+    let map = fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("src/lib.rs")).unwrap();
+    for (layer, may_use) in MAY_USE {
+        let names = [format!("[`{layer}`]"), format!("[`mod@{layer}`]")];
+        let mut rows = map.lines().filter_map(|line| line.strip_prefix("//! | "));
+        let row = rows.find(|row| names.iter().any(|name| row.starts_with(name)));
+        let cells: Vec<&str> = row.unwrap().trim_end_matches('|').split('|').collect();
+        assert_eq!(cells[2].trim(), may_use.join(", "), "{layer}");
     }
 }
 

@@ -6,14 +6,15 @@ use std::process::{Command, Stdio};
 use crate::live::Sleeper;
 use crate::program::{Run, fixture, program, run};
 
-const SUBCOMMANDS: [&str; 9] = [
-    "audit", "topology", "diff", "show", "record", "rules", "explain", "metrics", "plan",
+const SUBCOMMANDS: [&str; 11] = [
+    "audit", "topology", "diff", "show", "record", "rules", "explain", "metrics", "plan", "watch",
+    "fleet",
 ];
 
 /// The arguments without which a subcommand does not start.
 fn needed(subcommand: &str) -> &'static [&'static str] {
     match subcommand {
-        "diff" | "show" => &["/nonexistent"],
+        "diff" | "show" | "fleet" => &["/nonexistent"],
         "record" => &["/nonexistent/new"],
         "explain" => &["cpu-remote"],
         _ => &[],
@@ -24,63 +25,81 @@ fn needed(subcommand: &str) -> &'static [&'static str] {
 const OPTIONS: &[(&[&str], &[&str])] = &[
     (
         &["--snapshot", "/nonexistent"],
-        &["audit", "topology", "diff", "metrics", "plan"],
+        &["audit", "topology", "diff", "metrics", "plan", "watch"],
     ),
-    (&["--pid", "1"], &["audit", "diff", "record"]),
+    (&["--pid", "1"], &["audit", "diff", "record", "watch"]),
     (&["--for", "1s"], &["audit", "metrics"]),
-    (&["--memory", "none"], &["audit", "metrics"]),
+    (&["--memory", "none"], &["audit", "metrics", "watch"]),
     (
         &["--deadline", "9s"],
-        &["audit", "topology", "diff", "record", "metrics", "plan"],
+        &[
+            "audit", "topology", "diff", "record", "metrics", "plan", "watch",
+        ],
     ),
     (
         &["--nvml-lib", "/nonexistent"],
-        &["audit", "topology", "diff", "record", "metrics", "plan"],
+        &[
+            "audit", "topology", "diff", "record", "metrics", "plan", "watch",
+        ],
     ),
     (
         &["--gpu-node", "0=0"],
-        &["audit", "topology", "diff", "metrics", "plan"],
+        &["audit", "topology", "diff", "metrics", "plan", "watch"],
     ),
     (
         &["--topology", "/nonexistent"],
-        &["audit", "topology", "diff", "metrics", "plan"],
+        &["audit", "topology", "diff", "metrics", "plan", "watch"],
     ),
     (
         &["--expect", "/nonexistent"],
-        &["audit", "topology", "metrics"],
+        &["audit", "topology", "metrics", "watch", "fleet"],
     ),
-    (&["--gpu", "0"], &["audit", "diff", "metrics"]),
-    (&["--user", "0"], &["audit", "diff", "metrics"]),
-    (&["--job", "1"], &["audit", "diff", "metrics"]),
-    (&["--remote-percent", "5"], &["audit", "diff", "metrics"]),
-    (&["--remote-mib", "5"], &["audit", "diff", "metrics"]),
-    (&["--strict-node"], &["audit", "diff", "metrics"]),
-    (&["--allow", "cpu-remote"], &["audit", "diff", "metrics"]),
-    (&["--fail-on", "never"], &["audit", "diff", "show"]),
-    (&["--json"], &["audit", "topology", "diff", "show", "rules"]),
+    (&["--gpu", "0"], &["audit", "diff", "metrics", "watch"]),
+    (&["--user", "0"], &["audit", "diff", "metrics", "watch"]),
+    (&["--job", "1"], &["audit", "diff", "metrics", "watch"]),
+    (
+        &["--remote-percent", "5"],
+        &["audit", "diff", "metrics", "watch"],
+    ),
+    (
+        &["--remote-mib", "5"],
+        &["audit", "diff", "metrics", "watch"],
+    ),
+    (&["--strict-node"], &["audit", "diff", "metrics", "watch"]),
+    (
+        &["--allow", "cpu-remote"],
+        &["audit", "diff", "metrics", "watch"],
+    ),
+    (&["--fail-on", "never"], &["audit", "diff", "show", "fleet"]),
+    (
+        &["--json"],
+        &["audit", "topology", "diff", "show", "rules", "fleet"],
+    ),
     (&["--csv"], &["audit", "show"]),
     (&["--remedies"], &["audit"]),
-    (&["--all"], &["audit", "diff", "show"]),
+    (&["--all"], &["audit", "diff", "show", "watch", "fleet"]),
     (&["--quiet"], &["audit", "topology", "diff", "show"]),
     (&["--gres"], &["topology"]),
     (&["--svg", "/nonexistent/x"], &["audit", "topology", "show"]),
     (
         &["--html", "/nonexistent/x"],
-        &["audit", "topology", "show", "diff"],
+        &["audit", "topology", "show", "diff", "fleet"],
     ),
     (&["--ascii"], &["topology", "show"]),
     (&["--note", "text"], &["record"]),
     (&["--redact"], &["record"]),
-    (&["--every", "60s"], &["metrics"]),
+    (&["--every", "60s"], &["metrics", "watch"]),
     (&["--listen", "127.0.0.1:0"], &["metrics"]),
     (&["--output", "/nonexistent/x"], &["metrics"]),
     (&["--by", "job"], &["metrics"]),
     (
         &["--color", "never"],
         &[
-            "audit", "topology", "diff", "show", "record", "rules", "explain", "plan",
+            "audit", "topology", "diff", "show", "record", "rules", "explain", "plan", "watch",
+            "fleet",
         ],
     ),
+    (&["--hosts", "a"], &["fleet"]),
     (&["--gpus", "0"], &["plan"]),
     (&["--ranks", "1"], &["plan"]),
     (&["--order", "pci"], &["plan"]),

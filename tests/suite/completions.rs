@@ -14,6 +14,11 @@ const CASES: &[(&str, &[&str])] = &[
     ("numa-audit diff --fail-on at", &["at-risk"]),
     ("numa-audit topology --exp", &["--expect"]),
     ("numa-audit plan --format s", &["sglang", "sh", "slurm"]),
+    ("numa-audit --allow cpu", &["cpu-near", "cpu-remote"]),
+    ("numa-audit diff --allow pol", &["policy-remote"]),
+    ("numa-audit explain ", &["cpu-remote", "pinned-remote"]),
+    ("numa-audit explain mem", &["memory-near", "memory-remote"]),
+    ("numa-audit schema ", &["audit", "fleet", "plan"]),
     (
         "numa-audit --snapshot fixtures/p4d-b",
         &["fixtures/p4d-bound.tar.gz"],
@@ -104,6 +109,7 @@ fn zsh_loads_the_completions() {
             "--memory=",
             "_numa-audit__subcmd__diff_commands",
             "at-risk",
+            "pinned-remote",
             "_files",
         ] {
             assert!(loaded.contains(word), "{word}: {loaded}");

@@ -51,7 +51,7 @@ pub(super) fn of(subcommand: Option<&str>) -> &'static [Section] {
 /// The subcommands to which the page of this one refers.
 pub(super) fn related(subcommand: &str) -> &'static [&'static str] {
     match subcommand {
-        "audit" => &["diff", "explain", "record", "rules", "topology"],
+        "audit" => &["diff", "explain", "record", "rules", "topology", "watch"],
         "topology" => &["audit", "plan"],
         "plan" => &["audit", "diff", "schema", "topology"],
         "diff" => &["audit", "record", "show"],
@@ -59,7 +59,7 @@ pub(super) fn related(subcommand: &str) -> &'static [&'static str] {
         "metrics" => &["audit", "explain", "rules"],
         "watch" => &["audit", "explain", "record"],
         "fleet" => &["audit", "record", "schema", "show", "topology"],
-        "schema" => &["audit", "fleet", "show"],
+        "schema" => &["audit", "fleet", "plan", "show"],
         "record" => &["audit", "diff"],
         "rules" => &["explain"],
         "explain" => &["rules"],
@@ -247,15 +247,15 @@ const WATCH: &[Section] = &[
         heading: "SCREEN",
         entries: &[
             Text(
-                "At the top are the result in one sentence, the counts of the verdicts, and a line for each NUMA node with its GPUs, the CPU time that the processes used there, and their memory: of those that should have it there, and of others. Below are the rows of the audit, then the findings, the worst first. The line above the last one has the latest change.",
+                "At the top are the result in one sentence, the counts of the verdicts, and a line for each NUMA node with its GPUs, the CPU time that the processes used there, and their memory, apart for processes that should have it there and for others. Below are the rows of the audit, then the findings, the worst first. The line above the last one has the latest change.",
             ),
             Term(
                 "CPU",
-                "CPU time since the audit before, in percent of one CPU. CPU NODE has the nodes where it was used.",
+                "CPU time since the last audit, in percent of one CPU. CPU NODE has the nodes where it was used.",
             ),
             Term(
                 "MOVES",
-                "How often threads were seen on another node than before. They are looked at up to four times a second, so at least so often they moved.",
+                "How often threads were seen on another node than before. They are looked at up to four times a second, so they may have moved more often.",
             ),
             Term(
                 "*",
@@ -269,7 +269,7 @@ const WATCH: &[Section] = &[
             Term("arrows, j, k, PgUp, PgDn, Home, End", "Move."),
             Term(
                 "Enter",
-                "Open a process with its threads, its memory by node and kind and its findings; or a finding with its explanation, its evidence and its commands. Left and right open the one before and the next one; Esc closes.",
+                "Open a process with its threads, its memory by node and kind and its findings; or a finding with its explanation, its evidence and its commands. Left and right open the previous and the next one; Esc closes.",
             ),
             Term("Tab", "Change between processes and findings."),
             Term("/", "Show only processes that contain a text."),
@@ -279,8 +279,8 @@ const WATCH: &[Section] = &[
             ),
             Term("a", "A row for each process, or one for equal workers."),
             Term("c", "All changes since the start."),
-            Term("p, space", "Pause: no audits meanwhile."),
-            Term("Ctrl-L, Ctrl-Z", "Draw the screen anew; suspend."),
+            Term("p, space", "Pause: no audits until it is pressed again."),
+            Term("Ctrl-L, Ctrl-Z", "Draw the whole screen again; suspend."),
             Term("?, h", "Help."),
             Term("q, Esc, Ctrl-C", "End."),
         ],
@@ -356,7 +356,7 @@ const PLAN: &[Section] = &[
                 "Each rank has a GPU, and runs on the CPUs of the GPU's local nodes: the nodes that it is attached to or, where these have no CPUs, the nearest. With --exclusive the cores of a node are dealt to its ranks, whole and in equal parts; the lower GPUs get what is left over. Its loaders may use the same CPUs or, with --exclusive, all but the rank's first core, if there is a CPU for each loader then.",
             ),
             Text(
-                "CPUs that are isolated from the scheduler, reserved with --reserve or outside of the cpuset, the allocation or the affinity of this command are left alone. Of a recording the last is not known.",
+                "CPUs that are isolated from the scheduler, reserved with --reserve or outside of the cpuset, the allocation or the affinity of this command are left alone. A recording does not have that affinity.",
             ),
             Text(
                 "Nothing is guessed. Where the local node of one GPU is unknown, or has no CPU or memory that may be used, there is no plan. Notes say what does not fit, such as more busy processes than CPUs.",
@@ -375,11 +375,11 @@ const PLAN: &[Section] = &[
                 "A wrapper for each rank of any launcher; a script that starts all ranks of one machine; variables; functions for the script and its loaders. The first two need numactl.",
             ),
             Term(
-                "torchrun, slurm, openmpi",
-                "The options of these launchers: --numa-binding of PyTorch 2.9 and later, masks for srun with the lines of gres.conf, a rank file for Open MPI 4. torchrun and Open MPI bind CPUs only.",
+                "torchrun, slurm, openmpi, accelerate",
+                "The options of these launchers: --numa-binding of PyTorch 2.9 and later, masks for srun with the lines of gres.conf, a rank file for Open MPI 4, --enable_cpu_affinity of accelerate. All but those of Slurm bind CPUs only.",
             ),
             Term(
-                "deepspeed, accelerate, vllm, sglang, kubernetes",
+                "deepspeed, vllm, sglang, kubernetes",
                 "Written after the documentation and the sources of these programs, and not tried with them.",
             ),
         ],

@@ -27,7 +27,7 @@ fn print_in_this_process(
 ) -> Result<u8, Trouble> {
     let start = Instant::now();
     let source = source::source(&arguments.machine)?
-        .reading_memory(arguments.memory.into())
+        .reading_memory(arguments.memory.reading())
         .reading_thread_policies(false)
         .judged_by(limits(&arguments.judgement));
     let subjects = Subjects::GpuUsers;

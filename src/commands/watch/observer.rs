@@ -79,7 +79,7 @@ struct Observer<'a> {
 }
 
 impl Observer<'_> {
-    /// Without a question for so many intervals nobody looks: then nothing is sampled.
+    /// After so many intervals without a question nothing is sampled: the screen is paused or stopped.
     const IDLE: u32 = 5;
 
     /// Whether somebody looks at what is sampled.
@@ -214,7 +214,7 @@ struct FollowedProcess {
 fn work(arguments: &WatchArgs, question: &Question, window: Option<Window>) -> Result<u8, Trouble> {
     let expected = expected(arguments.expect.as_deref())?;
     let source = source::source(&arguments.machine)?
-        .reading_memory(arguments.memory.into())
+        .reading_memory(arguments.memory.reading())
         .judged_by(limits(&arguments.judgement));
     let subjects = source::subjects(&arguments.pid);
     let mut machine = observe(source, &subjects).machine;

@@ -1,5 +1,7 @@
 //! The loop: waits for keys, answers, signals and time, and draws.
 
+mod questions;
+
 use std::io;
 use std::os::fd::AsFd;
 use std::path::Path;
@@ -12,7 +14,6 @@ use signal_hook::low_level::emulate_default_handler;
 
 use super::client::Client;
 use super::locale::has_utf8;
-use super::question::Question;
 use super::tty::{self, Tty};
 use crate::audit::rules;
 use crate::cli::WatchArgs;
@@ -22,7 +23,6 @@ use crate::commands::output::terminal;
 use crate::commands::source::limit;
 use crate::commands::trouble::Trouble;
 use crate::commands::waiting::poll_until;
-use crate::document::Reply;
 use crate::observe::own_process::deadly_signals;
 use crate::screen::{Event, Input, Key, Look, Options, State, draw, update};
 use crate::units::Pid;
@@ -32,9 +32,6 @@ const TICK: Duration = Duration::from_secs(1);
 
 /// How long the rest of a key's sequence may take.
 const REST_OF_KEY: Duration = Duration::from_millis(50);
-
-/// The least time between two questions.
-const LEAST: Duration = Duration::from_millis(500);
 
 /// Shows the screen until the user ends it.
 pub(super) fn run(arguments: &WatchArgs) -> Result<u8, Trouble> {
@@ -186,54 +183,6 @@ impl Session {
             key => self.apply(Event::Key(key)),
         }
         Ok(())
-    }
-
-    /// Asks for the next audit, and takes an answer.
-    fn ask_and_hear(&mut self) -> Option<End> {
-        if let Some(next) = self.next_question()
-            && next <= Instant::now()
-        {
-            let open = self.state.as_ref().and_then(State::open);
-            self.asked = Some((Instant::now(), open));
-            let is_first = self.is_first();
-            if let Err(text) = self.client.ask(Question { open, is_first }) {
-                return self.heard(Reply::Trouble(text));
-            }
-        }
-        let reply = self.client.answer()?;
-        self.heard(reply)
-    }
-
-    /// Without any audit the reason why there is none ends the screen.
-    fn heard(&mut self, reply: Reply) -> Option<End> {
-        match reply {
-            Reply::Trouble(text) if self.is_first() => Some(End::Refused(text)),
-            reply => {
-                self.apply(Event::Reply(reply));
-                None
-            }
-        }
-    }
-
-    /// Whether there was no answer yet.
-    fn is_first(&self) -> bool {
-        let audited = self.state.as_ref().map(|state| &state.audited);
-        audited.is_some_and(Option::is_none)
-    }
-
-    /// When the next question is due; `None` where none is.
-    fn next_question(&self) -> Option<Instant> {
-        let state = self.state.as_ref()?;
-        let is_still = state.options.is_recording && state.audited.is_some();
-        if self.client.is_waiting() || state.is_paused || is_still {
-            return None;
-        }
-        let Some((asked, open)) = self.asked else {
-            return Some(self.start);
-        };
-        // The threads of a process that was opened just now are not waited for.
-        let is_other = state.open().is_some() && state.open() != open;
-        Some(asked + if is_other { LEAST } else { state.options.every })
     }
 
     /// Draws, if there is something new and the terminal has taken the last frame.

@@ -1,4 +1,4 @@
-//! The mappings of a process by PROCMAP_QUERY, an ioctl of `/proc/PID/maps` (Linux 6.11). It tells the same as the text.
+//! The mappings of a process by PROCMAP_QUERY, an ioctl of `/proc/PID/maps` (Linux 6.11). It reports the same as the text.
 //!
 //! Most of the text of a data loader are the paths of some hundred libraries, each of them four times. To write them takes the
 //! kernel more time than all else of `maps`. Here a path is asked for once for each file. A wait for the process's lock can be
@@ -105,6 +105,7 @@ mod tests {
 
     use super::*;
     use crate::observe::memory::maps::parse_mapping;
+    use crate::observe::memory::syscalls::is_linux_since;
 
     /// What a mapping is to the audit.
     fn shown(mapping: &Mapping) -> Option<String> {
@@ -128,7 +129,7 @@ mod tests {
     }
 
     #[test]
-    fn the_query_tells_the_same_as_the_text() {
+    fn the_query_reports_the_same_as_the_text() {
         let mut child = Command::new("cat")
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
@@ -143,8 +144,10 @@ mod tests {
         let text = std::fs::read(&path).unwrap();
         drop(child.stdin.take());
         child.wait().unwrap();
-        // `None` before Linux 6.11.
-        let Some(queried) = queried else { return };
+        let Some(queried) = queried else {
+            assert!(!is_linux_since(6, 11), "the kernel has the query");
+            return;
+        };
         let lines = text
             .split(|byte| *byte == b'\n')
             .filter(|line| !line.is_empty());

@@ -26,14 +26,14 @@ pub(crate) struct Continuous {
     sampler: Sampler,
     /// The length that a window is meant to have.
     asked: Duration,
-    began: Begin,
+    began: WindowStart,
     rounds: usize,
     next: Instant,
 }
 
-/// The state at the begin of a window.
+/// the state at the start of a window.
 #[derive(Debug)]
-struct Begin {
+struct WindowStart {
     at: Instant,
     counters: MachineCounters,
     pages: MigratedPages,
@@ -44,7 +44,7 @@ impl Continuous {
     pub(crate) fn new(source: &Source, asked: Duration) -> Self {
         let topology = nodes::read_topology(&source.root, &mut Gaps::default());
         let sampler = Sampler::new(source.root.clone(), topology.into(), BTreeMap::new());
-        let began = Begin::now(&sampler);
+        let began = WindowStart::now(&sampler);
         Self {
             sampler,
             asked,
@@ -63,12 +63,12 @@ impl Continuous {
         }
     }
 
-    /// Begins a window now, and forgets what was sampled: too long ago nobody asked for it.
+    /// Begins a window now, and forgets what was sampled: the last question was too long ago.
     pub(crate) fn begin(&mut self) {
         self.round();
         self.sampler
             .take(&MigratedPages::new(), &MigratedPages::new());
-        self.began = Begin::now(&self.sampler);
+        self.began = WindowStart::now(&self.sampler);
         self.rounds = 1;
     }
 
@@ -92,13 +92,13 @@ impl Continuous {
             return None;
         }
         self.round();
-        let now = Begin::now(&self.sampler);
+        let now = WindowStart::now(&self.sampler);
         let before = std::mem::replace(&mut self.began, now);
         let now = &self.began;
         Some(Window {
             asked: self.asked,
             length: now.at.saturating_duration_since(before.at),
-            // The round at the begin belongs to both windows.
+            // The round at the start belongs to both windows.
             looks: std::mem::replace(&mut self.rounds, 1),
             node_counters: before.counters.nodes_until(&now.counters),
             vmstat: before.counters.machine_until(&now.counters),
@@ -108,7 +108,7 @@ impl Continuous {
     }
 }
 
-impl Begin {
+impl WindowStart {
     fn now(sampler: &Sampler) -> Self {
         Self {
             at: Instant::now(),

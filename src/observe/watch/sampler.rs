@@ -170,13 +170,13 @@ impl Sampler {
         gaps.into_vec()
     }
 
-    /// The activity of all processes. `before`: the pages at the begin.
+    /// The activity of all processes. `before`: the pages at the start of the window.
     pub(crate) fn finish(mut self, before: &MigratedPages) -> BTreeMap<Pid, ProcessActivity> {
         let after = self.pages_migrated();
         self.take(before, &after)
     }
 
-    /// The activity since the begin, which becomes now. `before`, `after`: the pages at the begin and now.
+    /// The activity since the start of the window; the next window starts now. `before`, `after`: the pages at the start and now.
     pub(crate) fn take(
         &mut self,
         before: &MigratedPages,

@@ -20,7 +20,7 @@ pub(crate) struct ThreadSample {
 /// The clock of these ticks.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Clock {
-    /// The begin of the window, in ticks after boot. A thread that started later used all its CPU time in the window.
+    /// The start of the window, in ticks after boot. A thread that started later used all its CPU time in the window.
     pub(crate) began: u64,
     pub(crate) ticks_per_second: u64,
 }
@@ -120,7 +120,7 @@ impl Tally {
         Duration::from_secs(ticks / per_second).saturating_add(Duration::from_nanos(nanos))
     }
 
-    /// The activity since the begin of the window. The next window begins at `next`.
+    /// The activity since the start of the window. The next window begins at `next`.
     pub(crate) fn take(&mut self, pages_migrated: Option<u64>, next: Clock) -> ProcessActivity {
         let mut cpu_time = std::mem::take(&mut self.ended);
         let mut threads_moved = std::mem::take(&mut self.moved_and_ended);

@@ -30,7 +30,7 @@ pub(super) fn distances(document: &Document) -> Option<Markup> {
             td class=[shade] { @match distance { Some(distance) => (distance), None => "?" } }
         }
     };
-    let caption = "NUMA distances: 10 is a node's own memory, the greater the farther";
+    let caption = "NUMA distances: 10 is a node's own memory; a greater number is farther";
     Some(boxed(
         caption,
         &html! {

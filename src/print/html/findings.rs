@@ -115,7 +115,7 @@ fn fix(finding: &Finding) -> Markup {
 fn commands(finding: &Finding) -> Markup {
     html! {
         @if !finding.commands.is_empty() {
-            p { b { "Run now:" } " for the running processes; this program never runs it" }
+            p { b { "Run now" } ", for the running processes (this program never runs it itself):" }
             @for command in &finding.commands {
                 div class="command" {
                     pre tabindex="0" { code { (harmless(command)) } }

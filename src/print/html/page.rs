@@ -81,7 +81,7 @@ pub(super) fn footer(made_from: &str) -> Markup {
     html! {
         p {
             "Made by " (name) " " (version) " " (harmless(made_from)) ". "
-            "The program only reads. This page is one file, and makes no request."
+            "The program only reads. This page is one file and makes no network requests."
         }
     }
 }

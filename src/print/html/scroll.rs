@@ -24,7 +24,7 @@ pub(super) fn table(caption: &str, headers: &[String], rows: &[Vec<String>]) -> 
     )
 }
 
-/// The box: who uses the keyboard can scroll it too.
+/// The box. It can have the focus, so that the keyboard scrolls it too.
 pub(super) fn boxed(name: &str, table: &Markup) -> Markup {
     html! { div class="scroll" role="region" aria-label=(name) tabindex="0" { (table) } }
 }

@@ -57,7 +57,7 @@ fn prefixed(classes: &str) -> String {
     classes.collect::<Vec<_>>().join(" ")
 }
 
-/// A verdict as a shape: it can be told without its colour.
+/// A verdict as a shape, so that it can be recognised without its colour.
 fn symbol(at: Point, look: Look) -> Markup {
     let transform = format!("translate({} {})", Number(at.x).text(), Number(at.y).text());
     let class = format!("pic-sign pic-{}", look.class());

@@ -8,9 +8,9 @@ mod heading;
 mod legend;
 mod pane;
 
+use crate::print::picture::diagram::{Diagram, Pane, Slot};
 use crate::print::picture::marks::{Anchor, Area, Mark, Point, Sheet};
 use crate::print::picture::routes::{self, Route};
-use crate::print::picture::scene::{Pane, Scene, Slot};
 use crate::print::picture::text::Font;
 
 pub(super) use grid::Cell;
@@ -47,18 +47,18 @@ impl Layout {
     }
 }
 
-/// Lays the scene out.
-pub(super) fn layout(scene: &Scene) -> Layout {
+/// Lays the diagram out.
+pub(super) fn layout(diagram: &Diagram) -> Layout {
     const MOST_PANES: usize = 6;
     const MOST_COLUMNS: usize = 8;
-    let widest = scene.panes.iter().map(|pane| pane.columns.len()).max();
+    let widest = diagram.panes.iter().map(|pane| pane.columns.len()).max();
     let widest = widest.unwrap_or_default().max(1);
     let mut best: Option<Layout> = None;
-    for panes in 1..=MOST_PANES.min(scene.panes.len().max(1)) {
+    for panes in 1..=MOST_PANES.min(diagram.panes.len().max(1)) {
         for columns in
             (1..=widest.min(MOST_COLUMNS)).filter(|columns| is_balanced(*columns, widest))
         {
-            let plan = Plan::new(scene, panes, columns);
+            let plan = Plan::new(diagram, panes, columns);
             if best.is_some() && plan.width > WIDEST {
                 continue;
             }
@@ -81,7 +81,7 @@ fn is_balanced(columns: usize, all: usize) -> bool {
 
 /// One arrangement.
 struct Plan<'a> {
-    scene: &'a Scene,
+    diagram: &'a Diagram,
     grid: Grid,
     routes: Vec<Route>,
     /// How many columns of GPUs stand side by side in a pane.
@@ -96,9 +96,9 @@ struct Plan<'a> {
 }
 
 impl<'a> Plan<'a> {
-    fn new(scene: &'a Scene, panes: usize, columns: usize) -> Self {
-        let grid = grid::grid(&scene.groups, scene.panes.len(), panes);
-        let routes = routes::routes(&scene.arrows, &grid.cells, grid.columns);
+    fn new(diagram: &'a Diagram, panes: usize, columns: usize) -> Self {
+        let grid = grid::grid(&diagram.groups, diagram.panes.len(), panes);
+        let routes = routes::routes(&diagram.arrows, &grid.cells, grid.columns);
         let (upright, level) = routes::tracks(&routes, grid.columns, grid.rows);
         let has_frames = !grid.frames.is_empty();
         let gaps: Vec<f64> = (0..=grid.columns)
@@ -119,11 +119,11 @@ impl<'a> Plan<'a> {
         let frame = PaneFrame {
             width: pane_width,
             columns,
-            most_memory: scene.most_memory,
+            most_memory: diagram.most_memory,
         };
         let lay = |(index, of): (usize, &Pane)| {
             let order: Vec<Vec<usize>> = (0..of.lanes.len())
-                .map(|lane| arrows::order_in(&routes, scene, index, lane))
+                .map(|lane| arrows::order_in(&routes, diagram, index, lane))
                 .collect();
             pane::lay(
                 of,
@@ -132,9 +132,9 @@ impl<'a> Plan<'a> {
                 &order,
             )
         };
-        let laid = scene.panes.iter().enumerate().map(lay).collect();
+        let laid = diagram.panes.iter().enumerate().map(lay).collect();
         Self {
-            scene,
+            diagram,
             grid,
             routes,
             columns,
@@ -148,7 +148,7 @@ impl<'a> Plan<'a> {
 
     fn draw(&self) -> Layout {
         let mut sheet = Sheet::default();
-        let mut y = heading::heading(&mut sheet, self.scene, MARGIN, self.width - 2.0 * MARGIN);
+        let mut y = heading::heading(&mut sheet, self.diagram, MARGIN, self.width - 2.0 * MARGIN);
         let mut tops = Vec::new();
         for row in 0..self.grid.rows {
             y += self.row_gap(row);
@@ -157,12 +157,18 @@ impl<'a> Plan<'a> {
         }
         y += self.row_gap(self.grid.rows);
         self.frames(&mut sheet, &tops);
-        for (index, pane) in self.scene.panes.iter().enumerate() {
+        for (index, pane) in self.diagram.panes.iter().enumerate() {
             let area = self.area(index, &tops);
             sheet.marks.extend(self.laid[index].at(area, pane.is_empty));
         }
         arrows::arrows(&mut sheet, self, &tops);
-        let bottom = legend::legend(&mut sheet, self.scene, MARGIN, y, self.width - 2.0 * MARGIN);
+        let bottom = legend::legend(
+            &mut sheet,
+            self.diagram,
+            MARGIN,
+            y,
+            self.width - 2.0 * MARGIN,
+        );
         Layout {
             marks: sheet.marks,
             width: self.width,

@@ -4,7 +4,7 @@ use unicode_width::UnicodeWidthStr;
 
 use crate::document::Document;
 use crate::print::Terminal;
-use crate::print::picture::scene::{self, Pane, Scene};
+use crate::print::picture::diagram::{self, Diagram, Pane};
 
 /// Wider lines are not read at one look.
 const WIDEST: usize = 100;
@@ -37,17 +37,17 @@ type Block = Vec<String>;
 
 /// The map, and an empty line after it. Empty where there are no nodes.
 pub(crate) fn map(document: &Document, style: BoxStyle, terminal: &Terminal) -> String {
-    let scene = scene::scene(document);
-    if document.topology.nodes.is_empty() || scene.panes.is_empty() {
+    let diagram = diagram::diagram(document);
+    if document.topology.nodes.is_empty() || diagram.panes.is_empty() {
         return String::new();
     }
     let width = usize::from(terminal.width).min(WIDEST);
     let mut out = String::new();
-    for line in joined(&scene, style, width).unwrap_or_else(|| grouped(&scene, style, width)) {
+    for line in joined(&diagram, style, width).unwrap_or_else(|| grouped(&diagram, style, width)) {
         out += line.trim_end();
         out.push('\n');
     }
-    for note in &scene.notes {
+    for note in &diagram.notes {
         out += &terminal.wrap("", note, 2);
     }
     out.push('\n');
@@ -55,11 +55,11 @@ pub(crate) fn map(document: &Document, style: BoxStyle, terminal: &Terminal) -> 
 }
 
 /// Two nodes with their distance between them, the commonest machine. `None` for any other one.
-fn joined(scene: &Scene, style: BoxStyle, width: usize) -> Option<Block> {
-    let [one, other] = &scene.panes[..] else {
+fn joined(diagram: &Diagram, style: BoxStyle, width: usize) -> Option<Block> {
+    let [one, other] = &diagram.panes[..] else {
         return None;
     };
-    let is_framed = scene.groups.iter().any(|group| group.title.is_some());
+    let is_framed = diagram.groups.iter().any(|group| group.title.is_some());
     let ([there], [back]) = (&one.distances[..], &other.distances[..]) else {
         return None;
     };
@@ -98,9 +98,9 @@ fn joined(scene: &Scene, style: BoxStyle, width: usize) -> Option<Block> {
 }
 
 /// The groups below each other, each as rows of boxes.
-fn grouped(scene: &Scene, style: BoxStyle, width: usize) -> Block {
+fn grouped(diagram: &Diagram, style: BoxStyle, width: usize) -> Block {
     let mut block = Block::new();
-    for group in &scene.groups {
+    for group in &diagram.groups {
         let is_framed = group.title.is_some();
         let room = if is_framed { width - 4 } else { width };
         let most = (room / NARROWEST).max(1);
@@ -110,7 +110,7 @@ fn grouped(scene: &Scene, style: BoxStyle, width: usize) -> Block {
         let panes: Vec<&Pane> = group
             .panes
             .iter()
-            .map(|index| &scene.panes[*index])
+            .map(|index| &diagram.panes[*index])
             .collect();
         let rows = panes
             .chunks(columns)

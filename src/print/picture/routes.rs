@@ -2,8 +2,8 @@
 //! columns of panes are numbered from the left, those between rows from the top; gap 0 is before the first. No two arrows share
 //! a line: each has its own track in every gap that it goes through.
 
+use crate::print::picture::diagram::{Arrow, Slot};
 use crate::print::picture::layout::Cell;
-use crate::print::picture::scene::{Arrow, Slot};
 
 /// The way of an arrow.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -1,20 +1,20 @@
 //! The picture of made-up machines: what is where, nothing overlaps, nothing leaves its box, and the file is XML.
 
+mod diagrams;
 mod faults;
 mod machines;
-mod scenes;
 
 use proptest::prelude::*;
 
+use super::diagram::diagram;
 use super::layout::layout;
-use super::scene::scene;
 use crate::document::{self, Document};
 use faults::faults;
 use machines::{machine, process, with_processes};
 
 #[track_caller]
 fn is_sound(document: &Document) {
-    let layout = layout(&scene(document));
+    let layout = layout(&diagram(document));
     let faults = faults(&layout);
     assert!(faults.is_empty(), "{faults:#?}");
     let (width, height) = (layout.width, layout.height);

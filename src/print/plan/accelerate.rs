@@ -1,6 +1,5 @@
-//! accelerate's --enable_cpu_affinity. Not tried; what it does is in override_numa_affinity of
-//! src/accelerate/utils/environment.py of github.com/huggingface/accelerate: the process with local number N may run on the CPUs
-//! that NVML reports for GPU N.
+//! accelerate's --enable_cpu_affinity. What it does is in override_numa_affinity of src/accelerate/utils/environment.py of
+//! github.com/huggingface/accelerate: the process with local number N may run on the CPUs that NVML reports for GPU N.
 
 use std::fmt::Write;
 
@@ -22,7 +21,7 @@ pub(super) fn command(plan: &PlanDocument, map: &Document) -> Result<String, Ine
         )))
     })?;
     let mut out = comments(plan);
-    out += "# Not tried. nvidia-ml-py must be installed.\n";
+    out += "# nvidia-ml-py must be installed.\n";
     out += FIRST_TOUCH;
     out += loaders_note(plan);
     let count = plan.ranks.len();

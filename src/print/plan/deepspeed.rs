@@ -23,7 +23,7 @@ pub(super) fn command(plan: &PlanDocument, map: &Document) -> Result<String, Ine
     let cpus = plan.ranks.iter().flat_map(|rank| rank.cpus.iter());
     let list = ranges(cpus.map(|cpu| cpu.0));
     let mut out = comments(plan);
-    out += "# Not tried. numactl must be installed, and KMP_AFFINITY not be set.\n";
+    out += "# Not tried. numactl must be installed, and KMP_AFFINITY must not be set.\n";
     out += loaders_note(plan);
     let _ = writeln!(
         out,

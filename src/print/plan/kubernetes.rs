@@ -24,7 +24,7 @@ pub(super) fn configuration(plan: &PlanDocument, map: &Document) -> Result<Strin
     out += "cpuManagerPolicy: static\ncpuManagerPolicyOptions:\n  full-pcpus-only: \"true\"\n";
     out += &reserved(plan, map);
     out += "memoryManagerPolicy: Static\n";
-    out += "# Together as much as kubeReserved, systemReserved and evictionHard (100Mi if it is not set) of memory.\n";
+    out += "# The sum must equal the memory of kubeReserved, systemReserved and evictionHard (100Mi if it is not set).\n";
     let first = nodes.keys().next().map_or(0, |node| node.0);
     let _ = writeln!(
         out,
@@ -82,7 +82,7 @@ fn pods(
             whole(total),
         );
     }
-    out += "# Requests must equal limits in every container (class Guaranteed), and CPUs be whole cores.\n";
+    out += "# Requests must equal limits in every container (class Guaranteed), and CPUs must be whole cores.\n";
     if nodes.len() > 1 {
         out += "# A pod with GPUs of several nodes is refused; with the policy restricted it is taken, and needs --format sh inside.\n";
     }

@@ -23,7 +23,7 @@ pub(super) fn functions(plan: &PlanDocument) -> String {
     let names = LOCAL_RANK.map(|name| format!("    \"{name}\",\n")).concat();
     let _ = write!(
         out,
-        "}}\n# What has the local rank, by launcher.\nRANKS = (\n{names})\n\n\n"
+        "}}\n# The variable that has the local rank, by launcher.\nRANKS = (\n{names})\n\n\n"
     );
     out += r#"def _bind(part):
     rank = next(int(os.environ[name]) for name in RANKS if name in os.environ)

@@ -269,7 +269,7 @@ fn the_kubelet_gets_its_policies() {
 # Not tried. The kubelet chooses GPUs and CPUs itself, so that a pod has them, and its memory, on one node.
 # Node 0: 1 x nvidia.com/gpu and 2 CPUs for all of its pods, 2 CPUs for each GPU.
 # Node 1: 2 x nvidia.com/gpu and 4 CPUs for all of its pods, 2 CPUs for each GPU.
-# Requests must equal limits in every container (class Guaranteed), and CPUs be whole cores.
+# Requests must equal limits in every container (class Guaranteed), and CPUs must be whole cores.
 # A pod with GPUs of several nodes is refused; with the policy restricted it is taken, and needs --format sh inside.
 apiVersion: kubelet.config.k8s.io/v1beta1
 kind: KubeletConfiguration
@@ -278,7 +278,7 @@ cpuManagerPolicyOptions:
   full-pcpus-only: "true"
 reservedSystemCPUs: "0,4"
 memoryManagerPolicy: Static
-# Together as much as kubeReserved, systemReserved and evictionHard (100Mi if it is not set) of memory.
+# The sum must equal the memory of kubeReserved, systemReserved and evictionHard (100Mi if it is not set).
 reservedMemory:
   - numaNode: 0
     limits:

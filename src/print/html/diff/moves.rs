@@ -100,7 +100,7 @@ fn boxes(nodes: &BTreeSet<NodeId>, bands: &[Band]) -> (BTreeMap<NodeId, (u32, u3
             let here = bands.iter().filter(|band| of(band) == *node);
             here.map(Band::height).sum::<u32>()
         };
-        // Equally high on both sides, so that who stays goes straight on.
+        // Equally high on both sides, so that the bands of processes that stay are level.
         let height = side(|band| band.from).max(side(|band| band.to)).max(LEAST);
         boxes.insert(*node, (at, height));
         at += height + GAP;
@@ -154,7 +154,7 @@ fn paths(bands: &[Band], boxes: &BTreeMap<NodeId, (u32, u32)>) -> Markup {
         *start += band.height();
         *end += band.height();
     }
-    // Who moved lies on top of who stayed.
+    // Processes that moved are drawn over those that stayed.
     placed.sort_by_key(|(band, ..)| band.from != band.to);
     let (from, bend, to) = (BOX, BOX + WORDS, WIDTH - BOX);
     let middle = (bend + to) / 2;

@@ -1,14 +1,19 @@
 //! The arrows' lines, point by point.
 
+use crate::print::picture::diagram::{Diagram, Slot};
 use crate::print::picture::layout::Plan;
 use crate::print::picture::layout::pane::{PAD, TRACK};
 use crate::print::picture::marks::{Mark, Point, Sheet};
 use crate::print::picture::routes::{self, Route};
-use crate::print::picture::scene::{Scene, Slot};
 
 /// The strips of a lane from top to bottom: in the order in which their arrows come, so that they do not cross.
-pub(super) fn order_in(routes: &[Route], scene: &Scene, pane: usize, lane: usize) -> Vec<usize> {
-    let strips = &scene.panes[pane].lanes[lane].strips;
+pub(super) fn order_in(
+    routes: &[Route],
+    diagram: &Diagram,
+    pane: usize,
+    lane: usize,
+) -> Vec<usize> {
+    let strips = &diagram.panes[pane].lanes[lane].strips;
     let mut order: Vec<usize> = (0..strips.len()).collect();
     order.sort_by_key(|index| {
         let here = |route: &&Route| {
@@ -158,7 +163,7 @@ fn ends(plan: &Plan, route: &Route, tops: &[f64]) -> Option<(Vec<Point>, Point)>
 fn upright(plan: &Plan, starts: &[(&Route, Vec<Point>, Point)]) -> Vec<(f64, f64)> {
     let mut places = vec![(0.0, 0.0); starts.len()];
     for gap in 0..=plan.grid.columns {
-        // Whose line is here, and whether it is the one of arriving.
+        // The arrow whose line is here, and whether it is the line's last part.
         let mut lines: Vec<(usize, bool)> = Vec::new();
         for (index, (route, ..)) in starts.iter().enumerate() {
             if route.out == gap {

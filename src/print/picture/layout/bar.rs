@@ -1,7 +1,7 @@
 //! The bar of a node's memory, with its parts in words below it.
 
+use crate::print::picture::diagram::{Bar, Share};
 use crate::print::picture::marks::{Anchor, Area, Mark, Point, Sheet};
-use crate::print::picture::scene::{Bar, Share};
 use crate::print::picture::text::Font;
 use crate::units::Bytes;
 

@@ -1,8 +1,8 @@
 //! The boxes of GPUs and processes.
 
+use crate::print::picture::diagram::{Chip, Column, Strip, gpus};
 use crate::print::picture::look::Look;
 use crate::print::picture::marks::{Anchor, Area, Point, Sheet};
-use crate::print::picture::scene::{Chip, Column, Strip, gpus};
 use crate::print::picture::text::Font;
 
 /// Between two columns.

@@ -1,6 +1,6 @@
 //! The panes in rows and columns, those of a socket together.
 
-use crate::print::picture::scene::PaneGroup;
+use crate::print::picture::diagram::PaneGroup;
 
 /// Where a pane is in the grid.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]

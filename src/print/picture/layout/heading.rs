@@ -1,9 +1,9 @@
 //! The heading: the sentence of the result and the smaller lines.
 
+use crate::print::picture::diagram::Diagram;
 use crate::print::picture::layout::boxes::ink;
 use crate::print::picture::look::Look;
 use crate::print::picture::marks::{Anchor, Point, Sheet};
-use crate::print::picture::scene::Scene;
 use crate::print::picture::text::Font;
 
 const RESULT: Font = Font::bold(20.0);
@@ -12,9 +12,9 @@ const LINE: Font = Font::regular(13.0);
 const INDENT: f64 = 28.0;
 
 /// Draws it. Returns its bottom.
-pub(super) fn heading(sheet: &mut Sheet, scene: &Scene, x: f64, room: f64) -> f64 {
+pub(super) fn heading(sheet: &mut Sheet, diagram: &Diagram, x: f64, room: f64) -> f64 {
     let mut y = 24.0;
-    if let Some((look, text)) = &scene.result {
+    if let Some((look, text)) = &diagram.result {
         let indent = if *look == Look::Plain { 0.0 } else { INDENT };
         if indent > 0.0 {
             sheet.symbol(x + 10.0, y + 9.0, *look);
@@ -35,7 +35,7 @@ pub(super) fn heading(sheet: &mut Sheet, scene: &Scene, x: f64, room: f64) -> f6
         }
     }
     y += 2.0;
-    for line in &scene.lines {
+    for line in &diagram.lines {
         let class = if line.look == Look::Plain {
             "soft"
         } else {

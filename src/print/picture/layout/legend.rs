@@ -2,9 +2,9 @@
 
 use std::collections::BTreeSet;
 
+use crate::print::picture::diagram::Diagram;
 use crate::print::picture::look::Look;
 use crate::print::picture::marks::{Anchor, Area, Point, Sheet};
-use crate::print::picture::scene::Scene;
 use crate::print::picture::text::Font;
 
 const TEXT: Font = Font::regular(12.0);
@@ -19,9 +19,9 @@ enum Sign {
 }
 
 /// Draws it from `top` on. Returns its bottom.
-pub(super) fn legend(sheet: &mut Sheet, scene: &Scene, x: f64, top: f64, room: f64) -> f64 {
+pub(super) fn legend(sheet: &mut Sheet, diagram: &Diagram, x: f64, top: f64, room: f64) -> f64 {
     let mut y = top;
-    for note in &scene.notes {
+    for note in &diagram.notes {
         for text in TEXT.wrap(note, room, 3) {
             sheet.text(
                 Point { x, y: y + 12.0 },
@@ -33,11 +33,11 @@ pub(super) fn legend(sheet: &mut Sheet, scene: &Scene, x: f64, top: f64, room: f
             y += 18.0;
         }
     }
-    if !scene.notes.is_empty() {
+    if !diagram.notes.is_empty() {
         y += 6.0;
     }
     let mut left = x;
-    for (sign, words) in entries(scene) {
+    for (sign, words) in entries(diagram) {
         let needed = SIGN + TEXT.width(words) + 26.0;
         if left > x && left + needed > x + room {
             left = x;
@@ -71,8 +71,8 @@ pub(super) fn legend(sheet: &mut Sheet, scene: &Scene, x: f64, top: f64, room: f
     if left > x { y + LINE } else { y }
 }
 
-fn entries(scene: &Scene) -> Vec<(Sign, &'static str)> {
-    let panes = scene.panes.iter();
+fn entries(diagram: &Diagram) -> Vec<(Sign, &'static str)> {
+    let panes = diagram.panes.iter();
     let chips = panes
         .clone()
         .flat_map(|pane| &pane.columns)

@@ -1,10 +1,10 @@
 //! A pane: from top to bottom its name, the GPUs in columns, lines for processes of several GPUs, the lanes of guests, and the bar
 //! of memory.
 
+use crate::print::picture::diagram::{Pane, Slot, Strip};
 use crate::print::picture::layout::bar;
 use crate::print::picture::layout::boxes::{self, GAP};
 use crate::print::picture::marks::{Anchor, Area, Mark, Point, Sheet};
-use crate::print::picture::scene::{Pane, Slot, Strip};
 use crate::print::picture::text::Font;
 use crate::units::Bytes;
 
@@ -174,7 +174,7 @@ fn header(sheet: &mut Sheet, pane: &Pane, frame: PaneFrame) {
 fn column_row(
     sheet: &mut Sheet,
     laid: &mut LaidPane,
-    columns: &[crate::print::picture::scene::Column],
+    columns: &[crate::print::picture::diagram::Column],
     frame: PaneFrame,
     top: f64,
     tracks: usize,

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use crate::document::{GpuEntry, ProcessEntry};
-use crate::print::picture::scene::{Stage, place};
+use crate::print::picture::diagram::{Grouped, place};
 use crate::units::{Bytes, NodeId};
 use crate::words::Verdict;
 
@@ -43,8 +43,8 @@ impl Bar {
 }
 
 /// The bar of a node without such memory.
-pub(super) fn empty(stage: &Stage) -> Bar {
-    let mut processes = stage.teams.values().flatten();
+pub(super) fn empty(grouped: &Grouped) -> Bar {
+    let mut processes = grouped.teams.values().flatten();
     Bar {
         is_open: processes.any(|of| of.memory.by_node_bytes.is_none()),
         ..Bar::default()
@@ -52,13 +52,13 @@ pub(super) fn empty(stage: &Stage) -> Bar {
 }
 
 /// The bars of all nodes with such memory.
-pub(super) fn bars(stage: &Stage) -> BTreeMap<NodeId, Bar> {
+pub(super) fn bars(grouped: &Grouped) -> BTreeMap<NodeId, Bar> {
     let mut bars: BTreeMap<NodeId, Bar> = BTreeMap::new();
-    for process in stage.teams.values().flatten() {
+    for process in grouped.teams.values().flatten() {
         let gpus: Vec<&GpuEntry> = process
             .gpus
             .iter()
-            .filter_map(|gpu| stage.gpus.get(gpu).copied())
+            .filter_map(|gpu| grouped.gpus.get(gpu).copied())
             .collect();
         let Some(by_node) = &process.memory.by_node_bytes else {
             let seat = || process.local_nodes.first().copied();

@@ -3,11 +3,11 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use crate::document::{GpuEntry, ProcessEntry};
-use crate::print::picture::look::Look;
-use crate::print::picture::scene::memory::{self, Bar, Share};
-use crate::print::picture::scene::{
-    Chip, Column, Pane, Seat, Stage, Strip, all_named, chips, guests, named, nodes, place,
+use crate::print::picture::diagram::memory::{self, Bar, Share};
+use crate::print::picture::diagram::{
+    Chip, Column, Grouped, Pane, Seat, Strip, all_named, chips, guests, named, nodes, place,
 };
+use crate::print::picture::look::Look;
 use crate::print::picture::text::shown;
 use crate::print::role;
 use crate::units::{NodeId, NodeSet, node_list, ranges};
@@ -20,16 +20,16 @@ const MOST_PANES: usize = 40;
 const MOST_COLUMNS: usize = 64;
 
 /// The panes by node, those of an unknown place last, and what is not drawn.
-pub(super) fn panes(stage: &Stage) -> (Vec<Pane>, Vec<String>) {
-    let mut bars = memory::bars(stage);
-    let mut lanes = guests::lanes(stage);
-    let of_gpus = gpu_memory(stage, &bars, &lanes.keys().copied().collect());
+pub(super) fn panes(grouped: &Grouped) -> (Vec<Pane>, Vec<String>) {
+    let mut bars = memory::bars(grouped);
+    let mut lanes = guests::lanes(grouped);
+    let of_gpus = gpu_memory(grouped, &bars, &lanes.keys().copied().collect());
     let mut busy: NodeSet = lanes.keys().chain(bars.keys()).copied().collect();
-    busy.extend(stage.others.iter().filter_map(|of| place::node_of(of)));
+    busy.extend(grouped.others.iter().filter_map(|of| place::node_of(of)));
     busy.retain(|node| !of_gpus.contains(node));
-    let seats: BTreeSet<Seat> = stage.seats.values().cloned().collect();
+    let seats: BTreeSet<Seat> = grouped.seats.values().cloned().collect();
     let seated: NodeSet = seats.iter().flatten().copied().collect();
-    let all: NodeSet = stage
+    let all: NodeSet = grouped
         .document
         .topology
         .nodes
@@ -47,7 +47,7 @@ pub(super) fn panes(stage: &Stage) -> (Vec<Pane>, Vec<String>) {
         busy.append(&mut empty);
     }
     empty.retain(|node| !seated.contains(node));
-    let mut notes = nodes::folded(stage, &empty);
+    let mut notes = nodes::folded(grouped, &empty);
     let mut keys: Vec<Seat> = seats
         .into_iter()
         .chain(busy.iter().map(|node| Seat::from([*node])))
@@ -73,14 +73,17 @@ pub(super) fn panes(stage: &Stage) -> (Vec<Pane>, Vec<String>) {
             .and_then(|node| lanes.remove(&node))
             .unwrap_or_default();
         let bar = node.and_then(|node| bars.remove(&node));
-        pane(stage, seat, strips, bar)
+        pane(grouped, seat, strips, bar)
     });
     (panes.collect(), notes)
 }
 
 /// The nodes that are the memory of a drawn GPU and hold nothing else: the GPU's column says it.
-fn gpu_memory(stage: &Stage, bars: &BTreeMap<NodeId, Bar>, lanes: &NodeSet) -> NodeSet {
-    let shown = stage.seats.keys().filter_map(|index| stage.gpus.get(index));
+fn gpu_memory(grouped: &Grouped, bars: &BTreeMap<NodeId, Bar>, lanes: &NodeSet) -> NodeSet {
+    let shown = grouped
+        .seats
+        .keys()
+        .filter_map(|index| grouped.gpus.get(index));
     let own = shown.flat_map(|gpu| &gpu.own_memory_nodes);
     let is_only_its = |node: &NodeId| {
         let bar = bars.get(node);
@@ -90,25 +93,30 @@ fn gpu_memory(stage: &Stage, bars: &BTreeMap<NodeId, Bar>, lanes: &NodeSet) -> N
     own.filter(|node| is_only_its(node)).copied().collect()
 }
 
-fn pane(stage: &Stage, seat: Seat, strips: Vec<(&'static str, Strip)>, bar: Option<Bar>) -> Pane {
-    let mut columns = columns(stage, &seat);
+fn pane(
+    grouped: &Grouped,
+    seat: Seat,
+    strips: Vec<(&'static str, Strip)>,
+    bar: Option<Bar>,
+) -> Pane {
+    let mut columns = columns(grouped, &seat);
     let mut lines = Vec::new();
     if columns.len() > MOST_COLUMNS {
         lines.push(format!("{} more GPUs", columns.len() - MOST_COLUMNS));
         columns.truncate(MOST_COLUMNS);
     }
-    let shared = shared(stage, &seat);
+    let shared = shared(grouped, &seat);
     let (lanes, more) = guests::under_headings(strips);
     lines.extend(more);
-    lines.extend(others(stage, &seat));
+    lines.extend(others(grouped, &seat));
     let is_node = seat.len() == 1;
     let is_empty = columns.is_empty()
         && shared.is_empty()
         && lanes.is_empty()
         && lines.is_empty()
         && bar.is_none();
-    let has_processes = stage.document.processes.is_some();
-    let (document, node) = (stage.document, seat.first().copied().filter(|_| is_node));
+    let has_processes = grouped.document.processes.is_some();
+    let (document, node) = (grouped.document, seat.first().copied().filter(|_| is_node));
     let of_map = node.filter(|_| !has_processes);
     lines.extend(
         of_map
@@ -137,7 +145,7 @@ fn pane(stage: &Stage, seat: Seat, strips: Vec<(&'static str, Strip)>, bar: Opti
         lanes,
         lines,
         memory: bar
-            .or_else(|| (has_processes && is_node && !is_empty).then(|| memory::empty(stage))),
+            .or_else(|| (has_processes && is_node && !is_empty).then(|| memory::empty(grouped))),
         is_empty,
         seat,
     }
@@ -151,13 +159,14 @@ fn title(seat: &Seat) -> String {
     }
 }
 
-fn columns(stage: &Stage, seat: &Seat) -> Vec<Column> {
-    let here = stage.seats.iter().filter(|(_, of)| *of == seat);
-    here.map(|(index, _)| column(stage, *index, seat)).collect()
+fn columns(grouped: &Grouped, seat: &Seat) -> Vec<Column> {
+    let here = grouped.seats.iter().filter(|(_, of)| *of == seat);
+    here.map(|(index, _)| column(grouped, *index, seat))
+        .collect()
 }
 
-fn column(stage: &Stage, index: u32, seat: &Seat) -> Column {
-    let gpu = stage.gpus.get(&index).copied();
+fn column(grouped: &Grouped, index: u32, seat: &Seat) -> Column {
+    let gpu = grouped.gpus.get(&index).copied();
     let model = gpu.and_then(|gpu| gpu.name.as_deref()).unwrap_or_default();
     let model = ["NVIDIA ", "AMD ", "Intel "]
         .iter()
@@ -169,12 +178,12 @@ fn column(stage: &Stage, index: u32, seat: &Seat) -> Column {
         // It stays below its GPU, marked.
         None => true,
     };
-    let mut chips = chips::chips(stage, &team, is_here);
-    let is_shared = stage
+    let mut chips = chips::chips(grouped, &team, is_here);
+    let is_shared = grouped
         .teams
         .keys()
         .any(|team| team.len() > 1 && team.contains(&index));
-    if chips.is_empty() && !is_shared && stage.document.processes.is_some() {
+    if chips.is_empty() && !is_shared && grouped.document.processes.is_some() {
         chips.push(idle(gpu));
     }
     Column {
@@ -226,10 +235,10 @@ fn gpu_lines(gpu: &GpuEntry, seat: &Seat) -> Vec<String> {
 }
 
 /// The processes of several GPUs of which one is here: those that are here, and the empty place of the others.
-fn shared(stage: &Stage, seat: &Seat) -> Vec<Strip> {
+fn shared(grouped: &Grouped, seat: &Seat) -> Vec<Strip> {
     let mut strips = Vec::new();
-    let teams = stage.teams.iter().filter(|(team, _)| team.len() > 1);
-    for (team, members) in teams.filter(|(team, _)| stage.seats_of(team).contains(seat)) {
+    let teams = grouped.teams.iter().filter(|(team, _)| team.len() > 1);
+    for (team, members) in teams.filter(|(team, _)| grouped.seats_of(team).contains(seat)) {
         let is_here = |process: &&ProcessEntry| {
             place::node_of(process).is_none_or(|node| seat.contains(&node))
         };
@@ -263,8 +272,8 @@ fn shared(stage: &Stage, seat: &Seat) -> Vec<Strip> {
 }
 
 /// `also here: 1 launcher, 2 helpers`
-fn others(stage: &Stage, seat: &Seat) -> Option<String> {
-    let here = stage.others.iter().filter(|of| match place::node_of(of) {
+fn others(grouped: &Grouped, seat: &Seat) -> Option<String> {
+    let here = grouped.others.iter().filter(|of| match place::node_of(of) {
         Some(node) => *seat == Seat::from([node]),
         None => seat.is_empty(),
     });

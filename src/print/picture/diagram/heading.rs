@@ -2,8 +2,8 @@
 
 use crate::document::{Document, ProcessEntry, Summary};
 use crate::print::head;
+use crate::print::picture::diagram::{Line, place};
 use crate::print::picture::look::Look;
-use crate::print::picture::scene::{Line, place};
 use crate::print::picture::text::shown;
 use crate::words::{Severity, Verdict, Word};
 

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use crate::document::{Document, NodeEntry};
 use crate::print::node_table::names;
-use crate::print::picture::scene::{Pane, PaneGroup, Stage};
+use crate::print::picture::diagram::{Grouped, Pane, PaneGroup};
 use crate::print::picture::text::shown;
 use crate::units::{NodeId, NodeSet, node_list, ranges};
 use crate::words::PciClass;
@@ -76,15 +76,15 @@ pub(super) fn distances(document: &Document, node: NodeId) -> Vec<String> {
 }
 
 /// Lines for nodes without a pane: those alike share one.
-pub(super) fn folded(stage: &Stage, empty: &NodeSet) -> Vec<String> {
+pub(super) fn folded(grouped: &Grouped, empty: &NodeSet) -> Vec<String> {
     let mut alike: BTreeMap<bool, Vec<u32>> = BTreeMap::new();
     for id in empty {
-        let node = entry(stage.document, *id);
+        let node = entry(grouped.document, *id);
         let has_cpus =
             node.is_none_or(|node| node.cpus.as_ref().is_none_or(|cpus| !cpus.is_empty()));
         alike.entry(has_cpus).or_default().push(id.0);
     }
-    let has_processes = stage.document.processes.is_some();
+    let has_processes = grouped.document.processes.is_some();
     let lines = alike.into_iter().rev().map(|(has_cpus, ids)| {
         let word = if ids.len() == 1 { "node" } else { "nodes" };
         let list = ranges(ids);

@@ -4,8 +4,8 @@ use std::collections::BTreeSet;
 use std::fmt::Write;
 
 use crate::document::ProcessEntry;
+use crate::print::picture::diagram::{Chip, Grouped, all_named, place};
 use crate::print::picture::look::Look;
-use crate::print::picture::scene::{Chip, Stage, all_named, place};
 use crate::print::picture::text::shown;
 use crate::print::{binding, cpus, known, role};
 use crate::units::{Bytes, NodeId, NodeSet};
@@ -18,7 +18,7 @@ const MOST_CHIPS: usize = 7;
 /// More processes in a tip than these are left out.
 const MOST_IN_TIP: usize = 12;
 
-/// Processes of which the same is to be said.
+/// Processes with the same text.
 struct Fold<'a> {
     role: String,
     look: Look,
@@ -29,18 +29,18 @@ struct Fold<'a> {
 
 /// The chips of a GPU's processes. `is_here` says whether one runs at its seat.
 pub(super) fn chips(
-    stage: &Stage,
+    grouped: &Grouped,
     team: &[u32],
     is_here: impl Fn(&ProcessEntry) -> bool,
 ) -> Vec<Chip> {
-    let members = stage.teams.get(team).map_or(&[][..], Vec::as_slice);
+    let members = grouped.teams.get(team).map_or(&[][..], Vec::as_slice);
     let mut folds: Vec<Fold> = Vec::new();
     for process in members {
         let is_away = !is_here(process);
         let fold = Fold {
             role: role(process),
             look: Look::of(process.verdict.as_ref()),
-            notes: notes(stage, process, is_away),
+            notes: notes(grouped, process, is_away),
             is_away,
             members: vec![process],
         };
@@ -126,7 +126,7 @@ pub(super) fn sum(members: &[&ProcessEntry]) -> String {
     texts.collect::<Vec<_>>().join(" + ")
 }
 
-fn notes(stage: &Stage, process: &ProcessEntry, is_away: bool) -> Vec<String> {
+fn notes(grouped: &Grouped, process: &ProcessEntry, is_away: bool) -> Vec<String> {
     let mut notes = Vec::new();
     if let Some(instance) = process.mig_instances.first() {
         let more = process.mig_instances.len() - 1;
@@ -166,7 +166,7 @@ fn notes(stage: &Stage, process: &ProcessEntry, is_away: bool) -> Vec<String> {
     }
     let memory = &process.memory.verdict;
     if is(memory, Verdict::Mismatch) || is(memory, Verdict::AtRisk) {
-        let away = foreign_memory(stage, process);
+        let away = foreign_memory(grouped, process);
         let away: NodeSet = away
             .into_iter()
             .filter(|at| Some(*at) != node || !is_away)
@@ -189,11 +189,11 @@ fn is_crowded(process: &ProcessEntry) -> bool {
 }
 
 /// The nodes with a share of its memory that is worth naming and not local.
-pub(super) fn foreign_memory(stage: &Stage, process: &ProcessEntry) -> NodeSet {
+pub(super) fn foreign_memory(grouped: &Grouped, process: &ProcessEntry) -> NodeSet {
     let gpus = process
         .gpus
         .iter()
-        .filter_map(|gpu| stage.gpus.get(gpu).copied());
+        .filter_map(|gpu| grouped.gpus.get(gpu).copied());
     let local = place::memory_nodes(process, gpus);
     let by_node = process.memory.by_node_bytes.iter().flatten();
     let foreign: Vec<(NodeId, Bytes)> = by_node

@@ -1,5 +1,6 @@
 //! What the picture shows, and where: by node, without any coordinates. Position means node, the look means verdict.
 
+mod arrows;
 mod chips;
 mod guests;
 pub(super) mod heading;
@@ -18,15 +19,9 @@ use crate::words::Role;
 pub(super) use guests::gpus;
 pub(super) use memory::{Bar, Share};
 
-/// More arrows than these are left out: the lanes then say it alone.
-const MOST_ARROWS: usize = 24;
-
-/// And so are those of one strip or column with more than these.
-const MOST_OF_ONE: usize = 6;
-
 /// All of it.
 #[derive(Debug, Default)]
-pub(super) struct Scene {
+pub(super) struct Diagram {
     /// The sentence of the result, with the look of the worst.
     pub(super) result: Option<(Look, String)>,
     /// Which machine, when; what is missing; what else was found.
@@ -75,7 +70,7 @@ pub(super) struct Pane {
     pub(super) shared: Vec<Strip>,
     /// Those whose GPUs are elsewhere.
     pub(super) lanes: Vec<Lane>,
-    /// What else is to be said, a line each.
+    /// Further remarks, a line each.
     pub(super) lines: Vec<String>,
     /// `None` where no processes were looked at.
     pub(super) memory: Option<Bar>,
@@ -111,7 +106,7 @@ pub(super) struct Column {
     pub(super) chips: Vec<Chip>,
 }
 
-/// Processes of one GPU of which the same is to be said.
+/// Processes of one GPU with the same text.
 #[derive(Debug, Clone, PartialEq)]
 pub(super) struct Chip {
     pub(super) look: Look,
@@ -121,7 +116,7 @@ pub(super) struct Chip {
     pub(super) count: usize,
     /// `trainer 1010`, `4 workers`
     pub(super) text: String,
-    /// What a reader has to know besides.
+    /// Further remarks.
     pub(super) notes: Vec<String>,
     /// Of each process a line.
     pub(super) tip: String,
@@ -175,8 +170,8 @@ pub(super) struct Arrow {
     pub(super) is_memory: bool,
 }
 
-/// What the parts of the scene are made from.
-struct Stage<'a> {
+/// The document with its GPUs, and its processes by their GPUs.
+struct Grouped<'a> {
     document: &'a Document,
     gpus: BTreeMap<u32, &'a GpuEntry>,
     /// The GPUs that are drawn, and their seats.
@@ -187,7 +182,7 @@ struct Stage<'a> {
     others: Vec<&'a ProcessEntry>,
 }
 
-impl<'a> Stage<'a> {
+impl<'a> Grouped<'a> {
     fn new(document: &'a Document) -> Self {
         let gpus = document.topology.gpus.iter();
         let gpus: BTreeMap<u32, &GpuEntry> = gpus.map(|gpu| (gpu.index, gpu)).collect();
@@ -225,14 +220,14 @@ impl<'a> Stage<'a> {
 }
 
 /// Arranges a document.
-pub(super) fn scene(document: &Document) -> Scene {
-    let stage = Stage::new(document);
-    let (panes, notes) = panes::panes(&stage);
-    let arrows = arrows(&panes);
+pub(super) fn diagram(document: &Document) -> Diagram {
+    let grouped = Grouped::new(document);
+    let (panes, notes) = panes::panes(&grouped);
+    let arrows = arrows::arrows(&panes);
     let totals = panes
         .iter()
         .filter_map(|pane| Some(pane.memory.as_ref()?.total()));
-    Scene {
+    Diagram {
         result: heading::result(document),
         lines: heading::lines(document),
         groups: nodes::groups(document, &panes),
@@ -241,61 +236,6 @@ pub(super) fn scene(document: &Document) -> Scene {
         arrows,
         notes,
     }
-}
-
-/// One arrow for each pair of GPUs and a node. Those to mere memory are left out first.
-fn arrows(panes: &[Pane]) -> Vec<Arrow> {
-    let mut arrows = Vec::new();
-    for (index, pane) in panes.iter().enumerate() {
-        let lanes = pane.lanes.iter().enumerate();
-        let strips = lanes.flat_map(|(lane, of)| {
-            let strips = of.strips.iter().enumerate();
-            strips.map(move |(at, strip)| (Slot::Lane(lane, at), strip))
-        });
-        let shared = pane.shared.iter().enumerate();
-        let shared = shared.map(|(at, strip)| (Slot::Shared(at), strip));
-        for (slot, strip) in strips.chain(shared).filter(|(_, strip)| !strip.is_away) {
-            let to = Origin { pane: index, slot };
-            let sources = sources(panes, &strip.team).into_iter();
-            let sources = sources.filter(|from| from.pane != index);
-            arrows.extend(sources.map(|from| Arrow {
-                from,
-                to,
-                look: strip.look,
-                is_memory: strip.is_memory,
-            }));
-        }
-    }
-    arrows.retain(|arrow| arrow.look >= Look::AtRisk);
-    let ends: Vec<Origin> = arrows
-        .iter()
-        .flat_map(|arrow| [arrow.from, arrow.to])
-        .collect();
-    let has_room = |of: Origin| ends.iter().filter(|end| **end == of).count() <= MOST_OF_ONE;
-    arrows.retain(|arrow| has_room(arrow.from) && has_room(arrow.to));
-    if arrows.len() > MOST_ARROWS {
-        arrows.retain(|arrow| !arrow.is_memory);
-    }
-    if arrows.len() > MOST_ARROWS {
-        arrows.clear();
-    }
-    arrows
-}
-
-/// Where the arrows of a team begin: at the column of its only GPU, or at its empty places.
-fn sources(panes: &[Pane], team: &[u32]) -> Vec<Origin> {
-    let only = team.first().copied().filter(|_| team.len() == 1);
-    let mut found = Vec::new();
-    for (pane, of) in panes.iter().enumerate() {
-        let columns = of.columns.iter().enumerate();
-        let columns = columns.filter(|(_, column)| Some(column.gpu) == only);
-        let strips = of.shared.iter().enumerate();
-        let strips = strips.filter(|(_, strip)| strip.is_away && strip.team == team);
-        let slots = columns.map(|(at, _)| Slot::Column(at));
-        let slots = slots.chain(strips.map(|(at, _)| Slot::Shared(at)));
-        found.extend(slots.map(|slot| Origin { pane, slot }));
-    }
-    found
 }
 
 /// The node's name.

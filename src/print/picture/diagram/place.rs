@@ -1,7 +1,7 @@
 //! Where GPUs and processes are.
 
 use crate::document::{GpuEntry, ProcessEntry};
-use crate::print::picture::scene::Seat;
+use crate::print::picture::diagram::Seat;
 use crate::units::{NodeId, NodeSet};
 
 /// Where a GPU is drawn: where its processes should run. Empty where that is unknown.

@@ -3,8 +3,8 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use crate::document::ProcessEntry;
+use crate::print::picture::diagram::{Grouped, Lane, Seat, Strip, chips, place};
 use crate::print::picture::look::Look;
-use crate::print::picture::scene::{Lane, Seat, Stage, Strip, chips, place};
 use crate::units::{Bytes, NodeId, ranges};
 use crate::words::{Verdict, Word};
 
@@ -27,16 +27,16 @@ struct Guests<'a> {
 }
 
 /// The strips of each node, with the heading of the lane of each.
-pub(super) fn lanes(stage: &Stage) -> BTreeMap<NodeId, Vec<(&'static str, Strip)>> {
+pub(super) fn lanes(grouped: &Grouped) -> BTreeMap<NodeId, Vec<(&'static str, Strip)>> {
     let mut guests: BTreeMap<(NodeId, &[u32]), Guests> = BTreeMap::new();
-    for (team, members) in &stage.teams {
-        let seats = stage.seats_of(team);
+    for (team, members) in &grouped.teams {
+        let seats = grouped.seats_of(team);
         for process in members {
             let node = place::node_of(process);
             if let Some(node) = node.filter(|node| !is_seated(&seats, *node)) {
                 guests.entry((node, team)).or_default().here.push(process);
             }
-            for at in misplaced_memory(stage, process) {
+            for at in misplaced_memory(grouped, process) {
                 if Some(at) != node && !is_seated(&seats, at) {
                     guests.entry((at, team)).or_default().memory.push(process);
                 }
@@ -59,10 +59,10 @@ fn is_seated(seats: &BTreeSet<&Seat>, node: NodeId) -> bool {
 }
 
 /// The nodes with memory for which a process is not judged well.
-fn misplaced_memory(stage: &Stage, process: &ProcessEntry) -> BTreeSet<NodeId> {
+fn misplaced_memory(grouped: &Grouped, process: &ProcessEntry) -> BTreeSet<NodeId> {
     let verdict = process.memory.verdict.as_ref().and_then(Word::known);
     match verdict {
-        Some(Verdict::Mismatch | Verdict::AtRisk) => chips::foreign_memory(stage, process),
+        Some(Verdict::Mismatch | Verdict::AtRisk) => chips::foreign_memory(grouped, process),
         _ => BTreeSet::new(),
     }
 }
