@@ -6,6 +6,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::document::cpu::CpuEntry;
+use crate::document::machine::GpuEntry;
 use crate::document::memory::MemoryEntry;
 use crate::units::{CpuSet, NodeSet, Pid};
 use crate::words::{Evidence, ObstacleKind, Role, Verdict, Word};
@@ -186,8 +187,42 @@ impl ProcessEntry {
         self.is(Role::Trainer) || self.is(Role::Worker)
     }
 
+    /// The nodes on which its memory is local: its local memory nodes, and those that are the own memory of `gpus`, which it uses.
+    /// Empty where they are unknown.
+    pub(crate) fn nodes_of_local_memory<'a>(
+        &self,
+        gpus: impl Iterator<Item = &'a GpuEntry>,
+    ) -> NodeSet {
+        let local = self.local_memory_nodes.as_ref();
+        let mut nodes = local.unwrap_or(&self.local_nodes).clone();
+        if !nodes.is_empty() {
+            nodes.extend(gpus.flat_map(|gpu| &gpu.own_memory_nodes));
+        }
+        nodes
+    }
+
     /// How many of its threads ran off the local nodes.
     pub(crate) fn astray(&self) -> Option<usize> {
         self.cpu.threads.as_ref()?.astray
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::document::read;
+    use crate::units::node_list;
+
+    /// Grace: the GPU's own memory is a node of its own.
+    #[test]
+    fn a_gpus_own_memory_is_local() {
+        let text = br#"{"schema_version": 1, "topology": {"gpus": [{"index": 0, "own_memory_nodes": [2]}, {"index": 1}]},
+                        "processes": [{"pid": 7, "local_nodes": [0], "local_memory_nodes": [0]},
+                                      {"pid": 8, "local_nodes": [1]}, {"pid": 9}]}"#;
+        let document = read(text).unwrap();
+        let of = |at: usize| {
+            let gpus = document.topology.gpus.iter();
+            node_list(&document.processes()[at].nodes_of_local_memory(gpus))
+        };
+        assert_eq!([of(0), of(1), of(2)], ["0,2", "1-2", ""]);
     }
 }

@@ -83,13 +83,10 @@ fn uses(document: &Document) -> BTreeMap<NodeId, NodeUse<'_>> {
         for (node, seconds) in window.flat_map(|window| &window.cpu_seconds_by_node) {
             uses.entry(*node).or_default().cpu_seconds += seconds;
         }
-        let is_local = |node: &NodeId| {
-            let nodes = process
-                .local_memory_nodes
-                .as_ref()
-                .unwrap_or(&process.local_nodes);
-            nodes.is_empty() || nodes.contains(node)
-        };
+        let gpus = document.topology.gpus.iter();
+        let own = gpus.filter(|gpu| process.gpus.contains(&gpu.index));
+        let local = process.nodes_of_local_memory(own);
+        let is_local = |node: &NodeId| local.is_empty() || local.contains(node);
         for (node, size) in process.memory.by_node_bytes.iter().flatten() {
             let of = uses.entry(*node).or_default();
             let sum = if is_local(node) {

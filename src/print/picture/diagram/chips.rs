@@ -194,7 +194,7 @@ pub(super) fn foreign_memory(grouped: &Grouped, process: &ProcessEntry) -> NodeS
         .gpus
         .iter()
         .filter_map(|gpu| grouped.gpus.get(gpu).copied());
-    let local = place::memory_nodes(process, gpus);
+    let local = process.nodes_of_local_memory(gpus);
     let by_node = process.memory.by_node_bytes.iter().flatten();
     let foreign: Vec<(NodeId, Bytes)> = by_node
         .filter(|(node, _)| !local.is_empty() && !local.contains(node))

@@ -79,7 +79,9 @@ pub(super) fn bars(grouped: &Grouped) -> BTreeMap<NodeId, Bar> {
 }
 
 fn share(process: &ProcessEntry, gpus: &[&GpuEntry], node: NodeId) -> Share {
-    let is_local = place::memory_nodes(process, gpus.iter().copied()).contains(&node);
+    let is_local = process
+        .nodes_of_local_memory(gpus.iter().copied())
+        .contains(&node);
     let is_near = || {
         gpus.iter().any(|gpu| {
             gpu.near_nodes

@@ -2,7 +2,7 @@
 
 use crate::document::{GpuEntry, ProcessEntry};
 use crate::print::picture::diagram::Seat;
-use crate::units::{NodeId, NodeSet};
+use crate::units::NodeId;
 
 /// Where a GPU is drawn: where its processes should run. Empty where that is unknown.
 pub(super) fn seat(gpu: Option<&GpuEntry>) -> Seat {
@@ -25,17 +25,4 @@ pub(super) fn node_of(process: &ProcessEntry) -> Option<NodeId> {
         // It no longer may run where it last did.
         _ => may.intersection(local).next().or(may.first()).copied(),
     }
-}
-
-/// The nodes on which its memory is local: the local ones, and the GPUs' own.
-pub(super) fn memory_nodes<'a>(
-    process: &ProcessEntry,
-    gpus: impl Iterator<Item = &'a GpuEntry>,
-) -> NodeSet {
-    let local = process.local_memory_nodes.as_ref();
-    let mut nodes = local.unwrap_or(&process.local_nodes).clone();
-    if !nodes.is_empty() {
-        nodes.extend(gpus.flat_map(|gpu| &gpu.own_memory_nodes));
-    }
-    nodes
 }
