@@ -116,7 +116,10 @@ fn pressed(state: &mut State, key: Key) {
 
 /// While the filter is typed.
 fn typed(state: &mut State, key: Key) {
+    // No process has a longer word; a clipboard that was pasted by mistake has.
+    const LONGEST_FILTER: usize = 256;
     match key {
+        Key::Letter(_) if state.choice.filter.len() >= LONGEST_FILTER => return,
         Key::Letter(letter) => state.choice.filter.push(letter),
         Key::Backspace => drop(state.choice.filter.pop()),
         Key::Enter => state.typing = None,
