@@ -17,7 +17,9 @@ pub(super) fn write_files<'a>(
 ) -> Result<(), Trouble> {
     fs::create_dir_all(folder)
         .map_err(|error| format!("cannot write {}: {error}", folder.display()))?;
-    let files = files.into_iter().map(|(name, text)| (folder.join(name), text));
+    let files = files
+        .into_iter()
+        .map(|(name, text)| (folder.join(name), text));
     let files: Vec<(PathBuf, &[u8])> = files.collect();
     for (path, _) in &files {
         replaced_file::ensure_writable(path)?;

@@ -319,3 +319,26 @@ fn covering(state: &State) -> usize {
     };
     cover(state, plain).map_or(0, |cover| cover.lines.len())
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::screen::state::Options;
+
+    #[test]
+    fn a_filter_is_as_long_as_a_word_can_be() {
+        let options = Options {
+            every: Duration::from_secs(2),
+            is_recording: true,
+            all: false,
+            rules: Vec::new(),
+        };
+        let mut state = State::new(options, (80, 24));
+        for letter in "/".chars().chain("ä".repeat(10_000).chars()) {
+            state = update(state, Event::Key(Key::Letter(letter)), Duration::ZERO);
+        }
+        assert_eq!(state.choice.filter, "ä".repeat(128));
+        state = update(state, Event::Key(Key::Backspace), Duration::ZERO);
+        assert_eq!(state.choice.filter, "ä".repeat(127));
+    }
+}

@@ -68,7 +68,10 @@ mod tests {
         for host in ["x coding:utf-7 +AAo-print(1)+ACM-", "vim: set x:", ""] {
             let text = functions(&plan_for(host));
             let second = text.lines().nth(1).unwrap();
-            assert!(second.starts_with("# Made by numa-audit plan: "), "{second}");
+            assert!(
+                second.starts_with("# Made by numa-audit plan: "),
+                "{second}"
+            );
         }
         let text = functions(&plan_for("coding"));
         let lines: Vec<&str> = text.lines().take(2).collect();
