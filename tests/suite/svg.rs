@@ -91,7 +91,10 @@ fn only_a_regular_file_is_replaced() {
     for (path, why) in [
         (link.as_path(), "it is a link"),
         (folder.path(), "it is a folder"),
-        (&folder.path().join("no/x"), "entity not found"),
+        (
+            &folder.path().join("no/x"),
+            "No such file or directory (os error 2)",
+        ),
     ] {
         let run = with_svg(path, &[]);
         assert_eq!((run.code, run.stdout.as_str()), (Some(2), ""));
