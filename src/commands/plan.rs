@@ -92,7 +92,8 @@ fn only(arguments: &PlanArgs, machine: &Machine) -> Result<Option<Vec<u32>>, Tro
 
 /// The GPU of each rank.
 fn gpus(arguments: &PlanArgs, only: Option<&[u32]>, map: &Document) -> Result<Vec<u32>, Trouble> {
-    let visible = std::env::var("CUDA_VISIBLE_DEVICES").ok();
+    let visible = std::env::var_os("CUDA_VISIBLE_DEVICES");
+    let visible = visible.map(|list| list.to_string_lossy().into_owned());
     let mut gpus = ranks_in_order(map, only, &arguments.order, visible.as_deref())?;
     if let Some(ranks) = arguments.ranks {
         let ranks = ranks as usize;

@@ -1,9 +1,13 @@
 //! Files that a command writes for other programs: replaced as a whole.
 
-use std::fs::{self, FileType, Permissions};
-use std::io::{self, ErrorKind, Write};
-use std::os::unix::fs::PermissionsExt;
+use std::fs::{self, File, FileType, Permissions};
+use std::io::{self, ErrorKind, Seek, Write};
+use std::os::fd::AsRawFd;
+use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
 use std::path::Path;
+
+use rustix::fs::{AtFlags, CWD, Mode, OFlags};
+use tempfile::TempPath;
 
 use super::trouble::Trouble;
 
@@ -64,19 +68,70 @@ fn replace(
     write: impl FnOnce(&mut dyn Write) -> io::Result<()>,
 ) -> io::Result<()> {
     ensure_replaceable(path)?;
-    let mut file = tempfile::Builder::new()
-        .prefix(UNFINISHED)
-        // open(2) takes the umask's bits from these.
-        .permissions(Permissions::from_mode(0o666))
-        .tempfile_in(folder_of(path))
-        .map_err(without_path)?;
-    write(&mut file).map_err(without_path)?;
-    if readers == Readers::All {
-        let readable = Permissions::from_mode(0o644);
-        file.as_file().set_permissions(readable)?;
+    let folder = folder_of(path);
+    let unfinished = match unnamed(folder) {
+        Some(mut file) => {
+            write(&mut file)?;
+            open_to(readers, &file)?;
+            named(&mut file, folder)?
+        }
+        None => {
+            let (mut file, name) = created(folder)?;
+            write(&mut file)?;
+            open_to(readers, &file)?;
+            name
+        }
+    };
+    unfinished.persist(path).map_err(|error| error.error)
+}
+
+/// A file without a name: nothing is left of it where the program is killed while it writes. `None` where the file system has
+/// no such files, and where the folder cannot be written.
+fn unnamed(folder: &Path) -> Option<File> {
+    let flags = OFlags::TMPFILE | OFlags::RDWR | OFlags::CLOEXEC;
+    let file = rustix::fs::open(folder, flags, Mode::from_raw_mode(0o666));
+    file.ok().map(File::from)
+}
+
+/// Gives it a name, which no other file has.
+fn named(file: &mut File, folder: &Path) -> io::Result<TempPath> {
+    let own = format!("/proc/self/fd/{}", file.as_raw_fd());
+    let linked = temporary(folder, |name| {
+        rustix::fs::linkat(CWD, &own, CWD, name, AtFlags::SYMLINK_FOLLOW).map_err(io::Error::from)
+    });
+    if let Ok(((), name)) = linked {
+        return Ok(name);
     }
-    file.persist(path).map_err(|error| error.error)?;
-    Ok(())
+    let (mut copy, name) = created(folder)?;
+    file.rewind()?;
+    io::copy(file, &mut copy)?;
+    copy.set_permissions(file.metadata()?.permissions())?;
+    Ok(name)
+}
+
+fn created(folder: &Path) -> io::Result<(File, TempPath)> {
+    // open(2) takes the umask's bits from these.
+    let mut new = File::options();
+    new.write(true).create_new(true).mode(0o666);
+    temporary(folder, |name| new.open(name))
+}
+
+/// What `make` makes under a name that is not taken, and the name. The file is removed with it.
+fn temporary<T>(
+    folder: &Path,
+    make: impl FnMut(&Path) -> io::Result<T>,
+) -> io::Result<(T, TempPath)> {
+    let file = tempfile::Builder::new()
+        .prefix(UNFINISHED)
+        .make_in(folder, make)?;
+    Ok(file.into_parts())
+}
+
+fn open_to(readers: Readers, file: &File) -> io::Result<()> {
+    match readers {
+        Readers::All => file.set_permissions(Permissions::from_mode(0o644)),
+        Readers::Umask => Ok(()),
+    }
 }
 
 /// Whether `path` is a regular file, or is not there but its folder is.
@@ -103,11 +158,6 @@ fn what_it_is(kind: FileType) -> &'static str {
     }
 }
 
-/// Only the kind of error: `tempfile` adds the name of the temporary file, which means nothing to the user.
-fn without_path(error: io::Error) -> io::Error {
-    error.kind().into()
-}
-
 #[cfg(test)]
 mod tests {
     use std::os::unix::fs::symlink;
@@ -124,6 +174,44 @@ mod tests {
         }
         let mode = fs::metadata(&path).unwrap().permissions().mode();
         assert_eq!(mode & 0o7777, 0o644);
+        assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 1);
+    }
+
+    #[test]
+    fn what_is_not_finished_has_no_name() {
+        let folder = tempfile::tempdir().unwrap();
+        let count = || fs::read_dir(folder.path()).unwrap().count();
+        let named = usize::from(unnamed(folder.path()).is_none());
+        let path = folder.path().join("page.html");
+        write_by(&path, Readers::Umask, |file| {
+            file.write_all(b"begun")?;
+            assert_eq!(count(), named);
+            Ok(())
+        })
+        .unwrap();
+        assert_eq!(fs::read_to_string(&path).unwrap(), "begun");
+        let full = write_by(&path, Readers::Umask, |_| {
+            Err(io::Error::from_raw_os_error(28))
+        });
+        let text = full.unwrap_err().to_string();
+        assert!(
+            text.ends_with(": No space left on device (os error 28)"),
+            "{text}"
+        );
+        assert_eq!(
+            (fs::read_to_string(&path).unwrap().as_str(), count()),
+            ("begun", 1)
+        );
+    }
+
+    #[test]
+    fn a_file_system_without_unnamed_files_has_named_ones() {
+        let folder = tempfile::tempdir().unwrap();
+        let (mut file, name) = created(folder.path()).unwrap();
+        file.write_all(b"x").unwrap();
+        name.persist(folder.path().join("x")).unwrap();
+        assert_eq!(fs::read(folder.path().join("x")).unwrap(), b"x");
+        drop(created(folder.path()).unwrap());
         assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 1);
     }
 

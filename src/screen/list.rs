@@ -13,7 +13,7 @@ use crate::screen::order::Order;
 use crate::units::Pid;
 
 /// What is shown of the processes.
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(crate) struct Choice {
     /// Whether each process has its own row.
     pub(crate) all: bool,

@@ -54,6 +54,7 @@ pub(crate) fn replied(state: &mut State, reply: Reply) {
         state.pane = Pane::Processes;
     }
     state.audited = Some(audited);
+    state.listed_for = None;
     state.answered_at = state.now;
     state.arrange();
 }

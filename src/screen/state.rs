@@ -61,6 +61,8 @@ pub(crate) struct State {
     pub(crate) trouble: Option<String>,
     pub(crate) choice: Choice,
     pub(crate) list: List,
+    /// What the list was made for, and for which width; `None` once there is another document.
+    pub(crate) listed_for: Option<(Choice, u16)>,
     pub(crate) pane: Pane,
     /// The process of the selected row.
     pub(crate) selected: Option<ProcessKey>,
@@ -98,6 +100,7 @@ impl State {
             trouble: None,
             choice,
             list: List::default(),
+            listed_for: None,
             pane: Pane::Processes,
             selected: None,
             at: 0,
@@ -168,7 +171,12 @@ impl State {
     pub(crate) fn arrange(&mut self) {
         let Some(audited) = &self.audited else { return };
         let width = self.size.0.saturating_sub(List::GUTTER);
-        self.list = List::of(&audited.document, &self.choice, width);
+        // Of thousands of processes a list takes milliseconds, and most keys leave it as it is.
+        let wanted = Some((self.choice.clone(), width));
+        if self.listed_for != wanted {
+            self.list = List::of(&audited.document, &self.choice, width);
+            self.listed_for = wanted;
+        }
         let processes = audited.document.processes();
         let has_selected = |row: &ListRow| match row {
             ListRow::Heading(_) => false,

@@ -58,7 +58,10 @@ fn pressed(state: &mut State, key: Key) {
 
 /// While the filter is typed.
 fn typed(state: &mut State, key: Key) {
+    // No process has a longer word; a clipboard that was pasted by mistake has.
+    const LONGEST_FILTER: usize = 256;
     match key {
+        Key::Letter(_) if state.choice.filter.len() >= LONGEST_FILTER => return,
         Key::Letter(letter) => state.choice.filter.push(letter),
         Key::Backspace => drop(state.choice.filter.pop()),
         Key::Enter => state.typing = None,
@@ -257,4 +260,27 @@ fn covering(state: &State) -> usize {
         ascii: false,
     };
     cover(state, plain).map_or(0, |cover| cover.lines.len())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::screen::state::Options;
+
+    #[test]
+    fn a_filter_is_as_long_as_a_word_can_be() {
+        let options = Options {
+            every: Duration::from_secs(2),
+            is_recording: true,
+            all: false,
+            rules: Vec::new(),
+        };
+        let mut state = State::new(options, (80, 24));
+        for letter in "/".chars().chain("ä".repeat(10_000).chars()) {
+            state = update(state, Event::Key(Key::Letter(letter)), Duration::ZERO);
+        }
+        assert_eq!(state.choice.filter, "ä".repeat(128));
+        state = update(state, Event::Key(Key::Backspace), Duration::ZERO);
+        assert_eq!(state.choice.filter, "ä".repeat(127));
+    }
 }

@@ -21,8 +21,8 @@ pub(super) const LOCAL_RANK: [&str; 7] = [
 
 /// `Made by numa-audit plan for HOST: 8 ranks on GPUs 0-7`, then the notes, each as a comment.
 pub(super) fn comments(plan: &PlanDocument) -> String {
-    let host = plan.hostname.as_deref();
-    let host = host.map_or(String::new(), |host| format!(" for {}", harmless(host)));
+    let host = plan.hostname.as_deref().filter(|host| is_host_name(host));
+    let host = host.map_or(String::new(), |host| format!(" for {host}"));
     let s = if plan.ranks.len() == 1 { "" } else { "s" };
     let (count, gpus) = (plan.ranks.len(), gpus(plan));
     let mut out = format!("# Made by numa-audit plan{host}: {count} rank{s} on GPU{s} {gpus}.\n");
@@ -30,6 +30,13 @@ pub(super) fn comments(plan: &PlanDocument) -> String {
         let _ = writeln!(out, "# Note: {}.", harmless(note));
     }
     out
+}
+
+/// Whether it has only the letters of host names. Others mean something to what reads the plan, also in a comment: Python takes
+/// `coding: utf-7` as the encoding of the file, and an editor `vim: ...` as a command.
+fn is_host_name(host: &str) -> bool {
+    let is_usual = |byte: u8| byte.is_ascii_alphanumeric() || b".-_".contains(&byte);
+    !host.is_empty() && host.len() <= 253 && host.bytes().all(is_usual)
 }
 
 /// The GPUs in the order of the ranks: `0-3,6,5`.

@@ -75,6 +75,18 @@ fn a_filter_leaves_what_contains_it() {
 }
 
 #[test]
+fn a_key_that_moves_makes_no_new_list() {
+    let all = state(Some(recorded("h200x4-mp-spawn")), true, (120, 40));
+    let list = all.list.rows.as_ptr();
+    let moved = typed(all, "jjk1");
+    assert_eq!(moved.list.rows.as_ptr(), list);
+    let fewer = typed(moved, "/GPU 2");
+    assert_eq!(first_cells(&fewer, 2..4), ["2", "2"]);
+    let lower = update(fewer, Event::Size(80, 40), Duration::ZERO);
+    assert_eq!(lower.listed_for.map(|(_, width)| width), Some(78));
+}
+
+#[test]
 fn the_selection_skips_headings_and_stays_with_its_process() {
     let first = living(recorded(MISMATCHED));
     let state = state(Some(first.clone()), false, (80, 24));

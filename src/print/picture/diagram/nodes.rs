@@ -6,7 +6,7 @@ use crate::document::{Document, NodeEntry};
 use crate::print::node_table::names;
 use crate::print::picture::diagram::{Grouped, Pane, PaneGroup};
 use crate::print::picture::text::shown;
-use crate::units::{NodeId, NodeSet, node_list, ranges};
+use crate::units::{CpuSet, NodeId, NodeSet, node_list, ranges};
 use crate::words::PciClass;
 
 /// The longest list of CPUs that is read.
@@ -78,10 +78,13 @@ pub(super) fn distances(document: &Document, node: NodeId) -> Vec<String> {
 /// Lines for nodes without a pane: those alike share one.
 pub(super) fn folded(grouped: &Grouped, empty: &NodeSet) -> Vec<String> {
     let mut alike: BTreeMap<bool, Vec<u32>> = BTreeMap::new();
+    let entries = grouped.document.topology.nodes.iter();
+    let without_cpus: NodeSet = entries
+        .filter(|node| node.cpus.as_ref().is_some_and(CpuSet::is_empty))
+        .map(|node| node.id)
+        .collect();
     for id in empty {
-        let node = entry(grouped.document, *id);
-        let has_cpus =
-            node.is_none_or(|node| node.cpus.as_ref().is_none_or(|cpus| !cpus.is_empty()));
+        let has_cpus = !without_cpus.contains(id);
         alike.entry(has_cpus).or_default().push(id.0);
     }
     let has_processes = grouped.document.processes.is_some();
