@@ -14,7 +14,12 @@ use crate::observe::{observe, own_process, watch};
 use crate::print::{csv, json, remedies, table};
 
 pub(super) fn run(arguments: &AuditArgs) -> Result<u8, Trouble> {
-    export::ensure_possible(&arguments.export)?;
+    let inputs = [
+        arguments.machine.snapshot.as_deref(),
+        arguments.expect.as_deref(),
+        arguments.home_nodes.topology.as_deref(),
+    ];
+    export::ensure_possible(&arguments.export, &inputs)?;
     let expected = expected(arguments.expect.as_deref())?;
     if arguments.machine.snapshot.is_some() {
         return run_in_this_process(arguments, expected);

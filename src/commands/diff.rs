@@ -15,7 +15,13 @@ use crate::observe::{Source, Subjects, is_recording, observe, read_audit};
 use crate::print::{diff, diff_json, html, quiet};
 
 pub(super) fn run(arguments: &DiffArgs) -> Result<u8, Trouble> {
-    export::ensure_page_possible(&arguments.page)?;
+    let inputs = [
+        Some(arguments.before.as_path()),
+        arguments.after.as_deref(),
+        arguments.machine.snapshot.as_deref(),
+        arguments.home_nodes.topology.as_deref(),
+    ];
+    export::ensure_page_possible(&arguments.page, &inputs)?;
     let before = read(arguments, &arguments.before)?;
     if let Some(path) = &arguments.after {
         return compared(arguments, &before, &read(arguments, path)?);

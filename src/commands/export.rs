@@ -32,11 +32,14 @@ fn exports(arguments: &ExportArgs) -> impl Iterator<Item = Export<'_>> {
     svg.chain(html)
 }
 
-/// Reports early what would keep [`export`] from its files: an audit may take hours.
+/// Reports early what would keep [`export`] from its files: an audit may take hours. `inputs`: the files that are read.
 ///
 /// # Errors
-/// Where a file cannot be written, or several of them are standard output.
-pub(super) fn ensure_possible(arguments: &ExportArgs) -> Result<(), Trouble> {
+/// Where a file cannot be written or is one of `inputs`, or several of them are standard output.
+pub(super) fn ensure_possible(
+    arguments: &ExportArgs,
+    inputs: &[Option<&Path>],
+) -> Result<(), Trouble> {
     let (printed, files): (Vec<Export>, Vec<Export>) =
         exports(arguments).partition(|export| is_output(export.path));
     if printed.len() > 1 {
@@ -45,16 +48,24 @@ pub(super) fn ensure_possible(arguments: &ExportArgs) -> Result<(), Trouble> {
         return Err(text.into());
     }
     let mut files = files.iter();
-    files.try_for_each(|export| replaced_file::ensure_writable(export.path))
+    files.try_for_each(|export| ensure_file(export.path, inputs))
 }
 
 /// The same for a page alone.
 ///
 /// # Errors
 /// Where the file cannot be written.
-pub(super) fn ensure_page_possible(arguments: &PageArgs) -> Result<(), Trouble> {
+pub(super) fn ensure_page_possible(
+    arguments: &PageArgs,
+    inputs: &[Option<&Path>],
+) -> Result<(), Trouble> {
     let mut file = arguments.html.iter().filter(|path| !is_output(path));
-    file.try_for_each(|path| replaced_file::ensure_writable(path))
+    file.try_for_each(|path| ensure_file(path, inputs))
+}
+
+fn ensure_file(path: &Path, inputs: &[Option<&Path>]) -> Result<(), Trouble> {
+    replaced_file::ensure_writable(path)?;
+    replaced_file::ensure_not_read(path, inputs)
 }
 
 /// Writes the files. Returns whether one of them is standard output: then nothing else is printed.

@@ -19,7 +19,9 @@ use sections::Sections;
 
 pub(super) fn run(arguments: &FleetArgs) -> Result<u8, Trouble> {
     ensure_standard_input_is_named_once(arguments)?;
-    export::ensure_page_possible(&arguments.page)?;
+    let inputs = arguments.paths.iter().chain(&arguments.expect);
+    let inputs: Vec<Option<&Path>> = inputs.map(|path| Some(path.as_path())).collect();
+    export::ensure_page_possible(&arguments.page, &inputs)?;
     let sections = arguments.page.html.as_ref().map(|_| Sections::new());
     let mut reader = Reader {
         settings: Settings {

@@ -3,7 +3,7 @@
 use std::fs::{self, File, FileType, Permissions};
 use std::io::{self, ErrorKind, Seek, Write};
 use std::os::fd::AsRawFd;
-use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
+use std::os::unix::fs::{MetadataExt, OpenOptionsExt, PermissionsExt};
 use std::path::Path;
 
 use rustix::fs::{AtFlags, CWD, Mode, OFlags};
@@ -49,6 +49,28 @@ pub(super) fn write_by(
 /// As those of `write`.
 pub(super) fn ensure_writable(path: &Path) -> Result<(), Trouble> {
     ensure_replaceable(path).map_err(|error| cannot(path, &error))
+}
+
+/// Whether the file is none of those that the same command reads.
+///
+/// # Errors
+/// Where it is one.
+pub(super) fn ensure_not_read(path: &Path, inputs: &[Option<&Path>]) -> Result<(), Trouble> {
+    let place = |path: &Path| {
+        let metadata = fs::metadata(path).ok()?;
+        Some((metadata.dev(), metadata.ino()))
+    };
+    let Some(own) = place(path) else {
+        return Ok(());
+    };
+    match inputs
+        .iter()
+        .flatten()
+        .any(|input| place(input) == Some(own))
+    {
+        true => Err(cannot(path, &io::Error::other("it is a file that is read"))),
+        false => Ok(()),
+    }
 }
 
 fn cannot(path: &Path, error: &io::Error) -> Trouble {

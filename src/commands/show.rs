@@ -7,7 +7,7 @@ use crate::observe::read_audit;
 use crate::print::{csv, json, table, topology};
 
 pub(crate) fn run(arguments: &ShowArgs) -> Result<u8, Trouble> {
-    export::ensure_possible(&arguments.export)?;
+    export::ensure_possible(&arguments.export, &[Some(&arguments.file)])?;
     let document = read_audit(&arguments.file)?;
     let terminal = terminal(&arguments.output.color);
     if export::export(&document, &arguments.export)? {

@@ -3,10 +3,14 @@
 //! Fields that this version of the program does not know are ignored, and those that an older version did not write may be
 //! missing.
 
+use std::collections::BTreeSet;
+
 use serde::Deserialize;
 use serde::de::IgnoredAny;
 
-use crate::document::{Document, Expected, PLAN_SCHEMA_VERSION, PlanDocument, SCHEMA_VERSION};
+use crate::document::{
+    Document, Expected, PLAN_SCHEMA_VERSION, PlanDocument, PlannedRank, SCHEMA_VERSION,
+};
 use crate::units::{Malformed, QUOTED};
 
 /// Reads the JSON document of an audit or of a map.
@@ -53,6 +57,15 @@ pub(crate) fn read_expected(bytes: &[u8]) -> Result<Expected, Malformed> {
     }
     if plan.ranks.is_empty() {
         return refuse("it is a plan without ranks");
+    }
+    let (mut ranks, mut gpus) = (BTreeSet::new(), BTreeSet::new());
+    for PlannedRank { rank, gpu, .. } in &plan.ranks {
+        if !ranks.insert(*rank) {
+            return refuse(&format!("it is a plan with rank {rank} twice"));
+        }
+        if !gpus.insert(*gpu) {
+            return refuse(&format!("it is a plan with GPU {gpu} for two ranks"));
+        }
     }
     Ok(Expected::Plan(plan))
 }

@@ -94,12 +94,31 @@ fn a_plan_for_another_machine() {
     assert_eq!(found["message"], message);
 }
 
+/// A plan with these ranks and GPUs.
+fn ranks(of: [(u32, u32); 3]) -> String {
+    let rank = |(rank, gpu)| {
+        format!(
+            r#"{{"rank": {rank}, "gpu": {gpu}, "cpus": "0", "memory_nodes": [0], "worker_cpus": "0"}}"#
+        )
+    };
+    let ranks = of.map(rank).join(", ");
+    format!(r#"{{"schema_version": 1, "ranks": [{ranks}]}}"#)
+}
+
 #[test]
 fn what_is_no_plan_is_refused() {
     for (text, why) in [
         (
             r#"{"schema_version": 1, "ranks": []}"#,
             "it is a plan without ranks",
+        ),
+        (
+            &ranks([(0, 0), (1, 1), (0, 2)]),
+            "it is a plan with rank 0 twice",
+        ),
+        (
+            &ranks([(0, 0), (1, 1), (2, 1)]),
+            "it is a plan with GPU 1 for two ranks",
         ),
         (
             r#"{"schema_version": 2, "ranks": [{"rank": 0, "gpu": 0, "cpus": "", "memory_nodes": [], "worker_cpus": ""}]}"#,

@@ -143,3 +143,25 @@ fn the_picture_of_the_readme() {
     let picture = snapbox::file!["../../fixtures/p4d-do-not-match.svg"];
     snapbox::assert_data_eq!(run.stdout, picture.raw());
 }
+
+#[test]
+fn a_file_that_is_read_is_not_replaced() {
+    let folder = tempfile::tempdir().unwrap();
+    let saved = folder.path().join("audit.json");
+    let text = without(&["--json"]).stdout;
+    fs::write(&saved, &text).unwrap();
+    let same = folder.path().join("./audit.json");
+    let (saved, same) = (saved.to_str().unwrap(), same.to_str().unwrap());
+    for arguments in [
+        ["show", saved, "--svg", same],
+        ["show", saved, "--html", same],
+        ["fleet", saved, "--html", same],
+    ] {
+        let run = run(arguments);
+        let why = format!("numa-audit: cannot write {same}: it is a file that is read\n");
+        assert_eq!((run.code, run.stderr), (Some(2), why));
+    }
+    let run = run(["diff", saved, saved, "--html", same]);
+    assert_eq!(run.code, Some(2));
+    assert_eq!(fs::read_to_string(saved).unwrap(), text);
+}
