@@ -215,6 +215,8 @@ fn work(arguments: &WatchArgs, question: &Question, window: Option<Window>) -> R
     let expected = expected(arguments.expect.as_deref())?;
     let source = source::source(&arguments.machine)?
         .reading_memory(arguments.memory.reading())
+        // No screen shows them.
+        .reading_thread_policies(false)
         .judged_by(limits(&arguments.judgement));
     let subjects = source::subjects(&arguments.pid);
     let mut machine = observe(source, &subjects).machine;

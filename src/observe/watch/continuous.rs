@@ -8,7 +8,7 @@ use crate::observe::nodes;
 use crate::observe::source::Source;
 use crate::observe::watch::Sampler;
 use crate::observe::watch::sampler::{MachineCounters, MigratedPages};
-use crate::observe::watch::window::{REST_FACTOR, own_cpu_time};
+use crate::observe::watch::window::own_cpu_time;
 use crate::units::Pid;
 
 /// The least time between two rounds: a screen that changes every second or two shows no more.
@@ -16,6 +16,10 @@ const STEP: Duration = Duration::from_millis(250);
 
 /// The most rounds in a window of the length that is asked for.
 const MOST_ROUNDS: u32 = 40;
+
+/// The time between two rounds is at least this multiple of the CPU time of the first. So a screen that is open all day takes at most
+/// a hundredth of one CPU for them, for every number of threads.
+const REST_FACTOR: u32 = 100;
 
 /// A shorter window shows nothing.
 const SHORTEST: Duration = Duration::from_millis(100);
@@ -31,7 +35,7 @@ pub(crate) struct Continuous {
     next: Instant,
 }
 
-/// the state at the start of a window.
+/// The state at the start of a window.
 #[derive(Debug)]
 struct WindowStart {
     at: Instant,

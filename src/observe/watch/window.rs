@@ -27,7 +27,7 @@ const LEAST_STEP: Duration = Duration::from_millis(100);
 
 /// The time between two rounds is at least this multiple of the CPU time of the first. So sampling takes at most a twentieth of one
 /// CPU, for every number of threads.
-pub(super) const REST_FACTOR: u32 = 20;
+const REST_FACTOR: u32 = 20;
 
 /// Samples the relevant processes for the time `asked`, or until Ctrl-C. `None` where there is no such process, or where a named
 /// process does not exist: the observation that follows reports that.
