@@ -6,7 +6,7 @@ use std::path::Path;
 use std::process::{Child, Command, Stdio};
 
 use crate::program::{Run, program, run};
-use crate::support::{HANG, passed_over, reader_of, wait_for};
+use crate::support::{HANG, WITH_SIGNALS, passed_over, reader_of, wait_for};
 
 /// A library that does not exist: as on a machine without a driver.
 pub const NO_DRIVER: [&str; 2] = ["--nvml-lib", "/nonexistent/libnvidia-ml.so.1"];
@@ -125,7 +125,17 @@ impl Watching {
     /// Returns when the program has looked at least once and waits for its next look: it is blocked in recv(2) on
     /// the socket that the signal writes to.
     fn start(pid: &str, arguments: &[&str]) -> Self {
-        let mut command = program();
+        // Ctrl-C is ignored where a script has started the tests in its background.
+        let plain = program();
+        let mut command = Command::new(WITH_SIGNALS[0]);
+        command.args(&WITH_SIGNALS[1..]).arg(plain.get_program());
+        command.stdin(Stdio::null());
+        for (name, value) in plain.get_envs() {
+            match value {
+                Some(value) => command.env(name, value),
+                None => command.env_remove(name),
+            };
+        }
         command.args(NO_DRIVER).args(["--for", "1h", "--pid", pid]);
         let child = command.args(arguments).stdout(Stdio::piped());
         let child = child.stderr(Stdio::piped()).spawn().unwrap();
