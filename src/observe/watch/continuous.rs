@@ -138,13 +138,13 @@ mod tests {
         let start = stats[&own].as_ref().unwrap().start_time_ticks;
         let mut continuous = Continuous::new(&source, STEP);
         assert!(continuous.take().is_none() && continuous.next().is_none());
+        let (began, used) = (Instant::now(), thread_cpu_time());
         continuous.follow(&BTreeMap::from([(own, start)]));
         let own_thread = rustix::thread::gettid()
             .as_raw_nonzero()
             .get()
             .unsigned_abs();
         let (mut spent, mut length) = (Duration::ZERO, Duration::ZERO);
-        let (began, used) = (Instant::now(), thread_cpu_time());
         for _ in 0..2 {
             let step = thread_cpu_time();
             while thread_cpu_time() - step < SHORTEST {}
