@@ -247,12 +247,12 @@ mod tests {
         let controller = openpt(flags).unwrap();
         grantpt(&controller).unwrap();
         unlockpt(&controller).unwrap();
-        let terminal = match ioctl_tiocgptpeer(&controller, flags) {
-            // Under qemu-user.
+        let terminal = ioctl_tiocgptpeer(&controller, flags).unwrap();
+        let before = match tcgetattr(&terminal) {
+            // qemu-user lacks TCGETS2.
             Err(Errno::NOSYS) => return,
-            terminal => terminal.unwrap(),
+            before => before.unwrap(),
         };
-        let before = tcgetattr(&terminal).unwrap();
         let mut command = Command::new(std::env::current_exe().unwrap());
         let name = "commands::watch::tty::tests::panics_on_the_screen";
         command.args([
