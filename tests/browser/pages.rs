@@ -140,15 +140,16 @@ fn fleets(folder: &Path, documents: &[(&str, Value)], hostile: &[(&str, Value)])
     fleet("hostile-fleet", &attacks);
 }
 
-/// Adds the SVG files of another folder.
+/// Adds the SVG files of another folder. Returns how many have names of their own.
 pub fn copy_pictures(from: &Path, to: &Path) -> usize {
     let files = fs::read_dir(from)
         .unwrap()
         .map(|entry| entry.unwrap().path());
-    let is_picture = |path: &PathBuf| path.extension().is_some_and(|extension| extension == "svg");
-    let pictures: Vec<PathBuf> = files.filter(is_picture).collect();
-    for path in &pictures {
-        fs::copy(path, to.join(path.file_name().unwrap())).unwrap();
+    let mut new = 0;
+    for path in files.filter(|path| path.extension().is_some_and(|end| end == "svg")) {
+        let copy = to.join(path.file_name().unwrap());
+        new += usize::from(!copy.exists());
+        fs::copy(&path, copy).unwrap();
     }
-    pictures.len()
+    new
 }
