@@ -16,6 +16,7 @@ use crate::observe::{Subjects, observe};
 use crate::plan::{NoPlan, PlanRequest, plan, ranks_in_order};
 use crate::print;
 use crate::print::plan::{Inexpressible, PlanFormat};
+use crate::words::GapKind;
 
 pub(crate) fn run(arguments: &PlanArgs) -> Result<u8, Trouble> {
     if arguments.machine.snapshot.is_some() {
@@ -42,6 +43,9 @@ fn run_in_this_process(arguments: &PlanArgs) -> Result<u8, Trouble> {
         exclusive: arguments.exclusive,
         reserved: arguments.reserve.clone(),
     };
+    if request.gpus.is_empty() {
+        return without_gpus(&map);
+    }
     match plan(&map, &request) {
         Ok(plan) => put_out(&plan, &map, arguments),
         Err(NoPlan::Unknown(why)) => Ok(refuse(&why, exit_code::INCOMPLETE)),
@@ -106,10 +110,23 @@ fn gpus(arguments: &PlanArgs, only: Option<&[u32]>, map: &Document) -> Result<Ve
         }
         gpus.truncate(ranks);
     }
-    if gpus.is_empty() {
-        return Err("there is no GPU to plan for: none is visible here".into());
-    }
     Ok(gpus)
+}
+
+/// Without the driver's answer it is unknown whether there are GPUs.
+fn without_gpus(map: &Document) -> Result<u8, Trouble> {
+    let none = "there is no GPU to plan for: none is visible here";
+    let driver = map
+        .incomplete
+        .iter()
+        .find(|gap| gap.kind == GapKind::Driver);
+    match driver {
+        Some(gap) => Ok(refuse(
+            &[format!("{none} ({}: {})", gap.what, gap.reason)],
+            exit_code::INCOMPLETE,
+        )),
+        None => Err(none.into()),
+    }
 }
 
 /// Says why there is no plan.
